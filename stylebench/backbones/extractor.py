@@ -1,0 +1,96 @@
+"""From a name and weights to a network that returns its feature maps."""
+
+import functools
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from stylebench.backbones.zoo import BackboneSpec, Node, split
+from stylebench.config import WeightsRef
+from stylebench.errors import InputError
+from stylebench.weights import load_state
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
+
+
+class Backbone(nn.Module):
+    """A frozen network, truncated at the deepest node in use, in evaluation mode.
+
+    BatchNorm uses its running statistics, which are mean 0 and variance 1 in a random network.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: BackboneSpec, network: nn.Module, precision: str = "fp32") -> None:
+        super().__init__()
+        self.style: tuple[Node, ...] = spec.style
+        self.content: Node = spec.content
+        self._precision = precision
+        for module in network.modules():
+            if hasattr(module, "inplace"):
+                module.inplace = False  # in-place ReLU falsifies the maps that were taken before it
+        self.features = create_feature_extractor(network.eval(), return_nodes=spec.nodes)
+        self.features.eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Return the feature maps of images.
+
+        Args:
+            image: (B, 3, H, W), RGB, nominally in [0, 1].
+
+        Returns:
+            Name of the node -> float32 (or the image's wider type) feature map (B, D, H_l, W_l).
+        """
+        x = (image - self.mean) / self.std
+        bf16 = self._precision == "bf16"
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
+            maps = cast(dict[str, Tensor], self.features(x))
+        return {name: value.to(image.dtype) for name, value in maps.items()}
+
+
+def random_network(spec: BackboneSpec, seed: int, options: dict[str, str]) -> nn.Module:
+    """Return the whole network as PyTorch initialises it after ``manual_seed(seed)``.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return spec.build(options)
+
+
+@functools.lru_cache(maxsize=2)
+def _cached(arch: str, weights: str, seed: int, precision: str, device: str) -> Backbone:
+    pretrained, spec = split(arch)
+    ref = WeightsRef.model_validate_json(weights)
+    if ref.missing:
+        raise InputError(ref.missing)
+    network = random_network(spec, seed, ref.options)
+    if pretrained:
+        state = load_state(ref.path)
+        network.load_state_dict(state, strict=False)
+    return Backbone(spec, network, precision).to(device)
+
+
+def build(
+    arch: str, weights: WeightsRef, seed: int, *, precision: str = "fp32", device: str = "cpu"
+) -> Backbone:
+    """Return the backbone `arch` with `weights`; the last two built are kept for the next job.
+
+    Args:
+        arch: ``r-…`` or ``p-…``, a name that ``stylebench ls archs`` shows.
+        weights: what ``stylebench.weights.resolve`` returned.
+        seed: of the random initialisation; pretrained weights overwrite it.
+        precision: ``fp32``, or ``bf16`` for autocast of the network (maps are returned in fp32).
+        device: as torch names it.
+
+    Raises:
+        InputError: unknown name, or weights that cannot be read or do not fit.
+    """
+    seed = 0 if arch.startswith("p-") else seed
+    return _cached(arch, weights.model_dump_json(), seed, precision, device)

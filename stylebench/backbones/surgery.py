@@ -1,0 +1,76 @@
+"""The paper's architectures, made from torchvision's ResNets by small, visible operations.
+
+Wang, Li, Vasconcelos, CVPR 2021: NoResNet, pseudo-VGG, pseudo-ResVGG. A network and its
+variant are initialised by the same random draws: they have the same weights at the same seed and
+differ in what the operation does alone.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+BLOCKS = (3, 4, 6, 3)
+"""Blocks per stage of ResNet-50 and of the pseudo networks (the paper's figure; counts inferred)."""
+
+
+def resnet50(stride_in: str = "conv2") -> ResNet:
+    """Return torchvision's ResNet-50, randomly initialised.
+
+    Args:
+        stride_in: where the first block of stages 2 to 4 has its stride 2: in the 3x3 ``conv2``
+            (torchvision's, "v1.5"), or in the 1x1 ``conv1`` (He et al. 2016, and its weights).
+    """
+    model: ResNet = torchvision_resnet50(weights=None)
+    if stride_in == "conv1":
+        for stage in (model.layer2, model.layer3, model.layer4):
+            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
+    return model
+
+
+def _plain(block: nn.Module) -> nn.Sequential:
+    """Return the residual branch of a torchvision block, followed by the block's last ReLU."""
+    if not isinstance(block, BasicBlock | Bottleneck):
+        raise TypeError(f"expected a BasicBlock or a Bottleneck, found {type(block).__name__}")
+    depth = 3 if isinstance(block, Bottleneck) else 2
+    parts = OrderedDict[str, nn.Module]()
+    for index in range(1, depth + 1):
+        parts[f"conv{index}"] = getattr(block, f"conv{index}")
+        parts[f"bn{index}"] = getattr(block, f"bn{index}")
+        parts[f"relu{index}"] = nn.ReLU()
+    return nn.Sequential(parts)
+
+
+def without_shortcuts(model: ResNet) -> ResNet:
+    """Return `model` with every shortcut removed, its projections included; weights stay.
+
+    F^l = ReLU(R(F^{l-1})) in place of eq. (10), ReLU(F^{l-1} + R(F^{l-1})). A stride stays in the
+    convolution of the residual branch that has it.
+    """
+    for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+        for name, block in stage.named_children():
+            if isinstance(block, BasicBlock | Bottleneck):
+                setattr(stage, name, _plain(block))
+    return model
+
+
+def pseudo_resvgg() -> ResNet:
+    """Return pseudo-ResVGG, randomly initialised as torchvision initialises a ResNet.
+
+    Basic 3x3 blocks [3, 4, 6, 3] of 64-128-256-512 channels, BatchNorm kept; a 3x3 stem of stride 1
+    for the 7x7 of stride 2; a 2x2 max pooling before each stage for every stride (PAPER: "max
+    pooling for size reduction"; that the stem is followed by one too, as conv1 is in VGG, is
+    inferred). Where channels change, the shortcut is a 1x1 projection.
+    """
+    model = ResNet(BasicBlock, list(BLOCKS))
+    stem = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    model.conv1 = stem
+    model.maxpool = nn.MaxPool2d(2)
+    for name in ("layer2", "layer3", "layer4"):
+        blocks = dict(getattr(model, name).named_children())
+        blocks["0"].conv1.stride = (1, 1)
+        blocks["0"].downsample[0].stride = (1, 1)
+        setattr(model, name, nn.Sequential(OrderedDict(pool=nn.MaxPool2d(2), **blocks)))
+    return model

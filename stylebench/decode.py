@@ -1,0 +1,172 @@
+"""Picture files: decoding whatever users have into 8-bit RGB, and saving.
+
+A picture is an array of uint8, shape (H, W, 3), RGB. Everything that can be wrong with a file
+raises InputError with one line that says what was expected, what was found and what to do.
+"""
+
+import stat
+import uuid
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from stylebench.errors import InputError
+
+Picture = npt.NDArray[np.uint8]
+Resize = Literal["aspect", "squash"]
+
+MIN_SIDE = 16
+MAX_SIDE = 16_384
+MAX_PIXELS = 100_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+_FORMATS_TEXT = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+_UPRIGHT = {  # EXIF orientation (TIFF 6.0, tag 274) -> what turns the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def save(path: Path, array: Picture) -> None:
+    """Write a picture as PNG or JPEG (quality 92), by the suffix of `path`, all or nothing.
+
+    Args:
+        path: where to; the folder is made if need be.
+        array: uint8 (H, W, 3), RGB.
+
+    Raises:
+        InputError: another suffix, another kind of array, or a place that cannot be written.
+    """
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"cannot save {str(path)!r}: expected a name in .png, .jpg or .jpeg")
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise InputError(f"expected uint8 (H, W, 3), found {array.dtype} {array.shape}")
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
+    options = {"quality": 92, "optimize": True} if kind == "JPEG" else {}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"cannot save {str(path)!r}: {reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def read_file(path: Path, size: int, resize: Resize) -> Picture:
+    """Return the picture in a file at the working size; see `stylebench.images.read`."""
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
+            with Image.open(path, formats=_FORMATS) as image:
+                _target(path, image.size, size, resize)
+                image.load()
+                rgb = _to_rgb(path, _upright(image))
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make Pillow raise nearly anything
+        _refuse(path, error)
+    target = _target(path, rgb.size, size, resize)
+    if rgb.size != target:
+        rgb = rgb.resize(target, Image.Resampling.LANCZOS)
+    return np.array(rgb)
+
+
+def check_file(path: Path) -> None:
+    """Raise InputError unless `path` is a regular file with something in it."""
+    name = f"image {str(path)!r}"
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise InputError(f"{name} does not exist; check the path") from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {reason(error)}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{name} is a folder; expected a {_FORMATS_TEXT} file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{name} is no regular file; expected a {_FORMATS_TEXT} file")
+    if status.st_size == 0:
+        raise InputError(f"{name} is empty (0 bytes); copy or export it again")
+
+
+def _target(path: Path, found: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:
+    """Return the size in px after resizing, as (W, H), or raise InputError on the header alone."""
+    width, height = found
+    name = f"image {str(path)!r} is {width}×{height} px"
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{name}; expected at most {MAX_PIXELS:,} pixels: make it smaller first")
+    if min(found) < MIN_SIDE:
+        raise InputError(f"{name}; expected at least {MIN_SIDE} px on either side")
+    if resize == "squash":
+        return size, size
+    scale = size / max(found)
+    target = (round(width * scale), round(height * scale))
+    if min(target) < MIN_SIDE:
+        raise InputError(
+            f"{name}: at size {size} its short side would be {min(target)} px, expected at least "
+            f"{MIN_SIDE}; crop it or choose a larger size"
+        )
+    return target
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(274)
+    except Exception:  # a damaged EXIF block does not make the picture unreadable
+        return image
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
+    """Return the picture in 8-bit RGB, whatever its mode."""
+    if image.mode == "F":
+        raise InputError(
+            f"image {str(path)!r} holds floating-point values; expected 8 or 16 bits a channel: "
+            "export it as PNG"
+        )
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65_535:
+            raise InputError(
+                f"image {str(path)!r} holds grey values from {values.min()} to {values.max()}; "
+                "expected 0 to 65535 (16 bits): export it as PNG"
+            )
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _refuse(path: Path, error: Exception) -> NoReturn:
+    """Raise the InputError that tells what Pillow's `error` means for the user."""
+    name = f"image {str(path)!r}"
+    if isinstance(error, Image.DecompressionBombError):
+        text = f"{name} is too large; expected at most {MAX_PIXELS:,} pixels: make it smaller first"
+    elif isinstance(error, UnidentifiedImageError):
+        text = f"{name} is not a picture that can be read; expected {_FORMATS_TEXT}"
+    elif isinstance(error, OSError) and error.errno is not None:
+        text = f"{name} cannot be read: {reason(error)}"
+    else:
+        text = " ".join(f"{error}".split()) or type(error).__name__
+        text = f"{name} is damaged or cut off ({text}); copy or export it again"
+    raise InputError(text) from error
+
+
+def reason(error: OSError) -> str:
+    """Return what went wrong in the words of the system, on one line."""
+    return (error.strerror or " ".join(f"{error}".split()) or type(error).__name__).lower()

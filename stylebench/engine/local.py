@@ -1,0 +1,64 @@
+"""Worker processes on this machine. A worker that dies costs its own job, no other."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, as_completed
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from stylebench import runtime, store
+from stylebench.config import JobSpec, StatisticsSpec
+
+Spec = JobSpec | StatisticsSpec
+
+
+def _begin() -> None:
+    """One thread a worker: two workers with two threads each can be 100 times slower."""
+    runtime.configure(threads=1)
+
+
+def _work(spec: Spec, out: Path, device: str) -> dict[str, Any]:
+    from stylebench.job import run_job
+
+    return run_job(spec, out, device)
+
+
+def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
+    """Write and return the record of a job whose worker did not live to write it."""
+    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
+    record = {
+        "job_id": spec.job_id,
+        "kind": kind,
+        "status": "failed",
+        "error": reason,
+        "spec": spec.model_dump(mode="json"),
+        "device": device,
+        "environment": dict(runtime.environment()),
+        "seconds": 0.0,
+        "finished": time.time(),
+    }
+    with store.job_folder(out, kind, spec.job_id) as folder:
+        store.write_record(folder, record)
+    return record
+
+
+def run_local(
+    specs: Sequence[Spec], out: Path, device: str, workers: int
+) -> Iterator[dict[str, Any]]:
+    """Run jobs in `workers` processes and yield their records as they complete."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
+        futures = {pool.schedule(_work, args=[spec, out, device]): spec for spec in specs}
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield future.result()
+                except (ProcessExpired, CancelledError) as error:
+                    reason = f"the worker process died ({error}); out of memory?"
+                    yield _died(futures[future], out, device, reason)
+        except (KeyboardInterrupt, GeneratorExit):
+            pool.stop()
+            raise

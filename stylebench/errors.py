@@ -1,0 +1,12 @@
+"""The one exception that users see: a single line of text, never a traceback."""
+
+
+class InputError(ValueError):
+    """Wrong input: the message says what was expected, what was found and what to do.
+
+    The command line prints the message and exits with status 2.
+    """
+
+
+class UnavailableError(InputError):
+    """Something that is right but not at hand, such as pretrained weights; it names the remedy."""

@@ -1,0 +1,234 @@
+"""Pictures by name: the built-in ones and the user's files, at the working size.
+
+What to load is written as a reference: an absolute path, or ``builtin:<name>``.
+"""
+
+import errno
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from stylebench.builtin_images import PAINTINGS, PHOTOGRAPHS, Builtin, Photograph, builtins
+from stylebench.decode import (
+    MAX_SIDE,
+    MIN_SIDE,
+    Picture,
+    Resize,
+    check_file,
+    read_file,
+    reason,
+    save,
+)
+from stylebench.errors import InputError
+from stylebench.registry import Registry, suggestion
+
+__all__ = [
+    "PAINTINGS",
+    "PHOTOGRAPHS",
+    "Builtin",
+    "ImageSource",
+    "Photograph",
+    "Picture",
+    "Resize",
+    "Role",
+    "builtins",
+    "digest",
+    "read",
+    "resolve",
+    "save",
+    "unique_names",
+]
+
+Role = Literal["content", "style"]
+
+PREFIX = "builtin:"
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One picture of a sweep: `name` for tables, `ref` for `read` and `digest`."""
+
+    name: str
+    ref: str
+
+
+def resolve(value: str, role: Role) -> list[ImageSource]:
+    """Return the pictures that one value of ``--content`` or ``--style`` names, in order.
+
+    Args:
+        value: a built-in's name (with or without ``builtin:``), ``builtin`` for all photographs
+            (content) or all painted styles (style), a file, a folder, or a comma list of these.
+            A path that exists is taken whole, commas and all. A bare name without a suffix or a
+            separator means the built-in first.
+        role: which flag it came from.
+
+    Raises:
+        InputError: a name that is none of these, or a folder without pictures.
+    """
+    whole = _existing(value, role) is not None
+    items = [value] if whole else [item.strip() for item in value.split(",")]
+    return [source for item in items for source in _resolve_item(item, role)]
+
+
+def _resolve_item(item: str, role: Role) -> list[ImageSource]:
+    if not item:
+        raise InputError(f"{role} has an empty entry; give a file, a folder or a built-in image")
+    if item == "builtin":
+        names = list(PHOTOGRAPHS if role == "content" else PAINTINGS)
+        return [ImageSource(name, PREFIX + name) for name in names]
+    name = item.removeprefix(PREFIX)
+    if name in PHOTOGRAPHS or name in PAINTINGS:
+        return [ImageSource(name, PREFIX + name)]
+    path = None if item.startswith(PREFIX) else _existing(item, role)
+    if path is None:
+        raise InputError(
+            f"{role} {item!r} is neither a file, a folder nor a built-in image"
+            f"{suggestion(name, [*PHOTOGRAPHS, *PAINTINGS])} (stylebench ls images)"
+        )
+    files = _folder_files(path, role) if path.is_dir() else [path]
+    return [ImageSource(_printable(file.stem), str(file.resolve())) for file in files]
+
+
+def _existing(text: str, role: Role) -> Path | None:
+    """Return the path that `text` spells, or None where there is nothing."""
+    try:
+        path = Path(text).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError, RuntimeError):
+        return None  # ValueError: a NUL character; RuntimeError: ~ of a user who does not exist
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a long comma list is not a path
+            return None
+        raise InputError(f"{role} {text!r} cannot be read: {reason(error)}") from error
+    return path
+
+
+def _folder_files(folder: Path, role: Role) -> list[Path]:
+    try:
+        files = sorted(
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+        )
+    except OSError as error:
+        raise InputError(
+            f"{role} folder {str(folder)!r} cannot be read: {reason(error)}"
+        ) from error
+    if not files:
+        raise InputError(
+            f"{role} folder {str(folder)!r} holds no pictures; expected files that end in "
+            f"{' '.join(SUFFIXES)}"
+        )
+    return files
+
+
+def _printable(name: str) -> str:
+    """Return `name` with what no table or terminal can show replaced by U+FFFD."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in name)
+
+
+def unique_names(sources: Sequence[ImageSource]) -> list[ImageSource]:
+    """Return `sources` without repeated references and with names that differ, in order.
+
+    Built-ins keep their names. Files that share a name get their folder in front
+    (``holiday-cat``), then their suffix behind, then a second folder, and at last a number.
+    """
+    kept = list({source.ref: source for source in sources}.values())
+    labels = [_labels(source) for source in kept]
+    names = [choices[0] for choices in labels]
+    for level in range(1, 4):
+        clashes = {name for name in names if names.count(name) > 1}
+        names = [
+            choices[min(level, len(choices) - 1)] if name in clashes else name
+            for name, choices in zip(names, labels, strict=True)
+        ]
+    taken: set[str] = {source.name for source in kept if source.ref.startswith(PREFIX)}
+    for index, source in enumerate(kept):
+        if not source.ref.startswith(PREFIX):
+            name, number = names[index], 2
+            while names[index] in taken:
+                names[index], number = f"{name}-{number}", number + 1
+            taken.add(names[index])
+    return [ImageSource(name, source.ref) for name, source in zip(names, kept, strict=True)]
+
+
+def _labels(source: ImageSource) -> list[str]:
+    if source.ref.startswith(PREFIX):
+        return [source.name]
+    path = Path(source.ref)
+    parent, grandparent = path.parent.name, path.parent.parent.name
+    labels = [
+        source.name,
+        f"{parent}-{path.stem}",
+        f"{parent}-{path.name}",
+        f"{grandparent}-{parent}-{path.name}",
+    ]
+    return [_printable(label) for label in labels]
+
+
+def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
+    """Return a picture at the working size.
+
+    Args:
+        ref: an absolute path or ``builtin:<name>``.
+        size: the long side in px.
+        resize: ``"aspect"`` keeps the aspect ratio (as ``-image_size`` of jcjohnson's
+            neural-style does), ``"squash"`` gives `size` × `size`. Lanczos either way; small
+            pictures are enlarged.
+
+    Returns:
+        uint8 (H, W, 3), RGB, upright by its EXIF orientation, transparency on white.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, no picture, under 16 px on a side before
+            or after resizing, or over 100 million pixels (refused before it is decoded).
+    """
+    if not MIN_SIDE <= size <= MAX_SIDE:
+        raise InputError(f"size must be from {MIN_SIDE} to {MAX_SIDE} px, not {size}")
+    if not ref.startswith(PREFIX):
+        return read_file(Path(ref), size, resize)
+    picture = _render(ref.removeprefix(PREFIX), size)
+    if resize == "squash":
+        return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS))
+    return picture.copy()
+
+
+@lru_cache(maxsize=32)
+def _render(name: str, size: int) -> Picture:
+    registry: Registry[Photograph] | Registry[Builtin]
+    registry = PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS
+    picture = registry[name].render(size)
+    picture.setflags(write=False)
+    return picture
+
+
+def digest(ref: str, size: int) -> str:
+    """Return what identifies the content of a picture: 32 hexadecimal digits of a SHA-256.
+
+    Args:
+        ref: an absolute path or ``builtin:<name>``.
+        size: the long side in px; it matters for built-ins only.
+
+    Returns:
+        The hash of a file's bytes, or of a built-in's shape and pixels at `size`.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if ref.startswith(PREFIX):
+        picture = read(ref, size)
+        return hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()[:32]
+    path = Path(ref)
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise InputError(f"image {ref!r} cannot be read: {reason(error)}") from error

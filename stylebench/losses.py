@@ -1,0 +1,71 @@
+"""Losses of style transfer: pure functions of feature maps; the normalisation is a parameter."""
+
+from typing import Literal
+
+from torch import Tensor
+
+Normalisation = Literal["paper", "released"]
+
+
+def gram(maps: Tensor) -> Tensor:
+    """Return the Gram matrix per position, G/M = F Fᵀ / M.
+
+    Source: eq. (1), G = F Fᵀ, divided by M = H·W so that pictures of different sizes compare.
+
+    Args:
+        maps: feature map (B, D, H, W).
+
+    Returns:
+        (B, D, D), symmetric and positive semi-definite.
+    """
+    flat = maps.flatten(2)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def content_factor(shape: tuple[int, ...], normalisation: Normalisation) -> float:
+    """Return c in L_content = c·‖ΔF‖² for a map (B, D, H, W).
+
+    ``paper``: 1/2, eq. (3). ``released``: the mean over all entries, 1/(D·M).
+    """
+    _, d, h, w = shape
+    return 0.5 if normalisation == "paper" else 1 / (d * h * w)
+
+
+def style_factor(channels: int, normalisation: Normalisation) -> float:
+    """Return c in L_style,l = c·‖ΔG/M‖² for D channels.
+
+    ``paper``: 1/(4D²), eq. (4) with G/M for G, which is the same when both pictures have the same
+    size and defined when they have not. ``released``: Gram matrices divided by D·M, squared
+    differences averaged over D² entries: 1/D⁴.
+    """
+    return 1 / (4 * channels**2) if normalisation == "paper" else 1 / channels**4
+
+
+def squared_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return Σ (a − b)² over all but the first dimension; `b` broadcasts over the batch.
+
+    Args:
+        a: (B, …).
+        b: (1, …) or (B, …).
+
+    Returns:
+        (B,).
+    """
+    return (a - b).square().flatten(1).sum(dim=1)
+
+
+def total_variation(image: Tensor) -> Tensor:
+    """Return the anisotropic total variation, squared and averaged over pixels and channels.
+
+    (Σ (Δ_v x)² + Σ (Δ_h x)²) / (3·H·W). Source: Mahendran & Vedaldi 2015, eq. (2), with exponent
+    β = 2.
+
+    Args:
+        image: (B, 3, H, W).
+
+    Returns:
+        (B,).
+    """
+    vertical = (image[..., 1:, :] - image[..., :-1, :]).square().flatten(1).sum(dim=1)
+    horizontal = (image[..., :, 1:] - image[..., :, :-1]).square().flatten(1).sum(dim=1)
+    return (vertical + horizontal) / image[0].numel()

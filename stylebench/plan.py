@@ -1,0 +1,194 @@
+"""From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylebench import images
+from stylebench.backbones import zoo
+from stylebench.config import (
+    ImageRef,
+    JobSpec,
+    LossSpec,
+    StatisticsSpec,
+    SweepConfig,
+    WeightsRef,
+)
+from stylebench.errors import InputError, UnavailableError
+from stylebench.registry import suggestion
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep comes to: stylisations, those without weights, and statistics."""
+
+    jobs: tuple[JobSpec, ...]
+    missing: tuple[JobSpec, ...]
+    statistics: tuple[StatisticsSpec, ...]
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """A backbone with one set of weights."""
+
+    arch: str
+    seed: int
+    weights: WeightsRef
+
+
+def _references(
+    values: tuple[str, ...], role: images.Role, config: SweepConfig
+) -> list[images.ImageSource]:
+    return [source for value in values for source in images.resolve(value, role)]
+
+
+def _pictures(config: SweepConfig) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
+    """Return content, style and statistics pictures; each is read once, so that bad ones fail now."""
+    groups = [
+        _references(config.content, "content", config),
+        _references(config.style, "style", config),
+        _references(config.statistics_images, "content", config),
+    ]
+    flat = [source for group in groups for source in group]
+    made: dict[str, ImageRef] = {}
+    for source in images.unique_names(flat):
+        images.read(source.ref, config.size, resize=config.resize)
+        digest = images.digest(source.ref, config.size)
+        made[source.ref] = ImageRef(name=source.name, ref=source.ref, digest=digest)
+    content, style, statistics = (
+        list(dict.fromkeys(made[source.ref] for source in group)) for group in groups
+    )
+    return content, style, statistics
+
+
+def _pairs(
+    content: list[ImageRef], style: list[ImageRef], pairing: str
+) -> list[tuple[ImageRef, ImageRef]]:
+    if pairing == "product":
+        return [(c, s) for c in content for s in style]
+    if len(content) != len(style):
+        raise InputError(
+            f"pairing zip expects as many contents as styles, found {len(content)} and "
+            f"{len(style)}; use pairing: product"
+        )
+    return list(zip(content, style, strict=True))
+
+
+def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
+    """Return the seeds that make a difference: one, for pretrained weights and a fixed start."""
+    fixed = config.start != "noise" and config.loss.balance != "gradient"
+    return config.seed[:1] if arch.startswith("p-") and fixed else config.seed
+
+
+def _arms(
+    config: SweepConfig, given: Mapping[str, Path], offline: bool, tell: Callable[[str], None]
+) -> list[_Arm]:
+    """Return every backbone with its weights; pretrained ones that were named must have them."""
+    from stylebench import weights
+
+    for name in config.backbone_options:
+        if name not in zoo.ARCHS:
+            raise InputError(
+                f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
+            )
+    arms = []
+    for arch, explicit in zoo.expand(config.arch).items():
+        options = config.backbone_options.get(arch[2:], {})
+        for seed in _seeds(arch, config):
+            try:
+                ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
+            except UnavailableError as error:
+                if explicit:
+                    raise
+                ref = WeightsRef(source="unavailable", missing=str(error), options=options)
+                tell(f"{arch}: unavailable: {error}")
+            else:
+                if arch.startswith("p-"):
+                    told = " ".join(f"{k}={v}" for k, v in ref.options.items())
+                    tell(f"{arch}: weights {ref.label} {told}".rstrip())
+            arms.append(_Arm(arch, seed, ref))
+    return arms
+
+
+def _loss(arch: str, loss: LossSpec) -> LossSpec:
+    """Return the loss with the layer weights of this backbone's own nodes."""
+    nodes = {node.name for node in zoo.split(arch)[1].style}
+    own = {name: weight for name, weight in loss.layer_weights.items() if name in nodes}
+    return loss.model_copy(update={"layer_weights": own})
+
+
+def _check(config: SweepConfig) -> None:
+    """Raise InputError for unknown smoothings, parameters and style nodes."""
+    from stylebench import smoothing
+
+    for spec in config.smoothing:
+        smoothing.check(spec)
+    archs = zoo.expand(config.arch)
+    nodes = {node.name: None for arch in archs for node in zoo.split(arch)[1].style}
+    for name in config.loss.layer_weights:
+        if name not in nodes:
+            raise InputError(
+                f"layer_weights: no style node {name!r}{suggestion(name, nodes)} "
+                f"(known: {', '.join(nodes)})"
+            )
+
+
+def expand(
+    config: SweepConfig,
+    *,
+    given: Mapping[str, Path] | None = None,
+    offline: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Plan:
+    """Return the jobs of a sweep: backbone by backbone, then pair by pair, then smoothings.
+
+    Args:
+        config: what to sweep.
+        given: backbone name -> weights file.
+        offline: never download weights.
+        tell: called with a line for every set of pretrained weights, taken or missing.
+
+    Raises:
+        InputError: anything in the configuration that names what does not exist or cannot be read.
+    """
+    _check(config)
+    content, style, photographs = _pictures(config)
+    pairs = _pairs(content, style, config.pairing)
+    arms = _arms(config, given or {}, offline, tell)
+    jobs = [
+        JobSpec(
+            arch=arm.arch,
+            weights=arm.weights,
+            smoothing=smooth,
+            content=a,
+            style=b,
+            loss=_loss(arm.arch, config.loss),
+            seed=arm.seed,
+            **{key: getattr(config, key) for key in _SHARED},
+        )
+        for arm in arms
+        for a, b in pairs
+        for smooth in config.smoothing
+    ]
+    jobs = list({job.job_id: job for job in jobs}.values())
+    return Plan(
+        jobs=tuple(job for job in jobs if not job.weights.missing),
+        missing=tuple(job for job in jobs if job.weights.missing),
+        statistics=tuple(
+            StatisticsSpec(
+                arch=arm.arch,
+                weights=arm.weights,
+                smoothing=config.smoothing,
+                images=tuple(photographs),
+                size=config.size,
+                resize=config.resize,
+                seed=arm.seed,
+            )
+            for arm in arms
+            if photographs and not arm.weights.missing
+        ),
+    )
+
+
+_SHARED = ("preset", "optimiser", "start", "size", "resize", "evals", "precision")
+"""Keys that a job takes over from its sweep as they are."""

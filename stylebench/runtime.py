@@ -1,0 +1,96 @@
+"""The machine: device, threads, peak memory, and the versions that stand beside every number."""
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from stylebench.errors import InputError
+from stylebench.version import __version__
+
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "mlflow", "pillow",
+            "scikit-image", "scikit-learn")  # fmt: skip
+
+
+def resolve_device(name: str) -> str:
+    """Return a torch device that exists here for ``auto | cpu | cuda | cuda:N | mps``.
+
+    Raises:
+        InputError: the name is none of these, or this machine has no such device.
+    """
+    import torch
+
+    kind, _, index = name.partition(":")
+    if name == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cpu":
+        return name
+    if name == "mps" and torch.backends.mps.is_available():
+        return name
+    count = torch.cuda.device_count() if kind == "cuda" else 0
+    if count and (name == "cuda" or (index.isdigit() and int(index) < count)):
+        return name
+    if name in ("mps", "cuda") or (kind == "cuda" and index.isdigit()):
+        raise InputError(f"--device {name}: this machine has no such device; use auto or cpu")
+    raise InputError(f"--device expects auto, cpu, cuda, cuda:N or mps, found {name!r}")
+
+
+def configure(threads: int | None = None) -> None:
+    """Make torch's arithmetic reproducible: fp32 means fp32, denormals are zero, `threads` set."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.set_flush_denormal(True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+class PeakMemory:
+    """Peak memory in MB since the object was made.
+
+    On CUDA the peak of the allocator; otherwise the peak resident set of this process, which Linux
+    can reset; elsewhere it is the peak since the process began.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda = device.startswith("cuda")
+        self._device = device
+        if self._cuda:
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)
+            return
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def read(self) -> float:
+        """Return the peak in MB (1e6 bytes)."""
+        if self._cuda:
+            import torch
+
+            return float(torch.cuda.max_memory_allocated(self._device)) / 1e6
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return float(line.split()[1]) * 1024 / 1e6
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def environment() -> Mapping[str, str]:
+    """Return what produced a number: versions of stylebench, Python and packages, and the CPU."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "stylebench": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpus": str(os.cpu_count()),
+        **versions,
+    }

@@ -1,0 +1,117 @@
+"""Smoothings of feature maps, applied in losses and statistics, never in the network.
+
+A smoothing maps F to σ(F). It is computed as N·σ(F) together with the unit 1/N, because σ itself is
+so small (1e-6 and below) that the losses underflow and the maps are full of denormals. The unit
+goes into the weights of the loss in double precision: nothing is approximated.
+
+To add one: a function with the signature of `softmax`, decorated with ``@smoothing(name)``. Its
+keyword parameters become keys in YAML.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from stylebench.config import SmoothingSpec
+from stylebench.errors import InputError
+from stylebench.registry import Registry, suggestion
+
+Smoothing = Callable[..., tuple[Tensor, float]]
+SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
+smoothing = SMOOTHINGS.register
+
+DEEP_STAGE = 3
+"""``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
+
+
+@smoothing("none")
+def none(maps: Tensor) -> tuple[Tensor, float]:
+    """σ(F) = F."""
+    return maps, 1.0
+
+
+@smoothing("softmax")
+def softmax(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """σ(F)_ik = exp(F_ik/T) / Σ_mn exp(F_mn/T), over channels and positions: eq. (11) for T = 1.
+
+    Source: Wang, Li, Vasconcelos 2021, eq. (11).
+
+    Args:
+        maps: (B, D, H, W).
+        temperature: T > 0.
+
+    Returns:
+        N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
+    """
+    count = math.prod(maps.shape[1:])
+    flat = (maps / temperature).flatten(1).softmax(dim=1) * count
+    return flat.view_as(maps), 1 / count
+
+
+@smoothing("softmax-channels")
+def softmax_channels(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """Softmax over the channels at each position: the authors' first released code, for T = 1.
+
+    Args:
+        maps: (B, D, H, W).
+        temperature: T > 0.
+
+    Returns:
+        D·σ(F) of the same shape, mean 1, and 1/D.
+    """
+    count = maps.shape[1]
+    return (maps / temperature).softmax(dim=1) * count, 1 / count
+
+
+@smoothing("softmax-space")
+def softmax_space(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """Softmax over the positions in each channel.
+
+    Args:
+        maps: (B, D, H, W).
+        temperature: T > 0.
+
+    Returns:
+        M·σ(F) of the same shape, mean 1, and 1/M, where M = H·W.
+    """
+    count = maps.shape[2] * maps.shape[3]
+    flat = (maps / temperature).flatten(2).softmax(dim=2) * count
+    return flat.view_as(maps), 1 / count
+
+
+@smoothing("scale")
+def scale(maps: Tensor, alpha: float = 0.001) -> tuple[Tensor, float]:
+    """σ(F) = α·F: the authors' present released code, with α = 0.001 on the two deepest stages.
+
+    In a loss it is a change of that layer's weight and nothing else: α⁴ for style, α² for content.
+    """
+    return maps, alpha
+
+
+def parameters(name: str) -> dict[str, float]:
+    """Return the parameters of a smoothing with their defaults."""
+    signature = inspect.signature(SMOOTHINGS[name])
+    return {k: p.default for k, p in signature.parameters.items() if k != "maps"}
+
+
+def check(spec: SmoothingSpec) -> None:
+    """Raise InputError if the smoothing or one of its parameters is unknown or out of range."""
+    known = parameters(spec.name)
+    for key, value in spec.params.items():
+        if key not in known:
+            listed = ", ".join(known) or "none"
+            raise InputError(
+                f"smoothing {spec.name!r} has no parameter {key!r}{suggestion(key, known)} "
+                f"(known: {listed}, layers)"
+            )
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"smoothing {spec.name!r}: {key} must be positive, found {value!r}")
+
+
+def apply(spec: SmoothingSpec, maps: Tensor, stage: int) -> tuple[Tensor, float]:
+    """Return (map, unit) with σ(F) = unit · map, for the feature map of a node in `stage`."""
+    if spec.layers == "deep" and stage < DEEP_STAGE:
+        return maps, 1.0
+    return SMOOTHINGS[spec.name](maps, **spec.params)

@@ -1,0 +1,224 @@
+"""Statistics of feature maps: the paper's (5)-(8), and scale-free ones beside them.
+
+Each takes a feature map F of one image, D channels × M positions, and its Gram matrix G/M, and
+returns a number. Every one is computed in float64.
+
+To add one: a function decorated with ``@statistic(name, scale_free=…)`` that takes a `Maps`.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from stylebench import smoothing
+from stylebench.backbones.extractor import Backbone
+from stylebench.config import SmoothingSpec
+from stylebench.losses import gram
+from stylebench.registry import Registry
+
+
+class Maps:
+    """A feature map and what statistics share: its Gram matrix and the eigenvalues of that.
+
+    Args:
+        maps: feature map of one image, (D, H, W), any real type.
+    """
+
+    def __init__(self, maps: Tensor) -> None:
+        self.values = maps.double()
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """G/M = F Fᵀ / M, (D, D)."""
+        return gram(self.values.unsqueeze(0))[0]
+
+    @cached_property
+    def eigenvalues(self) -> Tensor:
+        """Eigenvalues of G/M that can differ from zero, ascending, (min(D, M),), none negative.
+
+        F Fᵀ and Fᵀ F have the same ones, so the smaller of the two is decomposed.
+        """
+        flat = self.values.flatten(1)
+        d, m = flat.shape
+        matrix = self.gram if d <= m else flat.T @ flat / m
+        return torch.linalg.eigvalsh(matrix).clamp_min(0)
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A named statistic: what computes it, and whether multiplying F by a constant changes it."""
+
+    compute: Callable[[Maps], Tensor | float]
+    scale_free: bool
+
+    @property
+    def description(self) -> str:
+        """The first line of the docstring."""
+        return (self.compute.__doc__ or "").strip().splitlines()[0]
+
+
+STATISTICS: Registry[Statistic] = Registry("statistic")
+
+
+def statistic(
+    name: str, *, scale_free: bool
+) -> Callable[[Callable[[Maps], Tensor | float]], Callable[[Maps], Tensor | float]]:
+    """Register a function of `Maps` under `name`."""
+
+    def decorate(function: Callable[[Maps], Tensor | float]) -> Callable[[Maps], Tensor | float]:
+        STATISTICS.add(name, Statistic(function, scale_free))
+        return function
+
+    return decorate
+
+
+def _softmax_entropy(values: Tensor) -> Tensor:
+    """Return −Σ p log p / log N, p = softmax over all N entries; 1 for N = 1."""
+    flat = values.flatten()
+    if flat.numel() == 1:
+        return torch.ones((), dtype=flat.dtype)
+    log_p = flat.log_softmax(dim=0)
+    return -(log_p.exp() * log_p).sum() / math.log(flat.numel())
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """Return −Σ p log p with 0·log 0 = 0."""
+    return torch.special.entr(p).sum()
+
+
+@statistic("max", scale_free=False)
+def maximum(maps: Maps) -> Tensor:
+    """Activation maximum: max over channels and positions of F. Source: paper, eq. (5)."""
+    return maps.values.max()
+
+
+@statistic("entropy", scale_free=False)
+def entropy(maps: Maps) -> Tensor:
+    """Normalised activation entropy: −Σ p log p / log(D·M), p = softmax of F. Paper, eq. (6).
+
+    In [0, 1]. That p is a softmax is inferred: only that gives the curves which the paper shows.
+    It measures scale: F·c has entropy → 1 for c → 0.
+    """
+    return _softmax_entropy(maps.values)
+
+
+@statistic("gram_max", scale_free=False)
+def gram_max(maps: Maps) -> Tensor:
+    """Gram maximum: max over i, j of G_ij/M. Source: paper, eq. (7), with G/M for G."""
+    return maps.gram.max()
+
+
+@statistic("gram_entropy", scale_free=False)
+def gram_entropy(maps: Maps) -> Tensor:
+    """Normalised Gram entropy: −Σ q log q / log D², q = softmax of G/M. Paper, eq. (8).
+
+    In [0, 1]; the softmax and the division by M are inferred.
+    """
+    return _softmax_entropy(maps.gram)
+
+
+@statistic("l1_entropy", scale_free=True)
+def l1_entropy(maps: Maps) -> Tensor | float:
+    """Normalised entropy of p = |F|/Σ|F|: −Σ p log p / log(D·M). Shannon 1948.
+
+    1 is uniform, 0 is a single active entry; NaN if F is zero everywhere.
+    """
+    absolute = maps.values.abs().flatten()
+    if absolute.numel() == 1:
+        return 1.0
+    return _entropy(absolute / absolute.sum()) / math.log(absolute.numel())
+
+
+@statistic("max_over_mean", scale_free=True)
+def max_over_mean(maps: Maps) -> Tensor:
+    """Largest magnitude over mean magnitude: max|F| / mean|F|, in [1, D·M]; NaN if F is zero."""
+    absolute = maps.values.abs()
+    return absolute.max() / absolute.mean()
+
+
+@statistic("participation_ratio", scale_free=True)
+def participation_ratio(maps: Maps) -> Tensor:
+    """Share of entries that carry the energy: (ΣF²)² / (D·M·ΣF⁴), in [1/(D·M), 1].
+
+    Source: Bell & Dean 1970 (atomic vibrations), here for the entries of a map.
+    """
+    scaled = maps.values / maps.values.abs().max()  # the fourth power of large maps stays in range
+    square = scaled.square()
+    return square.sum().square() / (square.square().sum() * square.numel())
+
+
+@statistic("gram_effective_rank", scale_free=True)
+def gram_effective_rank(maps: Maps) -> Tensor:
+    """Effective rank of the Gram matrix: exp(−Σ p log p), p = λ/Σλ, in [1, min(D, M)].
+
+    Source: Roy & Vetterli 2007, with the eigenvalues λ of G.
+    """
+    values = maps.eigenvalues
+    return _entropy(values / values.sum()).exp()
+
+
+@statistic("gram_top_share", scale_free=True)
+def gram_top_share(maps: Maps) -> Tensor:
+    """Share of the largest eigenvalue of the Gram matrix: λ_1/Σλ, in [1/min(D, M), 1]."""
+    values = maps.eigenvalues
+    return values[-1] / values.sum()
+
+
+@statistic("gram_diagonal_share", scale_free=True)
+def gram_diagonal_share(maps: Maps) -> Tensor:
+    """Share of the Gram matrix's energy on its diagonal: Σ_i G_ii² / Σ_ij G_ij², in [1/D, 1]."""
+    return maps.gram.diagonal().square().sum() / maps.gram.square().sum()
+
+
+def measure(maps: Tensor, names: Iterable[str] | None = None) -> dict[str, float]:
+    """Return statistics of one feature map.
+
+    Args:
+        maps: (D, H, W).
+        names: of statistics; all of them by default.
+
+    Returns:
+        name -> value; NaN where a statistic is not defined (a map that is zero everywhere).
+    """
+    shared = Maps(maps)
+    return {name: float(STATISTICS[name].compute(shared)) for name in names or STATISTICS}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One value: the statistic of a layer's map, raw or smoothed."""
+
+    smoothing: str
+    layer: str
+    stage: int
+    statistic: str
+    value: float
+
+
+def measure_backbone(
+    backbone: Backbone, image: Tensor, smooth: Iterable[SmoothingSpec]
+) -> list[Measurement]:
+    """Return all statistics of the style nodes' maps of one image, for each smoothing.
+
+    Args:
+        backbone: gives the maps.
+        image: (1, 3, H, W) in [0, 1].
+        smooth: smoothings; ``none`` gives the statistics of the raw maps. Smoothed maps are the
+            σ(F) of the paper, not the multiple of it that the losses use.
+    """
+    with torch.no_grad():
+        maps = backbone(image)
+        found = []
+        for spec in smooth:
+            for node in backbone.style:
+                smoothed, unit = smoothing.apply(spec, maps[node.name].double(), node.stage)
+                values = measure((smoothed * unit)[0].cpu())
+                found += [
+                    Measurement(spec.label, node.name, node.stage, name, value)
+                    for name, value in values.items()
+                ]
+    return found

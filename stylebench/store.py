@@ -1,0 +1,287 @@
+"""The results folder: atomic job folders, what is still to do, and the tables made from them.
+
+OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet
+OUT/statistics/<id>/      record.json, statistics.parquet
+OUT/results.parquet, stats.parquet, trace.parquet, images/, manifest.json: made from those above.
+"""
+
+import contextlib
+import json
+import math
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.errors import InputError
+
+FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
+Spec = TypeVar("Spec", JobSpec, StatisticsSpec)
+
+RESULT_COLUMNS = {
+    "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
+    "content": "str", "style": "str", "seed": "int64", "size": "int64", "preset": "str",
+    "start": "str", "evals": "int64", "evals_budget": "int64", "seconds": "float64",
+    "peak_memory_mb": "float64", "loss_initial": "float64", "loss_final": "float64",
+    "content_loss": "float64", "style_loss": "float64", "style_loss_initial": "float64",
+    "tv_loss": "float64", "moved": "float64", "stop_reason": "str", "flags": "str",
+    "error": "str", "precision": "str", "device": "str", "weights_sha256": "str",
+    "options": "str", "picture": "str", "content_picture": "str", "style_picture": "str",
+}  # fmt: skip
+"""Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known."""
+
+STATISTICS_COLUMNS = {
+    "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
+    "stage": "int64", "statistic": "str", "value": "float64", "seed": "int64", "size": "int64",
+}  # fmt: skip
+
+TRACE_COLUMNS = {
+    "job_id": "str", "evaluation": "int64", "loss": "float64", "content_loss": "float64",
+    "style_loss": "float64", "tv_loss": "float64",
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of the job's folder when the block succeeds.
+
+    A reader sees the old folder, none, or the complete new one; a crash leaves a ``.tmp-`` folder,
+    which the next sweep removes.
+    """
+    parent = out / FOLDERS[kind]
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        place = parent / job_id
+        if place.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
+            place.replace(old)
+        folder.replace(place)
+    finally:
+        for left in parent.glob(f".tmp-{job_id}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the whole new one."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_record(folder: Path, record: dict[str, Any]) -> None:
+    """Write record.json; numbers that are not finite become null, as JSON has none."""
+    write_text(
+        folder / "record.json", json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record in a job folder, or None if there is none that can be read."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def records(out: Path, kind: str = "transfer") -> list[dict[str, Any]]:
+    """Return the records of all jobs that are in place, in the order in which they finished."""
+    folders = [f for f in (out / FOLDERS[kind]).glob("*") if not f.name.startswith(".")]
+    found = [record for record in map(read_record, sorted(folders)) if record is not None]
+    return sorted(found, key=lambda record: (record["finished"], record["job_id"]))
+
+
+def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Spec]:
+    """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
+    result = []
+    for spec in specs:
+        kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
+        record = read_record(out / FOLDERS[kind] / spec.job_id)
+        if force or record is None or record["status"] != "ok":
+            result.append(spec)
+    return result
+
+
+def slug(text: str) -> str:
+    """Return a file name made of a text: ASCII letters, digits, ``._-``, at most 40 characters."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"
+
+
+def _picture_names(spec: JobSpec) -> dict[str, str]:
+    """Return column -> path in OUT of the pictures of a job."""
+    content, style = slug(spec.content.name), slug(spec.style.name)
+    parts = [spec.arch, slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
+    size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
+    return {
+        "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",
+        "content_picture": f"images/content_{content}_{size}_{spec.content.digest[:8]}.jpg",
+        "style_picture": f"images/style_{style}_{size}_{spec.style.digest[:8]}.jpg",
+    }
+
+
+def result_row(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of results.parquet for a record of a transfer job."""
+    spec = JobSpec.model_validate(record["spec"])
+    row = {
+        **{column: record.get(column) for column in RESULT_COLUMNS},
+        "arch": spec.arch,
+        "weights": spec.weights.label,
+        "weights_sha256": spec.weights.sha256,
+        "options": json.dumps(spec.weights.options, sort_keys=True),
+        "smoothing": spec.smoothing.label,
+        "content": spec.content.name,
+        "style": spec.style.name,
+        "flags": " ".join(record.get("flags", [])),
+        "evals": record.get("evals", 0),
+        "evals_budget": spec.evals,
+        **{key: getattr(spec, key) for key in ("seed", "size", "preset", "start", "precision")},
+    }
+    return row | (_picture_names(spec) if record["status"] == "ok" else {})
+
+
+def unavailable(spec: JobSpec) -> dict[str, Any]:
+    """Return the record of a job whose weights are not at hand; it is not written anywhere."""
+    return {
+        "job_id": spec.job_id,
+        "kind": "transfer",
+        "status": "unavailable",
+        "error": spec.weights.missing,
+        "spec": spec.model_dump(mode="json"),
+        "seconds": 0.0,
+        "finished": 0.0,
+    }
+
+
+def _frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(columns))
+    for column, kind in columns.items():
+        filled = frame[column].fillna("") if kind == "str" else frame[column]
+        frame[column] = filled.astype(pd.api.types.pandas_dtype(kind))
+    return frame
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(path)
+
+
+def _gather(
+    out: Path, found: Iterable[dict[str, Any]], file: str, columns: dict[str, str]
+) -> pd.DataFrame:
+    """Return one table of a parquet file in every job folder of status ok."""
+    frames = []
+    for record in found:
+        if record["status"] == "ok":
+            frame = pd.read_parquet(out / FOLDERS[record["kind"]] / record["job_id"] / file)
+            frames.append(frame.assign(job_id=record["job_id"]))
+    return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
+
+
+def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
+    """Make the JPEGs in OUT/images, which people look at, from the lossless ones of the jobs."""
+    import numpy as np
+    from PIL import Image
+
+    from stylebench import images
+
+    sources = {"picture": "result", "content_picture": "content", "style_picture": "style"}
+    for column, name in sources.items():
+        source, target = out / "jobs" / row["job_id"] / f"{name}.png", out / row[column]
+        fresh = target.exists() and target.stat().st_mtime >= source.stat().st_mtime
+        if not fresh:
+            target.parent.mkdir(exist_ok=True)
+            images.save(target, np.asarray(Image.open(source).convert("RGB")))
+
+
+def compact(out: Path, missing: Iterable[JobSpec] = ()) -> pd.DataFrame:
+    """Make results.parquet, stats.parquet, trace.parquet and images/ from the job folders.
+
+    Args:
+        out: results folder.
+        missing: jobs of this sweep without weights; they get rows of status ``unavailable``.
+
+    Returns:
+        The table of results.
+    """
+    jobs, statistics = records(out), records(out, "statistics")
+    rows = [result_row(record) for record in [*jobs, *map(unavailable, missing)]]
+    for row in rows:
+        if row["status"] == "ok":
+            _copy_pictures(out, row)
+    frame = _frame(rows, RESULT_COLUMNS)
+    _write_parquet(frame, out / "results.parquet")
+    values = _gather(out, statistics, "statistics.parquet", STATISTICS_COLUMNS)
+    _write_parquet(values.drop_duplicates(ignore_index=True), out / "stats.parquet")
+    trace = _gather(out, jobs, "trace.parquet", TRACE_COLUMNS)
+    _write_parquet(trace.reset_index(drop=True), out / "trace.parquet")
+    return frame
+
+
+@dataclass(frozen=True)
+class Results:
+    """A results folder as tables: what every figure and every table is made from."""
+
+    folder: Path
+    results: pd.DataFrame
+    statistics: pd.DataFrame
+    trace: pd.DataFrame
+    manifest: dict[str, Any]
+
+
+def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
+    path = out / name
+    if not path.is_file():
+        return _frame([], columns)
+    try:
+        frame = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
+    lacking = [column for column in columns if column not in frame]
+    if lacking:
+        raise InputError(f"{path}: expected the columns of stylebench, lacks {', '.join(lacking)}")
+    return frame
+
+
+def load(out: Path | str) -> Results:
+    """Return the tables of a results folder; one that holds none raises InputError."""
+    folder = Path(out)
+    if not any((folder / name).is_file() for name in ("results.parquet", "stats.parquet")):
+        raise InputError(
+            f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
+            "make some with `stylebench sweep` or `stylebench stats`"
+        )
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        manifest = {}
+    return Results(
+        folder=folder,
+        results=_table(folder, "results.parquet", RESULT_COLUMNS),
+        statistics=_table(folder, "stats.parquet", STATISTICS_COLUMNS),
+        trace=_table(folder, "trace.parquet", TRACE_COLUMNS),
+        manifest=manifest,
+    )
+
+
+def load_results(out: Path | str) -> pd.DataFrame:
+    """Return results.parquet of a results folder: a row a job, columns as `RESULT_COLUMNS` says."""
+    return load(out).results

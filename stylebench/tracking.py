@@ -1,0 +1,184 @@
+"""Records into MLflow: one parent run a sweep, one child a job, each job once, by one writer.
+
+MLflow is a view of the results folder. A server that cannot be reached costs a warning; the next
+run of the sweep logs what is missing.
+"""
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stylebench import store
+from stylebench.config import JobSpec, SweepConfig
+from stylebench.errors import InputError
+
+BATCH = 1000
+"""Metrics in one request: MLflow's own limit."""
+
+
+class Tracker:
+    """Writes the jobs of one results folder to an MLflow server or database.
+
+    Args:
+        out: results folder.
+        config: of the sweep; its name is the MLflow experiment.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+
+    Raises:
+        InputError: the server or database cannot be used.
+    """
+
+    def __init__(self, out: Path, config: SweepConfig, uri: str | None = None) -> None:
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._out, self._config = out, config
+        local = None if uri else (out.resolve() / "mlartifacts").as_uri()
+        self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"
+        try:
+            self._client = MlflowClient(tracking_uri=self.uri)
+            self._experiment = self._find_experiment(local)
+            self._parent, self._known = self._find_runs()
+        except (MlflowException, OSError, ImportError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"MLflow at {self.uri}: {reason}") from None
+
+    def _find_experiment(self, artifacts: str | None) -> str:
+        found = self._client.get_experiment_by_name(self._config.name)
+        if found is None:
+            return str(self._client.create_experiment(self._config.name, artifacts))
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _find_runs(self) -> tuple[str, dict[str, Any]]:
+        """Return the parent run of this results folder and its children by job id."""
+        known: dict[str, Any] = {}
+        parent = ""
+        token: str | None = ""
+        where = f"tags.`stylebench.out` = '{_folder_id(self._out)}'"
+        while token is not None:
+            page = self._client.search_runs([self._experiment], where, page_token=token or None)
+            for run in page:
+                if "job_id" in run.data.tags:
+                    known[run.data.tags["job_id"]] = run
+                else:
+                    parent = run.info.run_id
+            token = page.token or None
+        return parent or self._create(self._config.name, {}), known
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        tags = {"stylebench.out": _folder_id(self._out), "mlflow.runName": name, **tags}
+        return str(self._client.create_run(self._experiment, tags=tags).info.run_id)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Log a job; one that is logged with the same outcome is left alone."""
+        job_id = str(record["job_id"])
+        known = self._known.get(job_id)
+        stamp = f"{record['status']} {record['finished']}"
+        if known is not None and known.data.tags.get("stylebench.logged") == stamp:
+            return
+        spec = JobSpec.model_validate(record["spec"])
+        if known is None:
+            name = f"{spec.arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
+            run_id = self._create(name, {"job_id": job_id, "mlflow.parentRunId": self._parent})
+        else:
+            run_id = known.info.run_id
+        self._log_job(run_id, record)
+        ok = record["status"] == "ok"
+        self._client.set_tag(run_id, "status", record["status"])
+        self._client.set_tag(run_id, "error", record.get("error", ""))
+        self._client.set_terminated(run_id, "FINISHED" if ok else "FAILED")
+        self._client.set_tag(run_id, "stylebench.logged", stamp)
+        self._known[job_id] = self._client.get_run(run_id)
+
+    def _log_job(self, run_id: str, record: Mapping[str, Any]) -> None:
+        from mlflow.entities import Metric, Param
+
+        row = store.result_row(dict(record))
+        when = int(record["finished"] * 1000)
+        numbers = {k: v for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
+        params = {
+            k: v
+            for k, v in row.items()
+            if isinstance(v, str | int) and k not in ("error", "picture")
+        }
+        self._client.log_batch(run_id, params=[Param(k, str(v)[:500]) for k, v in params.items()])
+        metrics = [Metric(key, value, when, 0) for key, value in numbers.items()]
+        folder = self._out / "jobs" / str(record["job_id"])
+        if record["status"] == "ok":
+            metrics += self._steps(folder, when)
+            for name in ("result.png", "content.png", "style.png", "record.json"):
+                self._client.log_artifact(run_id, str(folder / name))
+        for batch in _batches(metrics, BATCH):
+            self._client.log_batch(run_id, metrics=batch)
+
+    def _steps(self, folder: Path, when: int) -> list[Any]:
+        """Return the trace as stepwise metrics: one step an evaluation."""
+        from mlflow.entities import Metric
+
+        trace = pd.read_parquet(folder / "trace.parquet").set_index("evaluation")
+        return [
+            Metric(f"trace/{column}", float(value), when, int(str(step)))
+            for column, values in trace.items()
+            for step, value in values.items()
+            if math.isfinite(value)
+        ]
+
+    def log_statistics(
+        self, statistics: pd.DataFrame, records: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Log the means over images of the statistics of each job's backbone and smoothing."""
+        from mlflow.entities import Metric
+
+        keys = ["arch", "weights", "smoothing", "seed", "size"]
+        means = statistics.groupby([*keys, "stage", "statistic"])["value"].mean().reset_index()
+        for record in records:
+            row = store.result_row(dict(record))
+            run = self._known.get(row["job_id"])
+            if run is None or row["status"] != "ok" or "stylebench.statistics" in run.data.tags:
+                continue
+            mine = means[(means[keys] == [row[key] for key in keys]).all(axis=1)]
+            when = int(record["finished"] * 1000)
+            metrics = [
+                Metric(f"statistics/{name}", float(value), when, int(stage))
+                for stage, name, value in zip(
+                    mine["stage"], mine["statistic"], mine["value"], strict=True
+                )
+                if math.isfinite(value)
+            ]
+            if metrics:
+                for batch in _batches(metrics, BATCH):
+                    self._client.log_batch(run.info.run_id, metrics=batch)
+                self._client.set_tag(run.info.run_id, "stylebench.statistics", str(len(mine)))
+
+    def finish(self, manifest: Mapping[str, Any], files: Iterable[Path]) -> None:
+        """Log the sweep itself: its command and versions, tables and figures."""
+        self._client.set_tag(self._parent, "command", str(manifest.get("command", "")))
+        for path in files:
+            self._client.log_artifact(self._parent, str(path))
+        self._client.set_terminated(self._parent, "FINISHED")
+
+
+def _folder_id(out: Path) -> str:
+    """Return the identity of a results folder, kept in the folder so that it may be moved."""
+    path = out / ".sweep-id"
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        store.write_text(path, os.urandom(8).hex())
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
