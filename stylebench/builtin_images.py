@@ -55,7 +55,7 @@ class Photograph:
 
     def render(self, size: int) -> Picture:
         """Return the photograph, uint8 (H, W, 3), its long side `size` px."""
-        return read_file(self.path, size, "aspect")
+        return read_file(self.path, size, "aspect", shown=Path(self.package, self.file))
 
 
 PHOTOGRAPHS: Registry[Photograph] = Registry("photograph")

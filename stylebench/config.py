@@ -56,7 +56,7 @@ class SmoothingSpec(Frozen):
 
     @property
     def label(self) -> str:
-        """The name in tables: ``softmax``, ``softmax(temperature=10)``, ``scale(alpha=0.001)@deep``."""
+        """The name in tables: ``softmax``, ``softmax(temperature=10)``, ``scale@deep``."""
         params = ",".join(f"{key}={value:g}" for key, value in sorted(self.params.items()))
         return (
             self.name
@@ -189,7 +189,7 @@ class StatisticsSpec(Frozen):
 
     @property
     def job_id(self) -> str:
-        """Hash of the meaning, as of a JobSpec; the images' names enter, as they stand in the rows."""
+        """Hash of the meaning, as of a JobSpec; names of images enter, as the rows show them."""
         return _digest(
             {
                 **self.model_dump(exclude={"weights", "images"}),

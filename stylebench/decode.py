@@ -64,21 +64,32 @@ def save(path: Path, array: Picture) -> None:
             partial.unlink(missing_ok=True)
 
 
-def read_file(path: Path, size: int, resize: Resize) -> Picture:
-    """Return the picture in a file at the working size; see `stylebench.images.read`."""
+def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) -> Picture:
+    """Return the picture in a file at the working size; see `stylebench.images.read`.
+
+    Args:
+        path: the file.
+        size: the long side in px.
+        resize: keep the aspect ratio, or squash to a square.
+        shown: how messages name the file, if not by `path`.
+
+    Raises:
+        InputError: the file cannot be read, or the picture is of no use.
+    """
     check_file(path)
+    shown = shown or path
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
             with Image.open(path, formats=_FORMATS) as image:
-                _target(path, image.size, size, resize)
+                _target(shown, image.size, size, resize)
                 image.load()
-                rgb = _to_rgb(path, _upright(image))
+                rgb = _to_rgb(shown, _upright(image))
     except InputError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        _refuse(path, error)
-    target = _target(path, rgb.size, size, resize)
+        _refuse(shown, error)
+    target = _target(shown, rgb.size, size, resize)
     if rgb.size != target:
         rgb = rgb.resize(target, Image.Resampling.LANCZOS)
     return np.array(rgb)

@@ -43,7 +43,7 @@ def _references(
 
 
 def _pictures(config: SweepConfig) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
-    """Return content, style and statistics pictures; each is read once, so that bad ones fail now."""
+    """Return content, style and statistics pictures; each is read once, so bad ones fail now."""
     groups = [
         _references(config.content, "content", config),
         _references(config.style, "style", config),

@@ -45,7 +45,8 @@ class Maps:
         flat = self.values.flatten(1)
         d, m = flat.shape
         matrix = self.gram if d <= m else flat.T @ flat / m
-        return torch.linalg.eigvalsh(matrix).clamp_min(0)
+        values: Tensor = torch.linalg.eigvalsh(matrix)
+        return values.clamp_min(0)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def _softmax_entropy(values: Tensor) -> Tensor:
 
 def _entropy(p: Tensor) -> Tensor:
     """Return −Σ p log p with 0·log 0 = 0."""
-    return torch.special.entr(p).sum()
+    terms: Tensor = torch.special.entr(p)
+    return terms.sum()
 
 
 @statistic("max", scale_free=False)

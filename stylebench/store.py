@@ -15,15 +15,18 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
 from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
-Spec = TypeVar("Spec", JobSpec, StatisticsSpec)
+Spec = TypeVar("Spec", bound=JobSpec | StatisticsSpec)
 
 RESULT_COLUMNS = {
     "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
@@ -196,11 +199,17 @@ def _gather(
     return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
 
 
-def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
-    """Make the JPEGs in OUT/images, which people look at, from the lossless ones of the jobs."""
+def read_picture(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+    """Return a picture that a job wrote, uint8 (H, W, 3), as it is."""
     import numpy as np
     from PIL import Image
 
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
+    """Make the JPEGs in OUT/images, which people look at, from the lossless ones of the jobs."""
     from stylebench import images
 
     sources = {"picture": "result", "content_picture": "content", "style_picture": "style"}
@@ -209,7 +218,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
         fresh = target.exists() and target.stat().st_mtime >= source.stat().st_mtime
         if not fresh:
             target.parent.mkdir(exist_ok=True)
-            images.save(target, np.asarray(Image.open(source).convert("RGB")))
+            images.save(target, read_picture(source))
 
 
 def compact(out: Path, missing: Iterable[JobSpec] = ()) -> pd.DataFrame:

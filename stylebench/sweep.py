@@ -1,14 +1,17 @@
 """The flow of a sweep: plan, run what is not done, track, make tables and figures."""
 
 import json
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import ValidationError
+
 from stylebench import engine, plan, runtime, store
-from stylebench.config import SweepConfig
+from stylebench.config import JobSpec, StatisticsSpec, SweepConfig, load_sweep
 from stylebench.errors import InputError
 
 
@@ -41,16 +44,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a sweep ended: counts of jobs by status, and files made."""
+    """How a sweep ended: its jobs, statistics included, by status."""
 
     ok: int
     failed: int
     unavailable: int
-    files: tuple[Path, ...]
 
 
 def write_manifest(options: Options, config: SweepConfig) -> dict[str, Any]:
-    """Write OUT/manifest.json: the command, configuration, versions, written when the sweep began."""
+    """Write OUT/manifest.json when a sweep begins: command, configuration, versions, device."""
     manifest = {
         "name": config.name,
         "command": options.command,
@@ -87,7 +89,7 @@ class _Tracking:
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             self._report.message(
-                f"MLflow failed, the sweep goes on untracked: {reason}; run it again to log the rest"
+                f"MLflow failed, the sweep goes on without: {reason}; run it again to log the rest"
             )
             self._tracker = None
 
@@ -106,35 +108,114 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     tracking = _Tracking(options, config, report)
     for record in store.records(options.out):
         tracking.call("log", record)
-    todo = [
-        *store.pending(options.out, planned.statistics, force=options.force),
-        *store.pending(options.out, planned.jobs, force=options.force),
-    ]
-    report.begin(len(todo), len(planned.statistics) + len(planned.jobs) - len(todo))
-    try:
-        for record in engine.run(todo, options.out, options.device, options.workers):
-            if record["kind"] == "transfer":
-                tracking.call("log", record)
-            report.job(record)
-    finally:
-        frame = store.compact(options.out, planned.missing)
+
+    def log(record: Mapping[str, Any]) -> None:
+        if record["kind"] == "transfer":
+            tracking.call("log", record)
+
+    _work((*planned.statistics, *planned.jobs), planned.missing, options, report, log)
     results = store.load(options.out)
     tracking.call("log_statistics", results.statistics, store.records(options.out))
-    files = tuple(_draw(options.out, report))
+    files = _draw(options.out, report)
     tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
-    ids = {spec.job_id for spec in (*planned.jobs, *planned.missing)}
-    status = frame[frame["job_id"].isin(ids)]["status"].value_counts()
-    broken = sum(
-        record["status"] != "ok"
-        for record in store.records(options.out, "statistics")
-        if record["job_id"] in {spec.job_id for spec in planned.statistics}
+    return _summary(planned, options.out)
+
+
+def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
+    """Measure the statistics of a sweep's backbones, without any stylisation or tracking.
+
+    Raises:
+        InputError: wrong input, before anything is run.
+    """
+    planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
+    planned = plan.Plan(jobs=(), missing=(), statistics=planned.statistics)
+    write_manifest(options, config)
+    _work(planned.statistics, (), options, report, lambda record: None)
+    _draw(options.out, report)
+    return _summary(planned, options.out)
+
+
+def _work(
+    specs: Sequence[JobSpec | StatisticsSpec],
+    missing: Sequence[JobSpec],
+    options: Options,
+    report: Reporter,
+    log: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """Run what is not finished; make the tables of all that is, even when interrupted."""
+    todo = store.pending(options.out, specs, force=options.force)
+    report.begin(len(todo), len(specs) - len(todo))
+    try:
+        for record in engine.run(todo, options.out, options.device, options.workers):
+            log(record)
+            report.job(record)
+    finally:
+        store.compact(options.out, missing)
+
+
+def _summary(planned: plan.Plan, out: Path) -> Summary:
+    """Count the outcomes of the jobs of this sweep, statistics included."""
+    specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.statistics]
+    ids = {spec.job_id for spec in specs}
+    found = [*store.records(out), *store.records(out, "statistics")]
+    status = [record["status"] for record in found if record["job_id"] in ids]
+    return Summary(status.count("ok"), status.count("failed"), len(planned.missing))
+
+
+def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> str:
+    """Run the one job that a configuration comes to, write its picture, and say how it went.
+
+    Args:
+        flags: keys of a SweepConfig that name one backbone, one pair and one smoothing.
+        options: device and weights; the job's folder is a temporary one.
+        output: PNG or JPEG to write.
+
+    Raises:
+        InputError: wrong input, more than one job, or a job that failed.
+    """
+    from stylebench import images
+    from stylebench.job import run_job
+
+    config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
+    planned = plan.expand(config, given=options.given, offline=options.offline, tell=print)
+    if len(planned.jobs) != 1:
+        found = len(planned.jobs) + len(planned.missing)
+        raise InputError(
+            f"expected one backbone, one content, one style and one smoothing, found {found} "
+            "stylisations; use stylebench sweep for many"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        record = run_job(planned.jobs[0], Path(folder), options.device)
+        if record["status"] != "ok":
+            raise InputError(record["error"])
+        made = Path(folder) / "jobs" / record["job_id"] / "result.png"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        images.save(output, store.read_picture(made))
+    ratio = record["style_loss"] / record["style_loss_initial"]
+    flagged = "".join(f", {flag}" for flag in record["flags"])
+    return (
+        f"{output}: {config.preset} preset, {record['evals']} evaluations, style loss "
+        f"{ratio:.3g} of its start{flagged}, {record['seconds']:.0f} s"
     )
-    return Summary(
-        ok=int(status.get("ok", 0)),
-        failed=int(status.get("failed", 0)) + broken,
-        unavailable=int(status.get("unavailable", 0)),
-        files=files,
-    )
+
+
+def run_one(text: str, options: Options) -> Mapping[str, Any]:
+    """Run the job that a JSON text describes and return its record.
+
+    Raises:
+        InputError: the text is not a job.
+    """
+    from stylebench.job import run_job
+
+    try:
+        spec = JobSpec.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        raise InputError(f"expected a job as JSON: {path}: {first['msg']}") from None
+    return run_job(spec, options.out, options.device)
 
 
 def _draw(out: Path, report: Reporter) -> list[Path]:

@@ -140,7 +140,7 @@ def _options(path: Path, digest: str, spec: BackboneSpec) -> dict[str, str]:
 def _find(
     name: str, spec: BackboneSpec, given: Mapping[str, Path], offline: bool
 ) -> tuple[str, Path]:
-    """Return (source, path) of the weights of a backbone, downloading them if nothing is at hand."""
+    """Return (source, path) of the weights of a backbone, downloaded if nothing is at hand."""
     import torch
 
     if name in given:

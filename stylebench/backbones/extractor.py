@@ -32,7 +32,8 @@ class Backbone(nn.Module):
         self._precision = precision
         for module in network.modules():
             if hasattr(module, "inplace"):
-                module.inplace = False  # in-place ReLU falsifies the maps that were taken before it
+                # In-place ReLU falsifies the maps that were taken before it.
+                cast("nn.ReLU", module).inplace = False
         self.features = create_feature_extractor(network.eval(), return_nodes=spec.nodes)
         self.features.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
@@ -50,7 +51,7 @@ class Backbone(nn.Module):
         x = (image - self.mean) / self.std
         bf16 = self._precision == "bf16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
-            maps = cast(dict[str, Tensor], self.features(x))
+            maps = cast("dict[str, Tensor]", self.features(x))
         return {name: value.to(image.dtype) for name, value in maps.items()}
 
 

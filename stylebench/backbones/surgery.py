@@ -1,18 +1,24 @@
 """The paper's architectures, made from torchvision's ResNets by small, visible operations.
 
-Wang, Li, Vasconcelos, CVPR 2021: NoResNet, pseudo-VGG, pseudo-ResVGG. A network and its
+Source: Wang, Li, Vasconcelos, CVPR 2021. A network and its
 variant are initialised by the same random draws: they have the same weights at the same seed and
 differ in what the operation does alone.
 """
 
 from collections import OrderedDict
+from typing import cast
 
 from torch import nn
-from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 BLOCKS = (3, 4, 6, 3)
-"""Blocks per stage of ResNet-50 and of the pseudo networks (the paper's figure; counts inferred)."""
+"""Blocks per stage of the pseudo networks: those of ResNet-50, which is inferred."""
+
+
+def vgg19() -> nn.Module:
+    """Return torchvision's VGG-19, randomly initialised."""
+    return cast("nn.Module", models.vgg19(weights=None))
 
 
 def resnet50(stride_in: str = "conv2") -> ResNet:
@@ -22,7 +28,7 @@ def resnet50(stride_in: str = "conv2") -> ResNet:
         stride_in: where the first block of stages 2 to 4 has its stride 2: in the 3x3 ``conv2``
             (torchvision's, "v1.5"), or in the 1x1 ``conv1`` (He et al. 2016, and its weights).
     """
-    model: ResNet = torchvision_resnet50(weights=None)
+    model: ResNet = models.resnet50(weights=None)
     if stride_in == "conv1":
         for stage in (model.layer2, model.layer3, model.layer4):
             stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
@@ -55,13 +61,23 @@ def without_shortcuts(model: ResNet) -> ResNet:
     return model
 
 
+def noresnet50() -> ResNet:
+    """Return NoResNet: ResNet-50 without its shortcuts."""
+    return without_shortcuts(resnet50())
+
+
+def pseudo_vgg() -> ResNet:
+    """Return pseudo-VGG: pseudo-ResVGG without its shortcuts."""
+    return without_shortcuts(pseudo_resvgg())
+
+
 def pseudo_resvgg() -> ResNet:
     """Return pseudo-ResVGG, randomly initialised as torchvision initialises a ResNet.
 
     Basic 3x3 blocks [3, 4, 6, 3] of 64-128-256-512 channels, BatchNorm kept; a 3x3 stem of stride 1
-    for the 7x7 of stride 2; a 2x2 max pooling before each stage for every stride (PAPER: "max
-    pooling for size reduction"; that the stem is followed by one too, as conv1 is in VGG, is
-    inferred). Where channels change, the shortcut is a 1x1 projection.
+    for the 7x7 of stride 2; a 2x2 max pooling before each stage for every stride (the
+    paper: "max pooling for size reduction"; that the stem is followed by one too, as conv1 is in
+    VGG, is inferred). Where channels change, the shortcut is a 1x1 projection.
     """
     model = ResNet(BasicBlock, list(BLOCKS))
     stem = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)

@@ -1,12 +1,13 @@
-"""The named backbones and their nodes. No torch here: builders import it when they are called.
+"""The named backbones and their nodes. No torch here: it is imported when one is built.
 
 Nodes are graph nodes of ``torchvision.models.feature_extraction``; all of them are taken after a
 ReLU. `stage` is the position in the paper's figures: 0 is the stem (conv1 in VGG), 1 to 4 follow.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from stylebench.errors import InputError
@@ -31,7 +32,8 @@ class BackboneSpec:
 
     Attributes:
         description: one line, shown by ``stylebench ls archs``.
-        build: makes the network with PyTorch's own random initialisation, from its options.
+        target: ``module:function`` that makes the network with PyTorch's own random initialisation;
+            its keyword arguments are the options.
         style: the style nodes, shallow to deep.
         content: the content node.
         checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
@@ -41,7 +43,7 @@ class BackboneSpec:
     """
 
     description: str
-    build: "Callable[[dict[str, str]], nn.Module]"
+    target: str
     style: tuple[Node, ...]
     content: Node
     checkpoint: str = ""
@@ -53,6 +55,11 @@ class BackboneSpec:
     def nodes(self) -> dict[str, str]:
         """Graph path -> name of every node that is used, without repetition."""
         return {node.path: node.name for node in (*self.style, self.content)}
+
+    def build(self, options: Mapping[str, str]) -> "nn.Module":
+        """Return the network, randomly initialised from torch's global random state."""
+        module, _, function = self.target.partition(":")
+        return cast("nn.Module", getattr(import_module(module), function)(**options))
 
     def check_options(self, arch: str, options: dict[str, str]) -> None:
         """Raise InputError for an option or a value that this backbone does not have."""
@@ -124,42 +131,6 @@ def expand(values: Iterable[str]) -> dict[str, bool]:
     return result
 
 
-def _vgg19(options: dict[str, str]) -> "nn.Module":
-    from torchvision.models import vgg19
-
-    return cast("nn.Module", vgg19(weights=None))
-
-
-def _resnet50(options: dict[str, str]) -> "nn.Module":
-    from stylebench.backbones.surgery import resnet50
-
-    return resnet50(options.get("stride_in", "conv2"))
-
-
-def _noresnet50(options: dict[str, str]) -> "nn.Module":
-    from stylebench.backbones.surgery import without_shortcuts
-
-    return without_shortcuts(_resnet50(options))
-
-
-def _pseudo_resvgg(options: dict[str, str]) -> "nn.Module":
-    from stylebench.backbones.surgery import pseudo_resvgg
-
-    return pseudo_resvgg()
-
-
-def _pseudo_vgg(options: dict[str, str]) -> "nn.Module":
-    from stylebench.backbones.surgery import without_shortcuts
-
-    return without_shortcuts(_pseudo_resvgg(options))
-
-
-def _tiny(options: dict[str, str]) -> "nn.Module":
-    from stylebench.backbones.tiny import tiny
-
-    return tiny()
-
-
 _STEM = Node("stem", "relu", 0)
 _STAGES = tuple(Node(f"stage{stage}", f"layer{stage}", stage) for stage in (1, 2, 3, 4))
 _RESNET_NODES = (_STEM, *_STAGES)
@@ -168,7 +139,7 @@ ARCHS.add(
     "vgg19",
     BackboneSpec(
         description="VGG-19 (Simonyan & Zisserman 2015), torchvision; nodes of Gatys et al. 2016",
-        build=_vgg19,
+        target="stylebench.backbones.surgery:vgg19",
         style=(
             Node("relu1_1", "features.1", 0),
             Node("relu2_1", "features.6", 1),
@@ -185,7 +156,7 @@ ARCHS.add(
     "resnet50",
     BackboneSpec(
         description="ResNet-50 (He et al. 2016), torchvision; stride_in=conv1 is He's own layout",
-        build=_resnet50,
+        target="stylebench.backbones.surgery:resnet50",
         style=_RESNET_NODES,
         content=_STAGES[2],
         checkpoint="resnet50-0676ba61.pth",
@@ -197,7 +168,7 @@ ARCHS.add(
     "noresnet50",
     BackboneSpec(
         description="NoResNet: ResNet-50 with every shortcut removed, nothing else changed",
-        build=_noresnet50,
+        target="stylebench.backbones.surgery:noresnet50",
         style=_RESNET_NODES,
         content=_STAGES[2],
     ),
@@ -206,7 +177,7 @@ ARCHS.add(
     "pseudo-vgg",
     BackboneSpec(
         description="pseudo-VGG: NoResNet with 3x3 stem, basic blocks and 2x2 max pooling",
-        build=_pseudo_vgg,
+        target="stylebench.backbones.surgery:pseudo_vgg",
         style=_RESNET_NODES,
         content=_STAGES[2],
     ),
@@ -215,7 +186,7 @@ ARCHS.add(
     "pseudo-resvgg",
     BackboneSpec(
         description="pseudo-ResVGG: pseudo-VGG with the shortcuts put back",
-        build=_pseudo_resvgg,
+        target="stylebench.backbones.surgery:pseudo_resvgg",
         style=_RESNET_NODES,
         content=_STAGES[2],
     ),
@@ -224,7 +195,7 @@ ARCHS.add(
     "tiny",
     BackboneSpec(
         description="a five-stage network of a few thousand parameters, for tests",
-        build=_tiny,
+        target="stylebench.backbones.tiny:tiny",
         style=tuple(Node(f"stage{i}", f"stages.{i}", i) for i in range(5)),
         content=Node("stage3", "stages.3", 3),
         hidden=True,

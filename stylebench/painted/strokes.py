@@ -98,13 +98,13 @@ def _layer(
 ) -> tuple[Points, Field]:
     """Return one layer's strokes: spines (n, k, 2) and colours (n, 3). `r` in sketch px."""
     height, width = target.shape[:2]
-    step = max(2, round(r * 0.95))
+    step = max(3, round(r * 0.95))
     rows, columns = np.mgrid[step // 2 : height : step, step // 2 : width : step]
     starts = np.stack([rows.ravel(), columns.ravel()], 1) * 1.0
     starts += rng.uniform(-0.5, 0.5, starts.shape) * step
     if before is not None:
         error = blur(np.abs(target - before).sum(2), step / 2)
-        starts = starts[sample(error, starts / SKETCH) > 0.09]
+        starts = starts[sample(error, starts / SKETCH) > 0.08]
     colours = sample(target, starts / SKETCH)
     spine = [starts]
     direction = np.where(rng.random(len(starts)) < 0.5, -1.0, 1.0)[:, None] * np.ones(2)
@@ -138,29 +138,23 @@ def _stroke(
         colour: (3,).
         hairs: how much paint each part of the brush holds at the stroke's two ends, (2, 11).
     """
-    height, width = relief.shape
     steps = np.diff(spine, axis=0)
     lengths = np.hypot(steps[:, 0], steps[:, 1])
-    keep = lengths > 1e-6
-    starts, steps, lengths = spine[:-1][keep], steps[keep], lengths[keep]
-    if not len(starts):
-        return
     top, left = np.maximum(np.floor(spine.min(0) - radius - 1).astype(int), 0)
-    bottom, right = np.minimum(np.ceil(spine.max(0) + radius + 2).astype(int), (height, width))
+    bottom, right = np.minimum(np.ceil(spine.max(0) + radius + 2).astype(int), relief.shape)
     if top >= bottom or left >= right:
         return
-    y = np.arange(top, bottom, dtype=np.float32)[:, None, None] - starts[:, 0].astype(np.float32)
-    x = np.arange(left, right, dtype=np.float32)[None, :, None] - starts[:, 1].astype(np.float32)
-    unit = (steps / lengths[:, None]).astype(np.float32)
-    before = np.concatenate([[0], lengths.cumsum()[:-1]]).astype(np.float32)
-    along = (y * unit[:, 0] + x * unit[:, 1]).clip(0, lengths.astype(np.float32))
-    across = y * unit[:, 1] - x * unit[:, 0]
-    distance = (y - along * unit[:, 0]) ** 2 + (x - along * unit[:, 1]) ** 2
-    best = distance.argmin(2)
-    pick = np.arange(best.size), best.ravel()
-    gap = np.sqrt(distance.reshape(-1, len(starts))[pick]).reshape(best.shape)
-    side = across.reshape(-1, len(starts))[pick].reshape(best.shape)
-    u = (along + before).reshape(-1, len(starts))[pick].reshape(best.shape) / lengths.sum()
+    segments = np.concatenate([spine[:-1], steps / (lengths[:, None] + 1e-9)], 1)
+    y0, x0, dy, dx = segments.astype(np.float32).T[..., None, None]  # each (k - 1, 1, 1)
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] - y0
+    x = np.arange(left, right, dtype=np.float32) - x0
+    ends = lengths.astype(np.float32)[:, None, None]
+    along = np.minimum(np.maximum(y * dy + x * dx, 0), ends)
+    distance = (y - along * dy) ** 2 + (x - along * dx) ** 2
+    best = distance.argmin(0)[None]
+    gap = np.sqrt(distance.min(0))
+    side = np.take_along_axis(y * dx - x * dy, best, 0)[0]
+    u = np.take_along_axis(along + ends.cumsum(0) - ends, best, 0)[0] / lengths.sum()
     v = np.copysign(gap, side) / radius
     first, last = (np.interp(v, _KNOTS, ends) for ends in hairs)
     bristles = first + u * (last - first)

@@ -1,0 +1,60 @@
+# make sweep and make test set up everything they need, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help install sweep figures test test-slow lint check golden reference clean
+
+help:
+	@echo "make install    install stylebench into $(VENV)"
+	@echo "make sweep      install and run: stylebench sweep --arch all (ARGS=... adds flags)"
+	@echo "make figures    draw the figures of results/default again (DIR=... another folder)"
+	@echo "make test       install and run the tests; make test-slow the slow ones too"
+	@echo "make check      ruff, ruff format, mypy --strict and the tests"
+	@echo "make golden     regenerate tests/golden (say why in the commit)"
+	@echo "make reference  sweep with real weights and refresh results/reference"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "stylebench needs Python 3.11 or later, found " + sys.version.split()[0] + "; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e . -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	@touch $@
+
+install: $(VENV)/.installed
+
+sweep: install
+	$(BIN)/stylebench sweep --arch all $(ARGS)
+
+DIR ?= results/default
+figures: install
+	$(BIN)/stylebench figures $(DIR)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -m 'not gpu and not network and not weights' $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+golden: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.numeric.golden
+
+reference: install
+	$(BIN)/stylebench sweep --arch all --out results/default $(ARGS)
+	$(BIN)/python -m analysis._reference results/default results/reference
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

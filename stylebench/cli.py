@@ -1,0 +1,374 @@
+"""The command line: a thin shell on the public API; nothing heavy is imported before its use."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stylebench.errors import InputError
+from stylebench.version import __version__
+
+if TYPE_CHECKING:
+    from stylebench.config import SweepConfig
+    from stylebench.sweep import Options
+
+app = typer.Typer(
+    name="stylebench",
+    help="The bench on which any vision backbone is tested for style transfer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Arch = Annotated[
+    list[str] | None,
+    typer.Option("--arch", help="Backbones: names, comma lists, globs, or `all`. Repeatable."),
+]
+Smoothing = Annotated[
+    list[str] | None,
+    typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
+]
+Content = Annotated[
+    list[str] | None,
+    typer.Option("--content", help="Photographs: files, folders, built-in names, comma lists."),
+]
+Style = Annotated[
+    list[str] | None,
+    typer.Option("--style", help="Styles; every content is paired with every style given."),
+]
+Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
+Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
+Seed = Annotated[
+    list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
+]
+Precision = Annotated[
+    str | None, typer.Option("--precision", help="Of the network: `fp32` or `bf16`.")
+]
+Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weights", metavar="NAME=PATH", help="A weights file for a backbone."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
+Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]
+Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"stylebench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _flags(**values: Any) -> dict[str, Any]:
+    """Return configuration keys from flags; comma lists of smoothings are split."""
+    flags = {key: value for key, value in values.items() if value not in (None, [])}
+    if "smoothing" in flags:
+        flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
+    return flags
+
+
+def _command() -> str:
+    return shlex.join(["stylebench", *sys.argv[1:]])
+
+
+def _options(
+    out: Path, device: str, weights: list[str] | None, jobs: int, **other: Any
+) -> "Options":
+    from stylebench import runtime
+    from stylebench.sweep import Options
+    from stylebench.weights import parse_given
+
+    if jobs < 1:
+        raise InputError(f"--jobs expects a positive number, found {jobs}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} exists and is not a folder")
+    runtime.configure()
+    return Options(
+        out=out,
+        device=runtime.resolve_device(device),
+        given=parse_given(weights or []),
+        workers=jobs,
+        command=_command(),
+        **other,
+    )
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="A YAML file, see experiments/.")
+    ] = None,
+    arch: Arch = None,
+    smoothing: Smoothing = None,
+    content: Content = None,
+    style: Style = None,
+    size: Size = None,
+    evals: Evals = None,
+    seed: Seed = None,
+    preset: Preset = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
+    ] = None,
+    device: Device = "auto",
+    precision: Precision = None,
+    weights: Weights = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
+    ] = None,
+    jobs: Jobs = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and stop.")] = False,
+    force: Force = False,
+    as_json: AsJson = False,
+    offline: Offline = False,
+) -> None:
+    """Sweep backbones × smoothings × pairs × seeds through style transfer.
+
+    Finished jobs are kept and not run again. Flags go before the experiment file.
+
+    Examples:
+
+        stylebench sweep --arch all
+
+        stylebench sweep --arch 'r-*' --smoothing none,softmax --content photos/ --style night.jpg
+
+        stylebench sweep experiments/smoke.yaml --out results/try
+    """
+    from stylebench.config import load_sweep
+
+    flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
+                   evals=evals, seed=seed, preset=preset, precision=precision)  # fmt: skip
+    config = load_sweep(experiment, flags)
+    options = _options(
+        out or Path("results") / config.name, device, weights, jobs,
+        tracking_uri=tracking_uri, offline=offline, force=force,
+    )  # fmt: skip
+    if dry_run:
+        _list_jobs(config, options, as_json)
+    else:
+        _run("sweep", config, options, as_json)
+
+
+def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:
+    """Run a sweep or its statistics, tell how it went, and exit 1 if a job failed."""
+    from stylebench import progress
+    from stylebench import sweep as flow
+
+    began = time.monotonic()
+    with progress.reporter(as_json=as_json) as report:
+        try:
+            summary = getattr(flow, what)(config, options, report)
+        except KeyboardInterrupt:
+            report.message(
+                f"stopped: {report.done} of {report.jobs} jobs were finished and are kept in "
+                f"{options.out}; run the same command again to go on"
+            )
+            raise typer.Exit(130) from None
+        counts = {"ok": summary.ok, "failed": summary.failed, "unavailable": summary.unavailable}
+        seconds = time.monotonic() - began
+        report.end({**counts, "seconds": round(seconds, 1), "out": str(options.out)})
+    if summary.failed:
+        raise typer.Exit(1)
+
+
+def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None:
+    from stylebench import plan, store
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    planned = plan.expand(config, given=options.given, offline=options.offline, tell=tell)
+    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
+    for spec in (*planned.jobs, *planned.missing):
+        state = "to do" if spec.job_id in todo else "finished"
+        state = "unavailable" if spec.weights.missing else state
+        if as_json:
+            print(spec.model_dump_json())
+        else:
+            print(
+                f"{spec.job_id}  {state:11}  {spec.arch:15}  {spec.smoothing.label:16}  "
+                f"{spec.content.name} × {spec.style.name}  {spec.size} px  "
+                f"{spec.evals} evaluations  seed {spec.seed}"
+            )
+    count = len(planned.jobs) + len(planned.missing)
+    tell(
+        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
+        f"{len(planned.statistics)} backbones; into {options.out}"
+    )
+
+
+@app.command()
+def transfer(
+    content: Annotated[str, typer.Argument(help="A photograph: a file or a built-in name.")],
+    style: Annotated[str, typer.Argument(help="A style: a file or a built-in name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")] = Path(
+        "stylized.png"
+    ),
+    arch: Annotated[str, typer.Option("--arch", help="One backbone.")] = "p-vgg19",
+    smoothing: Annotated[str, typer.Option("--smoothing", help="One smoothing.")] = "none",
+    size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
+    evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
+    preset: Annotated[str, typer.Option("--preset", help="Of the losses.")] = "balanced",
+    device: Device = "auto",
+    precision: Precision = None,
+    weights: Weights = None,
+    offline: Offline = False,
+) -> None:
+    """Stylise one picture: content, style, one result.
+
+    Examples:
+
+        stylebench transfer chelsea mosaic --arch r-vgg19 -o cat.png
+
+        stylebench transfer me.jpg night.jpg --weights vgg19=vgg19.safetensors --size 768
+    """
+    from stylebench.sweep import transfer_one
+
+    flags = _flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style], size=size,
+                   evals=evals, seed=[seed], preset=preset, precision=precision)  # fmt: skip
+    options = _options(output.parent, device, weights, 1, offline=offline)
+    print(transfer_one(flags, options, output))
+
+
+@app.command()
+def stats(
+    out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
+    arch: Arch = None,
+    smoothing: Smoothing = None,
+    content: Annotated[
+        list[str] | None, typer.Option("--content", help="Pictures; default: the ten built-in.")
+    ] = None,
+    size: Size = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    weights: Weights = None,
+    jobs: Jobs = 1,
+    force: Force = False,
+    as_json: AsJson = False,
+    offline: Offline = False,
+) -> None:
+    """Measure statistics of feature maps, without any stylisation, into OUT/stats.parquet.
+
+    Examples:
+
+        stylebench stats --arch all --out results/stats
+
+        stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0 --seed 1
+    """
+    from stylebench.config import load_sweep
+
+    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed)
+    config = load_sweep(None, {"name": "stats", **flags})
+    options = _options(out, device, weights, jobs, offline=offline, force=force)
+    _run("measure", config, options, as_json)
+
+
+@app.command()
+def figures(
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Names (`stylebench ls figures`).")
+    ] = None,
+) -> None:
+    """Draw the figures and tables of a results folder again.
+
+    Examples:
+
+        stylebench figures results/default
+
+        stylebench figures results/reference --only statistics --only grid
+    """
+    from stylebench.figures import draw
+
+    for name, found in draw(folder, only):
+        print(found if isinstance(found, Path) else f"{name}: not drawn, {found}")
+
+
+@app.command("run-job")
+def run_job(
+    spec: Annotated[Path, typer.Argument(help="A job as JSON, `-` for standard input.")],
+    out: Annotated[Path, typer.Option("--out", help="Results folder.")],
+    device: Device = "auto",
+) -> None:
+    """Run one job, as `sweep --dry-run --json` prints it.
+
+    Example:
+
+        stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
+    """
+    from stylebench.progress import outcome
+    from stylebench.sweep import run_one
+
+    text = sys.stdin.read() if str(spec) == "-" else _read(spec)
+    record = run_one(text, _options(out, device, None, 1))
+    print(f"{record['job_id']}  {outcome(record)}")
+    if record["status"] != "ok":
+        raise typer.Exit(1)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a job as JSON: {error}") from None
+
+
+@app.command("ls")
+def list_(
+    what: Annotated[
+        str | None, typer.Argument(help="archs, smoothings, statistics, images or figures.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
+) -> None:
+    """List what there is: backbones, smoothings, statistics, images, figures.
+
+    Examples:
+
+        stylebench ls
+
+        stylebench ls archs -v
+    """
+    from stylebench import listing
+
+    print("\n".join(listing.lines(what, verbose=verbose)))
+
+
+def main() -> None:
+    """Run the command line: wrong input is one line on standard error and exit status 2."""
+    import click
+
+    try:
+        status = app(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = 130
+    except (InputError, click.ClickException) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print(f"stylebench: {text}", file=sys.stderr)
+        status = 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = 141
+    except OSError as error:
+        name = f": {error.filename}" if error.filename else ""
+        print(f"stylebench: {error.strerror or error}{name}", file=sys.stderr)
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,106 @@
+"""What ``stylebench ls`` shows: every extension point with its documentation."""
+
+from collections.abc import Callable, Sequence
+
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as text with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _doc(function: object, *, verbose: bool) -> str:
+    lines = [line.strip() for line in (function.__doc__ or "").strip().splitlines()]
+    return " ".join(filter(None, lines)) if verbose else lines[0]
+
+
+def _archs(*, verbose: bool) -> list[str]:
+    from stylebench.backbones import zoo
+
+    rows = []
+    for arch in zoo.names():
+        spec = zoo.split(arch)[1]
+        rows.append((arch, "all" if arch in zoo.ALL else "", spec.description))
+    if not verbose:
+        return _table(rows)
+    lines = []
+    for arch, group, description in rows:
+        spec = zoo.split(arch)[1]
+        style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
+        lines += [f"{arch}  {description}" + (f"  [{group}]" if group else "")]
+        lines += [f"    style    {style}"]
+        lines += [f"    content  {spec.content.name} = {spec.content.path}"]
+        lines += [
+            f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()
+        ]
+    return lines
+
+
+def _smoothings(*, verbose: bool) -> list[str]:
+    from stylebench.smoothing import SMOOTHINGS, parameters
+
+    rows = []
+    for name, function in SMOOTHINGS.items():
+        params = ", ".join(f"{key}={value:g}" for key, value in parameters(name).items())
+        rows.append((name, params, _doc(function, verbose=verbose)))
+    return _table(rows)
+
+
+def _statistics(*, verbose: bool) -> list[str]:
+    from stylebench.stats import STATISTICS
+
+    return _table(
+        [
+            (name, "scale-free" if s.scale_free else "paper", _doc(s.compute, verbose=verbose))
+            for name, s in STATISTICS.items()
+        ]
+    )
+
+
+def _images(*, verbose: bool) -> list[str]:
+    from stylebench.images import PAINTINGS, PHOTOGRAPHS, Builtin
+
+    rows: list[tuple[str, str, Builtin]] = [
+        *(("photograph", name, item) for name, item in PHOTOGRAPHS.items()),
+        *(("painting", name, item) for name, item in PAINTINGS.items()),
+    ]
+    return _table(
+        [
+            (kind, name, item.description + (f" ({item.credit})" if verbose else ""))
+            for kind, name, item in rows
+        ]
+    )
+
+
+def _figures(*, verbose: bool) -> list[str]:
+    from stylebench.figures import FIGURES, TABLES, load_analysis
+
+    load_analysis()
+    rows = [("figure", name, _doc(f, verbose=verbose)) for name, f in FIGURES.items()]
+    return _table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
+
+
+KINDS: dict[str, Callable[..., list[str]]] = {
+    "archs": _archs,
+    "smoothings": _smoothings,
+    "statistics": _statistics,
+    "images": _images,
+    "figures": _figures,
+}
+
+
+def lines(what: str | None, *, verbose: bool = False) -> list[str]:
+    """Return the lines of ``stylebench ls WHAT``; of all kinds, with headings, for None."""
+    if what is None:
+        parts = [[f"{kind}:", *show(verbose=verbose), ""] for kind, show in KINDS.items()]
+        return [line for part in parts for line in part][:-1]
+    if what not in KINDS:
+        near = suggestion(what, KINDS)
+        raise InputError(f"ls: unknown kind {what!r}{near} (known: {', '.join(KINDS)})")
+    return KINDS[what](verbose=verbose)
