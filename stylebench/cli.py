@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="stylebench",
     help="The bench on which any vision backbone is tested for style transfer.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -99,8 +98,7 @@ def _options(
 
     if jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {str(out)!r} exists and is not a folder")
+    _check_folder(out)
     runtime.configure()
     return Options(
         out=out,
@@ -110,6 +108,17 @@ def _options(
         command=_command(),
         **other,
     )
+
+
+def _check_folder(out: Path) -> None:
+    """Raise InputError where no folder can be made because of the name or of a file in its way."""
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write into {str(out)!r}: {reason}") from None
+    if not there.is_dir():
+        raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
 
 
 @app.command()
@@ -164,7 +173,7 @@ def sweep(
     if dry_run:
         _list_jobs(config, options, as_json)
     else:
-        _run("sweep", config, options, as_json)
+        _run("run", config, options, as_json)
 
 
 def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:
@@ -354,15 +363,16 @@ def list_(
 
 def main() -> None:
     """Run the command line: wrong input is one line on standard error and exit status 2."""
-    import click
-
+    # Typer's wrong usage, under a name that versions with and without their own click share.
+    kinds = typer.BadParameter.__mro__
+    usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
     try:
-        status = app(standalone_mode=False)
-    except click.exceptions.Abort:
+        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except typer.Abort:
         status = 130
-    except (InputError, click.ClickException) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        print(f"stylebench: {text}", file=sys.stderr)
+    except (InputError, usage) as error:
+        text = error.format_message() if isinstance(error, usage) else str(error)
+        print(f"stylebench: {' '.join(text.splitlines())}", file=sys.stderr)
         status = 2
     except BrokenPipeError:
         sys.stderr.close()

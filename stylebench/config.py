@@ -6,6 +6,7 @@ configurations have equal job ids on every machine.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -215,7 +216,7 @@ class SweepConfig(Frozen):
         (SmoothingSpec(name="none"), SmoothingSpec(name="softmax")), min_length=1
     )
     content: tuple[str, ...] = Field(("chelsea", "china"), min_length=1)
-    style: tuple[str, ...] = Field(("mosaic", "brush"), min_length=1)
+    style: tuple[str, ...] = Field(("brush", "mosaic"), min_length=1)
     pairing: Literal["product", "zip"] = "zip"
     statistics_images: tuple[str, ...] = ("builtin",)
     preset: Literal["paper", "released", "balanced"] = "balanced"
@@ -320,7 +321,7 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
     """
     data = read_yaml(path) if path else {}
     if path:
-        data.setdefault("name", path.stem)
+        data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100])
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     if "content" in given or "style" in given:
         given.setdefault("pairing", "product")

@@ -1,18 +1,26 @@
 """Figures and tables: functions of a results folder, in analysis/, loaded from there by path.
 
-To add one: a function in a file in analysis/, decorated with ``@figure(name)`` or ``@table(name)``.
+To add one: a function in a file in analysis/, decorated with ``@figure(name)`` or
+``@table(name)``, that takes a `Results` and returns a ``matplotlib.figure.Figure`` or a DataFrame.
+Files there whose name starts with ``_`` are helpers; import them with ``from ._name import …``.
 """
 
-import importlib.util
+import contextlib
+import importlib
+import re
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from stylebench import store
 from stylebench.errors import InputError
-from stylebench.registry import Registry
+from stylebench.registry import Registry, suggestion
 from stylebench.store import Results
 
 if TYPE_CHECKING:
@@ -22,45 +30,98 @@ FigureFunction = Callable[[Results], "Figure"]
 TableFunction = Callable[[Results], pd.DataFrame]
 FIGURES: Registry[FigureFunction] = Registry("figure")
 TABLES: Registry[TableFunction] = Registry("table")
-figure = FIGURES.register
 table = TABLES.register
 
 ANALYSIS = Path(__file__).resolve().parent.parent / "analysis"
 """Beside the package in a checkout; not in the wheel."""
+
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "figure.dpi": 100,
+    "font.size": 8,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "text.parse_math": False,  # names may hold dollar signs
+    "xtick.color": "#333333",
+    "xtick.labelsize": 7.5,
+    "ytick.color": "#333333",
+    "ytick.labelsize": 7.5,
+}
+"""matplotlib's defaults apart from these, whatever the user's matplotlibrc says."""
 
 
 class NoDataError(Exception):
     """Raised by a figure whose data are not in the results; it is skipped with this reason."""
 
 
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draw what is drawn inside in `STYLE`, so that the same results give the same bytes."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # names in any script
+        yield
+
+
+def figure(name: str) -> Callable[[FigureFunction], FigureFunction]:
+    """Register a function of the results that draws a figure; it runs in `style`."""
+
+    def decorate(function: FigureFunction) -> FigureFunction:
+        @wraps(function)
+        def styled(results: Results) -> "Figure":
+            with style():
+                return function(results)
+
+        return FIGURES.add(name, styled)
+
+    return decorate
+
+
 def load_analysis(folder: Path = ANALYSIS) -> None:
-    """Import every file in analysis/, once; each registers its figures and tables."""
+    """Import every file in analysis/, once; each registers its figures and tables.
+
+    The folder becomes a package (of a name of its own, so that it hides no other ``analysis``), and
+    its files can import each other.
+    """
     if not folder.is_dir():
         raise InputError(
             f"no folder {str(folder)!r}: figures are drawn by the scripts in analysis/, which are "
             "in a checkout of stylebench and not in the wheel"
         )
-    if "__loaded__" in _loaded:
-        return
-    _loaded.add("__loaded__")
-    for path in sorted(folder.glob("[!_]*.py")):
-        spec = importlib.util.spec_from_file_location(f"stylebench_analysis_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-
-
-_loaded: set[str] = set()
+    name = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
+    if name not in sys.modules:
+        package = ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    for path in sorted(folder.glob("[!_.]*.py")):
+        importlib.import_module(f"{name}.{path.stem}")
 
 
 def provenance(results: Results) -> list[str]:
-    """Return the lines that stand under every table: what was run, with which weights and versions."""
+    """Return the lines under every table: what was run, with which weights and versions."""
     frame, manifest = results.results, results.manifest
     lines = []
     if len(frame):
         done = frame[frame["status"] == "ok"]
         lines.append(_settings(done if len(done) else frame))
-        lines.append("weights: " + ", ".join(sorted(set(frame["weights"]))))
+    elif len(results.statistics):
+        lines.append(_statistics_settings(results.statistics))
+    weights = {*frame["weights"], *results.statistics["weights"]}
+    if weights:
+        lines.append("weights: " + ", ".join(sorted(weights)))
     if manifest:
         versions = manifest.get("environment", {})
         told = ", ".join(
@@ -83,12 +144,17 @@ def _settings(frame: pd.DataFrame) -> str:
     return "; ".join([*parts, f"pairs {len(pairs)}"])
 
 
+def _statistics_settings(frame: pd.DataFrame) -> str:
+    sizes, seeds = (", ".join(map(str, sorted(set(frame[key])))) for key in ("size", "seed"))
+    return f"statistics alone; {sizes} px; seed {seeds}; images {frame['image'].nunique()}"
+
+
 def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Path | str]]:
     """Draw figures and tables of a results folder into OUT/figures and OUT/tables.
 
     Args:
         out: results folder.
-        names: of figures and tables; all by default.
+        names: of figures and tables (one that is both gives both); all by default.
 
     Yields:
         (name, path), or (name, reason) for one whose data are not there.
@@ -96,32 +162,37 @@ def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, P
     Raises:
         InputError: an unknown name, or a folder that holds no results.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     load_analysis()
     results = store.load(out)
-    wanted = list(names) if names else [*FIGURES, *TABLES]
+    wanted = list(dict.fromkeys(names or ())) or [*dict.fromkeys([*FIGURES, *TABLES])]
     for name in wanted:
-        if name not in TABLES:
-            FIGURES[name]
-    for name in wanted:
+        _check_name(name)
+    jobs = [(name, _save_figure) for name in wanted if name in FIGURES]
+    jobs += [(name, _save_table) for name in wanted if name in TABLES]
+    for name, save in jobs:
         try:
-            path = _save_table(results, name) if name in TABLES else _save_figure(results, name)
-            yield name, path
+            yield name, save(results, name)
         except NoDataError as reason:
             yield name, str(reason)
 
 
-def _save_figure(results: Results, name: str) -> Path:
-    import matplotlib.pyplot as plt
+def _check_name(name: str) -> None:
+    known = list(dict.fromkeys([*FIGURES, *TABLES]))
+    if name not in known:
+        raise InputError(
+            f"unknown figure or table {name!r}{suggestion(name, known)} (known: {', '.join(known)})"
+        )
 
+
+def _save_figure(results: Results, name: str) -> Path:
     made = FIGURES[name](results)
     path = results.folder / "figures" / f"{name}.png"
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{name}.tmp.png")
-    made.savefig(temporary, metadata={"Software": None})
-    plt.close(made)
+    with style():
+        made.savefig(temporary, metadata={"Software": None})
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close(made)
     return temporary.replace(path)
 
 
@@ -136,11 +207,25 @@ def _save_table(results: Results, name: str) -> Path:
     return path
 
 
-def _markdown(frame: pd.DataFrame) -> str:
-    def cell(value: object) -> str:
-        text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        return text.replace("|", "\\|").replace("\n", " ")
+def _number(value: float) -> str:
+    return "–" if value != value else f"{value:.4g}"
 
-    head: list[list[object]] = [list(frame.columns), ["---"] * len(frame.columns)]
-    rows = [*head, *(list(row) for row in frame.itertuples(index=False))]
-    return "\n".join("| " + " | ".join(cell(value) for value in row) + " |" for row in rows)
+
+def _cell(value: object) -> str:
+    text = _number(value) if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    """Return a table in Markdown; columns ``x`` and ``x_std`` become one, "mean ± deviation"."""
+    names = [str(column) for column in frame]
+    spreads = {name: f"{name}_std" for name in names if f"{name}_std" in names}
+    head = [name for name in names if name not in spreads.values()]
+    rows = [head, ["---"] * len(head)]
+    for _, row in frame.astype(object).iterrows():
+        cells = {name: _cell(row[name]) for name in head}
+        for name, spread in spreads.items():
+            if row[spread] == row[spread]:
+                cells[name] += f" ± {row[spread]:.2g}"
+        rows.append(list(cells.values()))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

@@ -102,7 +102,8 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) else None
+    needed = {"job_id", "kind", "status", "spec", "finished"}
+    return record if isinstance(record, dict) and needed <= record.keys() else None
 
 
 def records(out: Path, kind: str = "transfer") -> list[dict[str, Any]]:

@@ -4,9 +4,11 @@ MLflow is a view of the results folder. A server that cannot be reached costs a 
 run of the sweep logs what is missing.
 """
 
+import contextlib
 import logging
 import math
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -20,6 +22,12 @@ from stylebench.errors import InputError
 
 BATCH = 1000
 """Metrics in one request: MLflow's own limit."""
+ENVIRONMENT = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address."""
 
 
 class Tracker:
@@ -35,9 +43,9 @@ class Tracker:
     """
 
     def __init__(self, out: Path, config: SweepConfig, uri: str | None = None) -> None:
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        for key, value in ENVIRONMENT.items():
+            os.environ.setdefault(key, value)
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -48,7 +56,7 @@ class Tracker:
             self._client = MlflowClient(tracking_uri=self.uri)
             self._experiment = self._find_experiment(local)
             self._parent, self._known = self._find_runs()
-        except (MlflowException, OSError, ImportError) as error:
+        except Exception as error:  # of MLflow, and of whatever stands behind the address
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"MLflow at {self.uri}: {reason}") from None
 
@@ -58,6 +66,8 @@ class Tracker:
             return str(self._client.create_experiment(self._config.name, artifacts))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
+        if artifacts and found.artifact_location != artifacts:
+            _move_artifacts(self._out / "mlflow.db", found.artifact_location, artifacts)
         return str(found.experiment_id)
 
     def _find_runs(self) -> tuple[str, dict[str, Any]]:
@@ -71,7 +81,7 @@ class Tracker:
             for run in page:
                 if "job_id" in run.data.tags:
                     known[run.data.tags["job_id"]] = run
-                else:
+                elif "mlflow.parentRunId" not in run.data.tags:
                     parent = run.info.run_id
             token = page.token or None
         return parent or self._create(self._config.name, {}), known
@@ -87,12 +97,11 @@ class Tracker:
         stamp = f"{record['status']} {record['finished']}"
         if known is not None and known.data.tags.get("stylebench.logged") == stamp:
             return
+        if known is not None:
+            self._drop(known.info.run_id)
         spec = JobSpec.model_validate(record["spec"])
-        if known is None:
-            name = f"{spec.arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
-            run_id = self._create(name, {"job_id": job_id, "mlflow.parentRunId": self._parent})
-        else:
-            run_id = known.info.run_id
+        name = f"{spec.arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
+        run_id = self._create(name, {"job_id": job_id, "mlflow.parentRunId": self._parent})
         self._log_job(run_id, record)
         ok = record["status"] == "ok"
         self._client.set_tag(run_id, "status", record["status"])
@@ -100,6 +109,14 @@ class Tracker:
         self._client.set_terminated(run_id, "FINISHED" if ok else "FAILED")
         self._client.set_tag(run_id, "stylebench.logged", stamp)
         self._known[job_id] = self._client.get_run(run_id)
+
+    def _drop(self, run_id: str) -> None:
+        """Delete the run of an earlier outcome, or of one that was logged in part.
+
+        MLflow refuses other values of parameters and keeps both histories of metrics.
+        """
+        self._client.delete_tag(run_id, "job_id")
+        self._client.delete_run(run_id)
 
     def _log_job(self, run_id: str, record: Mapping[str, Any]) -> None:
         from mlflow.entities import Metric, Param
@@ -167,6 +184,17 @@ class Tracker:
         for path in files:
             self._client.log_artifact(self._parent, str(path))
         self._client.set_terminated(self._parent, "FINISHED")
+
+
+def _move_artifacts(database: Path, old: str, new: str) -> None:
+    """Tell the database of a results folder that was moved where its artifacts are now."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                f"WHERE substr({column}, 1, ?) = ?",
+                (new, len(old) + 1, len(old), old),
+            )
 
 
 def _folder_id(out: Path) -> str:

@@ -97,8 +97,8 @@ def load_state(path: str | Path) -> "dict[str, Tensor]":
     return _load(Path(path))[0]
 
 
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+def _some(keys: list[str], most: int = 5) -> str:
+    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
 def check(path: Path, arch: str, spec: BackboneSpec) -> None:
@@ -122,9 +122,11 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     missing = sorted(needed - found.keys())
     wrong = sorted(key for key in needed & found.keys() if expected[key] != found[key])
     extra = sorted(found.keys() - expected.keys())
-    problems = [("lacks", missing), ("has other shapes for", wrong), ("has unknown", extra)]
-    text = "; ".join(f"{verb} {_some(keys)}" for verb, keys in problems if keys)
-    if text:
+    kinds = {"lacks": missing, "has other shapes for": wrong, "has unknown": extra}
+    problems = {verb: keys for verb, keys in kinds.items() if keys}
+    if problems:
+        most = 5 // len(problems)
+        text = "; ".join(f"{verb} {_some(keys, most)}" for verb, keys in problems.items())
         raise InputError(f"{path}: expected the weights of {arch[2:]}, but it {text}")
     bad = sorted(key for key in needed if not bool(torch.isfinite(state[key]).all()))
     if bad:

@@ -35,9 +35,9 @@ class Backbone(nn.Module):
                 # In-place ReLU falsifies the maps that were taken before it.
                 cast("nn.ReLU", module).inplace = False
         self.features = create_feature_extractor(network.eval(), return_nodes=spec.nodes)
-        self.features.eval().requires_grad_(False)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the feature maps of images.

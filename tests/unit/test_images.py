@@ -326,7 +326,7 @@ SPECIMENS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_damage_gives_a_picture_or_an_input_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -1,0 +1,165 @@
+"""What the figures share: the order of names, one look per backbone, labels, which jobs to draw."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylebench.backbones.zoo import ALL
+from stylebench.figures import provenance
+from stylebench.store import Results
+
+PAPER_SIZE, PAPER_EVALS = 512, 1000
+QUICK_SIZE, QUICK_EVALS = 512, 500
+"""A sweep with smaller pictures or fewer evaluations is labelled "quick"."""
+
+SETTINGS = ["preset", "size", "evals_budget", "start", "precision"]
+"""What is the same in all jobs of a sweep."""
+
+FAMILIES = {
+    "vgg19": ("#0072B2", "o"),
+    "resnet50": ("#D55E00", "s"),
+    "noresnet50": ("#009E73", "^"),
+    "pseudo-vgg": ("#56B4E9", "D"),
+    "pseudo-resvgg": ("#CC79A7", "v"),
+}
+"""Colour (Okabe and Ito's, safe for the colour-blind) and marker of the paper's backbones."""
+
+OTHERS = (
+    ("#E69F00", "P"),
+    ("#222222", "X"),
+    ("#8C6D31", "<"),
+    ("#332288", ">"),
+    ("#999933", "p"),
+    ("#882255", "h"),
+    ("#8A8A8A", "*"),
+)
+"""The same for all others, in order of their names, again from the start when they run out."""
+
+SOLID, DASHED = "-", (0, (4, 1.6))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a backbone is drawn: solid and filled when pretrained, dashed and hollow when random."""
+
+    color: str
+    marker: str
+    pretrained: bool
+
+    def line(self) -> dict[str, Any]:
+        """Return keyword arguments of ``Axes.plot``."""
+        return {
+            "color": self.color,
+            "linestyle": SOLID if self.pretrained else DASHED,
+            "marker": self.marker,
+            "markersize": 4.5,
+            "markerfacecolor": self.color if self.pretrained else "white",
+            "markeredgewidth": 1.1,
+        }
+
+
+def natural(text: str) -> list[tuple[int, float, str]]:
+    """Return a sort key by which ``T=2`` comes before ``T=10``."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    return [(1, float(p), "") if i % 2 else (0, 0.0, p) for i, p in enumerate(parts)]
+
+
+def backbone_names(frame: pd.DataFrame) -> pd.Series:
+    """Return the name of each row's backbone: arch, and its weights where one arch has several.
+
+    Random weights count as one: their seeds are repetitions.
+    """
+    real = frame[~frame["weights"].str.match(r"random|unavailable|$")]
+    several = real.groupby("arch")["weights"].nunique()
+    marked = frame["arch"].isin(several[several > 1].index) & frame.index.isin(real.index)
+    return frame["arch"].where(~marked, frame["arch"] + " " + frame["weights"])
+
+
+def order_backbones(names: Iterable[str]) -> list[str]:
+    """Return the names once each, the paper's first, in the order of ``--arch all``."""
+    rank = {name: index for index, name in enumerate(ALL)}
+
+    def key(name: str) -> tuple[int, list[tuple[int, float, str]]]:
+        return rank.get(name.split(" ")[0], len(rank)), natural(name)
+
+    return sorted(set(names), key=key)
+
+
+def order_smoothings(labels: Iterable[str]) -> list[str]:
+    """Return the labels once each, ``none`` first."""
+    return sorted(set(labels), key=lambda label: (label != "none", natural(label)))
+
+
+def order_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the (content, style) pairs once each."""
+    pairs = set(zip(frame["content"], frame["style"], strict=True))
+    return sorted(pairs, key=lambda pair: (natural(pair[0]), natural(pair[1])))
+
+
+def looks(results: Results) -> dict[str, Look]:
+    """Return how each backbone of the results is drawn, the same in every figure of them."""
+    names = {*backbone_names(results.results), *backbone_names(results.statistics)}
+    families = {name: re.sub(r"^[pr]-", "", name) for name in names}
+    unknown = sorted(set(families.values()) - set(FAMILIES), key=natural)
+    table = FAMILIES | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unknown)}
+    return {
+        name: Look(*table[families[name]], pretrained=not name.startswith("r-"))
+        for name in order_backbones(names)
+    }
+
+
+def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return the jobs of the setting that has most of them, and a note if there are others."""
+    counts = frame.groupby(SETTINGS).size().sort_values(kind="stable", ascending=False)
+    if len(counts) < 2:
+        return frame, ""
+    chosen = counts.index[0]
+    same = np.logical_and.reduce(
+        [frame[column] == value for column, value in zip(SETTINGS, chosen, strict=True)]
+    )
+    left = len(frame) - int(same.sum())
+    return frame[same], f"{left} jobs with other settings are not shown"
+
+
+def caption(results: Results, frame: pd.DataFrame) -> str:
+    """Return the line under a figure of `frame`: settings, and "quick" if less than the paper's."""
+    part = Results(results.folder, frame, results.statistics, results.trace, results.manifest)
+    text = provenance(part)[0]
+    small = int(frame["size"].max()) < QUICK_SIZE or int(frame["evals_budget"].max()) < QUICK_EVALS
+    told = f"quick settings (the paper: {PAPER_SIZE} px, about {PAPER_EVALS} evaluations): "
+    return (told if small else "") + text
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text of at most `length` characters, with an ellipsis in its middle if cut."""
+    if len(text) <= length:
+        return text
+    head = max((length - 1) // 2, 1)
+    tail = max(length - 1 - head, 0)
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def legend_label(text: str) -> str:
+    """Return a label that matplotlib shows: it leaves out those that start with ``_``."""
+    return f" {text}" if text.startswith("_") else text
+
+
+def power_of_ten(value: float) -> str:
+    """Return a tick label of a log axis without mathtext: 0.01, 1, 100, 10⁵, 2·10⁵.
+
+    >>> power_of_ten(1e-5)
+    '10⁻⁵'
+    """
+    if not value > 0:
+        return ""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    if -3 <= exponent <= 3:
+        return f"{value:g}"
+    digits = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    factor = round(value / 10.0**exponent, 3)
+    return ("" if factor == 1 else f"{factor:g}·") + "10" + digits

@@ -1,0 +1,95 @@
+"""What stands around the panels of a figure: title, legend, notes, logarithmic axes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from ._common import legend_label, power_of_ten
+
+WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
+"""Inches, 100 pixels each: the figure, its title, a line of the legend or the note."""
+
+LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
+"""Inches beside the panels (the first has a label on its y axis), and between two of them."""
+
+LEGEND_COLUMNS = 7
+
+
+def legend_rows(count: int) -> int:
+    """Return how many lines a legend of `count` entries takes."""
+    return -(-count // LEGEND_COLUMNS)
+
+
+def panels(
+    rows: int, columns: int, *, height: float, gap: float, legend: int
+) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with `rows` × `columns` axes and room for title, legend and note.
+
+    Args:
+        rows: of axes.
+        columns: of axes.
+        height: of the axes, in inches.
+        gap: between rows of axes, in inches.
+        legend: how many entries the legend has.
+    """
+    foot = LINE * (legend_rows(legend) + 1) + 0.6
+    total = HEAD + rows * height + (rows - 1) * gap + foot
+    figure = Figure(figsize=(WIDTH, total))
+    width = (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
+    grid = figure.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        sharex=True,
+        gridspec_kw={
+            "left": LEFT / WIDTH,
+            "right": 1 - RIGHT / WIDTH,
+            "top": 1 - HEAD / total,
+            "bottom": foot / total,
+            "wspace": BETWEEN / width,
+            "hspace": gap / height,
+        },
+    )
+    return figure, [list(row) for row in grid]
+
+
+def annotate(
+    figure: Figure, title: str, note: str, entries: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Put the title above, the legend and the note below the panels.
+
+    Args:
+        figure: made by `panels`.
+        title: bold, at the top.
+        note: one line at the bottom.
+        entries: label -> keyword arguments of ``Axes.plot``.
+    """
+    height = figure.get_figheight()
+    figure.text(
+        0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=11, fontweight="bold"
+    )
+    figure.text(0.5, 0.09 / height, note, ha="center", va="bottom", fontsize=7.5, color="#444444")
+    handles = [Line2D([], [], **look) for look in entries.values()]
+    options: dict[str, Any] = {
+        "loc": "lower center",
+        "bbox_to_anchor": (0.5, (0.06 + LINE) / height),
+        "ncols": min(len(entries), LEGEND_COLUMNS),
+        "handlelength": 3.2,
+        "borderpad": 0,
+        "borderaxespad": 0.2,
+    }
+    figure.legend(handles, [legend_label(label) for label in entries], **options)
+
+
+def log_axis(axes: Axes) -> None:
+    """Make the y axis logarithmic with plain labels: 1, 10, 100, or 1, 2, 5, 10 if it is short."""
+    axes.set_yscale("log", nonpositive="mask")
+    low, high = axes.get_ylim()
+    few = high / low < 150
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))

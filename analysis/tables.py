@@ -1,0 +1,141 @@
+"""Tables: the outcome of the stylisations, and the statistics of the deepest stage.
+
+The summary answers what the paper's figures 1 and 2 show in pictures: which backbone, with which
+smoothing, moves the picture towards the style. The statistics are the right ends of figure 3.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from stylebench.figures import NoDataError, table
+from stylebench.store import Results
+
+from ._common import SETTINGS, backbone_names, order_backbones, order_smoothings, shorten
+
+STATISTICS = (
+    "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",
+    "participation_ratio", "gram_effective_rank", "gram_top_share", "gram_diagonal_share",
+)  # fmt: skip
+
+NUMBERS = (
+    "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "diverged", "evals",
+    "seconds", "peak_memory_mb",
+)  # fmt: skip
+
+
+def _rank(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with ordered categories for backbone and smoothing."""
+    return frame.assign(
+        backbone=pd.Categorical(frame["backbone"], order_backbones(frame["backbone"])),
+        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
+    )
+
+
+def _listed(values: "pd.Series[str]") -> str:
+    return ", ".join(sorted(set(values)))
+
+
+def _finite(values: "pd.Series[float]") -> "pd.Series[float]":
+    return values[np.isfinite(values)]
+
+
+def _style_ratio(jobs: pd.DataFrame) -> float:
+    """Return the geometric mean of style loss at the end over style loss at the start."""
+    ratio = _finite(jobs["style_loss"] / jobs["style_loss_initial"])
+    logs = ratio[ratio > 0].map(math.log)
+    return math.exp(logs.mean())
+
+
+def _flagged(jobs: pd.DataFrame, flag: str) -> float:
+    return float(jobs["flags"].str.split().map(lambda flags: flag in flags).mean())
+
+
+def _numbers(jobs: pd.DataFrame) -> dict[str, float]:
+    """Return what is known of jobs that are ok."""
+    diverged = jobs["stop_reason"].eq("diverged")
+    return {
+        "style_loss_ratio": _style_ratio(jobs),
+        "content_loss": float(_finite(jobs["content_loss"]).mean()),
+        "moved_grey_levels": float(_finite(jobs["moved"]).mean()) * 255,
+        "did_not_move": _flagged(jobs, "did-not-move"),
+        "diverged": float(diverged.mean()),
+        "evals": float(jobs["evals"].mean()),
+        "seconds": float(_finite(jobs["seconds"]).mean()),
+        "peak_memory_mb": float(jobs["peak_memory_mb"].max()),
+    }
+
+
+@table("summary")
+def summary(results: Results) -> pd.DataFrame:
+    """Outcome of the stylisations: a row per backbone, smoothing and status.
+
+    style_loss_ratio: style loss over that at the start, geometric mean over jobs; content_loss,
+    moved_grey_levels (root mean square change of the pixels, of 255), evals and seconds: means;
+    did_not_move, diverged: shares; peak_memory_mb: the largest.
+    """
+    frame = results.results
+    if not len(frame):
+        raise NoDataError("no stylisations in these results (statistics alone)")
+    frame = _rank(frame.assign(backbone=backbone_names(frame)))
+    several = [key for key in SETTINGS if key in ("preset", "size") or len(set(frame[key])) > 1]
+    status = pd.Categorical(frame["status"], ["ok", "failed", "unavailable"])
+    rows = []
+    keys = [*SETTINGS, "backbone", "smoothing", "status"]
+    for values, jobs in frame.assign(status=status).groupby(keys, observed=True):
+        row = dict(zip(keys, values, strict=True))
+        errors = [error for error in jobs["error"] if error]
+        rows.append(
+            {
+                **{key: row[key] for key in several},
+                "arch": jobs["arch"].iloc[0],
+                "weights": _listed(jobs["weights"]),
+                "smoothing": row["smoothing"],
+                "status": row["status"],
+                "jobs": len(jobs),
+                "pairs": len(jobs[["content", "style"]].drop_duplicates()),
+                **(_numbers(jobs) if row["status"] == "ok" else {}),
+                "reason": shorten(errors[0], 120) if errors else "",
+            }
+        )
+    named = ["arch", "weights", "smoothing", "status", "jobs", "pairs"]
+    return pd.DataFrame(rows, columns=[*several, *named, *NUMBERS, "reason"])
+
+
+def _deepest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the values of each backbone's last stage."""
+    return frame[frame["stage"] == frame.groupby("backbone")["stage"].transform("max")]
+
+
+def _preset(results: Results) -> str:
+    """Return the preset of the stylisations beside the statistics, which do not depend on it."""
+    found = _listed(results.results["preset"])
+    return found or str(results.manifest.get("config", {}).get("preset", "–"))
+
+
+@table("statistics")
+def statistics(results: Results) -> pd.DataFrame:
+    """Statistics of the last stage, mean and standard deviation over images and seeds."""
+    frame = results.statistics
+    if not len(frame):
+        raise NoDataError("no statistics in these results")
+    frame = _rank(_deepest(frame.assign(backbone=backbone_names(frame))))
+    rows = []
+    for (size, _, label), part in frame.groupby(["size", "backbone", "smoothing"], observed=True):
+        row: dict[str, object] = {
+            "preset": _preset(results),
+            "size": size,
+            "arch": part["arch"].iloc[0],
+            "weights": _listed(part["weights"]),
+            "smoothing": label,
+            "stage": part["stage"].iloc[0],
+            "layer": _listed(part["layer"]),
+            "images": part["image"].nunique(),
+            "seeds": part["seed"].nunique(),
+        }
+        for name in STATISTICS:
+            values = _finite(part.loc[part["statistic"] == name, "value"])
+            row |= {name: values.mean(), f"{name}_std": values.std()}
+        rows.append(row)
+    return pd.DataFrame(rows)

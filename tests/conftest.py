@@ -1,0 +1,20 @@
+"""What all tests share: one thread, and no weights or caches of the machine they run on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylebench import runtime
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _arithmetic() -> None:
+    runtime.configure(threads=min(2, torch.get_num_threads()))
+
+
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide every pretrained weights file of this machine."""
+    monkeypatch.delenv("STYLEBENCH_WEIGHTS", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))

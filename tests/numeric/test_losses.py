@@ -1,0 +1,138 @@
+"""Losses and smoothings against float64 numpy, gradcheck, and the released script's formulas."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from scipy.special import softmax as scipy_softmax
+from torch import Tensor, nn
+from torchvision.models import resnet50
+
+from stylebench import losses, smoothing
+from stylebench.backbones.extractor import MEAN, STD, build
+from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
+from stylebench.transfer import Objective
+
+
+def random_maps(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def numpy_gram(maps: Tensor) -> np.ndarray:
+    flat = maps.numpy().reshape(maps.shape[0], maps.shape[1], -1)
+    return np.einsum("bim,bjm->bij", flat, flat) / flat.shape[2]
+
+
+def test_gram_equals_numpy_in_float64() -> None:
+    maps = random_maps(2, 5, 4, 3)
+    assert_allclose(losses.gram(maps).numpy(), numpy_gram(maps), rtol=1e-13)
+
+
+def test_paper_normalisation_is_equations_3_and_4() -> None:
+    x, target = random_maps(1, 6, 5, 4), random_maps(1, 6, 5, 4, seed=1)
+    d, m = 6, 20
+    content = losses.content_factor((1, 6, 5, 4), "paper") * losses.squared_distance(x, target)
+    assert_allclose(content.item(), 0.5 * ((x - target).numpy() ** 2).sum(), rtol=1e-13)
+    difference = (numpy_gram(x) - numpy_gram(target)) * m  # G = F Fᵀ, as in eq. (1)
+    expected = (difference**2).sum() / (4 * d**2 * m**2)
+    distance = losses.squared_distance(losses.gram(x), losses.gram(target))
+    assert_allclose((losses.style_factor(d, "paper") * distance).item(), expected, rtol=1e-12)
+
+
+def test_total_variation_equals_numpy() -> None:
+    image = random_maps(1, 3, 7, 5)
+    x = image[0].numpy()
+    expected = ((np.diff(x, axis=1) ** 2).sum() + (np.diff(x, axis=2) ** 2).sum()) / x.size
+    assert_allclose(losses.total_variation(image).item(), expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["none", "softmax", "softmax-channels", "softmax-space", "scale"])
+def test_gradients_of_the_smoothed_gram_loss(name: str) -> None:
+    target = losses.gram(random_maps(1, 3, 4, 3, seed=2))
+
+    def loss(maps: Tensor) -> Tensor:
+        smoothed, _ = smoothing.SMOOTHINGS[name](maps)
+        return losses.squared_distance(losses.gram(smoothed), target)
+
+    assert torch.autograd.gradcheck(loss, random_maps(1, 3, 4, 3).requires_grad_())
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [("softmax", (1, 2, 3)), ("softmax-channels", (1,)), ("softmax-space", (2, 3))],
+)
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 10.0])
+def test_smoothing_equals_scipy_softmax(
+    name: str, axes: tuple[int, ...], temperature: float
+) -> None:
+    maps = 3 * random_maps(2, 5, 4, 3)
+    spec = SmoothingSpec(name=name, params={"temperature": temperature})
+    found, unit = smoothing.apply(spec, maps, stage=0)
+    assert_allclose(
+        (found * unit).numpy(), scipy_softmax(maps.numpy() / temperature, axes), rtol=1e-12
+    )
+    assert found.mean().item() == pytest.approx(1, rel=1e-12)
+
+
+def test_scale_multiplies_by_alpha() -> None:
+    maps = random_maps(1, 3, 2, 2)
+    found, unit = smoothing.apply(SmoothingSpec(name="scale", params={"alpha": 0.01}), maps, 0)
+    assert_allclose((found * unit).numpy(), 0.01 * maps.numpy(), rtol=1e-15)
+
+
+def test_deep_smooths_the_two_deepest_stages_alone() -> None:
+    maps = random_maps(1, 3, 2, 2)
+    spec = SmoothingSpec(name="softmax", layers="deep")
+    untouched = [smoothing.apply(spec, maps, stage)[0] is maps for stage in range(5)]
+    assert untouched == [True, True, True, False, False]
+
+
+class Released(nn.Module):
+    """The released script's terms, written out independently of stylebench, with forward hooks."""
+
+    def __init__(self, smooth: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.smooth, self.maps = resnet50(weights=None).eval(), smooth, list[Tensor]()
+        for module in (self.net.relu, *(getattr(self.net, f"layer{i}") for i in range(1, 5))):
+            module.register_forward_hook(lambda m, i, o: self.maps.append(o.clone()))
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        mean, std = torch.tensor(MEAN), torch.tensor(STD)
+        self.maps.clear()
+        self.net((image - mean[:, None, None]) / std[:, None, None])
+        maps = list(self.maps)
+        for stage in (3, 4):
+            if self.smooth == "softmax-channels":
+                maps[stage] = torch.softmax(maps[stage], dim=1)
+            elif self.smooth == "scale":
+                maps[stage] = maps[stage] * 0.001
+        return maps
+
+    @staticmethod
+    def gram(maps: Tensor) -> Tensor:
+        b, c, h, w = maps.shape
+        flat = maps.reshape(b * c, h * w)
+        return torch.mm(flat, flat.t()) / (b * c * h * w)
+
+    def terms(self, x: Tensor, content: Tensor, style: Tensor) -> tuple[float, float]:
+        found, wanted_c, wanted_s = (self.features(image) for image in (x, content, style))
+        content_term = ((found[3] - wanted_c[3]) ** 2).mean()
+        pairs = zip(found, wanted_s, strict=True)
+        style_term = sum((((self.gram(a) - self.gram(b)) ** 2).mean() for a, b in pairs))
+        return float(content_term), float(style_term)
+
+
+@pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
+def test_released_preset_reproduces_the_released_script(smooth: str) -> None:
+    x, content, style = torch.rand(3, 1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = Released(smooth).terms(x, content, style)
+    backbone = build("r-resnet50", WeightsRef(source="random:0"), seed=0)
+    spec = LossSpec.model_validate(PRESETS["released"]["loss"])
+    assert (spec.content_weight, spec.style_weight) == (1, 1e17)
+    objective = Objective(backbone, content, style, SmoothingSpec(name=smooth, layers="deep"), spec)
+    loss, _ = objective(x.clone().requires_grad_())
+    found = objective.trace[0]
+    assert_allclose((found.content_loss, found.style_loss), expected, rtol=1e-5)
+    assert_allclose(loss, expected[0] + 1e17 * expected[1], rtol=1e-5)

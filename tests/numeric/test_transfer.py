@@ -1,0 +1,249 @@
+"""The transfer loop against torch's L-BFGS alone, scipy's L-BFGS-B, and exact invariances."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor
+
+from stylebench.backbones.extractor import Backbone, build
+from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.errors import InputError
+from stylebench.losses import gram
+from stylebench.optim import DIVERGED, PATIENCE, minimise
+from stylebench.transfer import Objective, Stylization, stylize
+
+BALANCED = LossSpec(balance="target", style_weight=10)
+NONE, SOFTMAX = SmoothingSpec(name="none"), SmoothingSpec(name="softmax")
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return build("r-tiny", WeightsRef(source="random:0"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(2, 3, 12, 12, generator=generator)
+    smooth = torch.nn.functional.interpolate(rough, size=(32, 40), mode="bicubic").clamp(0, 1)
+    return smooth[:1].contiguous(), smooth[1:].contiguous()
+
+
+def plain_loss(backbone: Backbone, content: Tensor, style: Tensor, image: Tensor) -> Tensor:
+    """The paper's loss with α = 1, β = 1000, written out."""
+    with torch.no_grad():
+        wanted_c, wanted_s = backbone(content), backbone(style)
+    maps = backbone(image)
+    loss = 0.5 * (maps["stage3"] - wanted_c["stage3"]).square().sum()
+    for name in (f"stage{i}" for i in range(5)):
+        d = maps[name].shape[1]
+        loss = loss + 1000 / (4 * d**2) * (gram(maps[name]) - gram(wanted_s[name])).square().sum()
+    return loss
+
+
+def test_equals_torch_lbfgs_on_the_loss_written_out(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    content, style = pair
+    image = content.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [image], max_iter=20, max_eval=25, tolerance_grad=0, tolerance_change=0
+    )
+    trace = []
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = plain_loss(backbone, content, style, image)
+        loss.backward()  # type: ignore[no-untyped-call]
+        trace.append(float(loss.detach()))
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call,arg-type]
+    found = stylize(backbone, content, style, evals=20)
+    assert_allclose([step.loss for step in found.trace][:12], trace[:12], rtol=1e-3)
+    assert len(found.trace) == 20
+    assert found.stop_reason == "evaluations"
+
+
+def test_reaches_the_loss_that_scipy_reaches_in_float64(pair: tuple[Tensor, Tensor]) -> None:
+    content, style = (picture.double() for picture in pair)
+    network = build("r-tiny", WeightsRef(source="random:7"), seed=7).double()
+    objective = Objective(network, content, style, NONE, BALANCED)
+    objective.scale = 1.0
+
+    def value(x: np.ndarray) -> tuple[float, np.ndarray]:
+        image = torch.from_numpy(x.reshape(content.shape)).requires_grad_()
+        loss, _ = objective(image)
+        assert image.grad is not None
+        return loss, image.grad.numpy().ravel()
+
+    expected = scipy.optimize.minimize(
+        value, content.numpy().ravel(), jac=True, method="L-BFGS-B", options={"maxfun": 150}
+    )
+    ours = stylize(network, content, style, loss=BALANCED, evals=150)
+    assert ours.final.loss < 1.1 * expected.fun
+    assert ours.final.loss < 0.1 * ours.initial.loss
+
+
+@pytest.mark.parametrize("smooth", [NONE, SOFTMAX])
+@pytest.mark.parametrize("balance", ["none", "target"])
+def test_gradient_equals_finite_differences(
+    pair: tuple[Tensor, Tensor], smooth: SmoothingSpec, balance: str
+) -> None:
+    content, style = (picture.double()[..., :16, :16].contiguous() for picture in pair)
+    network = build("r-tiny", WeightsRef(source="random:8"), seed=8).double()
+    spec = LossSpec.model_validate({"balance": balance, "tv_weight": 0.1, "style_weight": 10})
+    objective = Objective(network, content, style, smooth, spec)
+    image = (0.5 * content + 0.5 * style).requires_grad_()
+    objective(image)
+    assert image.grad is not None
+    gradient = image.grad.clone() / objective.scale
+    direction = torch.randn(image.shape, generator=torch.Generator().manual_seed(1)).double()
+    step = 1e-6
+    with torch.no_grad():
+        images = [(image + sign * step * direction) for sign in (1, -1)]
+    ends = [objective(i.requires_grad_())[0] for i in images]
+    expected = (ends[0] - ends[1]) / (2 * step)
+    assert_allclose(float((gradient * direction).sum()), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [2.0**-80, 2.0**-20, 2.0**20])
+def test_the_unit_of_the_loss_does_not_matter(
+    backbone: Backbone, pair: tuple[Tensor, Tensor], factor: float
+) -> None:
+    """Even where float32 would underflow; powers of two make the equality exact."""
+    base = LossSpec(content_weight=1, style_weight=1024, tv_weight=0.5)
+    scaled = LossSpec(content_weight=factor, style_weight=1024 * factor, tv_weight=0.5 * factor)
+    a, b = (stylize(backbone, *pair, loss=spec, evals=12) for spec in (base, scaled))
+    assert torch.equal(a.image, b.image)
+    assert b.final.loss == pytest.approx(a.final.loss * factor, rel=1e-12)
+
+
+def test_scaling_all_maps_is_a_change_of_weights_alone(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    scale = SmoothingSpec(name="scale", params={"alpha": 0.5})
+    plain = LossSpec(content_weight=1, style_weight=1000)
+    undone = LossSpec(content_weight=4, style_weight=16000)
+    a = stylize(backbone, *pair, loss=plain, evals=12)
+    b = stylize(backbone, *pair, loss=undone, smooth=scale, evals=12)
+    assert torch.equal(a.image, b.image)
+    c = stylize(backbone, *pair, loss=BALANCED, evals=12)
+    d = stylize(backbone, *pair, loss=BALANCED, smooth=scale, evals=12)
+    assert torch.equal(c.image, d.image)
+
+
+def test_balance_gradient_gives_every_term_the_same_gradient_norm(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    content, style = pair
+    spec = LossSpec(balance="gradient", style_weight=1)
+    objective = Objective(backbone, content, style, NONE, spec)
+    objective.balance_gradients(content, seed=3)
+    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(3))
+    image = (content + 0.1 * noise).requires_grad_()
+    maps, wanted = backbone(image), backbone(style)
+    distance = (gram(maps["stage2"]) - gram(wanted["stage2"])).square().sum()
+    (gradient,) = torch.autograd.grad(distance, image)
+    objective(image.detach().clone().requires_grad_())
+    found = objective.style_layers[0]["stage2"]
+    assert found == pytest.approx(float(distance.detach() / gradient.norm()), rel=1e-4)
+
+
+def test_a_picture_in_its_own_style_does_not_move(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    found = stylize(backbone, pair[0], pair[0], evals=10)
+    assert found.stop_reason == "converged"
+    assert set(found.flags) == {"did-not-move", "few-evaluations"}
+    assert torch.equal(found.image, pair[0])
+
+
+@pytest.mark.parametrize("start", ["content", "style", "noise"])
+@pytest.mark.parametrize("optimiser", [{"name": "lbfgs"}, {"name": "adam"},
+                                       {"name": "lbfgs", "line_search": "strong_wolfe"}])  # fmt: skip
+def test_every_start_and_optimiser_lowers_the_loss(
+    backbone: Backbone, pair: tuple[Tensor, Tensor], start: str, optimiser: dict[str, str]
+) -> None:
+    spec = OptimiserSpec.model_validate(optimiser)
+    runs: list[Stylization] = [
+        stylize(backbone, *pair, loss=BALANCED, optimiser=spec, start=start, evals=30)  # type: ignore[arg-type]
+        for _ in range(2)
+    ]
+    assert torch.equal(runs[0].image, runs[1].image)
+    assert runs[0].final.loss < runs[0].initial.loss
+    assert runs[0].image.shape == pair[0].shape
+    assert len(runs[0].trace) <= 30
+    assert runs[0].final.loss == min(step.loss for step in runs[0].trace)
+
+
+def test_bf16_maps_are_near_fp32_and_returned_in_fp32(pair: tuple[Tensor, Tensor]) -> None:
+    ref = WeightsRef(source="random:0")
+    exact, rounded = (
+        build("r-tiny", ref, 0, precision=precision)(pair[0]) for precision in ("fp32", "bf16")
+    )
+    for name, maps in exact.items():
+        assert rounded[name].dtype == torch.float32
+        error = float((rounded[name] - maps).norm() / maps.norm())
+        assert 0 < error < 0.02, name
+
+
+def test_wrong_shape_and_unknown_node_are_refused(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    with pytest.raises(InputError, match=r"content: expected a tensor \(1, 3, H, W\)"):
+        stylize(backbone, pair[0][0], pair[1])
+    with pytest.raises(InputError, match="no style node 'relu9_1'"):
+        stylize(backbone, *pair, loss=LossSpec(layer_weights={"relu9_1": 1}))
+
+
+def test_layer_weights_weigh_layers(backbone: Backbone, pair: tuple[Tensor, Tensor]) -> None:
+    content, style = pair
+    weights = {f"stage{i}": 0.0 for i in range(5)} | {"stage1": 2.0}
+    plain = Objective(backbone, content, style, NONE, LossSpec())
+    weighted = Objective(backbone, content, style, NONE, LossSpec(layer_weights=weights))
+    for objective in (plain, weighted):
+        objective(content.clone().requires_grad_())
+    assert weighted.trace[0].style_loss == pytest.approx(2 * plain.style_layers[0]["stage1"])
+
+
+def objective_of(values: list[float]) -> tuple[list[Tensor], "object"]:
+    """An objective that returns the given losses in turn, with a gradient of ones."""
+    seen: list[Tensor] = []
+
+    def objective(image: Tensor) -> tuple[float, float]:
+        seen.append(image.detach().clone())
+        image.grad = torch.ones_like(image)
+        value = values[min(len(seen), len(values)) - 1]
+        return value, value
+
+    return seen, objective
+
+
+@pytest.mark.parametrize("name", ["lbfgs", "adam"])
+def test_divergence_is_detected_and_the_best_iterate_kept(name: str) -> None:
+    seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
+    spec = OptimiserSpec.model_validate({"name": name})
+    found = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)  # type: ignore[arg-type]
+    assert (found.stop_reason, found.best, found.evaluations) == ("diverged", 1, 2 + PATIENCE)
+    assert torch.equal(found.image, seen[1])
+
+
+def test_one_step_too_far_is_not_divergence() -> None:
+    _, objective = objective_of([5.0, 2 * DIVERGED * 5, 4.0, 3.0, 2.0, 1.0])
+    spec = OptimiserSpec.model_validate({"name": "adam"})
+    found = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 6)  # type: ignore[arg-type]
+    assert (found.stop_reason, found.best) == ("evaluations", 5)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_at_once(bad: float) -> None:
+    seen, objective = objective_of([3.0, bad])
+    spec = OptimiserSpec.model_validate({"name": "adam"})
+    found = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)  # type: ignore[arg-type]
+    assert (found.stop_reason, found.best, found.evaluations) == ("diverged", 0, 2)
+    assert torch.equal(found.image, seen[0])

@@ -1,0 +1,91 @@
+"""Plans: which jobs a configuration comes to."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stylebench import plan
+from stylebench.config import load_sweep
+from stylebench.errors import InputError, UnavailableError
+
+pytestmark = pytest.mark.usefixtures("no_weights")
+
+
+def expand(**flags: Any) -> plan.Plan:
+    base = {"arch": ["r-tiny"], "size": 32, "evals": 3, "statistics_images": []}
+    return plan.expand(load_sweep(None, base | flags), offline=True)
+
+
+def test_products_in_order() -> None:
+    found = expand(content=["chelsea", "china"], style=["mosaic"], seed=[0, 1]).jobs
+    rows = [(j.seed, j.content.name, j.smoothing.label) for j in found]
+    assert rows == [
+        (seed, content, smooth)
+        for seed in (0, 1)
+        for content in ("chelsea", "china")
+        for smooth in ("none", "softmax")
+    ]
+
+
+def test_all_without_weights() -> None:
+    told: list[str] = []
+    config = load_sweep(None, {"size": 32})
+    found = plan.expand(config, offline=True, tell=told.append)
+    assert len(found.jobs) == 5 * 2 * 2
+    assert {job.arch for job in found.missing} == {"p-vgg19", "p-resnet50"}
+    assert len(found.missing) == 2 * 2 * 2
+    assert [text.split(":")[0] for text in told] == ["p-vgg19", "p-resnet50"]
+    assert len(found.statistics) == 5
+    assert all(len(spec.images) == 10 for spec in found.statistics)
+
+
+def test_an_explicit_name_without_weights_is_an_error() -> None:
+    with pytest.raises(UnavailableError, match="--weights vgg19=PATH"):
+        expand(arch=["r-tiny", "p-vgg19"])
+
+
+def test_zip_wants_as_many_styles_as_contents() -> None:
+    with pytest.raises(InputError, match="as many contents as styles, found 2 and 1"):
+        expand(content=["chelsea", "china"], style=["mosaic"], pairing="zip")
+
+
+def test_the_same_picture_twice_is_one_job() -> None:
+    assert len(expand(content=["chelsea", "chelsea,builtin:chelsea"], style=["mosaic"]).jobs) == 2
+
+
+def test_layer_weights_reach_the_backbones_that_have_the_layer() -> None:
+    weights = {"relu1_1": 2.0, "stage4": 3.0}
+    found = expand(arch=["r-tiny", "r-vgg19"], loss={"layer_weights": weights}).jobs
+    assert {job.arch: job.loss.layer_weights for job in found} == {
+        "r-tiny": {"stage4": 3.0}, "r-vgg19": {"relu1_1": 2.0}
+    }  # fmt: skip
+    with pytest.raises(InputError, match="no style node 'relu9_9'"):
+        expand(loss={"layer_weights": {"relu9_9": 1}})
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ({"smoothing": ["sofmax"]}, "unknown smoothing 'sofmax'; did you mean 'softmax'"),
+        ({"smoothing": [{"name": "softmax", "temprature": 2}]}, "did you mean 'temperature'"),
+        ({"smoothing": [{"name": "softmax", "temperature": 0}]}, "temperature must be positive"),
+        ({"smoothing": [{"name": "none", "alpha": 1}]}, "no parameter 'alpha'"),
+        ({"content": ["chelsee"]}, "did you mean 'chelsea'"),
+        ({"backbone_options": {"tiny": {"x": "y"}}}, "r-tiny has no option 'x'"),
+        ({"backbone_options": {"tinny": {}}}, "unknown backbone 'tinny'; did you mean 'tiny'"),
+    ],
+)
+def test_wrong_names_are_told_before_anything_runs(flags: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        expand(**flags)
+
+
+def test_a_cut_picture_is_told_before_anything_runs(tmp_path: Path) -> None:
+    from stylebench import images
+
+    images.save(tmp_path / "a.png", images.read("builtin:chelsea", 200))
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match=r"a\.png"):
+        expand(content=[str(tmp_path / "a.png")])

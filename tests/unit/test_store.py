@@ -1,0 +1,107 @@
+"""The results folder: atomic, resumable, and never outside itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stylebench import images, store
+from stylebench.config import ImageRef, JobSpec, WeightsRef
+from stylebench.errors import InputError
+from tests.unit.test_config import job
+
+
+def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
+    """Put a job in place as run_job does, with a grey picture."""
+    record = {"job_id": spec.job_id, "kind": "transfer", "status": status, "error": "",
+              "spec": spec.model_dump(mode="json"), "finished": 1.0, "seconds": 1.0,
+              "evals": 2, "flags": [], **fields}  # fmt: skip
+    with store.job_folder(out, "transfer", spec.job_id) as folder:
+        for name in ("result", "content", "style"):
+            images.save(folder / f"{name}.png", np.full((20, 30, 3), 99, np.uint8))
+        trace = {"evaluation": [1, 2], "loss": [2.0, 1.0], "content_loss": [0.0, 0.1],
+                 "style_loss": [2.0, 0.9], "tv_loss": [0.0, 0.0]}  # fmt: skip
+        pd.DataFrame(trace).to_parquet(folder / "trace.parquet")
+        store.write_record(folder, record)
+
+
+def test_a_job_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), store.job_folder(tmp_path, "transfer", "abc") as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_a_job_takes_the_place_of_its_failure(tmp_path: Path) -> None:
+    spec = job()
+    finish(tmp_path, spec, "failed", error="broke")
+    assert store.pending(tmp_path, [spec]) == [spec]
+    finish(tmp_path, spec)
+    assert store.pending(tmp_path, [spec]) == []
+    assert store.pending(tmp_path, [spec], force=True) == [spec]
+    assert [f.name for f in (tmp_path / "jobs").iterdir()] == [spec.job_id]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_record_that_cannot_be_read_is_not_finished(tmp_path: Path, content: str) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    (tmp_path / "jobs" / spec.job_id / "record.json").write_text(content)
+    assert store.pending(tmp_path, [spec]) == [spec]
+
+
+def test_compact_makes_the_tables_of_the_contract(tmp_path: Path) -> None:
+    done, missing = (
+        job(),
+        job(arch="p-resnet50", weights=WeightsRef(source="unavailable", missing="none here")),
+    )
+    finish(tmp_path, done, loss_final=0.5, style_loss=float("nan"))
+    store.compact(tmp_path, [missing])
+    frame = store.load_results(tmp_path).set_index("status")
+    assert list(frame.index) == ["ok", "unavailable"]
+    assert frame.loc["unavailable", "error"] == "none here"
+    assert frame.loc["ok", "loss_final"] == 0.5
+    assert np.isnan(frame.loc["ok", "style_loss"])
+    for column in ("picture", "content_picture", "style_picture"):
+        assert store.read_picture(tmp_path / str(frame.loc["ok", column])).shape == (20, 30, 3)
+    assert len(store.load(tmp_path).trace) == 2
+
+
+def test_records_are_strict_json(tmp_path: Path) -> None:
+    store.write_record(tmp_path, {"a": float("nan"), "b": [float("inf"), 1.0], "c": {"d": -0.5}})
+    text = (tmp_path / "record.json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found == {"a": None, "b": [None, 1.0], "c": {"d": -0.5}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../up", "a/b", "ein Bild", 'it\'s "quoted"', "猫", "x" * 300, "", "..", "a\nb", "$x_1$"],
+)
+def test_pictures_stay_in_the_folder(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    spec = job(content=ImageRef(name=name, ref="/x", digest="1" * 32))
+    finish(out, spec)
+    frame = store.compact(out)
+    assert frame["content"][0] == name
+    assert {p.name for p in tmp_path.iterdir()} == {"out"}
+    made = [p for p in (out / "images").rglob("*") if p.is_file()]
+    assert len(made) == 3
+    assert all(p.parent == out / "images" and len(p.name) < 200 for p in made)
+
+
+def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no results .*stylebench sweep"):
+        store.load_results(tmp_path)
+
+
+def test_a_broken_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "results.parquet").write_text("no")
+    with pytest.raises(InputError, match="expected a parquet table"):
+        store.load_results(tmp_path)
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match="lacks job_id"):
+        store.load_results(tmp_path)

@@ -1,0 +1,192 @@
+"""Weights: where they are looked for, what is refused, what identifies them."""
+
+import hashlib
+import urllib.error
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stylebench import weights
+from stylebench.backbones.extractor import build
+from stylebench.backbones.zoo import ARCHS
+from stylebench.errors import InputError, UnavailableError
+
+pytestmark = pytest.mark.usefixtures("no_weights")
+
+
+def state(name: str) -> dict[str, Tensor]:
+    """Random float16 weights of the part of a backbone that is used."""
+    spec = ARCHS[name]
+    with torch.device("meta"):
+        shapes = {k: v.shape for k, v in spec.build({}).state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    return {
+        key: torch.rand(shape, generator=generator).half() * 0.02
+        for key, shape in shapes.items()
+        if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights")
+    for name in ("vgg19", "resnet50"):
+        save_file(state(name), path / f"{name}.safetensors")
+    return path
+
+
+def test_random_weights_are_named_by_their_seed() -> None:
+    assert weights.resolve("r-vgg19", 3).label == "random:3"
+
+
+def test_a_given_file_goes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEBENCH_WEIGHTS", "/nowhere")
+    path = folder / "vgg19.safetensors"
+    ref = weights.resolve("p-vgg19", 0, given={"vgg19": path})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (ref.source, ref.sha256, ref.options) == ("file:vgg19.safetensors", digest, {})
+    assert ref.label == f"file:vgg19.safetensors@sha256:{digest[:12]}"
+
+
+def test_the_weights_of_the_file_are_in_the_network(folder: Path) -> None:
+    ref = weights.resolve("p-vgg19", 0, given={"vgg19": folder / "vgg19.safetensors"})
+    first = next(build("p-vgg19", ref, 0).features.parameters())
+    assert torch.equal(first, state("vgg19")["features.0.weight"].float())
+
+
+def test_the_folder_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEBENCH_WEIGHTS", str(folder))
+    assert weights.resolve("p-vgg19", 0, offline=True).source == "file:vgg19.safetensors"
+    monkeypatch.setenv("STYLEBENCH_WEIGHTS", str(folder / "none"))
+    with pytest.raises(InputError, match="expected an existing folder"):
+        weights.resolve("p-vgg19", 0, offline=True)
+
+
+def test_the_cache_of_torchvision(tmp_path: Path) -> None:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / ARCHS["vgg19"].checkpoint
+    assert tmp_path in path.parents
+    path.parent.mkdir(parents=True)
+    torch.save(state("vgg19"), path)
+    ref = weights.resolve("p-vgg19", 0, offline=True)
+    assert ref.source == "torchvision:vgg19-dcbb9e9d.pth"
+
+
+def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    for offline in (True, False):
+        with pytest.raises(UnavailableError) as found:
+            weights.resolve("p-vgg19", 0, offline=offline)
+        for remedy in ("--weights vgg19=PATH", "$STYLEBENCH_WEIGHTS", "network"):
+            assert remedy in str(found.value)
+        assert ("no route" in str(found.value)) is not offline
+
+
+def test_offline_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("tried"))
+    with pytest.raises(UnavailableError):
+        weights.resolve("p-resnet50", 0, offline=True)
+
+
+def test_the_layout_of_resnet50(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = folder / "resnet50.safetensors"
+    given = {"resnet50": plain}
+    assert weights.resolve("p-resnet50", 0, given=given).options == {}
+    stated = tmp_path / "resnet50.safetensors"
+    save_file(state("resnet50"), stated, metadata={"stride_in": "conv1"})
+    ref = weights.resolve("p-resnet50", 0, given={"resnet50": stated})
+    assert ref.options == {"stride_in": "conv1"}
+    network = build("p-resnet50", ref, 0)
+    assert network.features.get_submodule("layer2.0.conv1").stride == (2, 2)
+    chosen = weights.resolve(
+        "p-resnet50", 0, given={"resnet50": stated}, options={"stride_in": "conv2"}
+    )
+    assert chosen.options == {"stride_in": "conv2"}
+    monkeypatch.setitem(weights.KNOWN_FILES, weights.sha256(plain), {"stride_in": "conv1"})
+    assert weights.resolve("p-resnet50", 0, given=given).options == {"stride_in": "conv1"}
+
+
+def refused(path: Path, name: str = "vgg19") -> str:
+    with pytest.raises(InputError) as found:
+        weights.resolve(f"p-{name}", 0, given={name: path})
+    text = str(found.value)
+    assert "\n" not in text
+    return text
+
+
+def test_another_architecture_names_at_most_five_keys(folder: Path) -> None:
+    text = refused(folder / "resnet50.safetensors")
+    assert "expected the weights of vgg19, but it lacks features.0.bias" in text
+    assert "and 24 more; has unknown bn1.bias, bn1.running_mean and 263 more" in text
+    assert text.count("features.") == 2
+
+
+def test_a_wrong_shape_is_told(tmp_path: Path) -> None:
+    wrong = state("vgg19")
+    wrong["features.0.weight"] = torch.zeros(64, 3, 5, 5)
+    save_file(wrong, tmp_path / "w.safetensors")
+    assert "has other shapes for features.0.weight" in refused(tmp_path / "w.safetensors")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    wrong = state("vgg19")
+    wrong["features.0.bias"][0] = torch.nan
+    save_file(wrong, tmp_path / "w.safetensors")
+    assert "NaN or infinity in features.0.bias" in refused(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("content", [b"", b"not weights", b"\x80\x04K\x05.", b"PK\x03\x04junk"])
+def test_corrupt_files_are_refused(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"w{suffix}"
+    path.write_bytes(content)
+    assert "expected" in refused(path)
+
+
+def test_a_cut_file_is_refused(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes((folder / "vgg19.safetensors").read_bytes()[:100_000])
+    assert "expected a safetensors file" in refused(path)
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "w.pth"
+    torch.save({"features.0.weight": Evil(mark)}, path)
+    assert "it was not executed" in refused(path)
+    assert not mark.exists()
+    torch.load(path, weights_only=False)
+    assert mark.exists()  # the file would have
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("vgg19", "expects NAME=PATH, found 'vgg19'"),
+        ("vgg19=", "expects NAME=PATH"),
+        ("vgg91=a", "did you mean 'vgg19'"),
+        ("noresnet50=a", "no backbone 'noresnet50' takes weights"),
+    ],
+)
+def test_wrong_flags(value: str, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        weights.parse_given([value])
+
+
+def test_flags() -> None:
+    found = weights.parse_given(["vgg19=a=b.pth", "p-resnet50=c"])
+    assert found == {"vgg19": Path("a=b.pth"), "resnet50": Path("c")}
