@@ -53,8 +53,9 @@ golden: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.numeric.golden
 
 reference: install
-	$(BIN)/stylebench sweep --arch all --out results/default $(ARGS)
-	$(BIN)/python -m analysis._reference results/default results/reference
+	$(BIN)/stylebench sweep --arch all $(ARGS)
+	rm -rf results/reference && mkdir results/reference
+	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

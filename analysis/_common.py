@@ -80,12 +80,21 @@ def backbone_names(frame: pd.DataFrame) -> pd.Series:
     return frame["arch"].where(~marked, frame["arch"] + " " + frame["weights"])
 
 
+def family(name: str) -> str:
+    """Return a backbone's name without ``p-`` or ``r-``."""
+    return re.sub(r"^[pr]-", "", name)
+
+
 def order_backbones(names: Iterable[str]) -> list[str]:
-    """Return the names once each, the paper's first, in the order of ``--arch all``."""
+    """Return the names once each, the paper's first, in the order of ``--arch all``.
+
+    Others follow by name, random before pretrained.
+    """
     rank = {name: index for index, name in enumerate(ALL)}
 
-    def key(name: str) -> tuple[int, list[tuple[int, float, str]]]:
-        return rank.get(name.split(" ")[0], len(rank)), natural(name)
+    def key(name: str) -> tuple[int, list[tuple[int, float, str]], bool]:
+        place = rank.get(name.split(" ")[0], len(rank))
+        return place, natural(family(name)), not name.startswith("r-")
 
     return sorted(set(names), key=key)
 
@@ -104,7 +113,7 @@ def order_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
 def looks(results: Results) -> dict[str, Look]:
     """Return how each backbone of the results is drawn, the same in every figure of them."""
     names = {*backbone_names(results.results), *backbone_names(results.statistics)}
-    families = {name: re.sub(r"^[pr]-", "", name) for name in names}
+    families = {name: family(name) for name in names}
     unknown = sorted(set(families.values()) - set(FAMILIES), key=natural)
     table = FAMILIES | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unknown)}
     return {

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ._common import legend_label, power_of_ten
+from ._common import legend_label, power_of_ten, shorten
 
 WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
 """Inches, 100 pixels each: the figure, its title, a line of the legend or the note."""
@@ -16,7 +16,8 @@ WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
 LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
 """Inches beside the panels (the first has a label on its y axis), and between two of them."""
 
-LEGEND_COLUMNS = 7
+LEGEND_COLUMNS, NOTE_LENGTH = 7, 235
+"""Entries, and characters, that fit in a line."""
 
 
 def legend_rows(count: int) -> int:
@@ -72,7 +73,8 @@ def annotate(
     figure.text(
         0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=11, fontweight="bold"
     )
-    figure.text(0.5, 0.09 / height, note, ha="center", va="bottom", fontsize=7.5, color="#444444")
+    look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
+    figure.text(0.5, 0.09 / height, shorten(note, NOTE_LENGTH), **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
     options: dict[str, Any] = {
         "loc": "lower center",

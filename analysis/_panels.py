@@ -70,13 +70,14 @@ def _select(results: Results) -> tuple[pd.DataFrame, str]:
 
 def _draw_lines(axes: Axes, frame: pd.DataFrame, panel: Panel, styles: dict[str, Look]) -> None:
     log = panel.scale == "log"
+    alpha = min(0.13, 1 / len(styles))
     shifts = np.linspace(-DODGE, DODGE, len(styles)) if len(styles) > 1 else [0.0]
     for shift, (name, look) in zip(shifts, styles.items(), strict=True):
         found = by_stage(frame[frame["backbone"] == name], log=log)
         if len(found):
             place = found.index + shift
             low, high = (found[key] if log else found[key].clip(0, 1) for key in ("low", "high"))
-            axes.fill_between(place, low, high, color=look.color, alpha=0.13, linewidth=0)
+            axes.fill_between(place, low, high, color=look.color, alpha=alpha, linewidth=0)
             axes.plot(place, found["mean"], label=legend_label(name), **look.line())
 
 

@@ -24,7 +24,7 @@ from ._common import (
     shorten,
 )
 
-WIDTH, MARGIN, GUTTER, GAP, SIDE = 1400, 8, 4, 10, 22
+WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 10, 22
 """Pixels: the figure, its edge, between pictures, between bands, the names of smoothings."""
 
 NOTE, HEADING, CAPTION = 16, 24, 46
@@ -33,8 +33,8 @@ NOTE, HEADING, CAPTION = 16, 24, 46
 WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 24
 """The widest cell; how many backbones in a line, pairs, and rows of pictures at most."""
 
-SMALL, LARGE = 6.0, 8.6
-"""Pixels that a character of the small text and of the headings takes."""
+TINY, SMALL, LARGE = 5.9, 6.3, 8.6
+"""Pixels that a character takes: names of smoothings, under pictures, of backbones."""
 
 FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
 WARNING = "#B23A00"
@@ -68,7 +68,7 @@ class Sheet:
     def width(self) -> int:
         """Of the figure; narrower than `WIDTH` when there are few backbones."""
         columns = self.lead + max(map(len, self.backbones))
-        return max(2 * MARGIN + SIDE + columns * (self.cell + GUTTER) - GUTTER, WIDTH // 2)
+        return max(2 * MARGIN + SIDE + columns * (self.cell + GUTTER) - GUTTER, NARROWEST)
 
     def height(self, pair: tuple[str, str]) -> int:
         """Height of the pictures of a pair in pixels: as their content picture has it."""
@@ -117,7 +117,7 @@ def _sheet(results: Results) -> tuple[Sheet, pd.DataFrame, list[str]]:
 def _remark(job: pd.Series) -> str:
     """Return what stands under a picture: why it may look as it does, or nothing."""
     found = {*str(job["flags"]).split(), str(job["stop_reason"])}
-    return ", ".join(text for flag, text in FLAGS.items() if flag in found)
+    return next((text for flag, text in FLAGS.items() if flag in found), "")
 
 
 def _cell(canvas: Canvas, sheet: Sheet, key: Key, box: tuple[int, int, int, int]) -> None:
@@ -166,14 +166,16 @@ def _line(
     """Draw some backbones × all smoothings of a pair."""
     height = sheet.height(pair)
     _lead(canvas, sheet, pair, top, height)
-    room = max(6, int(height / SMALL))
+    room = max(6, int(height / TINY))
     prefix = "smoothing: "
     if len(prefix) + max(map(len, sheet.smoothings)) > room:
         prefix = ""
     for row, smooth in enumerate(sheet.smoothings):
         y = top + row * (height + NOTE)
         label = shorten(prefix + smooth, room)
-        canvas.text(_left(sheet, 0) - SIDE / 2 + 1, y + height / 2, label, rotation=90)
+        canvas.text(
+            _left(sheet, 0) - SIDE / 2 + 1, y + height / 2, label, rotation=90, fontsize=7.5
+        )
         for column, name in enumerate(backbones):
             box = (_left(sheet, column), y, sheet.cell, height)
             _cell(canvas, sheet, (*pair, name, smooth), box)
@@ -205,5 +207,6 @@ def grid(results: Results) -> Figure:
     legend = "r- = random weights, p- = pretrained.  Smoothing is applied in the losses only."
     told = [legend + "".join(f"  Shown: {note}." for note in notes), caption(results, frame)]
     for index, text in enumerate(told):
+        text = shorten(text, int(sheet.width / SMALL))
         canvas.text(sheet.width / 2, end + 12 + 17 * index, text, color="#444444", fontsize=8.5)
     return canvas.figure

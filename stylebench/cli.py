@@ -114,9 +114,8 @@ def _check_folder(out: Path) -> None:
     """Raise InputError where no folder can be made because of the name or of a file in its way."""
     try:
         there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write into {str(out)!r}: {reason}") from None
+    except OSError as error:
+        raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
     if not there.is_dir():
         raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
 
@@ -204,7 +203,10 @@ def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None
     def tell(text: str) -> None:
         print(text, file=sys.stderr)
 
-    planned = plan.expand(config, given=options.given, offline=options.offline, tell=tell)
+    # A dry run downloads nothing, so weights that a run would download are not an error here.
+    planned = plan.expand(
+        config, given=options.given, offline=True, strict=options.offline, tell=tell
+    )
     todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
     for spec in (*planned.jobs, *planned.missing):
         state = "to do" if spec.job_id in todo else "finished"

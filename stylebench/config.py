@@ -130,8 +130,10 @@ class WeightsRef(Frozen):
 
     @property
     def label(self) -> str:
-        """The identity in tables: source and the first 12 digits of the sha256."""
-        return f"{self.source}@sha256:{self.sha256[:12]}" if self.sha256 else self.source
+        """The identity in tables: source, first 12 digits of the sha256, options if any."""
+        digest = f"@sha256:{self.sha256[:12]}" if self.sha256 else ""
+        options = "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
+        return self.source + digest + options
 
 
 def _digest(meaning: Any) -> str:
@@ -321,7 +323,9 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
     """
     data = read_yaml(path) if path else {}
     if path:
-        data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100])
+        data.setdefault(
+            "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
+        )
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     if "content" in given or "style" in given:
         given.setdefault("pairing", "product")

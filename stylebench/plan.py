@@ -81,9 +81,13 @@ def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
 
 
 def _arms(
-    config: SweepConfig, given: Mapping[str, Path], offline: bool, tell: Callable[[str], None]
+    config: SweepConfig,
+    given: Mapping[str, Path],
+    offline: bool,
+    strict: bool,
+    tell: Callable[[str], None],
 ) -> list[_Arm]:
-    """Return every backbone with its weights; pretrained ones that were named must have them."""
+    """Return every backbone with its weights; if `strict`, those named explicitly must have them."""
     from stylebench import weights
 
     for name in config.backbone_options:
@@ -98,14 +102,13 @@ def _arms(
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
             except UnavailableError as error:
-                if explicit:
+                if explicit and strict:
                     raise
                 ref = WeightsRef(source="unavailable", missing=str(error), options=options)
                 tell(f"{arch}: unavailable: {error}")
             else:
                 if arch.startswith("p-"):
-                    told = " ".join(f"{k}={v}" for k, v in ref.options.items())
-                    tell(f"{arch}: weights {ref.label} {told}".rstrip())
+                    tell(f"{arch}: weights {ref.label}")
             arms.append(_Arm(arch, seed, ref))
     return arms
 
@@ -138,6 +141,7 @@ def expand(
     *,
     given: Mapping[str, Path] | None = None,
     offline: bool = False,
+    strict: bool = True,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Return the jobs of a sweep: backbone by backbone, then pair by pair, then smoothings.
@@ -146,6 +150,7 @@ def expand(
         config: what to sweep.
         given: backbone name -> weights file.
         offline: never download weights.
+        strict: an explicitly named backbone without weights is an error, as no group's is.
         tell: called with a line for every set of pretrained weights, taken or missing.
 
     Raises:
@@ -154,7 +159,7 @@ def expand(
     _check(config)
     content, style, photographs = _pictures(config)
     pairs = _pairs(content, style, config.pairing)
-    arms = _arms(config, given or {}, offline, tell)
+    arms = _arms(config, given or {}, offline, strict, tell)
     jobs = [
         JobSpec(
             arch=arm.arch,

@@ -51,12 +51,17 @@ class Summary:
     unavailable: int
 
 
-def write_manifest(options: Options, config: SweepConfig) -> dict[str, Any]:
-    """Write OUT/manifest.json when a sweep begins: command, configuration, versions, device."""
+def write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> dict[str, Any]:
+    """Write OUT/manifest.json when a sweep begins: command, configuration, weights, versions."""
+    specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.missing, *planned.statistics]
+    weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
     manifest = {
         "name": config.name,
         "command": options.command,
         "config": config.model_dump(mode="json"),
+        "weights": [
+            {"arch": arch, **ref.model_dump(exclude={"path"})} for (arch, _), ref in weights.items()
+        ],
         "environment": dict(runtime.environment()),
         "device": options.device,
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -104,7 +109,7 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         InputError: wrong input, before anything is run.
     """
     planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
-    manifest = write_manifest(options, config)
+    manifest = write_manifest(options, config, planned)
     tracking = _Tracking(options, config, report)
     for record in store.records(options.out):
         tracking.call("log", record)
@@ -129,7 +134,7 @@ def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     """
     planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
     planned = plan.Plan(jobs=(), missing=(), statistics=planned.statistics)
-    write_manifest(options, config)
+    write_manifest(options, config, planned)
     _work(planned.statistics, (), options, report, lambda record: None)
     _draw(options.out, report)
     return _summary(planned, options.out)
@@ -223,8 +228,9 @@ def _draw(out: Path, report: Reporter) -> list[Path]:
 
     try:
         drawn = list(figures.draw(out))
-    except InputError as error:
-        report.message(f"no figures: {error}")
+    except Exception as error:  # a figure that breaks must not cost the sweep its end
+        reason = " ".join(str(error).split())[:200]
+        report.message(f"no figures: {type(error).__name__}: {reason}; see `stylebench figures`")
         return []
     for name, found in drawn:
         if isinstance(found, str):

@@ -163,7 +163,9 @@ def _find(
         f"${ENVIRONMENT} to it, or run once with a network"
     )
     if offline:
-        raise UnavailableError(f"no weights for p-{name} on this machine (--offline); {remedy}")
+        raise UnavailableError(
+            f"no weights for p-{name} on this machine, none downloaded (offline); {remedy}"
+        )
     try:
         torch.hub.load_state_dict_from_url(
             URL + spec.checkpoint, map_location="cpu", check_hash=True, weights_only=True

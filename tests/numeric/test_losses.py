@@ -20,7 +20,7 @@ def random_maps(*shape: int, seed: int = 0) -> Tensor:
 
 def numpy_gram(maps: Tensor) -> np.ndarray:
     flat = maps.numpy().reshape(maps.shape[0], maps.shape[1], -1)
-    return np.einsum("bim,bjm->bij", flat, flat) / flat.shape[2]
+    return np.asarray(np.einsum("bim,bjm->bij", flat, flat) / flat.shape[2])
 
 
 def test_gram_equals_numpy_in_float64() -> None:

@@ -30,7 +30,8 @@ def test_uniform_map() -> None:
     found = measure(torch.full((6, 5, 4), 0.7))
     expected = {"max": 0.7, "entropy": 1, "l1_entropy": 1, "max_over_mean": 1,
                 "participation_ratio": 1, "gram_max": 0.49, "gram_entropy": 1,
-                "gram_effective_rank": 1, "gram_top_share": 1, "gram_diagonal_share": 1 / 6}  # fmt: skip
+                "gram_effective_rank": 1, "gram_top_share": 1,
+                "gram_diagonal_share": 1 / 6}  # fmt: skip
     assert set(found) == set(expected) == set(STATISTICS)
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-6), name

@@ -14,7 +14,7 @@ from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.losses import gram
 from stylebench.optim import DIVERGED, PATIENCE, minimise
-from stylebench.transfer import Objective, Stylization, stylize
+from stylebench.transfer import Objective, Start, Stylization, stylize
 
 BALANCED = LossSpec(balance="target", style_weight=10)
 NONE, SOFTMAX = SmoothingSpec(name="none"), SmoothingSpec(name="softmax")
@@ -38,7 +38,7 @@ def plain_loss(backbone: Backbone, content: Tensor, style: Tensor, image: Tensor
     with torch.no_grad():
         wanted_c, wanted_s = backbone(content), backbone(style)
     maps = backbone(image)
-    loss = 0.5 * (maps["stage3"] - wanted_c["stage3"]).square().sum()
+    loss: Tensor = 0.5 * (maps["stage3"] - wanted_c["stage3"]).square().sum()
     for name in (f"stage{i}" for i in range(5)):
         d = maps[name].shape[1]
         loss = loss + 1000 / (4 * d**2) * (gram(maps[name]) - gram(wanted_s[name])).square().sum()
@@ -62,7 +62,7 @@ def test_equals_torch_lbfgs_on_the_loss_written_out(
         trace.append(float(loss.detach()))
         return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call,arg-type]
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
     found = stylize(backbone, content, style, evals=20)
     assert_allclose([step.loss for step in found.trace][:12], trace[:12], rtol=1e-3)
     assert len(found.trace) == 20
@@ -167,11 +167,11 @@ def test_a_picture_in_its_own_style_does_not_move(
 @pytest.mark.parametrize("optimiser", [{"name": "lbfgs"}, {"name": "adam"},
                                        {"name": "lbfgs", "line_search": "strong_wolfe"}])  # fmt: skip
 def test_every_start_and_optimiser_lowers_the_loss(
-    backbone: Backbone, pair: tuple[Tensor, Tensor], start: str, optimiser: dict[str, str]
+    backbone: Backbone, pair: tuple[Tensor, Tensor], start: Start, optimiser: dict[str, str]
 ) -> None:
     spec = OptimiserSpec.model_validate(optimiser)
     runs: list[Stylization] = [
-        stylize(backbone, *pair, loss=BALANCED, optimiser=spec, start=start, evals=30)  # type: ignore[arg-type]
+        stylize(backbone, *pair, loss=BALANCED, optimiser=spec, start=start, evals=30)
         for _ in range(2)
     ]
     assert torch.equal(runs[0].image, runs[1].image)

@@ -133,7 +133,7 @@ def test_every_backbone_on_the_bench(arch: str) -> None:
         assert value.min().item() >= 0
     areas = [maps[node.name].shape[-1] for node in spec.style]
     assert all(deep <= shallow for shallow, deep in pairwise(areas))
-    maps[spec.style[-1].name].sum().backward()  # type: ignore[no-untyped-call]
+    maps[spec.style[-1].name].sum().backward()
     assert image.grad is not None
     assert float(image.grad.abs().sum()) > 0
     assert not backbone.training

@@ -1,0 +1,91 @@
+"""Runs the command line for tests: in this process, so that torch is imported once."""
+
+import contextlib
+import functools
+import io
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import yaml
+
+from stylebench.cli import main
+
+COMMAND = (sys.executable, "-c", "from stylebench.cli import main; main()")
+"""The command line as a process of its own."""
+
+NO_FIGURES = (
+    sys.executable,
+    "-c",
+    "from stylebench import figures; figures.draw = lambda *_: iter(());"
+    "from stylebench.cli import main; main()",
+)
+"""The same, but it draws no figures: they take longer than all the rest."""
+
+TINY = {
+    "name": "tiny",
+    "arch": ["r-tiny"],
+    "smoothing": ["none", "softmax"],
+    "content": ["chelsea", "china"],
+    "style": ["mosaic", "brush"],
+    "statistics_images": ["chelsea"],
+    "size": 32,
+    "evals": 5,
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended, and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def invoke(*args: object, stdin: str = "") -> Run:
+    """Run ``stylebench ARGS`` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    status: object = None
+    with (
+        mock.patch.object(sys, "argv", ["stylebench", *map(str, args)]),
+        mock.patch.object(sys, "stdin", io.StringIO(stdin)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code
+    assert isinstance(status, int), "the command line ends with sys.exit(status)"
+    return Run(status, out.getvalue(), err.getvalue())
+
+
+def write_yaml(path: Path, **changes: object) -> Path:
+    """Write the smallest sweep of two pairs and two smoothings, with some keys changed."""
+    path.write_text(yaml.safe_dump({**TINY, **changes}), encoding="utf-8")
+    return path
+
+
+@functools.cache
+def _empty_database() -> Path:
+    from mlflow import MlflowClient
+
+    folder = Path(tempfile.mkdtemp(prefix="stylebench-tests-"))
+    MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    return folder / "mlflow.db"
+
+
+def with_database(out: Path) -> Path:
+    """Make a results folder with an empty MLflow database: a copy takes no seconds."""
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_empty_database(), out / "mlflow.db")
+    return out
+
+
+def no_figures() -> contextlib.AbstractContextManager[object]:
+    """Return a context in which sweeps of this process draw nothing."""
+    return mock.patch("stylebench.figures.draw", lambda *_: iter(()))

@@ -1,0 +1,409 @@
+"""What each command does and prints when its input is right."""
+
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stylebench import plan, store
+from stylebench.backbones import zoo
+from stylebench.config import load_sweep
+from stylebench.images import PAINTINGS, PHOTOGRAPHS
+from stylebench.smoothing import SMOOTHINGS
+from stylebench.stats import STATISTICS
+from tests.cli.bench import NO_FIGURES, Run, invoke, no_figures, with_database, write_yaml
+
+pytestmark = pytest.mark.usefixtures("no_weights")
+
+STATS_COLUMNS = ["arch", "weights", "smoothing", "image", "layer", "stage", "statistic", "value",
+                 "seed"]  # fmt: skip
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    return write_yaml(tmp_path / "tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """Return a sweep of four jobs, and its folder."""
+    folder = tmp_path_factory.mktemp("swept")
+    out = with_database(folder / "out")
+    with no_figures():
+        return invoke("sweep", "--out", out, write_yaml(folder / "tiny.yaml")), out
+
+
+# ------------------------------------------------------------------------------------- dry run
+
+
+def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
+    done = invoke("sweep", "--dry-run", "--out", tmp_path / "out", tiny)
+    assert done.status == 0
+    lines = done.out.splitlines()
+    ids = [spec.job_id for spec in plan.expand(load_sweep(tiny)).jobs]
+    assert [line.split()[0] for line in lines] == ids
+    assert "to do" in lines[0]
+    assert re.search(r"r-tiny +none +chelsea × mosaic  32 px  5 evaluations  seed 0", lines[0])
+    assert "4 jobs, 4 to do, 0 unavailable; statistics of 1 backbones" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_as_json_are_the_jobs(tiny: Path, tmp_path: Path) -> None:
+    done = invoke("sweep", "--dry-run", "--json", "--out", tmp_path / "out", tiny)
+    assert done.status == 0
+    jobs = [store.JobSpec.model_validate_json(line) for line in done.out.splitlines()]
+    assert tuple(jobs) == plan.expand(load_sweep(tiny)).jobs
+    assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_knows_what_is_finished(swept: tuple[Run, Path], tmp_path: Path) -> None:
+    flags = ["sweep", "--dry-run", "--out", swept[1]]
+    done = invoke(*flags, write_yaml(tmp_path / "t.yaml", seed=[0, 1]))
+    assert [line.split("  ")[1] for line in done.out.splitlines()] == ["finished"] * 4 + [
+        "to do"
+    ] * 4
+    forced = invoke(*flags, "--force", write_yaml(tmp_path / "t.yaml", seed=[0, 1]))
+    assert "8 jobs, 8 to do" in forced.err
+
+
+def test_all_without_weights_lists_pretrained_as_unavailable(tiny: Path) -> None:
+    done = invoke("sweep", "--arch", "all", "--dry-run", "--offline", tiny)
+    assert done.status == 0
+    rows = [re.split(r"  +", line) for line in done.out.splitlines()]
+    archs = {row[2]: row[1] for row in rows}
+    assert archs == {a: "unavailable" if a.startswith("p-") else "to do" for a in zoo.ALL}
+    assert len(rows) == 7 * 4
+    assert "8 unavailable" in done.err
+    assert re.search(r"^p-vgg19: unavailable: .*--weights vgg19=PATH", done.err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("flags", "archs"),
+    [
+        (["--arch", "r-*vgg"], ["r-pseudo-vgg", "r-pseudo-resvgg"]),
+        (["--arch", "r-tiny,r-vgg19"], ["r-tiny", "r-vgg19"]),
+        (["--arch", "r-vgg19", "--arch", "r-tiny"], ["r-vgg19", "r-tiny"]),
+        (["--arch", "r-vgg19,r-v*"], ["r-vgg19"]),
+    ],
+)
+def test_choice_of_backbones(flags: list[str], archs: list[str], tiny: Path) -> None:
+    done = invoke("sweep", *flags, "--dry-run", "--json", tiny)
+    found = [json.loads(line)["arch"] for line in done.out.splitlines()]
+    assert list(dict.fromkeys(found)) == archs
+
+
+def test_flags_go_before_the_file(tiny: Path) -> None:
+    done = invoke(
+        "sweep", "--dry-run", "--json", "--smoothing", "scale,softmax-space", "--smoothing", "none",
+        "--content", "coffee,chelsea", "--style", "brush", "--size", 48, "--evals", 3,
+        "--seed", 7, "--seed", 8, "--preset", "paper", "--precision", "bf16", tiny,
+    )  # fmt: skip
+    jobs = [json.loads(line) for line in done.out.splitlines()]
+    assert len(jobs) == 3 * 2 * 2
+    assert {job["smoothing"]["name"] for job in jobs} == {"scale", "softmax-space", "none"}
+    assert {job["content"]["name"] for job in jobs} == {"coffee", "chelsea"}
+    for key, value in {"size": 48, "evals": 3, "preset": "paper", "precision": "bf16"}.items():
+        assert {job[key] for job in jobs} == {value}
+    assert {job["seed"] for job in jobs} == {7, 8}
+    assert {job["loss"]["style_weight"] for job in jobs} == {1000}
+
+
+def test_folder_of_pictures(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name in ("b.png", "a.jpg", ".hidden.png"):
+        Image.new("RGB", (30, 20), "red" if "a" in name else "blue").save(
+            tmp_path / "photos" / name
+        )
+    done = invoke("sweep", "--dry-run", "--json", "--content", tmp_path / "photos", tiny)
+    names = [json.loads(line)["content"]["name"] for line in done.out.splitlines()]
+    assert list(dict.fromkeys(names)) == ["a", "b"]
+
+
+# --------------------------------------------------------------------------------------- sweep
+
+
+def test_plain_output_is_a_line_a_job(swept: tuple[Run, Path]) -> None:
+    done, out = swept
+    assert done.status == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "5 jobs to run"
+    for number, line in enumerate(lines[1:6], start=1):
+        assert line.startswith(f"[{number}/5] ok  r-tiny  ")
+        assert re.search(r"\d+\.\d s  \(\d+ s left\)$", line)
+    assert lines[5].endswith("(0 s left)")
+    assert re.fullmatch(rf"5 ok, 0 failed, 0 unavailable in \d+ s: {re.escape(str(out))}", lines[6])
+    assert "\x1b" not in done.out
+    assert "\r" not in done.out
+
+
+def test_json_output_is_events(tmp_path: Path) -> None:
+    out = with_database(tmp_path / "out")
+    config = write_yaml(tmp_path / "t.yaml", content=["chelsea"], style=["brush"])
+    with no_figures():
+        done = invoke("sweep", "--json", "--out", out, config)
+    assert done.status == 0
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["event"] for event in events] == ["begin", "job", "job", "job", "end"]
+    assert events[0] == {"event": "begin", "jobs": 3, "finished": 0}
+    jobs = [event for event in events if event.get("kind") == "transfer"]
+    assert [job["status"] for job in jobs] == ["ok", "ok"]
+    assert {job["job_id"] for job in jobs} == set(store.load_results(out)["job_id"])
+    assert all(job["seconds"] > 0 for job in jobs)
+    end = events[-1]
+    assert (end["ok"], end["failed"], end["unavailable"], end["out"]) == (3, 0, 0, str(out))
+
+
+def test_default_folder_is_named_after_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, text, name in [
+        ("my sweep.yaml", "arch: r-tiny", "my-sweep"),
+        ("x.yaml", "name: other", "other"),
+        ("画像.yaml", "arch: r-tiny", "sweep"),
+    ]:
+        (tmp_path / path).write_text(text)
+        done = invoke("sweep", "--dry-run", "--arch", "r-tiny", "--size", 32, path)
+        assert done.status == 0
+        assert done.err.endswith(f"into results/{name}\n")
+
+
+# ------------------------------------------------------------------------------------ transfer
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "PNG"), ("b.jpg", "JPEG"), ("c.JPEG", "JPEG")]
+)
+def test_transfer_writes_a_picture(name: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / name
+    done = invoke("transfer", "chelsea", "mosaic", "--arch", "r-tiny", "--size", 48, "--evals", 6,
+                  "-o", path)  # fmt: skip
+    assert done.status == 0
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode, picture.size) == (kind, "RGB", (48, 32))
+    found = re.search(r"balanced preset, 6 evaluations, style loss (\S+) of its start", done.out)
+    assert found
+    assert float(found[1]) < 1
+    assert [file.name for file in path.parent.iterdir()] == [name]
+
+
+def test_transfer_of_files(tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize((40, 60)).save(tmp_path / "grey one.png")
+    done = invoke("transfer", tmp_path / "grey one.png", "brush", "--arch", "r-tiny",
+                  "--smoothing", "softmax", "--size", 48, "--evals", 3, "--preset", "paper",
+                  "-o", tmp_path / "out.png")  # fmt: skip
+    assert done.status == 0
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (32, 48)
+
+
+# --------------------------------------------------------------------------------------- stats
+
+
+def test_stats_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with no_figures():
+        done = invoke("stats", "--arch", "r-tiny", "--smoothing", "none,softmax-channels",
+                      "--content", "chelsea,coffee", "--size", 32, "--seed", 0, "--seed", 1,
+                      "--out", out)  # fmt: skip
+    assert done.status == 0, done
+    table = pd.read_parquet(out / "stats.parquet")
+    assert [c for c in table.columns if c != "size"] == STATS_COLUMNS
+    assert set(table["statistic"]) == set(STATISTICS)
+    assert set(table["image"]) == {"chelsea", "coffee"}
+    assert set(table["smoothing"]) == {"none", "softmax-channels"}
+    assert set(table["weights"]) == {"random:0", "random:1"}
+    assert set(table["stage"]) == {0, 1, 2, 3, 4}
+    assert len(table) == 2 * 2 * 2 * 5 * len(list(STATISTICS))
+    assert not table.duplicated(STATS_COLUMNS).any()
+    assert len(store.load_results(out)) == 0
+    assert not (out / "jobs").exists()
+    assert not (out / "mlflow.db").exists()
+
+
+def test_stats_are_those_of_the_sweep(swept: tuple[Run, Path], tmp_path: Path) -> None:
+    with no_figures():
+        done = invoke("stats", "--arch", "r-tiny", "--content", "chelsea", "--size", 32,
+                      "--out", tmp_path)  # fmt: skip
+    assert done.status == 0
+    mine, theirs = (pd.read_parquet(out / "stats.parquet") for out in (tmp_path, swept[1]))
+    assert len(mine)
+    pd.testing.assert_frame_equal(mine, theirs)
+
+
+# ------------------------------------------------------------------------------------- run-job
+
+
+def test_run_job_is_the_job_of_the_plan(tiny: Path, tmp_path: Path) -> None:
+    listed = invoke("sweep", "--dry-run", "--json", tiny).out.splitlines()
+    spec = plan.expand(load_sweep(tiny)).jobs[1]
+    (tmp_path / "job.json").write_text(listed[1])
+    for job, stdin in ((tmp_path / "job.json", ""), ("-", listed[1])):
+        out = tmp_path / ("file" if stdin else "stdin")
+        done = invoke("run-job", job, "--out", out, stdin=stdin)
+        assert done.status == 0
+        assert done.out.startswith(f"{spec.job_id}  ok  r-tiny  softmax  chelsea × mosaic")
+        record = json.loads((out / "jobs" / spec.job_id / "record.json").read_text())
+        assert (record["job_id"], record["status"]) == (spec.job_id, "ok")
+        assert record["spec"] == json.loads(listed[1])
+        assert store.pending(out, [spec]) == []
+
+
+def test_run_job_that_fails_exits_1(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    config = write_yaml(tmp_path / "t.yaml", content=[str(tmp_path / "a.png")], style=["brush"])
+    listed = invoke("sweep", "--dry-run", "--json", config).out.splitlines()[0]
+    Image.new("RGB", (40, 40), "blue").save(tmp_path / "a.png")
+    done = invoke("run-job", "-", "--out", tmp_path / "out", stdin=listed)
+    assert done.status == 1
+    assert "failed" in done.out
+    assert "the picture changed after the job was planned" in done.out
+    assert done.err == ""
+
+
+# ------------------------------------------------------------------------------- ls and figures
+
+
+def _first_words(text: str) -> list[str]:
+    return [line.split()[0] for line in text.splitlines()]
+
+
+def test_ls_of_each_kind() -> None:
+    assert _first_words(invoke("ls", "archs").out) == zoo.names()
+    assert "r-tiny" not in zoo.names()
+    assert _first_words(invoke("ls", "smoothings").out) == list(SMOOTHINGS)
+    assert _first_words(invoke("ls", "statistics").out) == list(STATISTICS)
+    images = [line.split()[:2] for line in invoke("ls", "images").out.splitlines()]
+    assert images == [["photograph", n] for n in PHOTOGRAPHS] + [["painting", n] for n in PAINTINGS]
+    assert len(images) == 15
+    figures = [line.split()[:2] for line in invoke("ls", "figures").out.splitlines()]
+    assert {kind for kind, _ in figures} == {"figure", "table"}
+    assert {"grid", "curves", "statistics", "scale_free"} <= {name for _, name in figures}
+
+
+def test_ls_of_all_kinds_has_each() -> None:
+    everything = invoke("ls")
+    assert everything.status == 0
+    for kind in ("archs", "smoothings", "statistics", "images", "figures"):
+        assert f"{kind}:\n{invoke('ls', kind).out}" in everything.out
+
+
+@pytest.mark.parametrize("kind", ["archs", "smoothings", "statistics", "images", "figures"])
+def test_verbose_ls_says_more(kind: str) -> None:
+    short, long = invoke("ls", kind), invoke("ls", kind, "-v")
+    assert long.status == 0
+    assert len(long.out) > len(short.out)
+
+
+def test_figures_draws_what_is_asked_for(swept: tuple[Run, Path]) -> None:
+    out = swept[1]
+    done = invoke("figures", out, "--only", "curves", "--only", "summary")
+    assert done.status == 0, done
+    assert done.out.split() == [f"{out}/figures/curves.png", f"{out}/tables/summary.md"]
+    with Image.open(out / "figures" / "curves.png") as picture:
+        assert min(picture.size) > 100
+    assert len(pd.read_csv(out / "tables" / "summary.csv")) == 2
+    assert "r-tiny" in (out / "tables" / "summary.md").read_text()
+    assert [path.name for path in (out / "figures").iterdir()] == ["curves.png"]
+
+
+# ------------------------------------------------------------------------------------ terminal
+
+ON_A_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+
+
+class Terminal:
+    """A command on a pseudo-terminal of its own, as in a terminal window."""
+
+    def __init__(self, *args: object) -> None:
+        self.master, slave = os.openpty()
+        self.before: list[Any] = termios.tcgetattr(slave)
+        python, flag, code = NO_FIGURES
+        environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        self.process = subprocess.Popen(
+            [python, flag, ON_A_TERMINAL + code, *map(str, args)],
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=environment,
+        )  # fmt: skip
+        self.slave = slave
+        self.shown = ""
+
+    def read(self, until: str | None = None) -> None:
+        """Read what is shown until a text is there, or until the process ends."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            ended = self.process.poll() is not None
+            while select.select([self.master], [], [], 0.05)[0]:
+                self.shown += os.read(self.master, 65536).decode(errors="replace")
+            if ended or (until is not None and until in self.shown):
+                return
+        raise AssertionError(f"waited in vain for {until!r}: {self.shown}")
+
+    def is_as_before(self) -> bool:
+        """Whether the modes are what they were, the cursor shows and the line is finished."""
+        modes = termios.tcgetattr(self.slave) == self.before
+        hidden = self.shown.rfind("\x1b[?25l") > self.shown.rfind("\x1b[?25h")
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown).rstrip("\r")
+        return modes and not hidden and text.endswith("\n")
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(terminal.process.pid, signal.SIGKILL)
+        terminal.process.wait()
+        os.close(terminal.master)
+        os.close(terminal.slave)
+
+
+def test_bar_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:
+    terminals.append(Terminal("stats", "--arch", "r-tiny", "--content", "chelsea", "--size", 32,
+                              "--seed", 0, "--seed", 1, "--out", tmp_path / "out"))  # fmt: skip
+    terminal = terminals[0]
+    terminal.read()
+    assert terminal.process.wait() == 0, terminal.shown
+    assert "\x1b[?25l" in terminal.shown, "a bar was shown"
+    assert "2/2" in terminal.shown
+    assert "left" in terminal.shown
+    assert "ok  r-tiny  statistics of 1 images  seed 1" in terminal.shown
+    assert "2 ok, 0 failed, 0 unavailable in" in terminal.shown
+    assert terminal.is_as_before()
+
+
+def test_control_c_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:
+    config = write_yaml(tmp_path / "t.yaml", content=["chelsea"], style=["brush"], evals=10**6)
+    out = with_database(tmp_path / "out")
+    terminals.append(Terminal("sweep", "--out", out, config))
+    terminal = terminals[0]
+    terminal.read(until="statistics of 1 images")
+    terminal.read(until="1/3")
+    os.write(terminal.master, b"\x03")
+    terminal.read()
+    assert terminal.process.wait() == 130, terminal.shown
+    assert "run the same command again to go on" in terminal.shown
+    assert "Traceback" not in terminal.shown
+    assert terminal.is_as_before()
+
+
+def test_standard_output_that_is_closed_is_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([*NO_FIGURES, "ls"], stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert done.stderr == ""
