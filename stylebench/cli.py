@@ -1,5 +1,6 @@
 """The command line: a thin shell on the public API; nothing heavy is imported before its use."""
 
+import os
 import shlex
 import sys
 import time
@@ -370,14 +371,15 @@ def main() -> None:
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
     try:
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
         status = 130
     except (InputError, usage) as error:
         text = error.format_message() if isinstance(error, usage) else str(error)
         print(f"stylebench: {' '.join(text.splitlines())}", file=sys.stderr)
         status = 2
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except OSError as error:
         name = f": {error.filename}" if error.filename else ""

@@ -87,7 +87,7 @@ def _arms(
     strict: bool,
     tell: Callable[[str], None],
 ) -> list[_Arm]:
-    """Return every backbone with its weights; if `strict`, those named explicitly must have them."""
+    """Return every backbone with its weights; if `strict`, those named must have them."""
     from stylebench import weights
 
     for name in config.backbone_options:

@@ -8,9 +8,13 @@ import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stylebench.errors import InputError
 from stylebench.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "mlflow", "pillow",
             "scikit-image", "scikit-learn")  # fmt: skip
@@ -50,6 +54,11 @@ def configure(threads: int | None = None) -> None:
     torch.set_flush_denormal(True)
     if threads is not None:
         torch.set_num_threads(threads)
+
+
+def float64(tensor: "Tensor") -> "Tensor":
+    """Return a tensor in double precision, on the CPU where its device has none (mps)."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 class PeakMemory:

@@ -19,6 +19,7 @@ from stylebench.backbones.extractor import Backbone
 from stylebench.config import SmoothingSpec
 from stylebench.losses import gram
 from stylebench.registry import Registry
+from stylebench.runtime import float64
 
 
 class Maps:
@@ -29,7 +30,7 @@ class Maps:
     """
 
     def __init__(self, maps: Tensor) -> None:
-        self.values = maps.double()
+        self.values = float64(maps)
 
     @cached_property
     def gram(self) -> Tensor:
@@ -217,8 +218,8 @@ def measure_backbone(
         found = []
         for spec in smooth:
             for node in backbone.style:
-                smoothed, unit = smoothing.apply(spec, maps[node.name].double(), node.stage)
-                values = measure((smoothed * unit)[0].cpu())
+                smoothed, unit = smoothing.apply(spec, float64(maps[node.name]), node.stage)
+                values = measure((smoothed * unit)[0])
                 found += [
                     Measurement(spec.label, node.name, node.stage, name, value)
                     for name, value in values.items()

@@ -60,8 +60,8 @@ def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
     """
     parent = out / FOLDERS[kind]
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
     try:
+        folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
         yield folder
         folder.chmod(0o755)
         place = parent / job_id

@@ -14,12 +14,15 @@ from stylebench.backbones.extractor import Backbone
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.optim import StopReason, minimise
+from stylebench.runtime import float64
 
 Start = Literal["content", "style", "noise"]
 
 MOVED = 1 / 255
 """A result with a smaller root mean square distance from the start (one grey level) is flagged."""
 FEW_EVALUATIONS = 5
+GRADIENT_NORM = 2.0**30
+"""L1 norm of the gradient that the optimiser is given at the start; see `Objective.__call__`."""
 PROBE = 0.1
 """Standard deviation of the noise (pixels in [0, 1]) added to the start where gradient norms are
 measured for ``balance: gradient``; at the content picture itself the content gradient is zero."""
@@ -128,7 +131,7 @@ class Objective:
         """Return 1/‖target‖² for ``balance: target``; the unit of the smoothing cancels."""
         if self.spec.balance != "target":
             return factor
-        norm = float(target.double().square().sum())
+        norm = float(float64(target).square().sum())
         return 1 / norm if norm > 0 else 0.0
 
     def _distances(self, image: Tensor) -> Tensor:
@@ -151,7 +154,7 @@ class Objective:
         terms = []
         for index, term in enumerate(self._terms):
             (gradient,) = torch.autograd.grad(distances[index], image, retain_graph=True)
-            norm = float(gradient.double().norm())
+            norm = float(float64(gradient).norm())
             factor = 1 / norm if norm > 0 else 0.0
             terms.append(_Term(**{**vars(term), "factor": factor}))
         self._terms = terms
@@ -182,8 +185,10 @@ class Objective:
         """Evaluate the loss at `image` and leave the gradient of the scaled loss in ``image.grad``.
 
         The scale is a power of two, chosen at the first evaluation so that the L1 norm of the
-        gradient is in [1, 2): L-BFGS then takes exactly the steps that it would take unscaled, for
-        any gradient of L1 norm 1 or more, and small losses do not underflow.
+        gradient is in [1, 2) times GRADIENT_NORM. Rounding aside, L-BFGS takes the same steps for
+        any scale, but for two absolute constants in torch's: its first step is min(1, 1/‖g‖₁), and
+        it drops every pair of changes with y·s ≤ 1e-10. A large gradient stays clear of both, and
+        far enough from overflow.
 
         Returns:
             (loss, scaled loss).
@@ -204,10 +209,10 @@ class Objective:
         return found.loss, found.loss * self.scale
 
     def _rescale(self, gradient: Tensor) -> None:
-        self.initial_gradient = float(gradient.double().norm()) / self.scale
-        norm = float(gradient.double().abs().sum())
+        self.initial_gradient = float(float64(gradient).norm()) / self.scale
+        norm = float(float64(gradient).abs().sum())
         if norm > 0 and math.isfinite(norm):
-            factor = _power_of_two(1 / norm) * 2
+            factor = _power_of_two(GRADIENT_NORM / norm) * 2
             gradient *= factor
             self.scale *= factor
 
@@ -246,8 +251,8 @@ def stylize(
         content: (1, 3, H, W), RGB in [0, 1], on the backbone's device.
         style: (1, 3, H', W'), the same.
         smooth: smoothing of the maps in the losses; none by default.
-        loss: weights and normalisation; ``LossSpec()`` is the preset ``paper``.
-        optimiser: L-BFGS as torch declares it by default.
+        loss: weights, normalisation, balance; the preset ``balanced`` by default.
+        optimiser: L-BFGS with a line search by default.
         start: where the optimisation begins.
         evals: closure evaluations, at most.
         seed: of a start from noise, and of the probe of ``balance: gradient``.

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from stylebench import store
 from tests.cli.bench import COMMAND, invoke, write_yaml
 
-pytestmark = pytest.mark.usefixtures("no_weights", "_in_an_empty_folder")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "_in_an_empty_folder")
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from PIL import Image
 
 from stylebench import plan, store
 from stylebench.backbones import zoo
-from stylebench.config import load_sweep
+from stylebench.config import JobSpec, load_sweep
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.smoothing import SMOOTHINGS
 from stylebench.stats import STATISTICS
-from tests.cli.bench import NO_FIGURES, Run, invoke, no_figures, with_database, write_yaml
+from tests.cli.bench import COMMAND, NO_FIGURES, Run, invoke, no_figures, with_database, write_yaml
 
-pytestmark = pytest.mark.usefixtures("no_weights")
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
 STATS_COLUMNS = ["arch", "weights", "smoothing", "image", "layer", "stage", "statistic", "value",
                  "seed"]  # fmt: skip
@@ -63,7 +63,7 @@ def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
 def test_dry_run_as_json_are_the_jobs(tiny: Path, tmp_path: Path) -> None:
     done = invoke("sweep", "--dry-run", "--json", "--out", tmp_path / "out", tiny)
     assert done.status == 0
-    jobs = [store.JobSpec.model_validate_json(line) for line in done.out.splitlines()]
+    jobs = [JobSpec.model_validate_json(line) for line in done.out.splitlines()]
     assert tuple(jobs) == plan.expand(load_sweep(tiny)).jobs
     assert not (tmp_path / "out").exists()
 
@@ -403,7 +403,10 @@ def test_standard_output_that_is_closed_is_no_traceback() -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run([*NO_FIGURES, "ls"], stdout=write, stderr=subprocess.PIPE, text=True)
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            [*COMMAND, "ls", "archs"], stdout=write, stderr=subprocess.PIPE, env=environment
+        )
     finally:
         os.close(write)
-    assert done.stderr == ""
+    assert done.stderr == b""

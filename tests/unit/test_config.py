@@ -67,8 +67,9 @@ def test_presets_set_the_loss_and_yaml_goes_before_them(preset: str, tmp_path: P
     path = tmp_path / "x.yaml"
     path.write_text(f"preset: {preset}\nloss: {{style_weight: 7}}\n")
     config = load_sweep(path)
-    expected = LossSpec.model_validate({**PRESETS[preset]["loss"], "style_weight": 7})
+    expected = LossSpec.model_validate({**PRESETS[preset].get("loss", {}), "style_weight": 7})
     assert config.loss == expected
+    assert config.optimiser.line_search == ("strong_wolfe" if preset == "balanced" else "none")
     assert config.resize == ("squash" if preset == "released" else "aspect")
 
 
@@ -161,4 +162,4 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
 
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
-    assert job().job_id == "fc01892a4ef173c7"
+    assert job().job_id == "609187f392594746"
