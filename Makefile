@@ -53,6 +53,7 @@ golden: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.numeric.golden
 
 reference: install
+	rm -rf results/default
 	$(BIN)/stylebench sweep --arch all $(ARGS)
 	rm -rf results/reference && mkdir results/reference
 	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference

@@ -17,8 +17,12 @@ PAPER_SIZE, PAPER_EVALS = 512, 1000
 QUICK_SIZE, QUICK_EVALS = 512, 500
 """A sweep with smaller pictures or fewer evaluations is labelled "quick"."""
 
-SETTINGS = ["preset", "size", "evals_budget", "start", "precision"]
-"""What is the same in all jobs of a sweep."""
+SETTINGS = [
+    "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
+    "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
+    "line_search",
+]  # fmt: skip
+"""What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 
 FAMILIES = {
     "vgg19": ("#0072B2", "o"),
@@ -72,12 +76,13 @@ def natural(text: str) -> list[tuple[int, float, str]]:
 def backbone_names(frame: pd.DataFrame) -> pd.Series:
     """Return the name of each row's backbone: arch, and its weights where one arch has several.
 
-    Random weights count as one: their seeds are repetitions.
+    Random weights that differ in the seed alone count as one: seeds are repetitions.
     """
-    real = frame[~frame["weights"].str.match(r"random|unavailable|$")]
-    several = real.groupby("arch")["weights"].nunique()
-    marked = frame["arch"].isin(several[several > 1].index) & frame.index.isin(real.index)
-    return frame["arch"].where(~marked, frame["arch"] + " " + frame["weights"])
+    weights = frame["weights"].str.replace(r"^random:\d+", "random", regex=True)
+    real = ~weights.str.match(r"unavailable|$")
+    several = weights[real].groupby(frame["arch"]).nunique()
+    marked = frame["arch"].isin(several[several > 1].index) & real
+    return frame["arch"].where(~marked, frame["arch"] + " " + weights)
 
 
 def family(name: str) -> str:

@@ -99,7 +99,8 @@ def _sheet(results: Results) -> tuple[Sheet, pd.DataFrame, list[str]]:
     if not (frame["status"] == "ok").any():
         raise NoDataError("no stylisation of these results succeeded")
     keys = ["content", "style", "backbone", "smoothing"]
-    first = frame.sort_values("seed", kind="stable").drop_duplicates(keys)
+    newest = frame.drop_duplicates([*keys, "seed"], keep="last")
+    first = newest.sort_values("seed", kind="stable").drop_duplicates(keys)
     smoothings = order_smoothings(first["smoothing"])
     lines = _in_lines(order_backbones(first["backbone"]))
     pairs = order_pairs(first)

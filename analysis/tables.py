@@ -111,7 +111,7 @@ def _deepest(frame: pd.DataFrame) -> pd.DataFrame:
 def _preset(results: Results) -> str:
     """Return the preset of the stylisations beside the statistics, which do not depend on it."""
     found = _listed(results.results["preset"])
-    return found or str(results.manifest.get("config", {}).get("preset", "–"))
+    return found or "–"
 
 
 @table("statistics")

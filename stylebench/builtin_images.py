@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from stylebench.decode import Picture, read_file
+from stylebench.decode import Picture, Resize, read_file
 from stylebench.errors import InputError
 from stylebench.registry import Registry
 
@@ -53,9 +53,9 @@ class Photograph:
             "pip install -e . -c constraints.txt"
         )
 
-    def render(self, size: int) -> Picture:
-        """Return the photograph, uint8 (H, W, 3), its long side `size` px."""
-        return read_file(self.path, size, "aspect", shown=Path(self.package, self.file))
+    def render(self, size: int, resize: Resize = "aspect") -> Picture:
+        """Return the photograph, uint8 (H, W, 3), its long side (squashed: each) `size` px."""
+        return read_file(self.path, size, resize, shown=Path(self.package, self.file))
 
 
 PHOTOGRAPHS: Registry[Photograph] = Registry("photograph")

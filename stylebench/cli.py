@@ -1,6 +1,7 @@
 """The command line: a thin shell on the public API; nothing heavy is imported before its use."""
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def _flags(**values: Any) -> dict[str, Any]:
 
 
 def _command() -> str:
-    return shlex.join(["stylebench", *sys.argv[1:]])
+    """Return the command as it was typed, without the password in an address."""
+    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
 
 
 def _options(
@@ -309,10 +311,14 @@ def figures(
 
         stylebench figures results/reference --only statistics --only grid
     """
-    from stylebench.figures import draw
+    from stylebench.figures import NoDataError, draw, told
 
+    broken = 0
     for name, found in draw(folder, only):
-        print(found if isinstance(found, Path) else f"{name}: not drawn, {found}")
+        print(told(name, found))
+        broken += isinstance(found, Exception) and not isinstance(found, NoDataError)
+    if broken:
+        raise typer.Exit(1)
 
 
 @app.command("run-job")
@@ -378,6 +384,9 @@ def main() -> None:
         text = error.format_message() if isinstance(error, usage) else str(error)
         print(f"stylebench: {' '.join(text.splitlines())}", file=sys.stderr)
         status = 2
+    except JobError as error:
+        print(f"stylebench: the job failed: {error}", file=sys.stderr)
+        status = 1
     except BrokenPipeError:  # the reader has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141

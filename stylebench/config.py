@@ -1,7 +1,7 @@
 """What is to be computed: frozen, validated configuration, from YAML and flags alike.
 
 Nothing here says where or how fast (device, worker processes, folders): that is run-time. Two equal
-configurations have equal job ids on every machine.
+configurations have equal job ids, wherever their pictures have equal pixels.
 """
 
 import hashlib
@@ -70,9 +70,11 @@ class LossSpec(Frozen):
     """The objective: α·content + β·Σ w_l·style_l + γ·total variation.
 
     Attributes:
-        normalisation: of the terms; ``paper`` is eqs. (3) and (4), ``released`` the authors' code.
-        balance: ``none``; ``target`` divides each term by the squared norm of its target, so that
-            terms are relative errors; ``gradient`` divides each by its gradient norm at the start.
+        balance: ``target`` divides each term by the squared norm of its target, so that terms are
+            relative errors; ``gradient`` divides each by its gradient norm at the start; ``none``
+            leaves them as `normalisation` says.
+        normalisation: of the terms, where `balance` is ``none``; ``paper`` is eqs. (3) and (4),
+            ``released`` the authors' code. A balance cancels it.
         content_weight: α.
         style_weight: β.
         tv_weight: weight of the total variation, which is a mean over pixels.
@@ -90,8 +92,8 @@ class LossSpec(Frozen):
 class OptimiserSpec(Frozen):
     """How the image is optimised. `history` and `line_search` belong to L-BFGS alone.
 
-    Without a line search, as torch declares it by default and the released code uses it, L-BFGS
-    overshoots on some backbones by many orders of magnitude; with one it does not.
+    The default has a line search, which shortens steps that go too far; torch declares L-BFGS
+    without one, and so the released code uses it.
 
     `learning_rate` is 1 for L-BFGS (torch's default) and 0.02 for Adam unless given; the unit of
     Adam's is pixel values in [0, 1].
@@ -150,9 +152,13 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
 
 
 class JobSpec(Frozen):
-    """One stylisation: everything that decides its result, and where to read its inputs."""
+    """One stylisation: everything that decides its result, and where to read its inputs.
+
+    `nodes` are the backbone's, path -> name, so that a change of nodes is another job.
+    """
 
     arch: str
+    nodes: dict[str, str]
     weights: WeightsRef
     smoothing: SmoothingSpec
     content: ImageRef
@@ -186,6 +192,7 @@ class StatisticsSpec(Frozen):
     """The statistics of one backbone with one set of weights, on a set of images."""
 
     arch: str
+    nodes: dict[str, str]
     weights: WeightsRef
     smoothing: tuple[SmoothingSpec, ...]
     images: tuple[ImageRef, ...]
@@ -260,6 +267,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset sets; a key given in YAML or by a flag goes before it."""
 
 
+def preset_label(config: "SweepConfig") -> str:
+    """Return the preset's name for tables, with ", modified" where the configuration departs."""
+    keys = ("loss", "optimiser", "resize")
+    pure = SweepConfig.model_validate({"preset": config.preset, **PRESETS[config.preset]})
+    same = all(getattr(config, key) == getattr(pure, key) for key in keys)
+    return config.preset if same else f"{config.preset}, modified"
+
+
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return `base` with `over` laid on it, mappings merged key by key."""
     result = dict(base)
@@ -327,7 +342,8 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
         path: an experiment file; its stem is the sweep's name unless the file gives one. None
             means the built-in default, which experiments/default.yaml spells out.
         flags: keys from the command line, which go before the file's; None values are left out.
-            Contents or styles given so are all paired with each other.
+            Contents and styles that are given are all paired with each other, unless the file
+            says ``pairing: zip``.
 
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
@@ -340,6 +356,8 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     if "content" in given or "style" in given:
         given.setdefault("pairing", "product")
+    if "content" in data or "style" in data:
+        data.setdefault("pairing", "product")
     where = str(path) if path else "sweep"
     merged = _merged(_as_lists(data), _as_lists(given))
     preset = merged.get("preset", SweepConfig.model_fields["preset"].default)

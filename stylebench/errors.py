@@ -8,5 +8,9 @@ class InputError(ValueError):
     """
 
 
+class JobError(RuntimeError):
+    """A job that failed, where there is nothing but that job; exit status 1."""
+
+
 class UnavailableError(InputError):
     """Something that is right but not at hand, such as pretrained weights; it names the remedy."""

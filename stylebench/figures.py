@@ -112,7 +112,7 @@ def load_analysis(folder: Path = ANALYSIS) -> None:
 
 def provenance(results: Results) -> list[str]:
     """Return the lines under every table: what was run, with which weights and versions."""
-    frame, manifest = results.results, results.manifest
+    frame = results.results
     lines = []
     if len(frame):
         done = frame[frame["status"] == "ok"]
@@ -122,15 +122,15 @@ def provenance(results: Results) -> list[str]:
     weights = {*frame["weights"], *results.statistics["weights"]}
     if weights:
         lines.append("weights: " + ", ".join(sorted(weights)))
-    if manifest:
-        versions = manifest.get("environment", {})
-        told = ", ".join(
-            f"{key} {versions[key]}"
-            for key in ("stylebench", "torch", "torchvision")
-            if key in versions
-        )
-        lines += [f"command: {manifest.get('command', '')}", f"versions: {told}"]
-    return lines
+    runs = results.manifest.get("runs", [])
+    lines += [f"command: {run['command']}" for run in runs]
+    lines += [f"versions: {_versions(run['environment'])}" for run in runs]
+    return list(dict.fromkeys(lines))
+
+
+def _versions(environment: dict[str, str]) -> str:
+    known = [key for key in ("stylebench", "torch", "torchvision") if key in environment]
+    return ", ".join(f"{key} {environment[key]}" for key in known)
 
 
 def _settings(frame: pd.DataFrame) -> str:
@@ -149,7 +149,7 @@ def _statistics_settings(frame: pd.DataFrame) -> str:
     return f"statistics alone; {sizes} px; seed {seeds}; images {frame['image'].nunique()}"
 
 
-def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Path | str]]:
+def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Path | Exception]]:
     """Draw figures and tables of a results folder into OUT/figures and OUT/tables.
 
     Args:
@@ -157,7 +157,8 @@ def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, P
         names: of figures and tables (one that is both gives both); all by default.
 
     Yields:
-        (name, path), or (name, reason) for one whose data are not there.
+        (name, path), or (name, error): NoDataError for one whose data are not there, any other for
+        one that is broken, which does not keep the rest from being drawn.
 
     Raises:
         InputError: an unknown name, or a folder that holds no results.
@@ -172,8 +173,17 @@ def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, P
     for name, save in jobs:
         try:
             yield name, save(results, name)
-        except NoDataError as reason:
-            yield name, str(reason)
+        except Exception as error:
+            yield name, error
+
+
+def told(name: str, found: Path | Exception) -> str:
+    """Return the line that says what became of a figure or table."""
+    if isinstance(found, NoDataError):
+        return f"{name}: not drawn, {found}"
+    if isinstance(found, Exception):
+        return f"{name}: failed, {type(found).__name__}: {' '.join(str(found).split())}"
+    return str(found)
 
 
 def _check_name(name: str) -> None:
@@ -200,7 +210,9 @@ def _save_table(results: Results, name: str) -> Path:
     made = TABLES[name](results)
     folder = results.folder / "tables"
     folder.mkdir(exist_ok=True)
-    made.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    store.write_text(
+        folder / f"{name}.csv", made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    )
     lines = [_markdown(made), "", *(f"{line}  " for line in provenance(results)), ""]
     path = folder / f"{name}.md"
     store.write_text(path, "\n".join(lines))

@@ -194,7 +194,10 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
         raise InputError(f"size must be from {MIN_SIDE} to {MAX_SIDE} px, not {size}")
     if not ref.startswith(PREFIX):
         return read_file(Path(ref), size, resize)
-    picture = _render(ref.removeprefix(PREFIX), size)
+    name = ref.removeprefix(PREFIX)
+    if resize == "squash" and name in PHOTOGRAPHS:
+        return PHOTOGRAPHS[name].render(size, resize)
+    picture = _render(name, size)
     if resize == "squash":
         return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS))
     return picture.copy()

@@ -88,11 +88,12 @@ def _statistics(spec: StatisticsSpec, device: str, folder: Path) -> dict[str, An
     for ref in spec.images:
         image = load_image(ref, spec.size, spec.resize, device)
         found = measure_backbone(backbone, image, spec.smoothing)
-        rows += [{"image": ref.name, **asdict(value)} for value in found]
+        place = {"image": ref.name, "image_digest": ref.digest}
+        rows += [{**place, **asdict(value)} for value in found]
     table = pd.DataFrame(rows)
     table.insert(0, "arch", spec.arch)
     table.insert(1, "weights", spec.weights.label)
-    table["seed"], table["size"] = spec.seed, spec.size
+    table["seed"], table["size"], table["resize"] = spec.seed, spec.size, spec.resize
     table.to_parquet(folder / "statistics.parquet", index=False)
     return {"values": len(table)}
 
@@ -130,7 +131,7 @@ def run_job(spec: JobSpec | StatisticsSpec, out: Path, device: str = "cpu") -> d
                 record |= _statistics(spec, device, folder)
         except InputError as error:
             record |= {"status": "failed", "error": str(error)}
-        except (RuntimeError, ValueError, MemoryError, ArithmeticError, LookupError) as error:
+        except Exception as error:
             last = str(error).strip().splitlines()
             text = f"{type(error).__name__}: {last[0] if last else ''}"
             record |= {"status": "failed", "error": text, "traceback": traceback.format_exc()}

@@ -14,8 +14,12 @@ StopReason = Literal["evaluations", "converged", "diverged"]
 
 DIVERGED = 1e4
 PATIENCE = 10
-"""So many evaluations in a row with a loss above DIVERGED times the lowest seen, or one that is not
-finite, count as divergence; L-BFGS recovers from a single step that goes too far."""
+"""So many evaluations in a row with a loss above DIVERGED times the lowest seen are divergence:
+L-BFGS recovers from a single step that goes too far. A loss that is not finite counts as such a
+step in a line search, which then shortens it, and is divergence without one."""
+
+
+Objective = Callable[[Tensor], tuple[float, float]]
 
 
 class _StopError(Exception):
@@ -35,12 +39,11 @@ class Minimum:
 class _Closure:
     """Counts evaluations, keeps the best iterate, and stops at the limit or on divergence."""
 
-    def __init__(
-        self, objective: Callable[[Tensor], tuple[float, float]], image: Tensor, evals: int
-    ):
+    def __init__(self, objective: Objective, image: Tensor, evals: int, line_search: bool) -> None:
         self.objective, self.image, self.evals = objective, image, evals
+        self.line_search = line_search
         self.evaluations = 0
-        self.lowest, self.above = float("inf"), 0
+        self.lowest, self.lowest_scaled, self.above = float("inf"), float("inf"), 0
         self.best, self.best_image = 0, image.detach().clone()
         self.diverged = False
 
@@ -50,13 +53,21 @@ class _Closure:
         loss, scaled = self.objective(self.image)
         self.evaluations += 1
         if loss < self.lowest:
-            self.lowest, self.best = loss, self.evaluations - 1
+            self.lowest, self.lowest_scaled, self.best = loss, scaled, self.evaluations - 1
             self.best_image.copy_(self.image.detach())
-        self.above = self.above + 1 if loss > DIVERGED * self.lowest else 0
-        if not math.isfinite(loss) or self.above >= PATIENCE:
+        finite = math.isfinite(loss)
+        self.above = 0 if finite and loss <= DIVERGED * self.lowest else self.above + 1
+        recoverable = finite or (self.line_search and math.isfinite(self.lowest))
+        if not recoverable or self.above >= PATIENCE:
             self.diverged = True
             raise _StopError
-        return scaled
+        return scaled if finite else self._barrier()
+
+    def _barrier(self) -> float:
+        """Return a high, flat loss in place of one that is not finite."""
+        assert self.image.grad is not None
+        self.image.grad.zero_()
+        return DIVERGED * self.lowest_scaled
 
 
 def _optimiser(image: Tensor, spec: OptimiserSpec, evals: int) -> torch.optim.Optimizer:
@@ -77,7 +88,7 @@ def _optimiser(image: Tensor, spec: OptimiserSpec, evals: int) -> torch.optim.Op
 
 
 def minimise(
-    objective: Callable[[Tensor], tuple[float, float]],
+    objective: Objective,
     start: Tensor,
     spec: OptimiserSpec,
     evals: int,
@@ -96,7 +107,8 @@ def minimise(
         ``converged`` (the optimiser found no direction of descent) or ``diverged``.
     """
     image = start.detach().clone().contiguous().requires_grad_()
-    closure = _Closure(objective, image, evals)
+    searches = spec.name == "lbfgs" and spec.line_search != "none"
+    closure = _Closure(objective, image, evals, searches)
     optimiser = _optimiser(image, spec, evals)
     try:
         while True:

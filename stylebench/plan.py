@@ -10,9 +10,11 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
     WeightsRef,
+    preset_label,
 )
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
@@ -20,11 +22,12 @@ from stylebench.registry import suggestion
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep comes to: stylisations, those without weights, and statistics."""
+    """What a sweep comes to: stylisations, those without weights, statistics, and these without."""
 
     jobs: tuple[JobSpec, ...]
     missing: tuple[JobSpec, ...]
     statistics: tuple[StatisticsSpec, ...]
+    missing_statistics: tuple[StatisticsSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,18 @@ class _Arm:
     weights: WeightsRef
 
 
-def _references(
-    values: tuple[str, ...], role: images.Role, config: SweepConfig
-) -> list[images.ImageSource]:
+def _references(values: tuple[str, ...], role: images.Role) -> list[images.ImageSource]:
     return [source for value in values for source in images.resolve(value, role)]
 
 
-def _pictures(config: SweepConfig) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
+def _pictures(
+    config: SweepConfig, pairs: bool
+) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
     """Return content, style and statistics pictures; each is read once, so bad ones fail now."""
     groups = [
-        _references(config.content, "content", config),
-        _references(config.style, "style", config),
-        _references(config.statistics_images, "content", config),
+        _references(config.content if pairs else (), "content"),
+        _references(config.style if pairs else (), "style"),
+        _references(config.statistics_images, "content"),
     ]
     flat = [source for group in groups for source in group]
     made: dict[str, ImageRef] = {}
@@ -55,10 +58,8 @@ def _pictures(config: SweepConfig) -> tuple[list[ImageRef], list[ImageRef], list
         images.read(source.ref, config.size, resize=config.resize)
         digest = images.digest(source.ref, config.size)
         made[source.ref] = ImageRef(name=source.name, ref=source.ref, digest=digest)
-    content, style, statistics = (
-        list(dict.fromkeys(made[source.ref] for source in group)) for group in groups
-    )
-    return content, style, statistics
+    content, style, statistics = ([made[source.ref] for source in group] for group in groups)
+    return content, style, list(dict.fromkeys(statistics))
 
 
 def _pairs(
@@ -142,6 +143,7 @@ def expand(
     given: Mapping[str, Path] | None = None,
     offline: bool = False,
     strict: bool = True,
+    pairs: bool = True,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Return the jobs of a sweep: backbone by backbone, then pair by pair, then smoothings.
@@ -151,49 +153,71 @@ def expand(
         given: backbone name -> weights file.
         offline: never download weights.
         strict: an explicitly named backbone without weights is an error, as no group's is.
+        pairs: whether there are stylisations; False plans statistics alone.
         tell: called with a line for every set of pretrained weights, taken or missing.
 
     Raises:
         InputError: anything in the configuration that names what does not exist or cannot be read.
     """
+    from stylebench import smoothing
+
     _check(config)
-    content, style, photographs = _pictures(config)
-    pairs = _pairs(content, style, config.pairing)
+    content, style, photographs = _pictures(config, pairs)
+    matched = _pairs(content, style, config.pairing)
     arms = _arms(config, given or {}, offline, strict, tell)
+    smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs = [
         JobSpec(
             arch=arm.arch,
+            nodes=zoo.split(arm.arch)[1].nodes,
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
+            preset=preset_label(config),
             loss=_loss(arm.arch, config.loss),
             seed=arm.seed,
             **{key: getattr(config, key) for key in _SHARED},
         )
         for arm in arms
-        for a, b in pairs
-        for smooth in config.smoothing
+        for a, b in matched
+        for smooth in smoothings
     ]
     jobs = list({job.job_id: job for job in jobs}.values())
+    statistics = _statistics(config, arms, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),
-        statistics=tuple(
-            StatisticsSpec(
-                arch=arm.arch,
-                weights=arm.weights,
-                smoothing=config.smoothing,
-                images=tuple(photographs),
-                size=config.size,
-                resize=config.resize,
-                seed=arm.seed,
-            )
-            for arm in arms
-            if photographs and not arm.weights.missing
-        ),
+        statistics=tuple(spec for spec in statistics if not spec.weights.missing),
+        missing_statistics=tuple(spec for spec in statistics if spec.weights.missing),
     )
 
 
-_SHARED = ("preset", "optimiser", "start", "size", "resize", "evals", "precision")
+def _statistics(
+    config: SweepConfig,
+    arms: list[_Arm],
+    smoothings: tuple[SmoothingSpec, ...],
+    photographs: list[ImageRef],
+) -> list[StatisticsSpec]:
+    """Return one spec for each backbone and, for random weights, each seed."""
+    if not photographs:
+        return []
+    seeds = {arm.arch: arm.seed for arm in reversed(arms) if arm.arch.startswith("p-")}
+    specs = [
+        StatisticsSpec(
+            arch=arm.arch,
+            nodes=zoo.split(arm.arch)[1].nodes,
+            weights=arm.weights,
+            smoothing=smoothings,
+            images=tuple(photographs),
+            size=config.size,
+            resize=config.resize,
+            seed=seeds.get(arm.arch, arm.seed),
+        )
+        for arm in arms
+    ]
+    return list({spec.job_id: spec for spec in specs}.values())
+
+
+_SHARED = ("optimiser", "start", "size", "resize", "evals", "precision")
 """Keys that a job takes over from its sweep as they are."""

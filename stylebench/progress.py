@@ -86,7 +86,8 @@ def outcome(record: Mapping[str, Any]) -> str:
     if record["status"] != "ok":
         parts.append(record["error"])
     parts += record.get("flags", [])
-    return "  ".join([*parts, f"{record['seconds']:.1f} s"])
+    seconds = record.get("seconds")
+    return "  ".join([*parts, *([] if seconds is None else [f"{seconds:.1f} s"])])
 
 
 class Json(Lines):
@@ -123,7 +124,6 @@ class Bar(Lines):
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]} left"),
-            TextColumn("{task.fields[now]}", style="dim", markup=False),
         )
         self._progress = Progress(*columns, console=Console(), transient=True)
         self._task: TaskID | None = None
@@ -144,7 +144,7 @@ class Bar(Lines):
     def begin(self, jobs: int, finished: int) -> None:
         """Tell how many jobs there are to do, and how many were done before."""
         super().begin(jobs, finished)
-        self._task = self._progress.add_task("", total=jobs, left="…", now="")
+        self._task = self._progress.add_task("", total=jobs, left="…")
         self._progress.start()
 
     def job(self, record: Mapping[str, Any]) -> None:
@@ -152,8 +152,7 @@ class Bar(Lines):
         self.done += 1
         self.message(outcome(record))
         assert self._task is not None
-        left, now = duration(self.left()), describe(record["spec"], record["kind"])
-        self._progress.update(self._task, completed=self.done, left=left, now=now)
+        self._progress.update(self._task, completed=self.done, left=duration(self.left()))
 
     def end(self, totals: Mapping[str, Any]) -> None:
         """Tell how it ended."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Generic, TypeVar
 
@@ -66,10 +65,3 @@ class Registry(Generic[T]):
     def items(self) -> list[tuple[str, T]]:
         """Return (name, entry) pairs in the order of registration."""
         return list(self._loaded().items())
-
-    def match(self, pattern: str) -> list[str]:
-        """Return the names that match a shell pattern such as ``r-*``; none raises InputError."""
-        matches = [name for name in self._loaded() if fnmatchcase(name, pattern)]
-        if not matches:
-            raise InputError(f"no {self.kind} matches {pattern!r} (known: {', '.join(self)})")
-        return matches

@@ -46,8 +46,14 @@ def resolve_device(name: str) -> str:
 
 
 def configure(threads: int | None = None) -> None:
-    """Make torch's arithmetic reproducible: fp32 means fp32, denormals are zero, `threads` set."""
+    """Make fp32 mean fp32, cuDNN deterministic and denormals zero; set `threads` if given.
+
+    Results are equal on the same machine and number of threads; others differ by rounding.
+    """
     import torch
+
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False

@@ -110,6 +110,17 @@ def check(spec: SmoothingSpec) -> None:
             raise InputError(f"smoothing {spec.name!r}: {key} must be positive, found {value!r}")
 
 
+def canonical(spec: SmoothingSpec) -> SmoothingSpec:
+    """Return the specification without what makes no difference.
+
+    That is parameters at their defaults, and the layers of ``none``.
+    """
+    defaults = parameters(spec.name)
+    params = {key: value for key, value in spec.params.items() if value != defaults[key]}
+    layers = "all" if spec.name == "none" else spec.layers
+    return SmoothingSpec(name=spec.name, layers=layers, params=params)
+
+
 def apply(spec: SmoothingSpec, maps: Tensor, stage: int) -> tuple[Tensor, float]:
     """Return (map, unit) with σ(F) = unit · map, for the feature map of a node in `stage`."""
     if spec.layers == "deep" and stage < DEEP_STAGE:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
-Spec = TypeVar("Spec", bound=JobSpec | StatisticsSpec)
+Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
+
+TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
+STATISTICS_FILES = ("statistics.parquet",)
 
 RESULT_COLUMNS = {
     "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
@@ -36,13 +40,18 @@ RESULT_COLUMNS = {
     "content_loss": "float64", "style_loss": "float64", "style_loss_initial": "float64",
     "tv_loss": "float64", "moved": "float64", "stop_reason": "str", "flags": "str",
     "error": "str", "precision": "str", "device": "str", "weights_sha256": "str",
-    "options": "str", "picture": "str", "content_picture": "str", "style_picture": "str",
+    "options": "str", "resize": "str", "balance": "str", "normalisation": "str",
+    "content_weight": "float64", "style_weight": "float64", "tv_weight": "float64",
+    "layer_weights": "str", "optimiser": "str", "learning_rate": "float64", "history": "int64",
+    "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
+    "content_picture": "str", "style_picture": "str",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known."""
 
 STATISTICS_COLUMNS = {
     "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
     "stage": "int64", "statistic": "str", "value": "float64", "seed": "int64", "size": "int64",
+    "resize": "str", "image_digest": "str",
 }  # fmt: skip
 
 TRACE_COLUMNS = {
@@ -55,8 +64,8 @@ TRACE_COLUMNS = {
 def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of the job's folder when the block succeeds.
 
-    A reader sees the old folder, none, or the complete new one; a crash leaves a ``.tmp-`` folder,
-    which the next sweep removes.
+    A reader sees the old folder, none, or the complete new one. A process that is killed leaves a
+    ``.tmp-`` folder, which nobody reads and `remove_stale` removes.
     """
     parent = out / FOLDERS[kind]
     parent.mkdir(parents=True, exist_ok=True)
@@ -64,14 +73,25 @@ def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
         yield folder
         folder.chmod(0o755)
-        place = parent / job_id
+        place, old = parent / job_id, folder.with_name(folder.name + "-old")
         if place.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
             place.replace(old)
         folder.replace(place)
     finally:
-        for left in parent.glob(f".tmp-{job_id}-*"):
+        for left in (folder, folder.with_name(folder.name + "-old")):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
+    """Remove what killed processes left: temporary folders (of one job) older than `age` seconds.
+
+    Younger ones may be those of another process that writes into the same results folder.
+    """
+    for kind in FOLDERS.values():
+        for folder in (out / kind).glob(f".tmp-{job_id}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - folder.stat().st_mtime >= age:
+                    shutil.rmtree(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,13 +117,18 @@ def _finite(value: Any) -> Any:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record in a job folder, or None if there is none that can be read."""
+    """Return the record in a job folder, or None if it is not whole: the job is to do again."""
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
+        model.model_validate(record["spec"])
+        if not {"job_id", "status", "finished"} <= record.keys():
+            return None
+        files = TRANSFER_FILES if record["kind"] == "transfer" else STATISTICS_FILES
+        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in files)
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-    needed = {"job_id", "kind", "status", "spec", "finished"}
-    return record if isinstance(record, dict) and needed <= record.keys() else None
+    return record if whole else None
 
 
 def records(out: Path, kind: str = "transfer") -> list[dict[str, Any]]:
@@ -141,6 +166,9 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
     }
 
 
+_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision")
+
+
 def result_row(record: dict[str, Any]) -> dict[str, Any]:
     """Return the row of results.parquet for a record of a transfer job."""
     spec = JobSpec.model_validate(record["spec"])
@@ -156,7 +184,13 @@ def result_row(record: dict[str, Any]) -> dict[str, Any]:
         "flags": " ".join(record.get("flags", [])),
         "evals": record.get("evals", 0),
         "evals_budget": spec.evals,
-        **{key: getattr(spec, key) for key in ("seed", "size", "preset", "start", "precision")},
+        **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
+        **spec.loss.model_dump(exclude={"layer_weights"}),
+        "layer_weights": json.dumps(spec.loss.layer_weights, sort_keys=True),
+        **spec.optimiser.model_dump(exclude={"name"}),
+        "optimiser": spec.optimiser.name,
+        "content_digest": spec.content.digest,
+        "style_digest": spec.style.digest,
     }
     return row | (_picture_names(spec) if record["status"] == "ok" else {})
 
@@ -169,7 +203,6 @@ def unavailable(spec: JobSpec) -> dict[str, Any]:
         "status": "unavailable",
         "error": spec.weights.missing,
         "spec": spec.model_dump(mode="json"),
-        "seconds": 0.0,
         "finished": 0.0,
     }
 
@@ -195,7 +228,12 @@ def _gather(
     frames = []
     for record in found:
         if record["status"] == "ok":
-            frame = pd.read_parquet(out / FOLDERS[record["kind"]] / record["job_id"] / file)
+            folder = out / FOLDERS[record["kind"]] / record["job_id"]
+            try:
+                frame = pd.read_parquet(folder / file)
+            except (OSError, ValueError) as error:
+                reason = str(error).splitlines()[0]
+                raise InputError(f"{folder} is damaged ({reason}); remove it, run again") from None
             frames.append(frame.assign(job_id=record["job_id"]))
     return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
 
@@ -222,25 +260,38 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
             images.save(target, read_picture(source))
 
 
-def compact(out: Path, missing: Iterable[JobSpec] = ()) -> pd.DataFrame:
+def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
+    try:
+        frame = _table(out, "results.parquet", RESULT_COLUMNS)
+    except InputError:
+        return []
+    rows = frame[frame["status"] == "unavailable"].to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame:
     """Make results.parquet, stats.parquet, trace.parquet and images/ from the job folders.
 
     Args:
         out: results folder.
-        missing: jobs of this sweep without weights; they get rows of status ``unavailable``.
+        missing: jobs of this sweep without weights; they get rows of status ``unavailable``. None
+            (no sweep, statistics alone) keeps those that are there.
 
     Returns:
         The table of results.
     """
     jobs, statistics = records(out), records(out, "statistics")
-    rows = [result_row(record) for record in [*jobs, *map(unavailable, missing)]]
+    absent = [result_row(unavailable(spec)) for spec in missing or ()]
+    rows = [*map(result_row, jobs), *(_unavailable_rows(out) if missing is None else absent)]
     for row in rows:
         if row["status"] == "ok":
             _copy_pictures(out, row)
     frame = _frame(rows, RESULT_COLUMNS)
     _write_parquet(frame, out / "results.parquet")
     values = _gather(out, statistics, "statistics.parquet", STATISTICS_COLUMNS)
-    _write_parquet(values.drop_duplicates(ignore_index=True), out / "stats.parquet")
+    keys = [column for column in values if column not in ("value", "stage", "image_digest")]
+    newest = values.drop_duplicates(keys, keep="last", ignore_index=True)
+    _write_parquet(newest, out / "stats.parquet")
     trace = _gather(out, jobs, "trace.parquet", TRACE_COLUMNS)
     _write_parquet(trace.reset_index(drop=True), out / "trace.parquet")
     return frame
@@ -255,6 +306,16 @@ class Results:
     statistics: pd.DataFrame
     trace: pd.DataFrame
     manifest: dict[str, Any]
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """Return OUT/manifest.json (see `stylebench.sweep`), or {} if there is none that is whole."""
+    try:
+        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+        known = all({"command", "environment"} <= run.keys() for run in manifest["runs"])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+    return manifest if known else {}
 
 
 def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
@@ -279,16 +340,12 @@ def load(out: Path | str) -> Results:
             f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
             "make some with `stylebench sweep` or `stylebench stats`"
         )
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        manifest = {}
     return Results(
         folder=folder,
         results=_table(folder, "results.parquet", RESULT_COLUMNS),
         statistics=_table(folder, "stats.parquet", STATISTICS_COLUMNS),
         trace=_table(folder, "trace.parquet", TRACE_COLUMNS),
-        manifest=manifest,
+        manifest=read_manifest(folder),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import engine, plan, runtime, store
+from stylebench import engine, plan, progress, runtime, store
+from stylebench.backbones import zoo
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig, load_sweep
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 
 
 class Reporter(Protocol):
@@ -30,7 +31,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How and where a sweep runs: nothing here changes a number."""
+    """How and where a sweep runs: nothing here changes a number beyond its rounding."""
 
     out: Path
     device: str = "cpu"
@@ -51,12 +52,17 @@ class Summary:
     unavailable: int
 
 
-def write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> dict[str, Any]:
-    """Write OUT/manifest.json when a sweep begins: command, configuration, weights, versions."""
+def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> dict[str, Any]:
+    """Add this run to OUT/manifest.json, which says how what is in the folder was made.
+
+    A run has its command, configuration, weights and versions; the same run again replaces itself.
+
+    Returns:
+        The manifest: ``{"runs": [run, …]}``, in the order in which they began.
+    """
     specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.missing, *planned.statistics]
     weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
-    manifest = {
-        "name": config.name,
+    run = {
         "command": options.command,
         "config": config.model_dump(mode="json"),
         "weights": [
@@ -64,8 +70,11 @@ def write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) ->
         ],
         "environment": dict(runtime.environment()),
         "device": options.device,
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    runs = store.read_manifest(options.out).get("runs", [])
+    earlier = [old for old in runs if {k: v for k, v in old.items() if k != "began"} != run]
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    manifest = {"runs": [*earlier, {**run, "began": began}]}
     options.out.mkdir(parents=True, exist_ok=True)
     store.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     return manifest
@@ -109,7 +118,6 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         InputError: wrong input, before anything is run.
     """
     planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
-    manifest = write_manifest(options, config, planned)
     tracking = _Tracking(options, config, report)
     for record in store.records(options.out):
         tracking.call("log", record)
@@ -118,7 +126,7 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         if record["kind"] == "transfer":
             tracking.call("log", record)
 
-    _work((*planned.statistics, *planned.jobs), planned.missing, options, report, log)
+    manifest = _work(config, planned, planned.missing, options, report, log)
     results = store.load(options.out)
     tracking.call("log_statistics", results.statistics, store.records(options.out))
     files = _draw(options.out, report)
@@ -132,23 +140,29 @@ def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     Raises:
         InputError: wrong input, before anything is run.
     """
-    planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
-    planned = plan.Plan(jobs=(), missing=(), statistics=planned.statistics)
-    write_manifest(options, config, planned)
-    _work(planned.statistics, (), options, report, lambda record: None)
+    planned = plan.expand(
+        config, given=options.given, offline=options.offline, pairs=False, tell=report.message
+    )
+    _work(config, planned, None, options, report, lambda record: None)
     _draw(options.out, report)
     return _summary(planned, options.out)
 
 
 def _work(
-    specs: Sequence[JobSpec | StatisticsSpec],
-    missing: Sequence[JobSpec],
+    config: SweepConfig,
+    planned: plan.Plan,
+    missing: Sequence[JobSpec] | None,
     options: Options,
     report: Reporter,
     log: Callable[[Mapping[str, Any]], None],
-) -> None:
-    """Run what is not finished; make the tables of all that is, even when interrupted."""
+) -> dict[str, Any]:
+    """Run what is not finished, make the tables even when interrupted, and return the manifest."""
+    specs: list[JobSpec | StatisticsSpec] = [*planned.statistics, *planned.jobs]
     todo = store.pending(options.out, specs, force=options.force)
+    store.remove_stale(options.out)
+    manifest = store.read_manifest(options.out)
+    if todo or not manifest:
+        manifest = _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
         for record in engine.run(todo, options.out, options.device, options.workers):
@@ -156,6 +170,7 @@ def _work(
             report.job(record)
     finally:
         store.compact(options.out, missing)
+    return manifest
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:
@@ -164,7 +179,8 @@ def _summary(planned: plan.Plan, out: Path) -> Summary:
     ids = {spec.job_id for spec in specs}
     found = [*store.records(out), *store.records(out, "statistics")]
     status = [record["status"] for record in found if record["job_id"] in ids]
-    return Summary(status.count("ok"), status.count("failed"), len(planned.missing))
+    missing = planned.missing or planned.missing_statistics
+    return Summary(status.count("ok"), status.count("failed"), len(missing))
 
 
 def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> str:
@@ -176,12 +192,15 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         output: PNG or JPEG to write.
 
     Raises:
-        InputError: wrong input, more than one job, or a job that failed.
+        InputError: wrong input, or more than one job.
+        JobError: the job failed.
     """
     from stylebench import images
     from stylebench.job import run_job
 
     config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
+    if output.is_dir():
+        raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
     planned = plan.expand(config, given=options.given, offline=options.offline, tell=print)
@@ -191,17 +210,23 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
             f"expected one backbone, one content, one style and one smoothing, found {found} "
             "stylisations; use stylebench sweep for many"
         )
+    (job,) = planned.jobs
+    print(
+        f"{progress.describe(job.model_dump(), 'transfer')}: {job.size} px, up to {job.evals} "
+        f"closure evaluations on {options.device} …",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        record = run_job(planned.jobs[0], Path(folder), options.device)
+        record = run_job(job, Path(folder), options.device)
         if record["status"] != "ok":
-            raise InputError(record["error"])
+            raise JobError(record["error"])
         made = Path(folder) / "jobs" / record["job_id"] / "result.png"
         output.parent.mkdir(parents=True, exist_ok=True)
         images.save(output, store.read_picture(made))
     ratio = record["style_loss"] / record["style_loss_initial"]
     flagged = "".join(f", {flag}" for flag in record["flags"])
     return (
-        f"{output}: {config.preset} preset, {record['evals']} evaluations, style loss "
+        f"{output}: {job.preset} preset, {record['evals']} evaluations, style loss "
         f"{ratio:.3g} of its start{flagged}, {record['seconds']:.0f} s"
     )
 
@@ -212,6 +237,7 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     Raises:
         InputError: the text is not a job.
     """
+    from stylebench import smoothing
     from stylebench.job import run_job
 
     try:
@@ -220,6 +246,10 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
         first = error.errors()[0]
         path = ".".join(map(str, first["loc"]))
         raise InputError(f"expected a job as JSON: {path}: {first['msg']}") from None
+    if spec.weights.missing:
+        raise InputError(spec.weights.missing)
+    smoothing.check(spec.smoothing)
+    zoo.split(spec.arch)[1].check_options(spec.arch, spec.weights.options)
     return run_job(spec, options.out, options.device)
 
 
@@ -228,11 +258,10 @@ def _draw(out: Path, report: Reporter) -> list[Path]:
 
     try:
         drawn = list(figures.draw(out))
-    except Exception as error:  # a figure that breaks must not cost the sweep its end
-        reason = " ".join(str(error).split())[:200]
-        report.message(f"no figures: {type(error).__name__}: {reason}; see `stylebench figures`")
+    except InputError as error:
+        report.message(f"no figures: {error}")
         return []
     for name, found in drawn:
-        if isinstance(found, str):
-            report.message(f"{name}: not drawn, {found}")
+        if isinstance(found, Exception):
+            report.message(figures.told(name, found))
     return [found for _, found in drawn if isinstance(found, Path)]

@@ -52,6 +52,8 @@ class Tracker:
         self._out, self._config = out, config
         local = None if uri else (out.resolve() / "mlartifacts").as_uri()
         self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"
+        if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
+            raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
         try:
             self._client = MlflowClient(tracking_uri=self.uri)
             self._experiment = self._find_experiment(local)
@@ -71,17 +73,18 @@ class Tracker:
         return str(found.experiment_id)
 
     def _find_runs(self) -> tuple[str, dict[str, Any]]:
-        """Return the parent run of this results folder and its children by job id."""
+        """Return the parent run of this sweep, and all jobs of its results folder by job id."""
         known: dict[str, Any] = {}
         parent = ""
+        experiments = [found.experiment_id for found in self._client.search_experiments()]
         token: str | None = ""
         where = f"tags.`stylebench.out` = '{_folder_id(self._out)}'"
         while token is not None:
-            page = self._client.search_runs([self._experiment], where, page_token=token or None)
+            page = self._client.search_runs(experiments, where, page_token=token or None)
             for run in page:
                 if "job_id" in run.data.tags:
                     known[run.data.tags["job_id"]] = run
-                elif "mlflow.parentRunId" not in run.data.tags:
+                elif run.info.experiment_id == self._experiment:
                     parent = run.info.run_id
             token = page.token or None
         return parent or self._create(self._config.name, {}), known
@@ -127,7 +130,9 @@ class Tracker:
         params = {
             k: v
             for k, v in row.items()
-            if isinstance(v, str | int) and k not in ("error", "picture")
+            if isinstance(v, str | int)
+            and k not in ("error", "job_id")
+            and not k.endswith("picture")
         }
         self._client.log_batch(run_id, params=[Param(k, str(v)[:500]) for k, v in params.items()])
         metrics = [Metric(key, value, when, 0) for key, value in numbers.items()]
@@ -179,8 +184,9 @@ class Tracker:
                 self._client.set_tag(run.info.run_id, "stylebench.statistics", str(len(mine)))
 
     def finish(self, manifest: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Log the sweep itself: its command and versions, tables and figures."""
-        self._client.set_tag(self._parent, "command", str(manifest.get("command", "")))
+        """Log the sweep itself: its commands, tables and figures, manifest.json with the versions."""
+        commands = [run["command"] for run in manifest["runs"]]
+        self._client.set_tag(self._parent, "command", "\n".join(dict.fromkeys(commands)))
         for path in files:
             self._client.log_artifact(self._parent, str(path))
         self._client.set_terminated(self._parent, "FINISHED")

@@ -21,8 +21,9 @@ Start = Literal["content", "style", "noise"]
 MOVED = 1 / 255
 """A result with a smaller root mean square distance from the start (one grey level) is flagged."""
 FEW_EVALUATIONS = 5
-GRADIENT_NORM = 2.0**30
-"""L1 norm of the gradient that the optimiser is given at the start; see `Objective.__call__`."""
+FIRST_STEP = 1 / 25
+"""Mean change of a pixel, in [0, 1], by a step along the whole negative gradient at the start: the
+objective is scaled so that it is this much; see `Objective.__call__`."""
 PROBE = 0.1
 """Standard deviation of the noise (pixels in [0, 1]) added to the start where gradient norms are
 measured for ``balance: gradient``; at the content picture itself the content gradient is zero."""
@@ -45,12 +46,12 @@ class Stylization:
     Attributes:
         image: (1, 3, H, W), in [0, 1]: the best iterate, clamped once, at the end.
         trace: the losses of every closure evaluation, in order.
-        initial, final: the first evaluation, and that of the best iterate.
+        initial, final: the first evaluation, and that of the best iterate (before it is clamped).
         stop_reason: ``evaluations``, ``converged`` or ``diverged``.
         objective_scale: power of two by which the objective was multiplied for the optimiser.
         style_layers: w_l·style_l of the best iterate by node.
         initial_gradient: L2 norm of the gradient of the loss at the start.
-        moved: root mean square change of the pixels from the start.
+        moved: root mean square change of the clamped pixels from the start.
         flags: ``did-not-move``, ``few-evaluations``, ``diverged``, as they apply.
     """
 
@@ -184,11 +185,11 @@ class Objective:
     def __call__(self, image: Tensor) -> tuple[float, float]:
         """Evaluate the loss at `image` and leave the gradient of the scaled loss in ``image.grad``.
 
-        The scale is a power of two, chosen at the first evaluation so that the L1 norm of the
-        gradient is in [1, 2) times GRADIENT_NORM. Rounding aside, L-BFGS takes the same steps for
-        any scale, but for two absolute constants in torch's: its first step is min(1, 1/‖g‖₁), and
-        it drops every pair of changes with y·s ≤ 1e-10. A large gradient stays clear of both, and
-        far enough from overflow.
+        The scale is a power of two, chosen at the first evaluation so that the mean of |gradient|
+        is in [1, 2) times FIRST_STEP. Rounding aside, L-BFGS takes the same steps for any scale as
+        long as it has a curvature pair. torch's drops pairs with y·s ≤ 1e-10 and then steps along
+        −g itself: a large gradient throws the picture far out, a small one crawls. With this scale
+        such a step is a change of some ten grey levels.
 
         Returns:
             (loss, scaled loss).
@@ -212,7 +213,7 @@ class Objective:
         self.initial_gradient = float(float64(gradient).norm()) / self.scale
         norm = float(float64(gradient).abs().sum())
         if norm > 0 and math.isfinite(norm):
-            factor = _power_of_two(GRADIENT_NORM / norm) * 2
+            factor = _power_of_two(FIRST_STEP * gradient.numel() / norm) * 2
             gradient *= factor
             self.scale *= factor
 
@@ -271,14 +272,15 @@ def stylize(
     if spec.balance == "gradient":
         objective.balance_gradients(image, seed)
     found = minimise(objective, image, optimiser or OptimiserSpec(), evals)
-    moved = float((found.image - image).square().mean().sqrt())
+    result = found.image.clamp(0, 1)
+    moved = float((result - image.clamp(0, 1)).square().mean().sqrt())
     checks = {
         "did-not-move": not moved >= MOVED,
         "few-evaluations": found.evaluations < min(FEW_EVALUATIONS, evals),
         "diverged": found.stop_reason == "diverged",
     }
     return Stylization(
-        image=found.image.clamp(0, 1),
+        image=result,
         trace=tuple(objective.trace),
         initial=objective.trace[0],
         final=objective.trace[found.best],

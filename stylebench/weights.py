@@ -101,6 +101,11 @@ def _some(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
+def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, Tensor]":
+    """Return what of a state dict belongs to the part of a backbone that is used."""
+    return {key: value for key, value in state.items() if not key.startswith(spec.unused)}
+
+
 def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     """Check that a weights file fits the part of a backbone that is used.
 
@@ -204,10 +209,11 @@ def resolve(
     spec.check_options(arch, chosen)
     if not pretrained:
         return WeightsRef(source=f"random:{seed}", options=chosen)
+    defaults = {key: values[0] for key, values in spec.options.items()}
     source, path = _find(arch[2:], spec, given or {}, offline)
     check(path, arch, spec)
     digest = sha256(path)
-    chosen = _options(path, digest, spec) | chosen
+    chosen = defaults | _options(path, digest, spec) | chosen
     spec.check_options(arch, chosen)
     return WeightsRef(source=source, sha256=digest, path=str(path.resolve()), options=chosen)
 

@@ -1,6 +1,7 @@
 """From a name and weights to a network that returns its feature maps."""
 
 import functools
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -10,7 +11,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
-from stylebench.weights import load_state
+from stylebench.weights import load_state, sha256, used_state
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
@@ -73,8 +74,9 @@ def _cached(arch: str, weights: str, seed: int, precision: str, device: str) -> 
         raise InputError(ref.missing)
     network = random_network(spec, seed, ref.options)
     if pretrained:
-        state = load_state(ref.path)
-        network.load_state_dict(state, strict=False)
+        if sha256(Path(ref.path)) != ref.sha256:
+            raise InputError(f"{ref.path}: the weights changed after the job was planned")
+        network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
     return Backbone(spec, network, precision).to(device)
 
 

@@ -37,9 +37,10 @@ def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
         "spec": spec.model_dump(mode="json"),
         "device": device,
         "environment": dict(runtime.environment()),
-        "seconds": 0.0,
+        "seconds": None,
         "finished": time.time(),
     }
+    store.remove_stale(out, age=0, job_id=spec.job_id)
     with store.job_folder(out, kind, spec.job_id) as folder:
         store.write_record(folder, record)
     return record
@@ -59,6 +60,6 @@ def run_local(
                 except (ProcessExpired, CancelledError) as error:
                     reason = f"the worker process died ({error}); out of memory?"
                     yield _died(futures[future], out, device, reason)
-        except (KeyboardInterrupt, GeneratorExit):
+        except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
             pool.stop()
             raise

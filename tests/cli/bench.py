@@ -31,6 +31,7 @@ TINY = {
     "smoothing": ["none", "softmax"],
     "content": ["chelsea", "china"],
     "style": ["mosaic", "brush"],
+    "pairing": "zip",
     "statistics_images": ["chelsea"],
     "size": 32,
     "evals": 5,

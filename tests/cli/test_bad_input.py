@@ -241,7 +241,10 @@ YAML: dict[str, tuple[str, str]] = {
     "parameter out of range": ("smoothing: [{name: softmax, temperature: 0}]", "temperature"),
     "smoothing without a name": ("smoothing: [{temperature: 3}]", "smoothing.0.name"),
     "preset": ("preset: best", "unknown preset 'best'"),
-    "pairing": ("content: [chelsea, china]\nstyle: [mosaic]", "as many contents as styles"),
+    "pairing": (
+        "pairing: zip\ncontent: [chelsea, china]\nstyle: [mosaic]",
+        "as many contents as styles",
+    ),
     "option": ("backbone_options: {vgg19: {stride_in: conv1}}\narch: r-vgg19", "no option"),
     "options of nothing": ("backbone_options: {vgg91: {}}", "did you mean 'vgg19'"),
     "layer": ("loss: {layer_weights: {stage9: 1}}\narch: r-tiny", "no style node 'stage9'"),

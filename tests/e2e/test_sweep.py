@@ -199,10 +199,11 @@ def test_records_and_pictures(swept: tuple[Run, Path]) -> None:
 
 
 def test_manifest(swept: tuple[Run, Path]) -> None:
-    manifest = json.loads((swept[1] / "manifest.json").read_text())
-    assert manifest["command"].startswith("stylebench sweep --out ")
-    assert manifest["config"]["arch"] == ["r-tiny"]
-    assert manifest["environment"]["torch"] == importlib.metadata.version("torch")
+    (run,) = json.loads((swept[1] / "manifest.json").read_text())["runs"]
+    assert run["command"].startswith("stylebench sweep --out ")
+    assert run["config"]["arch"] == ["r-tiny"]
+    assert [(w["arch"], w["source"]) for w in run["weights"]] == [("r-tiny", "random:0")]
+    assert run["environment"]["torch"] == importlib.metadata.version("torch")
 
 
 def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> None:
@@ -241,12 +242,14 @@ def test_again_does_nothing(copy: tuple[Path, Path], swept: tuple[Run, Path]) ->
     config, out = copy
     before = {kind: snapshot(out / kind) for kind in ("jobs", "statistics", "images")}
     first = pd.read_parquet(out / "results.parquet")
+    manifest = (out / "manifest.json").read_text()
     original = set(snapshot(swept[1]))
     run = sweep("--out", out, config)
     assert run.status == 0
     assert "0 jobs to run, 5 finished before" in run.out
     assert {kind: snapshot(out / kind) for kind in before} == before
     pd.testing.assert_frame_equal(pd.read_parquet(out / "results.parquet"), first)
+    assert (out / "manifest.json").read_text() == manifest
     check_mlflow(out)
     # The folder was moved: MLflow's files are looked for, and written, where it is now.
     assert set(snapshot(swept[1])) == original
@@ -280,6 +283,8 @@ def test_more_jobs_into_the_same_folder(copy: tuple[Path, Path], tmp_path: Path)
     after = snapshot(out / "jobs")
     assert {path: after[path] for path in before} == before
     assert Counter(store.load_results(out)["seed"]) == {0: 4, 3: 4}
+    seeds = [run["config"]["seed"] for run in store.read_manifest(out)["runs"]]
+    assert seeds == [[0], [0, 3]]
     check_mlflow(out)
 
 
@@ -431,7 +436,7 @@ def test_killed_sweep_goes_on_where_it_was(
     assert f"{left} jobs to run, {len(finished)} finished before" in again.out
     assert {job_id: snapshot(out / "jobs" / job_id) for job_id in before} == before
     assert {job_id: done(out)[job_id] for job_id in finished} == finished
-    assert sorted(path.name for path in (out / "jobs").iterdir()) == sorted(planned)
+    assert sorted(path.name for path in (out / "jobs").glob("[!.]*")) == sorted(planned)
     frame = store.load_results(out)
     assert sorted(frame["job_id"]) == sorted(planned)
     assert set(frame["status"]) == {"ok"}
@@ -496,6 +501,17 @@ def test_damaged_database_does_not_stop_a_sweep(tmp_path: Path) -> None:
     assert set(store.load_results(out)["status"]) == {"ok"}
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["q?x", "p%41"])
+def test_folder_that_mlflow_would_misread(name: str, tmp_path: Path) -> None:
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
+    run = sweep("--out", tmp_path / name, config)
+    assert run.status == 0
+    assert "not tracked: sqlite:///" in run.out
+    assert {path.name for path in tmp_path.iterdir()} == {name, config.name}
+    assert set(store.load_results(tmp_path / name)["status"]) == {"ok"}
+
+
 def test_other_database(tmp_path: Path) -> None:
     config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
     database = with_database(tmp_path / "elsewhere") / "mlflow.db"
@@ -535,11 +551,12 @@ def test_job_id_does_not_depend_on_paths_and_names(tmp_path: Path) -> None:
     for changes in ({"size": 48}, {"evals": 6}, {"seed": [1]}, {"start": "noise"},
                     {"precision": "bf16"}, {"loss": {"style_weight": 3}}):  # fmt: skip
         assert not set(ids(first)) & set(ids(first, **changes)), changes
-    same = {"loss": {"balance": "target", "content_weight": 1.0, "style_weight": 10.0}}
-    assert ids(first, preset="paper", **same) == ids(first), "the name of the preset is no meaning"
+    (spec, _) = plan.expand(load_sweep(tmp_path / "x.yaml")).jobs
+    renamed = spec.model_copy(update={"preset": "paper"})
+    assert renamed.job_id == spec.job_id, "the name of the preset is no meaning"
 
 
-NAMES = ["two words", "it's \"quoted\"", "ünï ☃ 画像", "two\nlines", ".-.", "-rf", "a,b",
+NAMES = ["two words", "it's \"quoted\"", "ünï ☃ 画像", "two\nlines", "-.-", "-rf", "a,b",
          "$(id) `id`", "x" * 240, "con|<>:?*\\", "[red]x[]"]  # fmt: skip
 
 
@@ -552,7 +569,7 @@ def test_odd_names_stay_inside_the_results_folder(
     picture(tmp_path / ("y" * 200) / f"{'x' * 240}.png", "white")
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    out = tmp_path / 'it\'s "my" résults ☃ %41'
+    out = tmp_path / 'it\'s "my" résults ☃'
     with_database(out)
     before = {path for path in tmp_path.rglob("*") if out not in path.parents}
     config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)

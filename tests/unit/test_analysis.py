@@ -47,6 +47,10 @@ def _job(
         "content_loss": 0.5, "style_loss": 0.1 + 0.01 * number, "style_loss_initial": 1.0,
         "tv_loss": 0.0, "moved": 0.1, "stop_reason": "evaluations", "flags": "", "error": "",
         "precision": "fp32", "device": "cpu", "weights_sha256": "", "options": "{}",
+        "resize": "aspect", "balance": "target", "normalisation": "paper", "content_weight": 1.0,
+        "style_weight": 10.0, "tv_weight": 0.0, "layer_weights": "{}", "optimiser": "lbfgs",
+        "learning_rate": 1.0, "history": 100, "line_search": "strong_wolfe",
+        "content_digest": pair[0], "style_digest": pair[1],
         "picture": f"images/{job}.jpg", "content_picture": "images/content.jpg",
         "style_picture": "images/style.jpg",
     }  # fmt: skip
@@ -69,25 +73,15 @@ def _results(
 def _statistics(archs: Sequence[str], smoothings: Sequence[str], seeds: int) -> pd.DataFrame:
     random = np.random.default_rng(0)
     rows = [
-        (
-            arch,
-            _weights(arch, seed),
-            smoothing,
-            image,
-            f"stage{stage}",
-            stage,
-            name,
-            value,
-            seed,
-            64,
-        )
+        (arch, _weights(arch, seed), smoothing, image, f"stage{stage}", stage, name, value, seed,
+         64, "aspect", image)
         for arch in archs
         for seed in range(1 if arch.startswith("p-") else seeds)
         for smoothing in smoothings
         for image in ("astronaut", "chelsea", "coffee")
         for stage in range(5)
         for name, value in zip(STATISTIC_NAMES, random.uniform(0.1, 1, 10), strict=True)
-    ]
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(STATISTICS_COLUMNS))
 
 
@@ -123,7 +117,8 @@ def make(
     results.to_parquet(out / "results.parquet")
     _statistics(archs, smoothings, seeds).to_parquet(out / "stats.parquet")
     _trace(results).to_parquet(out / "trace.parquet")
-    manifest = {"command": "stylebench sweep", "environment": {"torch": "2.0"}}
+    run = {"command": "stylebench sweep", "environment": {"torch": "2.0"}}
+    manifest = {"runs": [run, run, {**run, "command": "stylebench stats"}]}
     (out / "manifest.json").write_text(json.dumps(manifest))
     return store.load(out)
 
@@ -423,6 +418,8 @@ def test_markdown_has_spread_and_provenance(made: Results) -> None:
     assert "_std" not in text
     assert "preset balanced; 64 px" in text
     assert "weights: file:w.safetensors" in text
+    told = ["command: stylebench sweep", "command: stylebench stats", "versions: torch 2.0"]
+    assert [line.rstrip() for line in text.rstrip().splitlines()[-3:]] == told
 
 
 def test_two_weights_of_one_backbone_are_two_rows_and_lines(made: Results) -> None:
@@ -439,9 +436,21 @@ def test_two_weights_of_one_backbone_are_two_rows_and_lines(made: Results) -> No
 
 def test_other_settings_in_the_folder_are_told(made: Results) -> None:
     more = made.results[:2].assign(preset="released", job_id=["x", "y"])
+    weighted = made.results[:1].assign(style_weight=1e3, job_id="z")
+    both = replace(made, results=pd.concat([made.results, more, weighted], ignore_index=True))
+    assert any("3 jobs with other settings" in text for text in texts(FIGURES["grid"](both)))
+    table = TABLES["summary"](both)
+    assert set(table["preset"]) == {"balanced", "released"}
+    assert set(table["style_weight"]) == {10.0, 1e3}
+    assert table["jobs"].sum() == len(both.results)
+
+
+def test_options_of_a_random_backbone_are_a_row_of_their_own(made: Results) -> None:
+    more = made.results[made.results["arch"] == "r-resnet50"]
+    more = more.assign(weights=more["weights"] + "+stride_in=conv1")
     both = replace(made, results=pd.concat([made.results, more], ignore_index=True))
-    assert any("2 jobs with other settings" in text for text in texts(FIGURES["grid"](both)))
-    assert set(TABLES["summary"](both)["preset"]) == {"balanced", "released"}
+    assert "r-resnet50 random+stride_in=conv1" in helper("_common").looks(both)
+    assert len(TABLES["summary"](both)) == len(TABLES["summary"](made)) + 2
 
 
 def test_folder_with_statistics_alone(tmp_path: Path) -> None:
@@ -449,7 +458,7 @@ def test_folder_with_statistics_alone(tmp_path: Path) -> None:
     for name in ("results.parquet", "trace.parquet"):
         (tmp_path / name).unlink()
     drawn = list(draw(tmp_path))
-    reasons = {name: reason for name, reason in drawn if isinstance(reason, str)}
+    reasons = {name: str(reason) for name, reason in drawn if isinstance(reason, NoDataError)}
     assert set(reasons) == {"curves", "grid", "summary"}
     assert all(reason.startswith("no ") for reason in reasons.values())
     assert sum(isinstance(path, Path) for _, path in drawn) == 3
@@ -460,7 +469,7 @@ def test_folder_with_statistics_alone(tmp_path: Path) -> None:
 def test_folder_without_statistics(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "stats.parquet").unlink()
-    skipped = [name for name, reason in draw(tmp_path) if isinstance(reason, str)]
+    skipped = [name for name, reason in draw(tmp_path) if isinstance(reason, NoDataError)]
     assert skipped == ["scale_free", "statistics", "statistics"]
 
 
@@ -481,8 +490,22 @@ def test_unknown_name_is_refused_with_a_suggestion(made: Results) -> None:
 
 
 def test_a_name_that_is_figure_and_table_gives_both(made: Results) -> None:
-    suffixes = [Path(path).suffix for _, path in draw(made.folder, ["statistics", "statistics"])]
+    paths = [path for _, path in draw(made.folder, ["statistics", "statistics"])]
+    suffixes = [path.suffix for path in paths if isinstance(path, Path)]
     assert suffixes == [".png", ".md"]
+
+
+def test_a_broken_figure_does_not_take_the_others_with_it(
+    made: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(results: Results) -> Figure:
+        raise TypeError("no\nsense")
+
+    monkeypatch.setattr(figures, "FIGURES", Registry("figure"))
+    figures.figure("broken")(broken)
+    found = dict(draw(made.folder))
+    assert figures.told("broken", found["broken"]) == "broken: failed, TypeError: no sense"
+    assert isinstance(found["summary"], Path)
 
 
 def test_folder_without_results_is_refused(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 def job(**changes: Any) -> JobSpec:
     fields: dict[str, Any] = {
         "arch": "p-vgg19",
+        "nodes": {"features.1": "relu1_1"},
         "weights": WeightsRef(source="file:a.safetensors", sha256="a" * 64, path="/x/a"),
         "smoothing": SmoothingSpec(name="none"),
         "content": ImageRef(name="c", ref="/x/c.png", digest="1"),
@@ -139,6 +140,7 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
     "change",
     [
         {"arch": "p-resnet50"},
+        {"nodes": {"features.1": "relu1_1", "features.3": "relu1_2"}},
         {"weights": WeightsRef(source="file:a.safetensors", sha256="b" * 64)},
         {"weights": WeightsRef(source="f", sha256="a" * 64, options={"stride_in": "conv1"})},
         {"smoothing": SmoothingSpec(name="softmax")},
@@ -162,4 +164,4 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
 
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
-    assert job().job_id == "609187f392594746"
+    assert job().job_id == "f5ebe8710b43db34"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from functools import lru_cache
 from zlib import crc32
 
@@ -51,9 +50,7 @@ def test_size_and_credit(name: str) -> None:
     ],
 )
 def test_any_size_is_the_same_painting(name: str, size: int) -> None:
-    start = time.process_time()
     picture = read(f"builtin:{name}", size)
-    assert time.process_time() - start < 8  # the brush takes about 1.5 s, the others less than 1
     assert max(picture.shape[:2]) == size
     one, other = (
         np.asarray(Image.fromarray(pixels).resize((16, 16), Image.Resampling.BOX), dtype=float)

@@ -54,6 +54,30 @@ def test_the_same_picture_twice_is_one_job() -> None:
     assert len(expand(content=["chelsea", "chelsea,builtin:chelsea"], style=["mosaic"]).jobs) == 2
 
 
+def test_zip_may_name_a_picture_twice() -> None:
+    found = expand(content=["chelsea", "chelsea"], style=["mosaic", "brush"], pairing="zip").jobs
+    assert {(j.content.name, j.style.name) for j in found} == {
+        ("chelsea", "mosaic"), ("chelsea", "brush")
+    }  # fmt: skip
+
+
+def test_defaults_written_out_are_the_same_job() -> None:
+    smoothing = [
+        "softmax",
+        {"name": "softmax", "temperature": 1},
+        {"name": "none", "layers": "deep"},
+    ]
+    found = expand(smoothing=smoothing, content=["chelsea"], style=["brush"]).jobs
+    assert [job.smoothing.label for job in found] == ["softmax", "none"]
+
+
+def test_a_changed_preset_is_told() -> None:
+    labels = [
+        expand(loss=loss, preset="paper").jobs[0].preset for loss in ({}, {"content_weight": 2})
+    ]
+    assert labels == ["paper", "paper, modified"]
+
+
 def test_layer_weights_reach_the_backbones_that_have_the_layer() -> None:
     weights = {"relu1_1": 2.0, "stage4": 3.0}
     found = expand(arch=["r-tiny", "r-vgg19"], loss={"layer_weights": weights}).jobs

@@ -1,6 +1,8 @@
 """The results folder: atomic, resumable, and never outside itself."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,20 @@ def test_a_job_that_breaks_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    young, old = (tmp_path / "jobs" / f".tmp-{name}" for name in ("abc-1", "abc-2"))
+    for folder in (young, old):
+        folder.mkdir(parents=True)
+    day = 86400
+    os.utime(old, (time.time() - day - 1,) * 2)
+    store.remove_stale(tmp_path)
+    assert list((tmp_path / "jobs").iterdir()) == [young]
+    store.remove_stale(tmp_path, age=0, job_id="abd")
+    assert young.exists()
+    store.remove_stale(tmp_path, age=0, job_id="abc")
+    assert not young.exists()
+
+
 def test_a_job_takes_the_place_of_its_failure(tmp_path: Path) -> None:
     spec = job()
     finish(tmp_path, spec, "failed", error="broke")
@@ -56,6 +72,25 @@ def test_a_record_that_cannot_be_read_is_not_finished(tmp_path: Path, content: s
     finish(tmp_path, spec)
     (tmp_path / "jobs" / spec.job_id / "record.json").write_text(content)
     assert store.pending(tmp_path, [spec]) == [spec]
+
+
+@pytest.mark.parametrize("name", ["result.png", "trace.parquet"])
+def test_a_job_that_lost_a_file_is_not_finished(tmp_path: Path, name: str) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    (tmp_path / "jobs" / spec.job_id / name).write_bytes(b"")
+    assert store.pending(tmp_path, [spec]) == [spec]
+
+
+def test_statistics_alone_keep_the_rows_of_unavailable_jobs(tmp_path: Path) -> None:
+    missing = job(weights=WeightsRef(source="unavailable", missing="none here"))
+    finish(tmp_path, job())
+    store.compact(tmp_path, [missing])
+    before = store.load_results(tmp_path)
+    store.compact(tmp_path)
+    pd.testing.assert_frame_equal(store.load_results(tmp_path), before)
+    store.compact(tmp_path, [])
+    assert store.load_results(tmp_path)["status"].tolist() == ["ok"]
 
 
 def test_compact_makes_the_tables_of_the_contract(tmp_path: Path) -> None:

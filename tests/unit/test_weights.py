@@ -98,7 +98,8 @@ def test_the_layout_of_resnet50(
 ) -> None:
     plain = folder / "resnet50.safetensors"
     given = {"resnet50": plain}
-    assert weights.resolve("p-resnet50", 0, given=given).options == {}
+    ref = weights.resolve("p-resnet50", 0, given=given)
+    assert (ref.options, ref.label[-16:]) == ({"stride_in": "conv2"}, "+stride_in=conv2")
     stated = tmp_path / "resnet50.safetensors"
     save_file(state("resnet50"), stated, metadata={"stride_in": "conv1"})
     ref = weights.resolve("p-resnet50", 0, given={"resnet50": stated})
@@ -111,6 +112,22 @@ def test_the_layout_of_resnet50(
     assert chosen.options == {"stride_in": "conv2"}
     monkeypatch.setitem(weights.KNOWN_FILES, weights.sha256(plain), {"stride_in": "conv1"})
     assert weights.resolve("p-resnet50", 0, given=given).options == {"stride_in": "conv1"}
+
+
+def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vgg19.safetensors"
+    save_file(state("vgg19"), path)
+    ref = weights.resolve("p-vgg19", 0, given={"vgg19": path})
+    save_file({key: value * 2 for key, value in state("vgg19").items()}, path)
+    with pytest.raises(InputError, match="changed after the job was planned"):
+        build("p-vgg19", ref, 1)
+
+
+def test_a_classifier_of_another_size_is_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "resnet50.safetensors"
+    tens = {"fc.weight": torch.zeros(10, 2048), "fc.bias": torch.zeros(10)}
+    save_file(state("resnet50") | tens, path)
+    build("p-resnet50", weights.resolve("p-resnet50", 0, given={"resnet50": path}), 0)
 
 
 def refused(path: Path, name: str = "vgg19") -> str:
