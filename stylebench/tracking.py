@@ -184,7 +184,7 @@ class Tracker:
                 self._client.set_tag(run.info.run_id, "stylebench.statistics", str(len(mine)))
 
     def finish(self, manifest: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Log the sweep itself: its commands, tables and figures, manifest.json with the versions."""
+        """Log the sweep itself: its commands, and the files, manifest.json among them."""
         commands = [run["command"] for run in manifest["runs"]]
         self._client.set_tag(self._parent, "command", "\n".join(dict.fromkeys(commands)))
         for path in files:
