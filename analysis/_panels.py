@@ -53,16 +53,18 @@ def by_stage(frame: pd.DataFrame, *, log: bool) -> pd.DataFrame:
 
 
 def _select(results: Results) -> tuple[pd.DataFrame, str]:
-    """Return the statistics of one size (that of most values) and the line under the figure."""
+    """Return the statistics of one size (of most values) and the line under the figure."""
     frame = results.statistics
     if not len(frame):
         raise NoDataError("no statistics in these results")
-    counts = frame.groupby("size").size().sort_values(kind="stable", ascending=False)
+    square = frame["resize"].eq("squash").map({True: " px square", False: " px"})
+    shapes: pd.Series[str] = frame["size"].astype(str) + square
+    counts = shapes.value_counts()
     size = counts.index[0]
-    frame = frame[frame["size"] == size]
+    frame = frame[shapes == size]
     frame = frame.assign(backbone=backbone_names(frame))
     seeds = ", ".join(str(seed) for seed in sorted(set(frame["seed"])))
-    note = f"{frame['image'].nunique()} images, {size} px, seed {seeds}"
+    note = f"{frame['image'].nunique()} images, {size}, seed {seeds}"
     if len(counts) > 1:
         note += f" (other sizes not shown: {', '.join(str(s) for s in sorted(counts.index[1:]))})"
     return frame, note

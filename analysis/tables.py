@@ -121,11 +121,14 @@ def statistics(results: Results) -> pd.DataFrame:
     if not len(frame):
         raise NoDataError("no statistics in these results")
     frame = _rank(_deepest(frame.assign(backbone=backbone_names(frame))))
+    several = len(set(frame["resize"])) > 1
     rows = []
-    for (size, _, label), part in frame.groupby(["size", "backbone", "smoothing"], observed=True):
+    keys = ["size", "resize", "backbone", "smoothing"]
+    for (size, resize, _, label), part in frame.groupby(keys, observed=True):
         row: dict[str, object] = {
             "preset": _preset(results),
             "size": size,
+            **({"resize": resize} if several else {}),
             "arch": part["arch"].iloc[0],
             "weights": _listed(part["weights"]),
             "smoothing": label,

@@ -153,7 +153,7 @@ def sweep(
 ) -> None:
     """Sweep backbones × smoothings × pairs × seeds through style transfer.
 
-    Finished jobs are kept and not run again. Flags go before the experiment file.
+    Finished jobs are kept and not run again. Flags override the experiment file.
 
     Examples:
 
@@ -189,7 +189,7 @@ def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) ->
             summary = getattr(flow, what)(config, options, report)
         except KeyboardInterrupt:
             report.message(
-                f"stopped: {report.done} of {report.jobs} jobs were finished and are kept in "
+                f"stopped: {report.kept} of {report.jobs} jobs were finished and are kept in "
                 f"{options.out}; run the same command again to go on"
             )
             raise typer.Exit(130) from None
@@ -219,7 +219,7 @@ def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None
         else:
             print(
                 f"{spec.job_id}  {state:11}  {spec.arch:15}  {spec.smoothing.label:16}  "
-                f"{spec.content.name} × {spec.style.name}  {spec.size} px  "
+                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
                 f"{spec.evals} evaluations  seed {spec.seed}"
             )
     count = len(planned.jobs) + len(planned.missing)

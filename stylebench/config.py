@@ -22,9 +22,9 @@ SCHEMA_VERSION = 1
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=16, le=16384)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "bf16"]
 
 
@@ -71,8 +71,9 @@ class LossSpec(Frozen):
 
     Attributes:
         balance: ``target`` divides each term by the squared norm of its target, so that terms are
-            relative errors; ``gradient`` divides each by its gradient norm at the start; ``none``
-            leaves them as `normalisation` says.
+            relative errors (the total variation has none and stays); ``gradient`` divides each by
+            its gradient norm near the start (`stylebench.transfer.PROBE`); ``none`` leaves them as
+            `normalisation` says.
         normalisation: of the terms, where `balance` is ``none``; ``paper`` is eqs. (3) and (4),
             ``released`` the authors' code. A balance cancels it.
         content_weight: α.
@@ -264,15 +265,16 @@ PRESETS: dict[str, dict[str, Any]] = {
     # every backbone, and a line search, so that none is lost to a step that goes too far.
     "balanced": {},
 }
-"""What each preset sets; a key given in YAML or by a flag goes before it."""
+"""What each preset sets; what is given beside it goes before it."""
+OF_PRESET = ("loss", "optimiser", "resize")
+"""Keys that a preset decides; a preset from the command line replaces them in the file."""
 
 
 def preset_label(config: "SweepConfig") -> str:
-    """Return the preset's name for tables, with ", modified" where the configuration departs."""
-    keys = ("loss", "optimiser", "resize")
+    """Return the preset's name for tables, with "(modified)" where the configuration departs."""
     pure = SweepConfig.model_validate({"preset": config.preset, **PRESETS[config.preset]})
-    same = all(getattr(config, key) == getattr(pure, key) for key in keys)
-    return config.preset if same else f"{config.preset}, modified"
+    same = all(getattr(config, key) == getattr(pure, key) for key in OF_PRESET)
+    return config.preset if same else f"{config.preset} (modified)"
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +292,9 @@ def _explain(error: ValidationError, where: str) -> str:
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        models: dict[str, type[Frozen]] = {"loss": LossSpec, "optimiser": OptimiserSpec}
+        models: dict[str, type[Frozen]] = {
+            "loss": LossSpec, "optimiser": OptimiserSpec, "smoothing": SmoothingSpec
+        }  # fmt: skip
         owner = (
             models.get(str(first["loc"][0]), SweepConfig) if len(first["loc"]) > 1 else SweepConfig
         )
@@ -307,10 +311,21 @@ def _explain(error: ValidationError, where: str) -> str:
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and refuses a key that stands twice in a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; anything else raises InputError."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         near = suggestion(str(path), (str(p) for p in path.parent.glob("*.yaml")))
         raise InputError(f"no experiment file {str(path)!r}{near}") from None
@@ -342,8 +357,9 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
         path: an experiment file; its stem is the sweep's name unless the file gives one. None
             means the built-in default, which experiments/default.yaml spells out.
         flags: keys from the command line, which go before the file's; None values are left out.
-            Contents and styles that are given are all paired with each other, unless the file
-            says ``pairing: zip``.
+            Contents or styles from the command line are all paired with each other; those of a
+            file too, unless it says ``pairing: zip``. A preset from the command line replaces the
+            file's loss, optimiser and resize.
 
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
@@ -358,6 +374,8 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
         given.setdefault("pairing", "product")
     if "content" in data or "style" in data:
         data.setdefault("pairing", "product")
+    if "preset" in given:
+        data = {key: value for key, value in data.items() if key not in OF_PRESET}
     where = str(path) if path else "sweep"
     merged = _merged(_as_lists(data), _as_lists(given))
     preset = merged.get("preset", SweepConfig.model_fields["preset"].default)

@@ -96,8 +96,12 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
+    archs = zoo.expand(config.arch)
+    for name in given:
+        if f"p-{name}" not in archs:
+            raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     arms = []
-    for arch, explicit in zoo.expand(config.arch).items():
+    for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
         for seed in _seeds(arch, config):
             try:

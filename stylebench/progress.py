@@ -39,7 +39,7 @@ class Lines:
     """Plain lines on standard output; the base of the other two."""
 
     def __init__(self) -> None:
-        self.jobs = self.done = 0
+        self.jobs = self.done = self.kept = 0
         self._began = time.monotonic()
 
     def __enter__(self) -> "Lines":
@@ -67,9 +67,13 @@ class Lines:
         """Return the expected seconds to the end."""
         return (time.monotonic() - self._began) / max(self.done, 1) * (self.jobs - self.done)
 
+    def _count(self, record: Mapping[str, Any]) -> None:
+        self.done += 1
+        self.kept += record["status"] == "ok"
+
     def job(self, record: Mapping[str, Any]) -> None:
         """Tell the outcome of a job."""
-        self.done += 1
+        self._count(record)
         self.message(f"[{self.done}/{self.jobs}] {outcome(record)}  ({duration(self.left())} left)")
 
     def end(self, totals: Mapping[str, Any]) -> None:
@@ -106,6 +110,7 @@ class Json(Lines):
 
     def job(self, record: Mapping[str, Any]) -> None:
         """Tell the outcome of a job."""
+        self._count(record)
         keys = ("job_id", "kind", "status", "error", "seconds", "stop_reason", "flags")
         told = {key: record.get(key) for key in keys}
         self._event("job", **told, what=describe(record["spec"], record["kind"]))
@@ -149,7 +154,7 @@ class Bar(Lines):
 
     def job(self, record: Mapping[str, Any]) -> None:
         """Tell the outcome of a job."""
-        self.done += 1
+        self._count(record)
         self.message(outcome(record))
         assert self._task is not None
         self._progress.update(self._task, completed=self.done, left=duration(self.left()))

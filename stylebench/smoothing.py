@@ -1,8 +1,10 @@
 """Smoothings of feature maps, applied in losses and statistics, never in the network.
 
 A smoothing maps F to σ(F). It is computed as N·σ(F) together with the unit 1/N, because σ itself is
-so small (1e-6 and below) that the losses underflow and the maps are full of denormals. The unit
-goes into the weights of the loss in double precision: nothing is approximated.
+so small (1e-6 and below) that the losses underflow and the maps are full of denormals. The unit of
+the target goes into the weights of the loss in double precision, which is exact where both maps
+have the same size. Where the style picture has another size, N·σ(F) is what is compared, as G/M is
+for Gram matrices: σ itself is smaller for a larger picture, its Gram matrix out of reach.
 
 To add one: a function with the signature of `softmax`, decorated with ``@smoothing(name)``. Its
 keyword parameters become keys in YAML.

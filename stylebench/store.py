@@ -69,16 +69,18 @@ def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
     """
     parent = out / FOLDERS[kind]
     parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
+    place, old = parent / job_id, folder.with_name(folder.name + "-old")
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
         yield folder
         folder.chmod(0o755)
-        place, old = parent / job_id, folder.with_name(folder.name + "-old")
         if place.exists():
             place.replace(old)
         folder.replace(place)
     finally:
-        for left in (folder, folder.with_name(folder.name + "-old")):
+        if old.exists() and not place.exists():
+            old.replace(place)
+        for left in (folder, old):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -221,6 +223,11 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     temporary.replace(path)
 
 
+def _damaged(folder: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:160]
+    return InputError(f"{folder} is damaged ({reason}); remove it and run again")
+
+
 def _gather(
     out: Path, found: Iterable[dict[str, Any]], file: str, columns: dict[str, str]
 ) -> pd.DataFrame:
@@ -232,8 +239,7 @@ def _gather(
             try:
                 frame = pd.read_parquet(folder / file)
             except (OSError, ValueError) as error:
-                reason = str(error).splitlines()[0]
-                raise InputError(f"{folder} is damaged ({reason}); remove it, run again") from None
+                raise _damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
     return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
 
@@ -257,7 +263,10 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
         fresh = target.exists() and target.stat().st_mtime >= source.stat().st_mtime
         if not fresh:
             target.parent.mkdir(exist_ok=True)
-            images.save(target, read_picture(source))
+            try:
+                images.save(target, read_picture(source))
+            except (OSError, ValueError) as error:
+                raise _damaged(source.parent, error) from None
 
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:

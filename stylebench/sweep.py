@@ -223,11 +223,12 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         made = Path(folder) / "jobs" / record["job_id"] / "result.png"
         output.parent.mkdir(parents=True, exist_ok=True)
         images.save(output, store.read_picture(made))
-    ratio = record["style_loss"] / record["style_loss_initial"]
+    start, end = record["style_loss_initial"], record["style_loss"]
+    ratio = f"{end / start:.3g} of its start" if start > 0 else f"{end:.3g}"
     flagged = "".join(f", {flag}" for flag in record["flags"])
     return (
-        f"{output}: {job.preset} preset, {record['evals']} evaluations, style loss "
-        f"{ratio:.3g} of its start{flagged}, {record['seconds']:.0f} s"
+        f"{output}: {job.preset} preset, {record['evals']} evaluations, style loss {ratio}"
+        f"{flagged}, {record['seconds']:.0f} s"
     )
 
 
@@ -249,7 +250,10 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
-    zoo.split(spec.arch)[1].check_options(spec.arch, spec.weights.options)
+    backbone = zoo.split(spec.arch)[1]
+    backbone.check_options(spec.arch, spec.weights.options)
+    if spec.nodes != backbone.nodes:
+        raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
     return run_job(spec, options.out, options.device)
 
 

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from stylebench.errors import InputError
 
 BATCH = 1000
 """Metrics in one request: MLflow's own limit."""
+EXPERIMENTS = 500
+"""Experiments in one search for runs: each is a variable of an SQL statement."""
 ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -50,25 +52,26 @@ class Tracker:
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.ERROR)
         self._out, self._config = out, config
-        local = None if uri else (out.resolve() / "mlartifacts").as_uri()
+        self._moves = uri is None  # the database lies in the results folder and goes with it
         self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"
         if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
             raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
         try:
             self._client = MlflowClient(tracking_uri=self.uri)
-            self._experiment = self._find_experiment(local)
+            self._experiment = self._find_experiment()
             self._parent, self._known = self._find_runs()
         except Exception as error:  # of MLflow, and of whatever stands behind the address
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"MLflow at {self.uri}: {reason}") from None
 
-    def _find_experiment(self, artifacts: str | None) -> str:
+    def _find_experiment(self) -> str:
+        artifacts = _artifacts(self.uri)
         found = self._client.get_experiment_by_name(self._config.name)
         if found is None:
             return str(self._client.create_experiment(self._config.name, artifacts))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        if artifacts and found.artifact_location != artifacts:
+        if self._moves and artifacts and found.artifact_location != artifacts:
             _move_artifacts(self._out / "mlflow.db", found.artifact_location, artifacts)
         return str(found.experiment_id)
 
@@ -76,17 +79,14 @@ class Tracker:
         """Return the parent run of this sweep, and all jobs of its results folder by job id."""
         known: dict[str, Any] = {}
         parent = ""
-        experiments = [found.experiment_id for found in self._client.search_experiments()]
-        token: str | None = ""
         where = f"tags.`stylebench.out` = '{_folder_id(self._out)}'"
-        while token is not None:
-            page = self._client.search_runs(experiments, where, page_token=token or None)
-            for run in page:
+        every = [found.experiment_id for found in _pages(self._client.search_experiments)]
+        for some in _batches(every, EXPERIMENTS):
+            for run in _pages(self._client.search_runs, some, where):
                 if "job_id" in run.data.tags:
                     known[run.data.tags["job_id"]] = run
                 elif run.info.experiment_id == self._experiment:
                     parent = run.info.run_id
-            token = page.token or None
         return parent or self._create(self._config.name, {}), known
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
@@ -162,7 +162,7 @@ class Tracker:
         """Log the means over images of the statistics of each job's backbone and smoothing."""
         from mlflow.entities import Metric
 
-        keys = ["arch", "weights", "smoothing", "seed", "size"]
+        keys = ["arch", "weights", "smoothing", "seed", "size", "resize"]
         means = statistics.groupby([*keys, "stage", "statistic"])["value"].mean().reset_index()
         for record in records:
             row = store.result_row(dict(record))
@@ -210,6 +210,21 @@ def _folder_id(out: Path) -> str:
         out.mkdir(parents=True, exist_ok=True)
         store.write_text(path, os.urandom(8).hex())
     return path.read_text(encoding="utf-8").strip()
+
+
+def _artifacts(uri: str) -> str | None:
+    """Return the folder of the artifacts beside an SQLite database; servers have their own."""
+    database = uri.removeprefix("sqlite:///")
+    return None if database == uri else (Path(database).resolve().parent / "mlartifacts").as_uri()
+
+
+def _pages(search: Callable[..., Any], *args: Any) -> Iterator[Any]:
+    """Yield what a search of MLflow finds, which comes in pages."""
+    token: str | None = ""
+    while token is not None:
+        page = search(*args, page_token=token or None)
+        yield from page
+        token = page.token or None
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

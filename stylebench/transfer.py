@@ -106,6 +106,7 @@ class Objective:
         self._backbone, self._smooth, self.spec = backbone, smooth, spec
         self.scale = 0.0  # of the objective; chosen at the first evaluation
         self.initial_gradient = math.nan
+        self._tv_factor = 1.0
         self.trace: list[Evaluation] = []
         self.style_layers: list[dict[str, float]] = []
         with torch.no_grad():
@@ -159,10 +160,13 @@ class Objective:
             factor = 1 / norm if norm > 0 else 0.0
             terms.append(_Term(**{**vars(term), "factor": factor}))
         self._terms = terms
+        (gradient,) = torch.autograd.grad(distances[-1], image)
+        norm = float(float64(gradient).norm())
+        self._tv_factor = 1 / norm if norm > 0 else 0.0
 
     def _coefficients(self) -> list[float]:
         weights = [term.factor * term.weight for term in self._terms]
-        return [*weights, self.spec.tv_weight]
+        return [*weights, self._tv_factor * self.spec.tv_weight]
 
     def evaluation(self, distances: Sequence[float]) -> Evaluation:
         """Return the losses that belong to a vector of distances, in double precision."""
@@ -174,7 +178,7 @@ class Objective:
         self.style_layers.append(
             {term.node: value for term, value in zip(self._terms[1:], style, strict=True)}
         )
-        content, tv = terms[0], distances[-1]
+        content, tv = terms[0], self._tv_factor * distances[-1]
         total = (
             self.spec.content_weight * content
             + self.spec.style_weight * sum(style)
@@ -199,7 +203,8 @@ class Objective:
         if first:
             self.scale = _power_of_two(1 / max(max(coefficients), 1e-300))
         distances = self._distances(image)
-        weights = torch.tensor([c * self.scale for c in coefficients]).to(distances)
+        exact = torch.tensor([c * self.scale for c in coefficients], dtype=torch.float64)
+        weights = exact.to(distances.dtype).to(distances.device)
         image.grad = None
         (weights * distances).sum().backward()  # type: ignore[no-untyped-call]
         assert image.grad is not None
@@ -259,15 +264,19 @@ def stylize(
         seed: of a start from noise, and of the probe of ``balance: gradient``.
 
     Raises:
-        InputError: a picture of another shape, or a layer weight for an unknown node.
+        InputError: a picture of another shape, no evaluations, an unknown smoothing or parameter,
+            a layer weight for an unknown node.
     """
     for name, picture in (("content", content), ("style", style)):
         if picture.ndim != 4 or picture.shape[:2] != (1, 3):
             raise InputError(
                 f"{name}: expected a tensor (1, 3, H, W), found {tuple(picture.shape)}"
             )
-    spec = loss or LossSpec()
-    objective = Objective(backbone, content, style, smooth or SmoothingSpec(name="none"), spec)
+    if evals < 1:
+        raise InputError(f"evals: expected at least 1, found {evals}")
+    spec, smooth = loss or LossSpec(), smooth or SmoothingSpec(name="none")
+    smoothing.check(smooth)
+    objective = Objective(backbone, content, style, smooth, spec)
     image = _start_image(start, content, style, seed)
     if spec.balance == "gradient":
         objective.balance_gradients(image, seed)

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,17 +58,20 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: expected a safetensors file: {_line(error)}") from None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
             f"{path}: expected tensors alone, found a corrupt file or a pickle that would run "
             "code; it was not executed. Save the state dict as safetensors"
         ) from None
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # torch raises anything between struct.error and IndexError
         raise InputError(f"{path}: expected a torch checkpoint: {_line(error)}") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
         raise InputError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     return state, {}
 

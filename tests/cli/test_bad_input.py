@@ -1,6 +1,7 @@
 """Wrong input: exit status 2, one line on standard error, nothing written, nothing executed."""
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -423,6 +424,12 @@ def test_job_with_an_unknown_key() -> None:
     listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
     text = listed.out.splitlines()[0].replace('"evals":', '"evls":3,"evals":')
     assert "evls" in refused("run-job", "-", "--out", "out", stdin=text)
+
+
+def test_job_with_other_nodes() -> None:
+    listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
+    job = {**json.loads(listed.out.splitlines()[0]), "nodes": {}}
+    assert "other nodes" in refused("run-job", "-", "--out", "out", stdin=json.dumps(job))
 
 
 def test_job_that_is_no_text_or_no_file() -> None:

@@ -55,7 +55,7 @@ def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
     ids = [spec.job_id for spec in plan.expand(load_sweep(tiny)).jobs]
     assert [line.split()[0] for line in lines] == ids
     assert "to do" in lines[0]
-    assert re.search(r"r-tiny +none +chelsea × mosaic  32 px  5 evaluations  seed 0", lines[0])
+    assert re.search(r"r-tiny +none +chelsea × mosaic  balanced  32 px  5 evaluations  seed 0", lines[0])
     assert "4 jobs, 4 to do, 0 unavailable; statistics of 1 backbones" in done.err
     assert not (tmp_path / "out").exists()
 
@@ -197,6 +197,13 @@ def test_transfer_writes_a_picture(name: str, kind: str, tmp_path: Path) -> None
     assert found
     assert float(found[1]) < 1
     assert [file.name for file in path.parent.iterdir()] == [name]
+
+
+def test_transfer_into_its_own_style(tmp_path: Path) -> None:
+    done = invoke("transfer", "chelsea", "chelsea", "--arch", "r-tiny", "--size", 32, "--evals", 3,
+                  "-o", tmp_path / "out.png")  # fmt: skip
+    assert done.status == 0
+    assert "style loss 0, did-not-move" in done.out
 
 
 def test_transfer_of_files(tmp_path: Path) -> None:

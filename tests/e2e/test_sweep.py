@@ -10,15 +10,17 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 
-from stylebench import plan, store
+from stylebench import plan, store, tracking
 from stylebench.config import load_sweep
 from stylebench.stats import STATISTICS
 from stylebench.transfer import Stylization, stylize
@@ -72,8 +74,6 @@ def job_tags(out: Path) -> Counter[str]:
 
 def runs(out: Path) -> tuple[Any, list[Any], Any]:
     """Return MLflow's parent run, its children, and the client that found them."""
-    from mlflow import MlflowClient
-
     client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
     experiments = [e for e in client.search_experiments() if e.name != "Default"]
     assert [e.name for e in experiments] == ["tiny"]
@@ -512,7 +512,9 @@ def test_folder_that_mlflow_would_misread(name: str, tmp_path: Path) -> None:
     assert set(store.load_results(tmp_path / name)["status"]) == {"ok"}
 
 
-def test_other_database(tmp_path: Path) -> None:
+def test_other_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
     database = with_database(tmp_path / "elsewhere") / "mlflow.db"
     out = tmp_path / "out"
@@ -520,6 +522,21 @@ def test_other_database(tmp_path: Path) -> None:
     assert run.status == 0
     assert not (out / "mlflow.db").exists()
     assert job_tags(database.parent) == Counter(list(done(out)))
+    assert list((tmp_path / "elsewhere" / "mlartifacts").rglob("result.png"))
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_jobs_are_found_among_many_experiments(
+    copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = copy
+    client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+    names = {client.get_experiment(client.create_experiment(f"other-{i}")).name for i in range(5)}
+    one_by_one = partial(client.search_experiments, max_results=1)
+    assert names < {found.name for found in tracking._pages(one_by_one)}
+    monkeypatch.setattr(tracking, "EXPERIMENTS", 2)
+    assert sweep("--out", out, config).status == 0
+    assert job_tags(out) == Counter(list(done(out)))
 
 
 # --------------------------------------------------------------------------- names and identity

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from stylebench import losses, smoothing
-from stylebench.backbones.extractor import MEAN, STD, build
+from stylebench.backbones.extractor import build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
 from stylebench.transfer import Objective
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for ImageNet
 
 
 def random_maps(*shape: int, seed: int = 0) -> Tensor:
@@ -123,9 +125,36 @@ class Released(nn.Module):
         return float(content_term), float(style_term)
 
 
+@pytest.mark.parametrize("size", [(32, 40), (64, 40), (32, 80)])
+@pytest.mark.parametrize("name", ["none", "softmax"])
+def test_pictures_of_different_sizes_are_compared_by_means(
+    name: str, size: tuple[int, int]
+) -> None:
+    """The style term of eqs. (4) and (13) in float64, with G/M for G and N·σ for σ."""
+    generator = torch.Generator().manual_seed(4)
+    x, style = torch.rand(1, 3, 32, 40, generator=generator), torch.rand(1, 3, *size)
+    backbone = build("r-tiny", WeightsRef(source="random:0"), seed=0)
+    with torch.no_grad():
+        maps, wanted = backbone(x), backbone(style)
+    expected, units = 0.0, 1.0
+    for key in (f"stage{stage}" for stage in range(5)):
+        a, b = (found[key].double() for found in (maps, wanted))
+        if name == "softmax":
+            a, b = (torch.from_numpy(scipy_softmax(m.numpy())) * m.numel() for m in (a, b))
+            units = b.numel() ** -4
+        d = a.shape[1]
+        expected += units * ((numpy_gram(a) - numpy_gram(b)) ** 2).sum() / (4 * d**2)
+    spec = LossSpec(balance="none")
+    objective = Objective(backbone, x, style, SmoothingSpec(name=name), spec)
+    objective(x.clone().requires_grad_())
+    assert_allclose(objective.trace[0].style_loss, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
-def test_released_preset_reproduces_the_released_script(smooth: str) -> None:
+@pytest.mark.parametrize("start", ["content", "other"])
+def test_released_preset_reproduces_the_released_script(smooth: str, start: str) -> None:
     x, content, style = torch.rand(3, 1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    x = content if start == "content" else x
     with torch.no_grad():
         expected = Released(smooth).terms(x, content, style)
     backbone = build("r-resnet50", WeightsRef(source="random:0"), seed=0)

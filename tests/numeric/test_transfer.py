@@ -1,6 +1,7 @@
 """The transfer loop against torch's L-BFGS alone, scipy's L-BFGS-B, and exact invariances."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from stylebench import images, transfer
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.losses import gram
+from stylebench.losses import gram, total_variation
 from stylebench.optim import DIVERGED, PATIENCE, minimise
 from stylebench.transfer import Objective, Start, Stylization, stylize
 
@@ -146,17 +147,38 @@ def test_balance_gradient_gives_every_term_the_same_gradient_norm(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
     content, style = pair
-    spec = LossSpec(balance="gradient", style_weight=1)
+    spec = LossSpec(balance="gradient", style_weight=1, tv_weight=1)
     objective = Objective(backbone, content, style, NONE, spec)
     objective.balance_gradients(content, seed=3)
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(3))
     image = (content + 0.1 * noise).requires_grad_()
-    maps, wanted = backbone(image), backbone(style)
-    distance = (gram(maps["stage2"]) - gram(wanted["stage2"])).square().sum()
-    (gradient,) = torch.autograd.grad(distance, image)
+    maps, wanted_c, wanted_s = backbone(image), backbone(content), backbone(style)
+    terms = {n: (gram(maps[n]) - gram(wanted_s[n])).square().sum() for n in wanted_s}
+    terms["content"] = (maps["stage3"] - wanted_c["stage3"]).square().sum()
+    terms["tv"] = total_variation(image).sum()
+    expected = {}
+    for name, term in terms.items():
+        (gradient,) = torch.autograd.grad(term, image, retain_graph=True)
+        expected[name] = float(term.detach() / gradient.norm())
     objective(image.detach().clone().requires_grad_())
-    found = objective.style_layers[0]["stage2"]
-    assert found == pytest.approx(float(distance.detach() / gradient.norm()), rel=1e-4)
+    found = {**objective.style_layers[0], "content": objective.trace[0].content_loss,
+             "tv": objective.trace[0].tv_loss}  # fmt: skip
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"evals": 0}, "evals: expected at least 1"),
+        ({"smooth": SmoothingSpec(name="softmax", params={"temp": 1})}, "no parameter 'temp'"),
+        ({"smooth": SmoothingSpec(name="softmx")}, "did you mean 'softmax'"),
+    ],
+)
+def test_wrong_settings_are_told(
+    backbone: Backbone, pair: tuple[Tensor, Tensor], settings: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(InputError, match=text):
+        stylize(backbone, *pair, **settings)
 
 
 def test_a_picture_in_its_own_style_does_not_move(

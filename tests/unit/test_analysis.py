@@ -445,6 +445,19 @@ def test_other_settings_in_the_folder_are_told(made: Results) -> None:
     assert table["jobs"].sum() == len(both.results)
 
 
+def test_squashed_pictures_are_not_averaged_with_others(made: Results) -> None:
+    more = made.statistics.assign(resize="squash", value=-1.0)
+    less = pd.concat([made.statistics, more[: len(more) // 2]], ignore_index=True)
+    both = replace(made, statistics=less)
+    table = TABLES["statistics"](both)
+    assert set(table["resize"]) == {"aspect", "squash"}
+    old = TABLES["statistics"](made)
+    kept = table[table["resize"] == "aspect"].drop(columns="resize").reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, old)
+    figure = FIGURES["statistics"](both)
+    assert any("other sizes not shown: 64 px square" in text for text in texts(figure))
+
+
 def test_options_of_a_random_backbone_are_a_row_of_their_own(made: Results) -> None:
     more = made.results[made.results["arch"] == "r-resnet50"]
     more = more.assign(weights=more["weights"] + "+stride_in=conv1")

@@ -58,6 +58,14 @@ def test_every_experiment_loads(path: Path) -> None:
     assert load_sweep(path).name == path.stem
 
 
+def test_a_preset_from_the_command_line_replaces_what_the_file_says(tmp_path: Path) -> None:
+    path = next(p for p in EXPERIMENTS if p.name == "default.yaml")
+    found = load_sweep(path, {"preset": "released"})
+    assert (found.loss.balance, found.loss.style_weight, found.resize) == ("none", 1e17, "squash")
+    assert found.optimiser.line_search == "none"
+    assert found.size == load_sweep(path).size
+
+
 def test_the_default_preset_is_balanced() -> None:
     config = load_sweep()
     assert (config.preset, config.loss.balance) == ("balanced", "target")
@@ -115,6 +123,9 @@ def test_adam_has_its_own_learning_rate() -> None:
         ("arch: []", "arch: "),
         ("- a\n- b", "expected a mapping of keys to values, found list"),
         ("{", "expected YAML"),
+        ("evals: true", "evals: .*found True"),
+        ("evals: 3\nsize: 32\nevals: 4", "'evals' stands twice"),
+        ("smoothing: [{name: softmax, params: {}, foo: 1}]", r"\(known: name, layers, params\)"),
         ("!!python/object/apply:os.system ['true']", "expected YAML"),
     ],
 )

@@ -54,6 +54,12 @@ def test_the_same_picture_twice_is_one_job() -> None:
     assert len(expand(content=["chelsea", "chelsea,builtin:chelsea"], style=["mosaic"]).jobs) == 2
 
 
+def test_weights_for_what_does_not_run_are_refused() -> None:
+    config = load_sweep(None, {"arch": ["r-vgg19"], "size": 32})
+    with pytest.raises(InputError, match="p-vgg19 is not among the backbones to run"):
+        plan.expand(config, given={"vgg19": Path("/nowhere")}, offline=True)
+
+
 def test_zip_may_name_a_picture_twice() -> None:
     found = expand(content=["chelsea", "chelsea"], style=["mosaic", "brush"], pairing="zip").jobs
     assert {(j.content.name, j.style.name) for j in found} == {
@@ -75,7 +81,7 @@ def test_a_changed_preset_is_told() -> None:
     labels = [
         expand(loss=loss, preset="paper").jobs[0].preset for loss in ({}, {"content_weight": 2})
     ]
-    assert labels == ["paper", "paper, modified"]
+    assert labels == ["paper", "paper (modified)"]
 
 
 def test_layer_weights_reach_the_backbones_that_have_the_layer() -> None:

@@ -56,6 +56,33 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> No
     assert not young.exists()
 
 
+def test_a_finished_job_survives_a_break_while_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, replace = job(), Path.replace
+    finish(tmp_path, spec)
+
+    def breaks(self: Path, target: Path) -> Path:
+        if self.name.startswith(".tmp-") and not self.name.endswith("-old"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            finish(tmp_path, spec)
+    assert store.pending(tmp_path, [spec]) == []
+    assert [f.name for f in (tmp_path / "jobs").iterdir()] == [spec.job_id]
+
+
+def test_a_damaged_picture_names_its_folder(tmp_path: Path) -> None:
+    finish(tmp_path, job())
+    path = tmp_path / "jobs" / job().job_id / "result.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match=rf"{job().job_id} is damaged \(.*\); remove it"):
+        store.compact(tmp_path)
+
+
 def test_a_job_takes_the_place_of_its_failure(tmp_path: Path) -> None:
     spec = job()
     finish(tmp_path, spec, "failed", error="broke")

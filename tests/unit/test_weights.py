@@ -1,6 +1,7 @@
 """Weights: where they are looked for, what is refused, what identifies them."""
 
 import hashlib
+import pickle
 import urllib.error
 from pathlib import Path
 
@@ -165,6 +166,33 @@ def test_corrupt_files_are_refused(tmp_path: Path, suffix: str, content: bytes) 
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
     assert "expected" in refused(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_cut_anywhere_is_refused(tmp_path: Path, zipped: bool) -> None:
+    path, small = tmp_path / "w.pth", {"features.0.weight": torch.zeros(2, 3)}
+    torch.save(small, path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    for length in range(0, len(content) - 1, 7):
+        path.write_bytes(content[:length])
+        assert str(path) in refused(path)
+        damaged = bytearray(content)
+        damaged[length] ^= 0x55
+        path.write_bytes(damaged)
+        assert str(path) in refused(path)  # of another architecture, if it is read at all
+
+
+@pytest.mark.parametrize("what", [{0: torch.zeros(1)}, [torch.zeros(1)], {"a": 1}, 3])
+def test_what_is_no_state_dict_is_refused(tmp_path: Path, what: object) -> None:
+    torch.save(what, tmp_path / "w.pth")
+    assert "expected a state dict of tensors" in refused(tmp_path / "w.pth")
+
+
+@pytest.mark.filterwarnings("error")
+def test_warnings_of_torch_stay_off_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    assert "it was not executed" in refused(path)
 
 
 def test_a_cut_file_is_refused(tmp_path: Path, folder: Path) -> None:
