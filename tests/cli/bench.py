@@ -65,6 +65,17 @@ def invoke(*args: object, stdin: str = "") -> Run:
     return Run(status, out.getvalue(), err.getvalue())
 
 
+def refused(*args: object, stdin: str = "") -> str:
+    """Return the one line with which a command refuses its input."""
+    done = invoke(*args, stdin=stdin)
+    assert (done.status, done.out) == (2, ""), done
+    assert done.err.startswith("stylebench: ")
+    assert done.err.endswith("\n")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert "Traceback" not in done.err
+    return done.err
+
+
 def write_yaml(path: Path, **changes: object) -> Path:
     """Write the smallest sweep of two pairs and two smoothings, with some keys changed."""
     path.write_text(yaml.safe_dump({**TINY, **changes}), encoding="utf-8")

@@ -1,0 +1,197 @@
+"""Bad weights, jobs and results folders: one clear line, exit status 2."""
+
+import io
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stylebench import store
+from tests.cli.bench import invoke, refused, write_yaml
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
+
+
+class Evil:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self.mark,)
+
+
+def _evil_zip(path: Path, mark: Path) -> None:
+    torch.save({"features.0.weight": Evil(mark)}, path)
+
+
+def _evil_pickle(path: Path, mark: Path) -> None:
+    path.write_bytes(pickle.dumps({"features.0.weight": Evil(mark)}))
+
+
+@pytest.mark.parametrize("write", [_evil_zip, _evil_pickle])
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w.safetensors"])
+def test_pickle_does_not_run(name: str, write: Callable[[Path, Path], None]) -> None:
+    mark, path = Path("ran").resolve(), Path(name)
+    write(path, mark)
+    if write is _evil_zip:
+        torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
+    else:
+        pickle.loads(path.read_bytes())
+    assert mark.exists(), "the file is meant to run code"
+    mark.unlink()
+    line = refused("sweep", "--arch", "p-vgg19", "--weights", f"vgg19={name}", "--size", 32)
+    assert name in line
+    if name != "w.safetensors":
+        assert "would run code; it was not executed" in line
+    assert not mark.exists()
+
+
+def _safetensors(path: Path) -> None:
+    save_file({"conv1.weight": torch.zeros(64, 3, 7, 7), "fc.bias": torch.zeros(1000)}, path)
+
+
+def _truncated_safetensors(path: Path) -> None:
+    _safetensors(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _truncated_checkpoint(path: Path) -> None:
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, path)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+WEIGHTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "missing": ("w.safetensors", lambda path: None, "No such file"),
+    "empty": ("w.safetensors", Path.touch, "expected a safetensors file"),
+    "empty checkpoint": ("w.pth", Path.touch, "expected a torch checkpoint"),
+    "folder": ("w.safetensors", Path.mkdir, "found a folder"),
+    "corrupt": ("w.safetensors", lambda p: p.write_bytes(b"\xff" * 500), "a safetensors file"),
+    "corrupt checkpoint": ("w.pth", lambda p: p.write_bytes(b"\xff" * 500), "corrupt file"),
+    "truncated": ("w.safetensors", _truncated_safetensors, "expected a safetensors file"),
+    "truncated checkpoint": ("w.pth", _truncated_checkpoint, "expected a torch checkpoint"),
+    "other architecture": (
+        "w.safetensors",
+        _safetensors,
+        "expected the weights of vgg19, but it lacks features.0.bias",
+    ),
+    "wrong suffix": ("w.pth", _safetensors, "w.pth"),
+    "wrong shape": (
+        "w.pth",
+        lambda p: torch.save({"features.0.weight": torch.zeros(2, 2)}, p),
+        "has other shapes for features.0.weight",
+    ),
+    "no tensors": ("w.pth", lambda p: torch.save({"epoch": 3}, p), "a state dict of tensors"),
+    "list": ("w.pth", lambda p: torch.save([1, 2], p), "found list"),
+}
+
+
+@pytest.mark.parametrize("what", WEIGHTS)
+def test_weights(what: str) -> None:
+    name, make, reason = WEIGHTS[what]
+    make(Path(name))
+    line = refused("sweep", "--arch", "p-vgg19", "--weights", f"vgg19={name}", "--size", 32)
+    assert reason in line
+    assert name in line
+    assert len(line) < 1000
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("vgg19", "expects NAME=PATH, found 'vgg19'"),
+        ("vgg19=", "expects NAME=PATH"),
+        ("=w.safetensors", "no backbone ''"),
+        ("vgg91=w.safetensors", "did you mean 'vgg19'"),
+        ("noresnet50=w.safetensors", "no backbone 'noresnet50' takes weights"),
+    ],
+)
+def test_weights_flag(value: str, reason: str) -> None:
+    assert reason in refused("sweep", "--arch", "r-tiny", "--weights", value)
+
+
+def test_bad_weights_of_a_group_are_an_error_too() -> None:
+    _safetensors(Path("w.safetensors"))
+    line = refused("sweep", "--arch", "*-vgg19", "--weights", "vgg19=w.safetensors", "--offline")
+    assert "expected the weights of vgg19" in line
+
+
+def test_weights_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEBENCH_WEIGHTS", "nowhere")
+    line = refused("sweep", "--arch", "p-vgg19", "--size", 32)
+    assert "STYLEBENCH_WEIGHTS" in line
+    assert "'nowhere'" in line
+
+
+@pytest.mark.parametrize("command", ["sweep", "stats", "transfer"])
+def test_named_backbone_without_weights(command: str) -> None:
+    pictures = ["chelsea", "mosaic"] if command == "transfer" else []
+    line = refused(command, "--arch", "p-vgg19", "--offline", "--size", 32, *pictures)
+    for remedy in ("--weights vgg19=PATH", "vgg19.safetensors", "$STYLEBENCH_WEIGHTS"):
+        assert remedy in line
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "x" * 300])
+@pytest.mark.parametrize("command", ["sweep", "stats"])
+def test_out_that_cannot_be_a_folder(command: str, out: str) -> None:
+    Path("file").write_text("mine")
+    line = refused(command, "--arch", "r-tiny", "--size", 32, "--out", out)
+    assert "cannot write into" in line
+    assert Path("file").read_text() == "mine"
+
+
+JOBS: dict[str, tuple[str, str]] = {
+    "cut off": ('{"arch": "r-tiny"', "expected a job as JSON"),
+    "empty": ("", "expected a job as JSON"),
+    "list": ("[]", "expected a job as JSON"),
+    "lacks keys": ("{}", "arch: Field required"),
+    "wrong type": ('{"arch": 3}', "expected a job as JSON: arch"),
+}
+
+
+@pytest.mark.parametrize("what", JOBS)
+def test_job(what: str) -> None:
+    text, reason = JOBS[what]
+    Path("job.json").write_text(text)
+    assert reason in refused("run-job", "job.json", "--out", "out")
+    assert reason in refused("run-job", "-", "--out", "out", stdin=text)
+    assert not Path("out").exists()
+
+
+def test_job_with_an_unknown_key() -> None:
+    listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
+    text = listed.out.splitlines()[0].replace('"evals":', '"evls":3,"evals":')
+    assert "evls" in refused("run-job", "-", "--out", "out", stdin=text)
+
+
+def test_job_with_other_nodes() -> None:
+    listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
+    job = {**json.loads(listed.out.splitlines()[0]), "nodes": {}}
+    assert "other nodes" in refused("run-job", "-", "--out", "out", stdin=json.dumps(job))
+
+
+def test_job_that_is_no_text_or_no_file() -> None:
+    Path("job.json").write_bytes(b"\xff\xfe")
+    assert "expected a job as JSON" in refused("run-job", "job.json", "--out", "out")
+    assert "expected a job as JSON" in refused("run-job", "none.json", "--out", "out")
+    assert "expected a job as JSON" in refused("run-job", ".", "--out", "out")
+
+
+def test_figures_of_a_folder_without_results() -> None:
+    Path("empty").mkdir()
+    assert "holds no results" in refused("figures", "empty")
+    assert "holds no results" in refused("figures", "missing")
+    assert list(Path("empty").iterdir()) == []
+
+
+def test_figures_of_other_tables() -> None:
+    Path("out").mkdir()
+    store.compact(Path("out"))
+    assert "'gird'; did you mean 'grid'" in refused("figures", "out", "--only", "gird")
+    Path("out/results.parquet").write_text("not parquet")
+    assert "expected a parquet table" in refused("figures", "out")

@@ -1,0 +1,82 @@
+"""MLflow where it cannot be reached, is damaged, or lies elsewhere."""
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from stylebench import store, tracking
+from tests.cli.bench import with_database, write_yaml
+from tests.e2e.folders import done, job_tags, sweep
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "nonsense://x", "sqlite:///{}/garbage.db"])
+def test_tracking_server_that_cannot_be_reached(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    (tmp_path / "garbage.db").write_text("this is no database " * 100)
+    config, out = write_yaml(tmp_path / "tiny.yaml"), tmp_path / "out"
+    run = sweep("--tracking-uri", uri.format(tmp_path), "--out", out, config)
+    assert run.status == 2
+    lines = [line for line in run.err.splitlines() if line.startswith("stylebench: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"stylebench: MLflow at {uri.format(tmp_path)}: ")
+    assert len(lines[0]) < 400
+    assert "Traceback" not in run.err
+    assert not (out / "jobs").exists()
+
+
+def test_damaged_database_does_not_stop_a_sweep(tmp_path: Path) -> None:
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mlflow.db").write_text("this is no database " * 100)
+    run = sweep("--out", out, config)
+    assert run.status == 0
+    assert "not tracked: MLflow at sqlite:///" in run.out
+    assert "Traceback" not in run.err
+    assert set(store.load_results(out)["status"]) == {"ok"}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["q?x", "p%41"])
+def test_folder_that_mlflow_would_misread(name: str, tmp_path: Path) -> None:
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
+    run = sweep("--out", tmp_path / name, config)
+    assert run.status == 0
+    assert "not tracked: sqlite:///" in run.out
+    assert {path.name for path in tmp_path.iterdir()} == {name, config.name}
+    assert set(store.load_results(tmp_path / name)["status"]) == {"ok"}
+
+
+def test_other_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3)
+    database = with_database(tmp_path / "elsewhere") / "mlflow.db"
+    out = tmp_path / "out"
+    run = sweep("--tracking-uri", f"sqlite:///{database}", "--out", out, config)
+    assert run.status == 0
+    assert not (out / "mlflow.db").exists()
+    assert job_tags(database.parent) == Counter(list(done(out)))
+    assert list((tmp_path / "elsewhere" / "mlartifacts").rglob("result.png"))
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_jobs_are_found_among_many_experiments(
+    copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = copy
+    client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+    names = {client.get_experiment(client.create_experiment(f"other-{i}")).name for i in range(5)}
+    one_by_one = partial(client.search_experiments, max_results=1)
+    assert names < {found.name for found in tracking._pages(one_by_one)}
+    monkeypatch.setattr(tracking, "EXPERIMENTS", 2)
+    assert sweep("--out", out, config).status == 0
+    assert job_tags(out) == Counter(list(done(out)))
