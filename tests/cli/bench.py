@@ -20,10 +20,12 @@ COMMAND = (sys.executable, "-c", "from stylebench.cli import main; main()")
 NO_FIGURES = (
     sys.executable,
     "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "from stylebench import figures; figures.draw = lambda *_: iter(());"
     "from stylebench.cli import main; main()",
 )
-"""The same, but it draws no figures: they take longer than all the rest."""
+"""The same, but it draws no figures, which take longer than all the rest, and heeds Ctrl-C even where
+the tests run in the background, as children of what ignores it."""
 
 TINY = {
     "name": "tiny",
