@@ -24,8 +24,8 @@ NO_FIGURES = (
     "from stylebench import figures; figures.draw = lambda *_: iter(());"
     "from stylebench.cli import main; main()",
 )
-"""The same, but it draws no figures, which take longer than all the rest, and heeds Ctrl-C even where
-the tests run in the background, as children of what ignores it."""
+"""The same, but it draws no figures, which take longer than all the rest, and heeds Ctrl-C even
+where the tests run in the background, as children of what ignores it."""
 
 TINY = {
     "name": "tiny",
