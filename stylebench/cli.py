@@ -28,7 +28,10 @@ app = typer.Typer(
 
 Arch = Annotated[
     list[str] | None,
-    typer.Option("--arch", help="Backbones: names, comma lists, globs, or `all`. Repeatable."),
+    typer.Option(
+        "--arch",
+        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
+    ),
 ]
 Smoothing = Annotated[
     list[str] | None,
@@ -217,8 +220,9 @@ def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None
         if as_json:
             print(spec.model_dump_json())
         else:
+            name = spec.arch + spec.weights.settings
             print(
-                f"{spec.job_id}  {state:11}  {spec.arch:15}  {spec.smoothing.label:16}  "
+                f"{spec.job_id}  {state:11}  {name:15}  {spec.smoothing.label:16}  "
                 f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
                 f"{spec.evals} evaluations  seed {spec.seed}"
             )

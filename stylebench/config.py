@@ -26,6 +26,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "bf16"]
+Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 class Frozen(BaseModel):
@@ -138,8 +139,12 @@ class WeightsRef(Frozen):
     def label(self) -> str:
         """The identity in tables: source, first 12 digits of the sha256, options if any."""
         digest = f"@sha256:{self.sha256[:12]}" if self.sha256 else ""
-        options = "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
-        return self.source + digest + options
+        return self.source + digest + self.settings
+
+    @property
+    def settings(self) -> str:
+        """The options as ``--arch`` takes them behind a name: ``+gamma=0.5+pool=avg``."""
+        return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
 def _digest(meaning: Any) -> str:
@@ -241,7 +246,7 @@ class SweepConfig(Frozen):
     evals: Count = 60
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Precision = "fp32"
-    backbone_options: dict[str, dict[str, str]] = {}
+    backbone_options: dict[str, dict[str, Option]] = {}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,33 @@ class _Arm:
     arch: str
     seed: int
     weights: WeightsRef
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """A backbone with options, as a configuration names it."""
+
+    arch: str
+    options: dict[str, str]
+    explicit: bool
+
+
+def _variants(values: Iterable[str]) -> list[_Variant]:
+    """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
+    found: dict[tuple[str, str], _Variant] = {}
+    for part in (part.strip() for text in values for part in text.split(",")):
+        name, *settings = part.split("+")
+        options = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals:
+                raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
+            options[key] = value
+        for arch, explicit in zoo.expand([name]).items():
+            place = (arch, str(sorted(options.items())))
+            old = found.get(place)
+            found[place] = _Variant(arch, options, explicit or (old is not None and old.explicit))
+    return list(found.values())
 
 
 def _references(values: tuple[str, ...], role: images.Role) -> list[images.ImageSource]:
@@ -96,18 +123,20 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    archs = zoo.expand(config.arch)
+    variants = _variants(config.arch)
+    archs = {variant.arch for variant in variants}
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     arms = []
-    for arch, explicit in archs.items():
-        options = config.backbone_options.get(arch[2:], {})
+    for variant in variants:
+        arch = variant.arch
+        options = config.backbone_options.get(arch[2:], {}) | variant.options
         for seed in _seeds(arch, config):
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
             except UnavailableError as error:
-                if explicit and strict:
+                if variant.explicit and strict:
                     raise
                 ref = WeightsRef(source="unavailable", missing=str(error), options=options)
                 tell(f"{arch}: unavailable: {error}")
@@ -131,7 +160,7 @@ def _check(config: SweepConfig) -> None:
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = zoo.expand(config.arch)
+    archs = (variant.arch for variant in _variants(config.arch))
     nodes = {node.name: None for arch in archs for node in zoo.split(arch)[1].style}
     for name in config.loss.layer_weights:
         if name not in nodes:

@@ -28,11 +28,11 @@ def describe(spec: Mapping[str, Any], kind: str) -> str:
     """Return what a job is, in a few words."""
     if kind == "statistics":
         found = StatisticsSpec.model_validate(spec)
-        return f"{found.arch}  statistics of {len(found.images)} images  seed {found.seed}"
+        name = found.arch + found.weights.settings
+        return f"{name}  statistics of {len(found.images)} images  seed {found.seed}"
     job = JobSpec.model_validate(spec)
-    return (
-        f"{job.arch}  {job.smoothing.label}  {job.content.name} × {job.style.name}  seed {job.seed}"
-    )
+    name = job.arch + job.weights.settings
+    return f"{name}  {job.smoothing.label}  {job.content.name} × {job.style.name}  seed {job.seed}"
 
 
 class Lines:

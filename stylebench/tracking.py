@@ -103,7 +103,8 @@ class Tracker:
         if known is not None:
             self._drop(known.info.run_id)
         spec = JobSpec.model_validate(record["spec"])
-        name = f"{spec.arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
+        arch = spec.arch + spec.weights.settings
+        name = f"{arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
         run_id = self._create(name, {"job_id": job_id, "mlflow.parentRunId": self._parent})
         self._log_job(run_id, record)
         ok = record["status"] == "ok"

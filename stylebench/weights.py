@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ENVIRONMENT = "STYLEBENCH_WEIGHTS"
 URL = "https://download.pytorch.org/models/"
 
+LAYOUT = {"stride_in"}
+"""Options that say how a file is to be read."""
+
 KNOWN_FILES: dict[str, dict[str, str]] = {
     # He et al. 2016 (Keras' ResNet50): the stride sits in the 1x1. Top-1 on 200 ImageNet images is
     # 91.5 % so, and about 80 % in torchvision's layout, which has the same parameters.
@@ -120,7 +123,7 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
 
     state = load_state(path)
     with torch.device("meta"):
-        expected = {k: tuple(v.shape) for k, v in spec.build({}).state_dict().items()}
+        expected = {k: tuple(v.shape) for k, v in spec.build().state_dict().items()}
     needed = {
         key
         for key in expected
@@ -211,13 +214,13 @@ def resolve(
     chosen = dict(options or {})
     spec.check_options(arch, chosen)
     if not pretrained:
-        return WeightsRef(source=f"random:{seed}", options=chosen)
-    defaults = {key: values[0] for key, values in spec.options.items()}
+        return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
     source, path = _find(arch[2:], spec, given or {}, offline)
     check(path, arch, spec)
     digest = sha256(path)
-    chosen = defaults | _options(path, digest, spec) | chosen
-    spec.check_options(arch, chosen)
+    chosen = spec.settled(_options(path, digest, spec) | chosen)
+    layout = {key: chosen.get(key, spec.defaults[key]) for key in LAYOUT & spec.options.keys()}
+    chosen |= layout  # said even where it is the default: files of both kinds look alike
     return WeightsRef(source=source, sha256=digest, path=str(path.resolve()), options=chosen)
 
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
+from stylebench import images
+from stylebench.backbones import controls
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -30,6 +32,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
+        self._name, self._min_side = spec.description, spec.min_side
         self._precision = precision
         for module in network.modules():
             if hasattr(module, "inplace"):
@@ -48,7 +51,16 @@ class Backbone(nn.Module):
 
         Returns:
             Name of the node -> float32 (or the image's wider type) feature map (B, D, H_l, W_l).
+
+        Raises:
+            InputError: the image is too small for the network.
         """
+        if min(image.shape[-2:]) < self._min_side:
+            height, width = image.shape[-2:]
+            raise InputError(
+                f"{self._name} needs pictures of at least {self._min_side} px on the short side, "
+                f"found {width}×{height}; use a larger --size"
+            )
         x = (image - self.mean) / self.std
         bf16 = self._precision == "bf16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
@@ -56,14 +68,20 @@ class Backbone(nn.Module):
         return {name: value.to(image.dtype) for name, value in maps.items()}
 
 
-def random_network(spec: BackboneSpec, seed: int, options: dict[str, str]) -> nn.Module:
+def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
     """Return the whole network as PyTorch initialises it after ``manual_seed(seed)``.
 
     The global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return spec.build(options)
+        return spec.build()
+
+
+def _pictures() -> list[Tensor]:
+    """Return the ten built-in photographs at 256 px, on which controls are measured."""
+    found = [images.read(images.PREFIX + name, 256) for name in images.PHOTOGRAPHS]
+    return [torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in found]
 
 
 @functools.lru_cache(maxsize=2)
@@ -72,12 +90,15 @@ def _cached(arch: str, weights: str, seed: int, precision: str, device: str) -> 
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
-    network = random_network(spec, seed, ref.options)
+    network = random_network(spec, seed)
     if pretrained:
         if sha256(Path(ref.path)) != ref.sha256:
             raise InputError(f"{ref.path}: the weights changed after the job was planned")
         network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
-    return Backbone(spec, network, precision).to(device)
+    controls.apply(network, ref.options, spec.defaults)
+    backbone = Backbone(spec, network, precision)
+    controls.apply_measured(backbone, ref.options, _pictures)
+    return backbone.to(device)
 
 
 def build(

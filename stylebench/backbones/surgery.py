@@ -21,18 +21,18 @@ def vgg19() -> nn.Module:
     return cast("nn.Module", models.vgg19(weights=None))
 
 
-def resnet50(stride_in: str = "conv2") -> ResNet:
-    """Return torchvision's ResNet-50, randomly initialised.
+def resnet50() -> ResNet:
+    """Return torchvision's ResNet-50, randomly initialised."""
+    return models.resnet50(weights=None)
 
-    Args:
-        stride_in: where the first block of stages 2 to 4 has its stride 2: in the 3x3 ``conv2``
-            (torchvision's, "v1.5"), or in the 1x1 ``conv1`` (He et al. 2016, and its weights).
+
+def stride_in_conv1(model: ResNet) -> None:
+    """Move the stride 2 of stages 2 to 4 from the 3x3 ``conv2`` into the 1x1 ``conv1``.
+
+    torchvision ("v1.5") has it in the first, He et al. 2016, and their weights, in the second.
     """
-    model: ResNet = models.resnet50(weights=None)
-    if stride_in == "conv1":
-        for stage in (model.layer2, model.layer3, model.layer4):
-            stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
-    return model
+    for stage in (model.layer2, model.layer3, model.layer4):
+        stage[0].conv1.stride, stage[0].conv2.stride = (2, 2), (1, 1)
 
 
 def _plain(block: nn.Module) -> nn.Sequential:

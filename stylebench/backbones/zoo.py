@@ -32,13 +32,14 @@ class BackboneSpec:
 
     Attributes:
         description: one line, shown by ``stylebench ls archs``.
-        target: ``module:function`` that makes the network with PyTorch's own random initialisation;
-            its keyword arguments are the options.
+        target: ``module:function`` that makes the network with PyTorch's own random initialisation.
         style: the style nodes, shallow to deep.
         content: the content node.
         checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
         unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
-        options: name -> allowed values, the first being the default.
+        arguments: keyword arguments of the target.
+        options: name -> allowed values, the first being the default; see `backbones.controls`.
+        min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
     """
 
@@ -48,7 +49,9 @@ class BackboneSpec:
     content: Node
     checkpoint: str = ""
     unused: tuple[str, ...] = ()
+    arguments: dict[str, object] = field(default_factory=dict)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    min_side: int = 16
     hidden: bool = False
 
     @property
@@ -56,23 +59,36 @@ class BackboneSpec:
         """Graph path -> name of every node that is used, without repetition."""
         return {node.path: node.name for node in (*self.style, self.content)}
 
-    def build(self, options: Mapping[str, str]) -> "nn.Module":
+    @property
+    def defaults(self) -> dict[str, str]:
+        """Option -> the value that changes nothing."""
+        return {key: values[0] for key, values in self.options.items()}
+
+    def build(self) -> "nn.Module":
         """Return the network, randomly initialised from torch's global random state."""
         module, _, function = self.target.partition(":")
-        return cast("nn.Module", getattr(import_module(module), function)(**options))
+        return cast("nn.Module", getattr(import_module(module), function)(**self.arguments))
+
+    def settled(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return the options that change something, in the order of their names."""
+        defaults = self.defaults
+        return {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
 
     def check_options(self, arch: str, options: dict[str, str]) -> None:
         """Raise InputError for an option or a value that this backbone does not have."""
         for key, value in options.items():
             if key not in self.options:
                 known = ", ".join(self.options) or "none"
-                raise InputError(f"{arch} has no option {key!r} (known: {known})")
+                near = suggestion(key, self.options)
+                raise InputError(f"{arch} has no option {key!r}{near} (known: {known})")
             if value not in self.options[key]:
                 allowed = ", ".join(self.options[key])
                 raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
 
 
-ARCHS: Registry[BackboneSpec] = Registry("backbone")
+ARCHS: Registry[BackboneSpec] = Registry(
+    "backbone", module="stylebench.backbones.torchvision_models"
+)
 
 ALL = (
     "r-vgg19",
@@ -131,9 +147,21 @@ def expand(values: Iterable[str]) -> dict[str, bool]:
     return result
 
 
+Options = dict[str, tuple[str, ...]]
+POOLED: Options = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
+PLAIN: Options = POOLED | {"rescale": ("none", "mean")}
+RESIDUAL: Options = POOLED | {
+    "gamma": ("1", "0.5", "0.25", "0"),
+    "shortcut": ("on", "off", "pre-relu"),
+    "batchnorm": ("eval", "train", "calibrated"),
+}
+STRIDE_IN: Options = {"stride_in": ("conv2", "conv1")}
+BATCHNORM: Options = POOLED | {"batchnorm": RESIDUAL["batchnorm"]}
+"""Options of kinds of networks: name -> values."""
+
 _STEM = Node("stem", "relu", 0)
 _STAGES = tuple(Node(f"stage{stage}", f"layer{stage}", stage) for stage in (1, 2, 3, 4))
-_RESNET_NODES = (_STEM, *_STAGES)
+RESNET_NODES = (_STEM, *_STAGES)
 
 ARCHS.add(
     "vgg19",
@@ -150,6 +178,7 @@ ARCHS.add(
         content=Node("relu4_2", "features.22", 3),
         checkpoint="vgg19-dcbb9e9d.pth",
         unused=("classifier.", "features.30", "features.32", "features.34"),
+        options=PLAIN,
     ),
 )
 ARCHS.add(
@@ -157,11 +186,11 @@ ARCHS.add(
     BackboneSpec(
         description="ResNet-50 (He et al. 2016), torchvision; stride_in=conv1 is He's own layout",
         target="stylebench.backbones.surgery:resnet50",
-        style=_RESNET_NODES,
+        style=RESNET_NODES,
         content=_STAGES[2],
         checkpoint="resnet50-0676ba61.pth",
         unused=("fc.",),
-        options={"stride_in": ("conv2", "conv1")},
+        options=RESIDUAL | STRIDE_IN,
     ),
 )
 ARCHS.add(
@@ -169,8 +198,9 @@ ARCHS.add(
     BackboneSpec(
         description="NoResNet: ResNet-50 with every shortcut removed, nothing else changed",
         target="stylebench.backbones.surgery:noresnet50",
-        style=_RESNET_NODES,
+        style=RESNET_NODES,
         content=_STAGES[2],
+        options=BATCHNORM,
     ),
 )
 ARCHS.add(
@@ -178,8 +208,9 @@ ARCHS.add(
     BackboneSpec(
         description="pseudo-VGG: NoResNet with 3x3 stem, basic blocks and 2x2 max pooling",
         target="stylebench.backbones.surgery:pseudo_vgg",
-        style=_RESNET_NODES,
+        style=RESNET_NODES,
         content=_STAGES[2],
+        options=BATCHNORM,
     ),
 )
 ARCHS.add(
@@ -187,8 +218,9 @@ ARCHS.add(
     BackboneSpec(
         description="pseudo-ResVGG: pseudo-VGG with the shortcuts put back",
         target="stylebench.backbones.surgery:pseudo_resvgg",
-        style=_RESNET_NODES,
+        style=RESNET_NODES,
         content=_STAGES[2],
+        options=RESIDUAL,
     ),
 )
 ARCHS.add(

@@ -178,7 +178,9 @@ def test_a_failed_job_is_told_kept_and_run_again(
 
 
 def test_a_group_without_weights_goes_on(tmp_path: Path) -> None:
-    config = write_yaml(tmp_path / "tiny.yaml", arch=["r-tiny", "p-*"], smoothing=["none"])
+    config = write_yaml(
+        tmp_path / "tiny.yaml", arch=["r-tiny", "p-vgg1[9]", "p-resnet5?"], smoothing=["none"]
+    )
     out = with_database(tmp_path / "out")
     run = sweep("--offline", "--out", out, config)
     assert run.status == 0

@@ -5,10 +5,11 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.models import resnet50, vgg19
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from stylebench.backbones import surgery, zoo
+from stylebench.backbones import controls, surgery, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -18,7 +19,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def network(name: str) -> nn.Module:
-    return random_network(zoo.ARCHS[name], seed=0, options={}).eval()
+    return random_network(zoo.ARCHS[name], seed=0).eval()
 
 
 def built(arch: str, seed: int = 0) -> Backbone:
@@ -79,13 +80,13 @@ def test_outside_the_blocks_the_pairs_are_the_same(residual: str, plain: str) ->
 def test_random_weights_are_pytorchs_own() -> None:
     torch.manual_seed(5)
     expected = resnet50(weights=None).state_dict()
-    found = random_network(zoo.ARCHS["resnet50"], seed=5, options={}).state_dict()
+    found = random_network(zoo.ARCHS["resnet50"], seed=5).state_dict()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
 def test_building_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
-    random_network(zoo.ARCHS["tiny"], seed=5, options={})
+    random_network(zoo.ARCHS["tiny"], seed=5)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -114,23 +115,28 @@ def blocks_of(model: nn.Module, stage: str) -> list[nn.Module]:
 
 def test_stride_in_moves_the_stride_of_resnet50() -> None:
     for value, expected in (("conv2", [(1, 1), (2, 2)]), ("conv1", [(2, 2), (1, 1)])):
-        model = surgery.resnet50(value)
+        model = surgery.resnet50()
+        controls.apply(model, {"stride_in": value}, {"stride_in": "conv2"})
         for stage in (model.layer2, model.layer3, model.layer4):
             assert [stage[0].conv1.stride, stage[0].conv2.stride] == expected
+
+
+WITHOUT_RELU = ("r-mobilenet", "r-efficientnet", "r-convnext")
 
 
 @pytest.mark.parametrize("arch", [n for n in zoo.names(hidden=True) if n.startswith("r-")])
 def test_every_backbone_on_the_bench(arch: str) -> None:
     """Matrix: nodes exist and come after a ReLU, maps are finite, gradients reach the image."""
-    backbone = built(arch)
-    image = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    backbone, spec = built(arch), zoo.split(arch)[1]
+    side = max(spec.min_side, 40)
+    image = torch.rand(1, 3, side, side + 16, generator=torch.Generator().manual_seed(0))
+    image.requires_grad_()
     maps = backbone(image)
-    spec = zoo.split(arch)[1]
     assert set(maps) == {node.name for node in (*spec.style, spec.content)}
     assert [node.stage for node in spec.style] == [0, 1, 2, 3, 4]
     for value in maps.values():
         assert bool(torch.isfinite(value).all())
-        assert value.min().item() >= 0
+        assert arch.startswith(WITHOUT_RELU) or value.min().item() >= 0
     areas = [maps[node.name].shape[-1] for node in spec.style]
     assert all(deep <= shallow for shallow, deep in pairwise(areas))
     maps[spec.style[-1].name].sum().backward()
@@ -138,6 +144,35 @@ def test_every_backbone_on_the_bench(arch: str) -> None:
     assert float(image.grad.abs().sum()) > 0
     assert not backbone.training
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize("name", [n for n, spec in zoo.ARCHS.items() if spec.checkpoint])
+def test_checkpoints_are_torchvisions(name: str) -> None:
+    urls = [weights.url for weights in models.get_model_weights(name)]
+    assert zoo.ARCHS[name].checkpoint in [url.rsplit("/", 1)[-1] for url in urls]
+
+
+@pytest.mark.parametrize("name", [n for n in zoo.ARCHS if n.startswith("vgg")])
+def test_nodes_of_the_vggs_are_gatys(name: str) -> None:
+    """relu<b>_<n> counted along torchvision's own layers: b pooling layers and n ReLUs on."""
+    with torch.device("meta"):
+        layers = zoo.ARCHS[name].build().features
+    names, block, number = {}, 1, 0
+    assert isinstance(layers, nn.Sequential)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.ReLU):
+            number += 1
+            names[f"features.{index}"] = f"relu{block}_{number}"
+        elif isinstance(layer, nn.MaxPool2d):
+            block, number = block + 1, 0
+    nodes = zoo.ARCHS[name].nodes
+    assert list(nodes.values()) == [*(f"relu{b}_1" for b in range(1, 6)), "relu4_2"]
+    assert all(names[path] == node for path, node in nodes.items())
+
+
+def test_a_picture_that_is_too_small_is_told() -> None:
+    with pytest.raises(InputError, match="at least 75 px on the short side, found 80×60"):
+        built("r-inception_v3")(torch.rand(1, 3, 60, 80))
 
 
 def test_maps_equal_forward_hooks_and_dead_layers_are_gone() -> None:
@@ -163,7 +198,7 @@ def test_a_node_before_a_relu_keeps_its_negatives() -> None:
         "VGG-19 seen before its first ReLU", zoo.ARCHS["vgg19"].target,
         (node, zoo.Node("relu1_1", "features.1", 0)), node,
     )  # fmt: skip
-    maps = Backbone(spec, random_network(spec, 0, {}))(torch.rand(1, 3, 16, 16))
+    maps = Backbone(spec, random_network(spec, 0))(torch.rand(1, 3, 16, 16))
     assert maps["conv1_1"].min() < 0
     assert torch.equal(maps["conv1_1"].relu(), maps["relu1_1"])
 
@@ -171,7 +206,7 @@ def test_a_node_before_a_relu_keeps_its_negatives() -> None:
 def test_names() -> None:
     assert list(zoo.expand(["all"])) == list(zoo.ALL)
     assert not any(zoo.expand(["all"]).values())
-    assert list(zoo.expand(["p-*"])) == ["p-vgg19", "p-resnet50"]
+    assert list(zoo.expand(["p-vgg1[69]"])) == ["p-vgg19", "p-vgg16"]
     assert zoo.expand(["r-vgg19, r-pseudo-*"]) == {
         "r-vgg19": True, "r-pseudo-vgg": False, "r-pseudo-resvgg": False
     }  # fmt: skip

@@ -22,7 +22,7 @@ def state(name: str) -> dict[str, Tensor]:
     """Random float16 weights of the part of a backbone that is used."""
     spec = ARCHS[name]
     with torch.device("meta"):
-        shapes = {k: v.shape for k, v in spec.build({}).state_dict().items()}
+        shapes = {k: v.shape for k, v in spec.build().state_dict().items()}
     generator = torch.Generator().manual_seed(0)
     return {
         key: torch.rand(shape, generator=generator).half() * 0.02

@@ -1,0 +1,199 @@
+"""The paper's controls: options of a backbone that change one thing and nothing else.
+
+They are applied after the weights are loaded, in the order of `CONTROLS`, and compose. Sources:
+Wang, Li, Vasconcelos 2021 (shortcut, its place before the ReLU), Gatys et al. 2016 (average
+pooling, rescaled weights), He et al. 2016 (stride), and the causal tests of this bench (gamma,
+BatchNorm).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from stylebench.backbones.surgery import stride_in_conv1, without_shortcuts
+
+
+def _blocks(network: nn.Module) -> list[Any]:
+    return [module for module in network.modules() if isinstance(module, BasicBlock | Bottleneck)]
+
+
+def _last_norm(block: Any) -> nn.BatchNorm2d:
+    return cast("nn.BatchNorm2d", block.bn3 if isinstance(block, Bottleneck) else block.bn2)
+
+
+def scale_residuals(network: nn.Module, gamma: str) -> None:
+    """Multiply every residual branch by γ: weight and bias of the block's last BatchNorm."""
+    for block in _blocks(network):
+        norm = _last_norm(block)
+        with torch.no_grad():
+            norm.weight.mul_(float(gamma))
+            norm.bias.mul_(float(gamma))
+
+
+class PreReLU(nn.Module):
+    """A block whose shortcut takes the map before its ReLU: u + R(ReLU(u)) in place of eq. (10).
+
+    Negative values reach the next block and can cancel peaks.
+    """
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.block = block
+        self.relu = nn.ReLU()
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return u + R(ReLU(u)) for a map u before its ReLU."""
+        x, block = self.relu(u), self.block
+        out = block.bn2(block.conv2(self.relu(block.bn1(block.conv1(x)))))
+        if isinstance(block, Bottleneck):
+            out = block.bn3(block.conv3(self.relu(out)))
+        shortcut = u if block.downsample is None else block.downsample(u)
+        return cast("Tensor", shortcut + out)
+
+
+def change_shortcuts(network: nn.Module, how: str) -> None:
+    """Remove every shortcut (``off``), or take it before the ReLU (``pre-relu``).
+
+    In a stage of pre-ReLU blocks the ReLU follows the last block, so that the stage's feature map
+    is ReLU(u), as the paper's block variant has it; the next stage starts from ReLU(u) too.
+    """
+    network = cast("ResNet", network)
+    if how == "off":
+        without_shortcuts(network)
+        return
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        layers = [
+            PreReLU(child) if isinstance(child, BasicBlock | Bottleneck) else child
+            for child in getattr(network, name)
+        ]
+        setattr(network, name, nn.Sequential(*layers, nn.ReLU()))
+
+
+def _replace(network: nn.Module, kind: type[nn.Module], make: Callable[..., nn.Module]) -> None:
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if type(child) is kind:
+                setattr(module, name, make(child))
+
+
+def change_pooling(network: nn.Module, how: str) -> None:
+    """Replace every max pooling by average pooling of the same windows (Gatys et al. 2016).
+
+    Padding, where there is any, does not count in the averages.
+    """
+
+    def average(pool: nn.MaxPool2d) -> nn.Module:
+        return nn.AvgPool2d(
+            pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False
+        )
+
+    _replace(network, nn.MaxPool2d, average)
+
+
+def change_activation(network: nn.Module, how: str) -> None:
+    """Replace every ReLU by a LeakyReLU with PyTorch's slope, 0.01."""
+    _replace(network, nn.ReLU, lambda relu: nn.LeakyReLU())
+
+
+def change_stride(network: nn.Module, how: str) -> None:
+    """Move the stride of stages 2 to 4 from the 3x3 into the first 1x1 (He et al. 2016)."""
+    stride_in_conv1(cast("ResNet", network))
+
+
+def use_batch_statistics(network: nn.Module) -> None:
+    """Let BatchNorm normalise by the picture at hand, as in training; nothing is updated."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.track_running_stats = False
+            module.running_mean = module.running_var = None
+
+
+def calibrate(network: nn.Module, pictures: Sequence[Tensor]) -> None:
+    """Set BatchNorm's running statistics to the means over pictures, one after the other.
+
+    Args:
+        network: takes what `pictures` holds.
+        pictures: (1, 3, H, W) each; statistics of earlier layers settle first, because each layer
+            sees what those before it do in training mode.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+        norm.train()
+    with torch.no_grad():
+        for picture in pictures:
+            network(picture)
+    for norm in norms:
+        norm.eval()
+
+
+def rescale(network: nn.Module, pictures: Sequence[Tensor]) -> None:
+    """Rescale weights so that every filter's mean activation over pictures and positions is 1.
+
+    Gatys et al. 2016: outputs of a network of convolutions, ReLUs and pooling do not change but for
+    a factor per channel. A filter that never fires keeps its scale. Layers are independent: each
+    convolution is divided by its own mean and multiplied by those of its input.
+
+    Args:
+        network: convolutions and ReLUs in sequence, pooling among them.
+        pictures: (1, 3, H, W) each, as the network takes them.
+    """
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    means = {conv: conv.weight.new_zeros(conv.out_channels) for conv in convolutions}
+
+    def add(conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        conv = cast("nn.Conv2d", conv)
+        means[conv] += output.relu().mean(dim=(0, 2, 3)) / len(pictures)
+
+    hooks = [conv.register_forward_hook(add) for conv in convolutions]
+    with torch.no_grad():
+        for picture in pictures:
+            network(picture)
+        for hook in hooks:
+            hook.remove()
+        before = convolutions[0].weight.new_ones(3)
+        for conv in convolutions:
+            own = means[conv].where(means[conv] > 0, 1.0)
+            conv.weight.mul_(before[None, :, None, None] / own[:, None, None, None])
+            if conv.bias is not None:
+                conv.bias.div_(own)
+            before = own
+
+
+CONTROLS: dict[str, Callable[[nn.Module, str], None]] = {
+    "stride_in": change_stride,
+    "gamma": scale_residuals,
+    "shortcut": change_shortcuts,
+    "pool": change_pooling,
+    "activation": change_activation,
+}
+"""Controls that need the network alone; the first value of an option is no change."""
+
+
+def apply(network: nn.Module, options: Mapping[str, str], defaults: Mapping[str, str]) -> None:
+    """Apply the controls among `options` that differ from their defaults, in place."""
+    for name, control in CONTROLS.items():
+        if options.get(name, defaults.get(name)) != defaults.get(name):
+            control(network, options[name])
+
+
+def apply_measured(
+    network: nn.Module, options: Mapping[str, str], pictures: Callable[[], Sequence[Tensor]]
+) -> None:
+    """Apply the controls that measure the network on pictures, in place.
+
+    Args:
+        network: truncated, in evaluation mode.
+        options: of the backbone.
+        pictures: called if they are needed; returns (1, 3, H, W) each.
+    """
+    if options.get("batchnorm") == "train":
+        use_batch_statistics(network)
+    if options.get("batchnorm") == "calibrated":
+        calibrate(network, pictures())
+    if options.get("rescale") == "mean":
+        rescale(network, pictures())

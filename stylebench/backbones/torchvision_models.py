@@ -1,0 +1,198 @@
+"""torchvision's backbones with hand-checked nodes, beside the paper's own in zoo.py.
+
+The rule: the stem, then the last block before each halving of the resolution; the content node is
+the style node of stage 3. VGGs have Gatys' nodes, Inception-v3 those that the paper's supplement is
+said to use. A node is taken after a ReLU where the network has one there; MobileNets, EfficientNet
+and ConvNeXt end their blocks without.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from stylebench.backbones.zoo import (
+    ARCHS,
+    PLAIN,
+    POOLED,
+    RESIDUAL,
+    RESNET_NODES,
+    STRIDE_IN,
+    BackboneSpec,
+    Node,
+)
+
+TORCHVISION = "torchvision.models:"
+
+
+def _nodes(*paths: str) -> tuple[Node, ...]:
+    """Return five nodes, called after their stage: stem, stage1 to stage4."""
+    names = ("stem", "stage1", "stage2", "stage3", "stage4")
+    return tuple(
+        Node(name, path, stage) for stage, (name, path) in enumerate(zip(names, paths, strict=True))
+    )
+
+
+def _add(
+    name: str,
+    description: str,
+    style: Sequence[Node],
+    checkpoint: str,
+    *,
+    content: Node | None = None,
+    arguments: Mapping[str, object] | None = None,
+    unused: tuple[str, ...] = (),
+    options: Mapping[str, tuple[str, ...]] | None = None,
+    min_side: int = 32,
+) -> None:
+    ARCHS.add(
+        name,
+        BackboneSpec(
+            description=description,
+            target=TORCHVISION + name,
+            arguments=dict(arguments or {}),
+            style=tuple(style),
+            content=content or style[3],
+            checkpoint=checkpoint,
+            unused=unused,
+            options=dict(options or {}),
+            min_side=min_side,
+        ),
+    )
+
+
+def vgg_relu(block: int, number: int, counts: Sequence[int], step: int) -> str:
+    """Return the path of relu<block>_<number> in torchvision's VGG (both from 1).
+
+    Args:
+        block: 1 to 5.
+        number: of the convolution in its block.
+        counts: convolutions per block; a block ends with a pooling layer.
+        step: layers per convolution: 2, or 3 with BatchNorm.
+    """
+    before = sum(count * step + 1 for count in counts[: block - 1])
+    return f"features.{before + number * step - 1}"
+
+
+_VGGS = {
+    "vgg11": ((1, 1, 2, 2, 2), "8a719046"), "vgg11_bn": ((1, 1, 2, 2, 2), "6002323d"),
+    "vgg13": ((2, 2, 2, 2, 2), "19584684"), "vgg13_bn": ((2, 2, 2, 2, 2), "abd245e5"),
+    "vgg16": ((2, 2, 3, 3, 3), "397923af"), "vgg16_bn": ((2, 2, 3, 3, 3), "6c64b313"),
+    "vgg19_bn": ((2, 2, 4, 4, 4), "c79401a0"),
+}  # fmt: skip
+for _name, (_counts, _hash) in _VGGS.items():
+    _step = 3 if _name.endswith("_bn") else 2
+    _layers = f"{_name[3:5]} layers" + (" with BatchNorm" if _step == 3 else "")
+    _last = sum(count * _step + 1 for count in _counts[:4])
+    _add(
+        _name,
+        f"VGG of {_layers} (Simonyan & Zisserman 2015); nodes of Gatys et al. 2016",
+        [
+            Node(f"relu{block}_1", vgg_relu(block, 1, _counts, _step), block - 1)
+            for block in range(1, 6)
+        ],
+        f"{_name}-{_hash}.pth",
+        content=Node("relu4_2", vgg_relu(4, 2, _counts, _step), 3),
+        unused=("classifier.", *(f"features.{i}." for i in range(_last + _step, _last + 12))),
+        options=POOLED if _step == 3 else PLAIN,
+    )
+
+for _name, _what, _hash in (
+    ("resnet18", "ResNet-18 (He et al. 2016)", "f37072fd"),
+    ("resnet34", "ResNet-34 (He et al. 2016)", "b627a593"),
+    ("resnet101", "ResNet-101 (He et al. 2016)", "63fe2227"),
+    ("resnet152", "ResNet-152 (He et al. 2016)", "394f9c45"),
+    ("wide_resnet50_2", "Wide ResNet-50-2 (Zagoruyko & Komodakis 2016)", "95faca4d"),
+    ("resnext50_32x4d", "ResNeXt-50 32x4d (Xie et al. 2017)", "7cdf4587"),
+):
+    _deep = _name not in ("resnet18", "resnet34")
+    _add(
+        _name,
+        _what,
+        RESNET_NODES,
+        f"{_name}-{_hash}.pth",
+        unused=("fc.",),
+        options=RESIDUAL | STRIDE_IN if _deep else RESIDUAL,
+    )
+
+_add(
+    "densenet121",
+    "DenseNet-121 (Huang et al. 2017); nodes after the ReLU of each transition",
+    _nodes("features.relu0", *(f"features.transition{i}.relu" for i in (1, 2, 3)), "relu"),
+    "densenet121-a639ec97.pth",
+    unused=("classifier.",),
+)
+_add(
+    "googlenet",
+    "GoogLeNet (Szegedy et al. 2015), with the input scaled as its weights want it",
+    _nodes("conv1", "conv3", "inception3b", "inception4e", "inception5b"),
+    "googlenet-1378be20.pth",
+    arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
+    unused=("fc.", "aux1.", "aux2."),
+    options={},
+)
+_add(
+    "inception_v3",
+    "Inception-v3 (Szegedy et al. 2016), with the input scaled as its weights want it",
+    _nodes("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"),
+    "inception_v3_google-0cc3c7bd.pth",
+    arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
+    unused=("fc.", "AuxLogits."),
+    min_side=75,
+)
+_add(
+    "mobilenet_v2",
+    "MobileNetV2 (Sandler et al. 2018); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 3, 6, 13, 17))),
+    "mobilenet_v2-b0353104.pth",
+    unused=("classifier.", "features.18."),
+)
+_add(
+    "mobilenet_v3_large",
+    "MobileNetV3 large (Howard et al. 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 3, 6, 12, 15))),
+    "mobilenet_v3_large-8738ca79.pth",
+    unused=("classifier.", "features.16."),
+)
+_add(
+    "mobilenet_v3_small",
+    "MobileNetV3 small (Howard et al. 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 1, 3, 8, 11))),
+    "mobilenet_v3_small-047dcff4.pth",
+    unused=("classifier.", "features.12."),
+)
+_add(
+    "efficientnet_b0",
+    "EfficientNet-B0 (Tan & Le 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 2, 3, 5, 7))),
+    "efficientnet_b0_rwightman-7f5810bc.pth",
+    unused=("classifier.", "features.8."),
+)
+_add(
+    "convnext_tiny",
+    "ConvNeXt tiny (Liu et al. 2022); the stem divides by 4, no ReLU anywhere",
+    _nodes(*(f"features.{i}" for i in (0, 1, 3, 5, 7))),
+    "convnext_tiny-983f1562.pth",
+    unused=("classifier.",),
+)
+_add(
+    "regnet_y_400mf",
+    "RegNetY-400MF (Radosavovic et al. 2020)",
+    _nodes("stem", *(f"trunk_output.block{i}" for i in (1, 2, 3, 4))),
+    "regnet_y_400mf-c65dace8.pth",
+    unused=("fc.",),
+)
+_add(
+    "squeezenet1_1",
+    "SqueezeNet 1.1 (Iandola et al. 2016); nodes before each pooling, then two of the last stage",
+    _nodes(*(f"features.{i}" for i in (1, 4, 7, 10, 12))),
+    "squeezenet1_1-b8a52dc0.pth",
+    unused=("classifier.",),
+    options=POOLED,
+)
+_add(
+    "alexnet",
+    "AlexNet (Krizhevsky 2014), its five ReLUs",
+    _nodes(*(f"features.{i}" for i in (1, 4, 7, 9, 11))),
+    "alexnet-owt-7be5be79.pth",
+    unused=("classifier.",),
+    options=PLAIN,
+    min_side=63,
+)

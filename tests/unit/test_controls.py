@@ -1,0 +1,209 @@
+"""Controls: each changes one thing, as its formula says, and nothing else."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import alexnet, resnet18, resnet50, vgg11
+
+from stylebench import plan
+from stylebench.backbones import controls, zoo
+from stylebench.backbones.extractor import build
+from stylebench.config import WeightsRef, load_sweep
+from stylebench.errors import InputError
+
+IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def made(function: Any) -> Any:
+    torch.manual_seed(0)
+    model: nn.Module = function(weights=None)
+    return model.eval()
+
+
+def changed(function: Any, option: str, value: str) -> Any:
+    model = made(function)
+    controls.CONTROLS[option](model, value)
+    return model.eval()
+
+
+@pytest.mark.parametrize("function", [resnet18, resnet50])
+@pytest.mark.parametrize("gamma", ["0.5", "0"])
+def test_gamma_scales_the_residual_branch(function: Any, gamma: str) -> None:
+    """With γ a block is ReLU(shortcut(x) + γ·R(x)), with the R and the shortcut of γ = 1."""
+    plain, scaled = made(function), changed(function, "gamma", gamma)
+    for a, b in zip(plain.layer2.children(), scaled.layer2.children(), strict=True):
+        branch: list[Tensor] = []
+        last = [m for n, m in a.named_children() if n.startswith("bn")][-1]
+        hook = last.register_forward_hook(lambda m, i, o, log=branch: log.append(o.clone()))
+        x = torch.rand(1, a.conv1.in_channels, 8, 8)
+        with torch.no_grad():
+            a(x)
+            shortcut = x if a.downsample is None else a.downsample(x)
+            expected = (shortcut + float(gamma) * branch[0]).relu()
+            torch.testing.assert_close(b(x), expected)
+        hook.remove()
+
+
+def test_shortcut_off_is_noresnet() -> None:
+    a, b = changed(resnet50, "shortcut", "off"), zoo.ARCHS["noresnet50"]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert torch.equal(a(IMAGE), b.build().eval()(IMAGE))
+
+
+def test_shortcut_before_the_relu() -> None:
+    """In a stage of two blocks: u1 = s(x) + R1(x), u2 = u1 + R2(ReLU(u1)), feature ReLU(u2)."""
+    plain, other = made(resnet18), changed(resnet18, "shortcut", "pre-relu")
+
+    def branch(block: Any, x: Tensor) -> Tensor:
+        result: Tensor = block.bn2(block.conv2(block.bn1(block.conv1(x)).relu()))
+        return result
+
+    first, second = plain.layer3.children()
+    x = torch.rand(1, 128, 8, 8)
+    with torch.no_grad():
+        u = first.downsample(x) + branch(first, x)
+        u = u + branch(second, u.relu())
+        assert u.min() < 0
+        torch.testing.assert_close(other.layer3(x), u.relu())
+
+
+def test_average_pooling_keeps_the_windows() -> None:
+    model = changed(resnet18, "pool", "avg")
+    assert not [m for m in model.modules() if isinstance(m, nn.MaxPool2d)]
+    x = torch.ones(1, 64, 9, 9)
+    assert torch.equal(model.maxpool(x), made(resnet18).maxpool(x)), "borders are not darkened"
+    pool = changed(vgg11, "pool", "avg").features[2]
+    x = torch.rand(1, 3, 4, 4)
+    torch.testing.assert_close(pool(x), x.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5)))
+
+
+def test_leaky_relu_everywhere() -> None:
+    model = changed(resnet18, "activation", "leaky")
+    assert not [m for m in model.modules() if isinstance(m, nn.ReLU)]
+    slopes = {m.negative_slope for m in model.modules() if isinstance(m, nn.LeakyReLU)}
+    assert slopes == {0.01}
+
+
+def built(arch: str, **options: str) -> Any:
+    return build(arch, WeightsRef(source="random:0", options=options), 0)
+
+
+def test_batchnorm_of_the_batch_equals_training_mode() -> None:
+    model = made(resnet18).train()
+    expected: dict[str, Tensor] = {}
+    model.layer2.register_forward_hook(lambda m, i, o: expected.update(x=o.clone()))
+    backbone = built("r-resnet18", batchnorm="train")
+    with torch.no_grad():
+        model((IMAGE - backbone.mean) / backbone.std)
+        torch.testing.assert_close(backbone(IMAGE)["stage2"], expected["x"])
+
+
+def test_calibrated_batchnorm_has_mean_0_and_variance_1_over_the_pictures() -> None:
+    pictures = [torch.rand(1, 3, 32, 32) * scale for scale in (0.2, 1.0, 3.0)]
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
+    model.eval()
+    controls.calibrate(model, pictures)
+    with torch.no_grad():
+        maps = torch.stack([model[0](picture)[0] for picture in pictures])
+    torch.testing.assert_close(model[1].running_mean, maps.mean(dim=(0, 2, 3)))
+    variances = maps.flatten(2).var(dim=2).mean(dim=0)
+    torch.testing.assert_close(model[1].running_var, variances)
+    assert not model[1].training
+
+
+@pytest.mark.parametrize("function", [vgg11, alexnet])
+def test_rescaled_filters_have_mean_activation_1(function: Any) -> None:
+    """Gatys' rescaling: means of 1, and each map a multiple per channel of what it was."""
+    before, after = (made(function).double().features for _ in range(2))
+    pictures = [
+        torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(seed)).double()
+        for seed in (1, 2)
+    ]
+    controls.rescale(after, pictures)
+    maps: dict[int, list[Tensor]] = {}
+    for key, model in enumerate((before, after)):
+        for index, module in enumerate(model):
+            if isinstance(module, nn.ReLU):
+                module.inplace = False
+                place = 100 * key + index
+                module.register_forward_hook(
+                    lambda m, i, o, p=place: maps.setdefault(p, []).append(o[0])
+                )
+    with torch.no_grad():
+        for picture in pictures:
+            before(picture)
+            after(picture)
+    for place in (p for p in maps if p < 100):
+        old, new = torch.cat(maps[place], 1), torch.cat(maps[place + 100], 1)
+        lives = old.mean(dim=(1, 2)) > 0
+        assert lives.any()
+        means = torch.stack([m.mean(dim=(1, 2)) for m in maps[place + 100]]).mean(dim=0)
+        torch.testing.assert_close(means[lives], torch.ones_like(means[lives]))
+        factor = new.sum(dim=(1, 2)) / old.sum(dim=(1, 2)).clamp(min=1e-30)
+        torch.testing.assert_close(new, old * factor[:, None, None])
+
+
+OPTIONS = [
+    (arch, key, value)
+    for arch in ("resnet18", "vgg11", "vgg11_bn", "alexnet", "squeezenet1_1", "pseudo-vgg")
+    for key, values in zoo.ARCHS[arch].options.items()
+    for value in values[1:]
+]
+
+
+@pytest.mark.parametrize(("arch", "option", "value"), OPTIONS)
+def test_every_option_changes_the_maps_and_they_stay_finite(
+    arch: str, option: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylebench.backbones.extractor._pictures", lambda: [IMAGE])
+    plain, other = built(f"r-{arch}"), built(f"r-{arch}", **{option: value})
+    image = IMAGE.clone().requires_grad_()
+    deepest = plain.style[-1].name
+    found = other(image)[deepest]
+    assert torch.isfinite(found).all()
+    with torch.no_grad():
+        assert not torch.allclose(found, plain(IMAGE)[deepest], rtol=1e-3)
+    found.sum().backward()
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+
+
+def test_controls_compose_and_are_part_of_the_job() -> None:
+    arch = ["r-resnet50+gamma=0.5+batchnorm=train,r-resnet50", "r-resnet50+gamma=1"]
+    base = {
+        "arch": arch,
+        "size": 32,
+        "content": ["chelsea"],
+        "style": ["brush"],
+        "smoothing": ["none"],
+    }
+    found = plan.expand(load_sweep(None, base), offline=True)
+    assert [job.weights.label for job in found.jobs] == [
+        "random:0+batchnorm=train+gamma=0.5", "random:0"
+    ]  # fmt: skip
+    assert len({job.job_id for job in found.jobs}) == 2
+    assert len(found.statistics) == 2
+
+
+@pytest.mark.parametrize(
+    ("arch", "text"),
+    [
+        ("r-resnet50+gama=0.5", "has no option 'gama'; did you mean 'gamma'"),
+        ("r-resnet50+gamma=0.7", "gamma is one of 1, 0.5, 0.25, 0, found '0.7'"),
+        ("r-resnet50+gamma", r"expected NAME\+OPTION=VALUE, found 'gamma'"),
+        ("r-vgg19+gamma=0.5", "has no option 'gamma'"),
+        ("r-resnet5+gamma=0.5", "did you mean 'r-resnet50'"),
+    ],
+)
+def test_wrong_options_are_told(arch: str, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        plan.expand(load_sweep(None, {"arch": [arch], "size": 32}), offline=True)
+
+
+def test_options_in_yaml_may_be_numbers() -> None:
+    flags = {"arch": ["r-resnet50"], "size": 32, "backbone_options": {"resnet50": {"gamma": 0.25}}}
+    (ref,) = {job.weights.label for job in plan.expand(load_sweep(None, flags), offline=True).jobs}
+    assert ref == "random:0+gamma=0.25"
