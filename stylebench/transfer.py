@@ -269,9 +269,8 @@ def stylize(
     """
     for name, picture in (("content", content), ("style", style)):
         if picture.ndim != 4 or picture.shape[:2] != (1, 3):
-            raise InputError(
-                f"{name}: expected a tensor (1, 3, H, W), found {tuple(picture.shape)}"
-            )
+            found_shape = tuple(picture.shape)
+            raise InputError(f"{name}: expected a tensor (1, 3, H, W), found {found_shape}")
     if evals < 1:
         raise InputError(f"evals: expected at least 1, found {evals}")
     spec, smooth = loss or LossSpec(), smooth or SmoothingSpec(name="none")

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from stylebench import store
+from stylebench.figures import load_analysis
 from stylebench.store import RESULT_COLUMNS, STATISTICS_COLUMNS, TRACE_COLUMNS, Results
 
 FIGURE_NAMES = ["curves", "grid", "scale_free", "statistics"]
@@ -105,7 +106,8 @@ def make(
     seeds: int = 2,
     change: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
 ) -> Results:
-    """Write a results folder with made-up numbers and return it."""
+    """Write a results folder with made-up numbers and return it; load what draws it."""
+    load_analysis()
     out.mkdir(exist_ok=True)
     results = change(_results(archs, smoothings, pairs, seeds))
     _write_pictures(out, list(results["picture"]))
@@ -120,6 +122,7 @@ def make(
 
 def helper(name: str) -> ModuleType:
     """Return a module of analysis/, as `load_analysis` imported it."""
+    load_analysis()
     return next(module for key, module in sys.modules.items() if key.endswith(f"analysis.{name}"))
 
 

@@ -9,24 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stylebench.figures import FIGURES, NoDataError, draw, load_analysis
+from stylebench.figures import FIGURES, NoDataError, draw
 from stylebench.store import Results
 from tests.unit.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, helper, make, panel, texts, ydata
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _scripts() -> None:
-    load_analysis()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return make(tmp_path_factory.mktemp("results") / "out")
-
-
-@pytest.fixture(scope="module")
-def drawn(made: Results) -> dict[str, Figure]:
-    return {name: FIGURES[name](made) for name in FIGURE_NAMES}
 
 
 def test_everything_is_drawn_and_twice_the_same(made: Results) -> None:

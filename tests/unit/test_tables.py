@@ -24,21 +24,6 @@ from tests.unit.results import (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _scripts() -> None:
-    load_analysis()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return make(tmp_path_factory.mktemp("results") / "out")
-
-
-@pytest.fixture(scope="module")
-def drawn(made: Results) -> dict[str, Figure]:
-    return {name: FIGURES[name](made) for name in FIGURE_NAMES}
-
-
 def test_no_number_at_all(made: Results) -> None:
     numbers = {name: np.nan for name, kind in RESULT_COLUMNS.items() if kind == "float64"}
     empty = replace(
