@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from stylebench import images
 from stylebench.backbones import zoo
@@ -83,7 +82,7 @@ def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
 
 def _arms(
     config: SweepConfig,
-    given: Mapping[str, Path],
+    given: Mapping[str, str],
     offline: bool,
     strict: bool,
     tell: Callable[[str], None],
@@ -100,6 +99,10 @@ def _arms(
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
+    for name, source in config.weights.items():
+        weights.check_name(name, "weights")
+        weights.parse(source)
+    given = {**config.weights, **given}
     arms = []
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
@@ -144,7 +147,7 @@ def _check(config: SweepConfig) -> None:
 def expand(
     config: SweepConfig,
     *,
-    given: Mapping[str, Path] | None = None,
+    given: Mapping[str, str] | None = None,
     offline: bool = False,
     strict: bool = True,
     pairs: bool = True,
@@ -154,7 +157,7 @@ def expand(
 
     Args:
         config: what to sweep.
-        given: backbone name -> weights file.
+        given: backbone name -> source of its weights; goes before ``config.weights``.
         offline: never download weights.
         strict: an explicitly named backbone without weights is an error, as no group's is.
         pairs: whether there are stylisations; False plans statistics alone.

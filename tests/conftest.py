@@ -19,6 +19,7 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide every pretrained weights file of this machine."""
     monkeypatch.delenv("STYLEBENCH_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    monkeypatch.setenv("STYLEBENCH_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(scope="module")
