@@ -64,17 +64,18 @@ def _of_hub(source: str, config: Any, offline: bool) -> Path:
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    name = config.hf_hub_filename or "model.safetensors"
+    repository, name = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
     try:
-        found = huggingface_hub.hf_hub_download(
-            config.hf_hub_id, name, local_files_only=offline, etag_timeout=download.TIMEOUT
-        )
+        return Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
     except LocalEntryNotFoundError:
-        where = "on this machine" if offline else "on this machine, and the hub cannot be reached"
-        raise UnavailableError(f"{source} is not {where}") from None
+        if offline:
+            raise UnavailableError(f"{source} is not on this machine") from None
+    try:  # a question first: the download alone would try again for half a minute
+        address = huggingface_hub.hf_hub_url(repository, name)
+        huggingface_hub.get_hf_file_metadata(address, timeout=download.TIMEOUT)
+        return Path(huggingface_hub.hf_hub_download(repository, name))
     except Exception as error:  # the hub's client raises errors of its own and of its HTTP library
         raise UnavailableError(f"{source}: {line(error)}") from None
-    return Path(found)
 
 
 def _of_url(source: str, url: str, offline: bool) -> Path:

