@@ -107,6 +107,9 @@ def _arms(
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
         for seed in _seeds(arch, config):
+            if arms and arms[-1].arch == arch and arch.startswith("p-"):  # one set for all seeds
+                arms.append(_Arm(arch, seed, arms[-1].weights))
+                continue
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
             except UnavailableError as error:
