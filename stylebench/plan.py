@@ -103,7 +103,7 @@ def _arms(
         weights.check_name(name, "weights")
         weights.parse(source)
     given = {**config.weights, **given}
-    arms = []
+    arms: list[_Arm] = []
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
         for seed in _seeds(arch, config):

@@ -103,23 +103,6 @@ def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, 
     return {key: value for key, value in state.items() if not key.startswith(spec.unused)}
 
 
-def _expected(arch: str, spec: BackboneSpec) -> tuple[dict[str, tuple[int, ...]], tuple[str, ...]]:
-    """Return the shapes of a backbone's parameters, and the prefixes that may be left out."""
-    import torch
-
-    with torch.device("meta"):
-        if arch.startswith("p-timm:"):
-            import timm
-
-            network = timm.create_model(arch.removeprefix("p-timm:"), pretrained=False)
-            heads = network.pretrained_cfg.get("classifier") or ()
-            names = (heads,) if isinstance(heads, str) else tuple(heads)
-            unused = tuple(f"{name}." for name in names)
-        else:
-            network, unused = spec.build({}), spec.unused
-    return {key: tuple(v.shape) for key, v in network.state_dict().items()}, unused
-
-
 def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     """Check that a weights file fits the part of a backbone that is used.
 
@@ -130,11 +113,12 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     import torch
 
     state = load_state(path)
-    expected, unused = _expected(arch, spec)
+    with torch.device("meta"):
+        expected = {k: tuple(v.shape) for k, v in spec.build({}).state_dict().items()}
     needed = {
         key
         for key in expected
-        if not key.startswith(unused) and not key.endswith("num_batches_tracked")
+        if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
     }
     found = {key: tuple(value.shape) for key, value in state.items()}
     missing = sorted(needed - found.keys())

@@ -56,6 +56,11 @@ def timm_file(model: str, tag: str = "", *, offline: bool = False) -> tuple[str,
     return source, _of_url(source, config.url, offline)
 
 
+def licence(model: str) -> str:
+    """Return the licence that timm states for the weights of a model, by name and tag."""
+    return _config(model, "").license or "not stated by timm"
+
+
 def _of_hub(source: str, config: Any, offline: bool) -> Path:
     """Return a file of the Hugging Face hub, through its own cache."""
     import huggingface_hub

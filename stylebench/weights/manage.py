@@ -8,7 +8,7 @@ from pathlib import Path
 from stylebench.backbones.zoo import ARCHS, split
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.weights import files, registry, sources
+from stylebench.weights import files, hub, registry, sources
 
 
 def names() -> list[str]:
@@ -41,7 +41,7 @@ def licence(name: str, source: str) -> str:
     if kind == "torchvision":
         return "code BSD-3-Clause; weights trained on ImageNet"
     if kind == "timm":
-        return "stated on the model's page; weights mostly trained on ImageNet"
+        return hub.licence(value or name.removeprefix(sources.TIMM))
     return "that of the file"
 
 

