@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stylebench import cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_weights.app, name="weights")
 
 Arch = Annotated[
     list[str] | None,
@@ -59,7 +61,7 @@ Precision = Annotated[
 Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
 Weights = Annotated[
     list[str] | None,
-    typer.Option("--weights", metavar="NAME=PATH", help="A weights file for a backbone."),
+    typer.Option("--weights", metavar="NAME=SOURCE", help="A file, `registry:vgg19` … Repeatable."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]

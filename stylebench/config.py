@@ -224,6 +224,7 @@ class SweepConfig(Frozen):
 
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
+    `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
@@ -247,6 +248,7 @@ class SweepConfig(Frozen):
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Precision = "fp32"
     backbone_options: dict[str, dict[str, Option]] = {}
+    weights: dict[str, str] = {}
 
 
 PRESETS: dict[str, dict[str, Any]] = {

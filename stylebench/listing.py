@@ -6,7 +6,7 @@ from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as text with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
@@ -28,7 +28,7 @@ def _archs(*, verbose: bool) -> list[str]:
         spec = zoo.split(arch)[1]
         rows.append((arch, "all" if arch in zoo.ALL else "", spec.description))
     if not verbose:
-        return _table(rows)
+        return table(rows)
     lines = []
     for arch, group, description in rows:
         spec = zoo.split(arch)[1]
@@ -49,13 +49,13 @@ def _smoothings(*, verbose: bool) -> list[str]:
     for name, function in SMOOTHINGS.items():
         params = ", ".join(f"{key}={value:g}" for key, value in parameters(name).items())
         rows.append((name, params, _doc(function, verbose=verbose)))
-    return _table(rows)
+    return table(rows)
 
 
 def _statistics(*, verbose: bool) -> list[str]:
     from stylebench.stats import STATISTICS
 
-    return _table(
+    return table(
         [
             (name, "scale-free" if s.scale_free else "paper", _doc(s.compute, verbose=verbose))
             for name, s in STATISTICS.items()
@@ -70,7 +70,7 @@ def _images(*, verbose: bool) -> list[str]:
         *(("photograph", name, item) for name, item in PHOTOGRAPHS.items()),
         *(("painting", name, item) for name, item in PAINTINGS.items()),
     ]
-    return _table(
+    return table(
         [
             (kind, name, item.description + (f" ({item.credit})" if verbose else ""))
             for kind, name, item in rows
@@ -83,7 +83,7 @@ def _figures(*, verbose: bool) -> list[str]:
 
     load_analysis()
     rows = [("figure", name, _doc(f, verbose=verbose)) for name, f in FIGURES.items()]
-    return _table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
+    return table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
 
 
 KINDS: dict[str, Callable[..., list[str]]] = {

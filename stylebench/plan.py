@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from stylebench import images
 from stylebench.backbones import zoo
@@ -110,7 +109,7 @@ def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
 
 def _arms(
     config: SweepConfig,
-    given: Mapping[str, Path],
+    given: Mapping[str, str],
     offline: bool,
     strict: bool,
     tell: Callable[[str], None],
@@ -128,22 +127,28 @@ def _arms(
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
-    arms = []
+    for name, source in config.weights.items():
+        weights.check_name(name, "weights")
+        weights.parse(source)
+    given = {**config.weights, **given}
+    arms: list[_Arm] = []
     for variant in variants:
         arch = variant.arch
         options = config.backbone_options.get(arch[2:], {}) | variant.options
-        for seed in _seeds(arch, config):
+        seeds = _seeds(arch, config)
+        pretrained = arch.startswith("p-")
+        for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
-                ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
+                ref = weights.resolve(arch, group[0], given=given, options=options, offline=offline)
             except UnavailableError as error:
                 if variant.explicit and strict:
                     raise
                 ref = WeightsRef(source="unavailable", missing=str(error), options=options)
                 tell(f"{arch}: unavailable: {error}")
             else:
-                if arch.startswith("p-"):
+                if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms.append(_Arm(arch, seed, ref))
+            arms += [_Arm(arch, seed, ref) for seed in group]
     return arms
 
 
@@ -173,7 +178,7 @@ def _check(config: SweepConfig) -> None:
 def expand(
     config: SweepConfig,
     *,
-    given: Mapping[str, Path] | None = None,
+    given: Mapping[str, str] | None = None,
     offline: bool = False,
     strict: bool = True,
     pairs: bool = True,
@@ -183,7 +188,7 @@ def expand(
 
     Args:
         config: what to sweep.
-        given: backbone name -> weights file.
+        given: backbone name -> source of its weights; goes before ``config.weights``.
         offline: never download weights.
         strict: an explicitly named backbone without weights is an error, as no group's is.
         pairs: whether there are stylisations; False plans statistics alone.

@@ -36,7 +36,7 @@ class Options:
     out: Path
     device: str = "cpu"
     workers: int = 1
-    given: Mapping[str, Path] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
     tracking_uri: str | None = None
     offline: bool = False
     force: bool = False

@@ -1,5 +1,8 @@
 """What all tests share: one thread, and no weights or caches of the machine they run on."""
 
+import dataclasses
+import hashlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +10,8 @@ import pytest
 import torch
 
 from stylebench import runtime
+from stylebench.backbones.tiny import tiny
+from stylebench.backbones.zoo import ARCHS
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +24,18 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide every pretrained weights file of this machine."""
     monkeypatch.delenv("STYLEBENCH_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
+    monkeypatch.setenv("STYLEBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def pretrained_tiny(no_weights: None, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Give the tiny backbone a checkpoint, which a server may publish; return its bytes."""
+    buffer = io.BytesIO()
+    torch.save(tiny().state_dict(), buffer)
+    name = f"tiny-{hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}.pth"
+    published = dataclasses.replace(ARCHS["tiny"], checkpoint=name)
+    monkeypatch.setitem(ARCHS._entries, "tiny", published)
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -19,21 +19,25 @@ from tests.cli.bench import invoke
 ROOT = Path(__file__).resolve().parents[2]
 GROUP: Any = typer.main.get_command(cli.app)
 COMMANDS: dict[str, Any] = GROUP.commands
+OF_WEIGHTS: dict[str, Any] = {
+    f"weights {name}": command for name, command in COMMANDS["weights"].commands.items()
+}
 HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "pandas", "pyarrow", "numpy")
 
 
 def test_all_commands_of_the_contract_are_there() -> None:
-    assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job"}
+    assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job", "weights"}
+    assert set(OF_WEIGHTS) == {f"weights {name}" for name in ("ls", "get", "import", "verify")}
     shown = invoke("--help")
     assert shown.status == 0
     for name in COMMANDS:
         assert re.search(rf"\b{name} ", shown.out)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
 def test_help_has_examples(name: str) -> None:
     for flag in ("--help", "-h"):
-        shown = invoke(name, flag)
+        shown = invoke(*name.split(), flag)
         assert shown.status == 0
         assert shown.err == ""
         assert "Example" in shown.out
@@ -89,6 +93,9 @@ def _check(words: list[str]) -> None:
     if words[1:2] and not words[1].startswith("-"):
         assert words[1] in COMMANDS, words
         command, args = COMMANDS[words[1]], words[2:]
+        if words[1] == "weights" and args and not args[0].startswith("-"):
+            assert f"weights {args[0]}" in OF_WEIGHTS, words
+            command, args = OF_WEIGHTS[f"weights {args[0]}"], args[1:]
     else:
         command, args = GROUP, words[1:]
     try:
@@ -118,9 +125,10 @@ def test_commands_in_the_readme_parse() -> None:
         _check(words)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
 def test_commands_in_the_help_parse(name: str) -> None:
-    lines = re.findall(r"^ +(stylebench .*)$", inspect.getdoc(COMMANDS[name].callback) or "", re.M)
+    text = inspect.getdoc((COMMANDS | OF_WEIGHTS)[name].callback) or ""
+    lines = re.findall(r"^ +(stylebench .*)$", text, re.M)
     assert lines
     for line in lines:
         for words in _simple_commands(line):
@@ -128,7 +136,9 @@ def test_commands_in_the_help_parse(name: str) -> None:
                 _check(words)
 
 
-@pytest.mark.parametrize("line", ["stylebench swep", "stylebench sweep --szie 3", "make swep"])
+@pytest.mark.parametrize(
+    "line", ["stylebench swep", "stylebench weights gte", "stylebench sweep --szie 3", "make swep"]
+)
 def test_the_check_of_commands_finds_wrong_ones(line: str) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         _check(next(_simple_commands(line)))

