@@ -152,14 +152,31 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     return {"weights": what, "options": weights.options}
 
 
+class NodeChoice(Frozen):
+    """Nodes in place of a backbone's own: paths in its graph, or timm's modules or indices.
+
+    One to five style nodes, shallow to deep; their stages end at 4.
+    """
+
+    style: tuple[int | str, ...] = Field(min_length=1, max_length=5)
+    content: int | str
+
+
+def _without_choice(meaning: dict[str, Any]) -> dict[str, Any]:
+    """Leave out that no nodes were chosen, so that ids are those of before there was a choice."""
+    return {k: v for k, v in meaning.items() if k != "chosen" or v is not None}
+
+
 class JobSpec(Frozen):
     """One stylisation: everything that decides its result, and where to read its inputs.
 
-    `nodes` are the backbone's, path -> name, so that a change of nodes is another job.
+    `nodes` are the backbone's, path -> name, so that a change of nodes is another job; `chosen` is
+    what the sweep says of them.
     """
 
     arch: str
     nodes: dict[str, str]
+    chosen: NodeChoice | None = None
     weights: WeightsRef
     smoothing: SmoothingSpec
     content: ImageRef
@@ -180,7 +197,7 @@ class JobSpec(Frozen):
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
         return _digest(
             {
-                **meaning,
+                **_without_choice(meaning),
                 **_weights_identity(self.weights),
                 "content": self.content.digest,
                 "style": self.style.digest,
@@ -194,6 +211,7 @@ class StatisticsSpec(Frozen):
 
     arch: str
     nodes: dict[str, str]
+    chosen: NodeChoice | None = None
     weights: WeightsRef
     smoothing: tuple[SmoothingSpec, ...]
     images: tuple[ImageRef, ...]
@@ -206,7 +224,7 @@ class StatisticsSpec(Frozen):
         """Hash of the meaning, as of a JobSpec; names of images enter, as the rows show them."""
         return _digest(
             {
-                **self.model_dump(exclude={"weights", "images"}),
+                **_without_choice(self.model_dump(exclude={"weights", "images"})),
                 **_weights_identity(self.weights),
                 "images": [(image.name, image.digest) for image in self.images],
                 "schema": SCHEMA_VERSION,
@@ -219,6 +237,7 @@ class SweepConfig(Frozen):
 
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
+    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
@@ -242,6 +261,8 @@ class SweepConfig(Frozen):
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Precision = "fp32"
     backbone_options: dict[str, dict[str, str]] = {}
+    nodes: dict[str, NodeChoice] = {}
+    limit: Count | None = None
 
 
 PRESETS: dict[str, dict[str, Any]] = {
