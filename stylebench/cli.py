@@ -30,6 +30,14 @@ Arch = Annotated[
     list[str] | None,
     typer.Option("--arch", help="Backbones: names, comma lists, globs, or `all`. Repeatable."),
 ]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        help="At most so many backbones: those that are not timm's, then the smallest of each timm "
+        "family (Python module), smallest first, then the second of each ...",
+    ),
+]
 Smoothing = Annotated[
     list[str] | None,
     typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
@@ -96,12 +104,12 @@ def _options(
     out: Path, device: str, weights: list[str] | None, jobs: int, **other: Any
 ) -> "Options":
     from stylebench import runtime
-    from stylebench.sweep import Options
+    from stylebench.sweep import Options, check_folder
     from stylebench.weights import parse_given
 
     if jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
-    _check_folder(out)
+    check_folder(out)
     runtime.configure()
     return Options(
         out=out,
@@ -113,22 +121,13 @@ def _options(
     )
 
 
-def _check_folder(out: Path) -> None:
-    """Raise InputError where no folder can be made because of the name or of a file in its way."""
-    try:
-        there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    except OSError as error:
-        raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
-    if not there.is_dir():
-        raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
-
-
 @app.command()
 def sweep(
     experiment: Annotated[
         Path | None, typer.Argument(help="A YAML file, see experiments/.")
     ] = None,
     arch: Arch = None,
+    limit: Limit = None,
     smoothing: Smoothing = None,
     content: Content = None,
     style: Style = None,
@@ -166,7 +165,8 @@ def sweep(
     from stylebench.config import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                   evals=evals, seed=seed, preset=preset, precision=precision)  # fmt: skip
+                   evals=evals, seed=seed, preset=preset, precision=precision,
+                   limit=limit)  # fmt: skip
     config = load_sweep(experiment, flags)
     options = _options(
         out or Path("results") / config.name, device, weights, jobs,
@@ -267,6 +267,7 @@ def transfer(
 def stats(
     out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
     arch: Arch = None,
+    limit: Limit = None,
     smoothing: Smoothing = None,
     content: Annotated[
         list[str] | None, typer.Option("--content", help="Pictures; default: the ten built-in.")
@@ -290,7 +291,8 @@ def stats(
     """
     from stylebench.config import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed)
+    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
+                   limit=limit)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
     options = _options(out, device, weights, jobs, offline=offline, force=force)
     _run("measure", config, options, as_json)
@@ -356,6 +358,7 @@ def list_(
         str | None, typer.Argument(help="archs, smoothings, statistics, images or figures.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
+    arch: Arch = None,
 ) -> None:
     """List what there is: backbones, smoothings, statistics, images, figures.
 
@@ -363,11 +366,11 @@ def list_(
 
         stylebench ls
 
-        stylebench ls archs -v
+        stylebench ls archs -v --arch timm:resnet18
     """
     from stylebench import listing
 
-    print("\n".join(listing.lines(what, verbose=verbose)))
+    print("\n".join(listing.lines(what, verbose=verbose, arch=arch)))
 
 
 def main() -> None:

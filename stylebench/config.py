@@ -142,7 +142,9 @@ class WeightsRef(Frozen):
         return self.source + digest + options
 
 
-def _digest(meaning: Any) -> str:
+def _digest(meaning: dict[str, Any]) -> str:
+    if meaning.get("chosen") is None:  # ids as they were before nodes could be chosen
+        meaning = {key: value for key, value in meaning.items() if key != "chosen"}
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -160,11 +162,6 @@ class NodeChoice(Frozen):
 
     style: tuple[int | str, ...] = Field(min_length=1, max_length=5)
     content: int | str
-
-
-def _without_choice(meaning: dict[str, Any]) -> dict[str, Any]:
-    """Leave out that no nodes were chosen, so that ids are those of before there was a choice."""
-    return {k: v for k, v in meaning.items() if k != "chosen" or v is not None}
 
 
 class JobSpec(Frozen):
@@ -197,7 +194,7 @@ class JobSpec(Frozen):
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
         return _digest(
             {
-                **_without_choice(meaning),
+                **meaning,
                 **_weights_identity(self.weights),
                 "content": self.content.digest,
                 "style": self.style.digest,
@@ -224,7 +221,7 @@ class StatisticsSpec(Frozen):
         """Hash of the meaning, as of a JobSpec; names of images enter, as the rows show them."""
         return _digest(
             {
-                **_without_choice(self.model_dump(exclude={"weights", "images"})),
+                **self.model_dump(exclude={"weights", "images"}),
                 **_weights_identity(self.weights),
                 "images": [(image.name, image.digest) for image in self.images],
                 "schema": SCHEMA_VERSION,

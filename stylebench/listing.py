@@ -20,26 +20,28 @@ def _doc(function: object, *, verbose: bool) -> str:
     return " ".join(filter(None, lines)) if verbose else lines[0]
 
 
-def _archs(*, verbose: bool) -> list[str]:
+def _archs(*, verbose: bool, arch: Sequence[str] | None = None) -> list[str]:
     from stylebench.backbones import zoo
 
     rows = []
-    for arch in zoo.names():
-        spec = zoo.split(arch)[1]
-        rows.append((arch, "all" if arch in zoo.ALL else "", spec.description))
+    for name in zoo.expand(arch) if arch else zoo.names():
+        spec = zoo.split(name)[1]
+        rows.append((name, "all" if name in zoo.ALL else "", spec.description))
+    count = len(zoo.timm_models())
+    tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
-        return _table(rows)
+        return _table(rows) + tail
     lines = []
-    for arch, group, description in rows:
-        spec = zoo.split(arch)[1]
+    for name, group, description in rows:
+        spec = zoo.split(name)[1]
         style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
-        lines += [f"{arch}  {description}" + (f"  [{group}]" if group else "")]
+        lines += [f"{name}  {description}" + (f"  [{group}]" if group else "")]
         lines += [f"    style    {style}"]
         lines += [f"    content  {spec.content.name} = {spec.content.path}"]
         lines += [
             f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()
         ]
-    return lines
+    return lines + tail
 
 
 def _smoothings(*, verbose: bool) -> list[str]:
@@ -95,8 +97,20 @@ KINDS: dict[str, Callable[..., list[str]]] = {
 }
 
 
-def lines(what: str | None, *, verbose: bool = False) -> list[str]:
-    """Return the lines of ``stylebench ls WHAT``; of all kinds, with headings, for None."""
+def lines(
+    what: str | None, *, verbose: bool = False, arch: Sequence[str] | None = None
+) -> list[str]:
+    """Return the lines of ``stylebench ls WHAT``; of all kinds, with headings, for None.
+
+    Args:
+        what: one of `KINDS`.
+        verbose: more about each.
+        arch: these backbones alone, as ``--arch`` takes them; for ``archs``.
+    """
+    if arch:
+        if what != "archs":
+            raise InputError("ls: --arch goes with archs: stylebench ls archs --arch NAME")
+        return _archs(verbose=verbose, arch=arch)
     if what is None:
         parts = [[f"{kind}:", *show(verbose=verbose), ""] for kind, show in KINDS.items()]
         return [line for part in parts for line in part][:-1]

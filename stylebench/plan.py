@@ -10,6 +10,7 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -35,6 +36,8 @@ class _Arm:
     """A backbone with one set of weights."""
 
     arch: str
+    spec: zoo.BackboneSpec
+    chosen: NodeChoice | None
     seed: int
     weights: WeightsRef
 
@@ -96,13 +99,15 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    archs = zoo.expand(config.arch)
+    archs = zoo.limited(zoo.expand(config.arch), config.limit)
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     arms = []
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
+        chosen = config.nodes.get(arch[2:])
+        spec = zoo.split(arch)[1].choose(arch, chosen)
         for seed in _seeds(arch, config):
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
@@ -114,25 +119,29 @@ def _arms(
             else:
                 if arch.startswith("p-"):
                     tell(f"{arch}: weights {ref.label}")
-            arms.append(_Arm(arch, seed, ref))
+            arms.append(_Arm(arch, spec, chosen, seed, ref))
     return arms
 
 
-def _loss(arch: str, loss: LossSpec) -> LossSpec:
+def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
     """Return the loss with the layer weights of this backbone's own nodes."""
-    nodes = {node.name for node in zoo.split(arch)[1].style}
+    nodes = {node.name for node in spec.style}
     own = {name: weight for name, weight in loss.layer_weights.items() if name in nodes}
     return loss.model_copy(update={"layer_weights": own})
 
 
-def _check(config: SweepConfig) -> None:
-    """Raise InputError for unknown smoothings, parameters and style nodes."""
+def _check(config: SweepConfig, arms: list[_Arm]) -> None:
+    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
     from stylebench import smoothing
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = zoo.expand(config.arch)
-    nodes = {node.name: None for arch in archs for node in zoo.split(arch)[1].style}
+    archs = {arm.arch[2:]: None for arm in arms}
+    for name in config.nodes:
+        if name not in archs:
+            near = suggestion(name, archs)
+            raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
+    nodes = {node.name: None for arm in arms for node in arm.spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
@@ -165,21 +174,22 @@ def expand(
     """
     from stylebench import smoothing
 
-    _check(config)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
     arms = _arms(config, given or {}, offline, strict, tell)
+    _check(config, arms)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs = [
         JobSpec(
             arch=arm.arch,
-            nodes=zoo.split(arm.arch)[1].nodes,
+            nodes=arm.spec.nodes,
+            chosen=arm.chosen,
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(arm.arch, config.loss),
+            loss=_loss(arm.spec, config.loss),
             seed=arm.seed,
             **{key: getattr(config, key) for key in _SHARED},
         )
@@ -210,7 +220,8 @@ def _statistics(
     specs = [
         StatisticsSpec(
             arch=arm.arch,
-            nodes=zoo.split(arm.arch)[1].nodes,
+            nodes=arm.spec.nodes,
+            chosen=arm.chosen,
             weights=arm.weights,
             smoothing=smoothings,
             images=tuple(photographs),

@@ -16,6 +16,16 @@ from stylebench.config import JobSpec, StatisticsSpec, SweepConfig, load_sweep
 from stylebench.errors import InputError, JobError
 
 
+def check_folder(out: Path) -> None:
+    """Raise InputError where no folder can be made because of the name or of a file in its way."""
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    except OSError as error:
+        raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
+    if not there.is_dir():
+        raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
+
+
 class Reporter(Protocol):
     """What a sweep tells while it runs."""
 

@@ -44,8 +44,11 @@ MOST = 5
 
 
 def names(*, pretrained: bool = False) -> list[str]:
-    """Return timm's models, without tags; those alone that have weights if `pretrained`."""
-    found: list[str] = timm.list_models()
+    """Return timm's models, without tags; those alone that have weights if `pretrained`.
+
+    The toys of timm's own tests (``test_…``) are left out, though they can be named.
+    """
+    found: list[str] = timm.list_models(exclude_filters="test_*")
     return [n for n in found if get_pretrained_cfg(n).has_weights] if pretrained else found
 
 

@@ -4,10 +4,15 @@ Nodes are graph nodes of ``torchvision.models.feature_extraction``; all of them 
 ReLU. `stage` is the position in the paper's figures: 0 is the stem (conv1 in VGG), 1 to 4 follow.
 """
 
+import csv
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib import import_module
+from importlib.resources import files
 from typing import TYPE_CHECKING, Self, cast
 
 from stylebench.config import NodeChoice
@@ -211,6 +216,36 @@ def expand(values: Iterable[str]) -> dict[str, bool]:
         for name in found:
             result[name] = result.get(name, False) or explicit
     return result
+
+
+@cache
+def timm_models() -> dict[str, tuple[str, int]]:
+    """Return name -> (family, parameters) of the models of timm 1.0.31; a family is its module."""
+    table = files("stylebench.backbones").joinpath("timm_models.csv").read_text("utf-8")
+    rows = csv.DictReader(table.splitlines())
+    return {row["model"]: (row["family"], int(row["parameters"])) for row in rows}
+
+
+def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
+    """Return at most so many of the backbones that `expand` returned, spread over families.
+
+    First those that are not timm's, in their order. Then of each of timm's families the smallest
+    by parameters, the smallest family first; then the second of each, and so on. None: all.
+    """
+    if most is None:
+        return dict(archs)
+    unknown = ("", sys.maxsize)  # of a later timm
+    sizes = {
+        arch: timm_models().get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs
+    }
+    taken: Counter[tuple[str, str]] = Counter()
+    order: dict[str, tuple[int, int]] = {}
+    for arch in sorted(archs, key=lambda arch: (sizes[arch][1], arch)):
+        family = arch[:2], sizes[arch][0]
+        order[arch] = (taken[family], sizes[arch][1]) if arch[2:].startswith(TIMM) else (-1, 0)
+        taken[family] += 1
+    first = sorted(archs, key=lambda arch: order[arch])[:most]
+    return {arch: archs[arch] for arch in first}
 
 
 _STEM = Node("stem", "relu", 0)
