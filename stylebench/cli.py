@@ -51,6 +51,9 @@ Style = Annotated[
     typer.Option("--style", help="Styles; every content is paired with every style given."),
 ]
 Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
+Resize = Annotated[
+    str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
+]
 Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
 Seed = Annotated[
     list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
@@ -132,6 +135,7 @@ def sweep(
     content: Content = None,
     style: Style = None,
     size: Size = None,
+    resize: Resize = None,
     evals: Evals = None,
     seed: Seed = None,
     preset: Preset = None,
@@ -166,14 +170,16 @@ def sweep(
 
     flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                    evals=evals, seed=seed, preset=preset, precision=precision,
-                   limit=limit)  # fmt: skip
+                   limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags)
     options = _options(
         out or Path("results") / config.name, device, weights, jobs,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
-        _list_jobs(config, options, as_json)
+        from stylebench import listing
+
+        listing.jobs(config, options, as_json=as_json)
     else:
         _run("run", config, options, as_json)
 
@@ -198,35 +204,6 @@ def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) ->
         report.end({**counts, "seconds": round(seconds, 1), "out": str(options.out)})
     if summary.failed:
         raise typer.Exit(1)
-
-
-def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None:
-    from stylebench import plan, store
-
-    def tell(text: str) -> None:
-        print(text, file=sys.stderr)
-
-    # A dry run downloads nothing, so weights that a run would download are not an error here.
-    planned = plan.expand(
-        config, given=options.given, offline=True, strict=options.offline, tell=tell
-    )
-    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
-    for spec in (*planned.jobs, *planned.missing):
-        state = "to do" if spec.job_id in todo else "finished"
-        state = "unavailable" if spec.weights.missing else state
-        if as_json:
-            print(spec.model_dump_json())
-        else:
-            print(
-                f"{spec.job_id}  {state:11}  {spec.arch:15}  {spec.smoothing.label:16}  "
-                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
-                f"{spec.evals} evaluations  seed {spec.seed}"
-            )
-    count = len(planned.jobs) + len(planned.missing)
-    tell(
-        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
-        f"{len(planned.statistics)} backbones; into {options.out}"
-    )
 
 
 @app.command()
@@ -273,6 +250,7 @@ def stats(
         list[str] | None, typer.Option("--content", help="Pictures; default: the ten built-in.")
     ] = None,
     size: Size = None,
+    resize: Resize = None,
     seed: Seed = None,
     device: Device = "auto",
     weights: Weights = None,
@@ -292,7 +270,7 @@ def stats(
     from stylebench.config import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
-                   limit=limit)  # fmt: skip
+                   limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
     options = _options(out, device, weights, jobs, offline=offline, force=force)
     _run("measure", config, options, as_json)

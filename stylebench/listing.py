@@ -1,9 +1,15 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
+import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
+
+if TYPE_CHECKING:
+    from stylebench.config import SweepConfig
+    from stylebench.sweep import Options
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -118,3 +124,33 @@ def lines(
         near = suggestion(what, KINDS)
         raise InputError(f"ls: unknown kind {what!r}{near} (known: {', '.join(KINDS)})")
     return KINDS[what](verbose=verbose)
+
+
+def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
+    """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
+    from stylebench import plan, store
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    # A dry run downloads nothing, so weights that a run would download are not an error here.
+    planned = plan.expand(
+        config, given=options.given, offline=True, strict=options.offline, tell=tell
+    )
+    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
+    for spec in (*planned.jobs, *planned.missing):
+        state = "to do" if spec.job_id in todo else "finished"
+        state = "unavailable" if spec.weights.missing else state
+        if as_json:
+            print(spec.model_dump_json())
+        else:
+            print(
+                f"{spec.job_id}  {state:11}  {spec.arch:15}  {spec.smoothing.label:16}  "
+                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
+                f"{spec.evals} evaluations  seed {spec.seed}"
+            )
+    count = len(planned.jobs) + len(planned.missing)
+    tell(
+        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
+        f"{len(planned.statistics)} backbones; into {options.out}"
+    )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylebench.backbones.zoo import ARCHS, BackboneSpec, split
+from stylebench.backbones.zoo import ARCHS, TIMM, BackboneSpec, split
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
@@ -163,6 +163,10 @@ def _find(
             return f"file:{path.name}", path
         if not Path(folder).is_dir():
             raise InputError(f"${ENVIRONMENT} is {folder!r}, expected an existing folder")
+    if name.startswith(TIMM):
+        from stylebench.backbones import timm
+
+        return timm.find_weights(name.removeprefix(TIMM), offline=offline)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / spec.checkpoint
     source = f"torchvision:{spec.checkpoint}"
     if cached.is_file():
@@ -231,7 +235,9 @@ def parse_given(values: list[str]) -> dict[str, Path]:
         name = name.removeprefix("p-")
         if not equals or not path:
             raise InputError(f"--weights expects NAME=PATH, found {value!r}")
-        if name not in pretrained:
+        if name.startswith(TIMM):
+            split(f"p-{name}")
+        elif name not in pretrained:
             near = suggestion(name, pretrained)
             known = ", ".join(pretrained)
             raise InputError(

@@ -24,17 +24,20 @@ import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from stylebench.backbones.extractor import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node
-from stylebench.errors import InputError
+from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 
 INPUT = "input of "
@@ -185,7 +188,31 @@ class TimmSpec(BackboneSpec):
 def _filtered(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Return a state dict as timm's own filter for that kind of network makes it."""
     function = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
-    return dict(function(dict(state), network) if function else state)
+    with warnings.catch_warnings(action="ignore"):
+        return dict(function(dict(state), network) if function else state)
+
+
+def find_weights(model: str, *, offline: bool) -> tuple[str, Path]:
+    """Return (source, path) of a timm model's weights, downloaded to huggingface_hub's cache.
+
+    Args:
+        model: name, without ``timm:``; without a tag timm's default one is meant.
+        offline: look into the cache alone.
+
+    Raises:
+        UnavailableError: they are not in the cache, and were not or could not be downloaded.
+    """
+    config = get_pretrained_cfg(model)
+    source = f"timm:{config.architecture}.{config.tag}"
+    remedy = f"give a file with --weights timm:{model}=PATH, or run once with a network"
+    if not config.hf_hub_id:
+        raise UnavailableError(f"timm has no weights on the hub for p-timm:{model}; {remedy}")
+    file = config.hf_hub_filename or "model.safetensors"
+    try:
+        return source, Path(hf_hub_download(config.hf_hub_id, file, local_files_only=offline))
+    except (OSError, HfHubHTTPError, ValueError) as error:
+        reason = "offline" if offline else " ".join(str(error).split())[:160]
+        raise UnavailableError(f"no weights for p-timm:{model} ({reason}); {remedy}") from None
 
 
 @functools.lru_cache(maxsize=4096)
@@ -301,7 +328,7 @@ class Features(nn.Module):
         own = outline(self._spec.model).size
         raise InputError(
             f"timm:{self._spec.model} cannot take pictures of {size[0]} × {size[1]} px ({reason}); "
-            f"its own size works: {own[0]} × {own[1]} px (size: {own[0]}, resize: squash)"
+            f"its own size works: {own[0]} × {own[1]} px (--size {own[0]} --resize squash)"
         )
 
     @staticmethod
