@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep figures test lint check golden reference clean
+.PHONY: help install sweep figures test test-slow lint check golden reference clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
 	@echo "make sweep      install and run: stylebench sweep --arch all (ARGS=... adds flags)"
 	@echo "make figures    draw the figures of results/default again (DIR=... another folder)"
 	@echo "make test       install and run the tests (ARGS=... adds pytest's flags)"
+	@echo "make test-slow  the long tests alone: a model of every timm family"
 	@echo "make check      ruff, ruff format, mypy --strict and the tests"
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make reference  sweep with real weights and refresh results/reference"
@@ -38,6 +39,9 @@ figures: install
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q $(ARGS)
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

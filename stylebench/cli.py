@@ -35,6 +35,14 @@ Arch = Annotated[
         help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
     ),
 ]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        help="At most so many backbones: those that are not timm's, then the smallest of each timm "
+        "family (Python module), smallest first, then the second of each ...",
+    ),
+]
 Smoothing = Annotated[
     list[str] | None,
     typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
@@ -48,6 +56,9 @@ Style = Annotated[
     typer.Option("--style", help="Styles; every content is paired with every style given."),
 ]
 Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
+Resize = Annotated[
+    str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
+]
 Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
 Seed = Annotated[
     list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
@@ -101,12 +112,12 @@ def _options(
     out: Path, device: str, weights: list[str] | None, jobs: int, **other: Any
 ) -> "Options":
     from stylebench import runtime
-    from stylebench.sweep import Options
+    from stylebench.sweep import Options, check_folder
     from stylebench.weights import parse_given
 
     if jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
-    _check_folder(out)
+    check_folder(out)
     runtime.configure()
     return Options(
         out=out,
@@ -118,26 +129,18 @@ def _options(
     )
 
 
-def _check_folder(out: Path) -> None:
-    """Raise InputError where no folder can be made because of the name or of a file in its way."""
-    try:
-        there = next(path for path in (out, *out.absolute().parents) if path.exists())
-    except OSError as error:
-        raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
-    if not there.is_dir():
-        raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
-
-
 @app.command()
 def sweep(
     experiment: Annotated[
         Path | None, typer.Argument(help="A YAML file, see experiments/.")
     ] = None,
     arch: Arch = None,
+    limit: Limit = None,
     smoothing: Smoothing = None,
     content: Content = None,
     style: Style = None,
     size: Size = None,
+    resize: Resize = None,
     evals: Evals = None,
     seed: Seed = None,
     preset: Preset = None,
@@ -171,14 +174,17 @@ def sweep(
     from stylebench.config import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                   evals=evals, seed=seed, preset=preset, precision=precision)  # fmt: skip
+                   evals=evals, seed=seed, preset=preset, precision=precision,
+                   limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags)
     options = _options(
         out or Path("results") / config.name, device, weights, jobs,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
-        _list_jobs(config, options, as_json)
+        from stylebench import listing
+
+        listing.jobs(config, options, as_json=as_json)
     else:
         _run("run", config, options, as_json)
 
@@ -203,36 +209,6 @@ def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) ->
         report.end({**counts, "seconds": round(seconds, 1), "out": str(options.out)})
     if summary.failed:
         raise typer.Exit(1)
-
-
-def _list_jobs(config: "SweepConfig", options: "Options", as_json: bool) -> None:
-    from stylebench import plan, store
-
-    def tell(text: str) -> None:
-        print(text, file=sys.stderr)
-
-    # A dry run downloads nothing, so weights that a run would download are not an error here.
-    planned = plan.expand(
-        config, given=options.given, offline=True, strict=options.offline, tell=tell
-    )
-    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
-    for spec in (*planned.jobs, *planned.missing):
-        state = "to do" if spec.job_id in todo else "finished"
-        state = "unavailable" if spec.weights.missing else state
-        if as_json:
-            print(spec.model_dump_json())
-        else:
-            name = spec.arch + spec.weights.settings
-            print(
-                f"{spec.job_id}  {state:11}  {name:15}  {spec.smoothing.label:16}  "
-                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
-                f"{spec.evals} evaluations  seed {spec.seed}"
-            )
-    count = len(planned.jobs) + len(planned.missing)
-    tell(
-        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
-        f"{len(planned.statistics)} backbones; into {options.out}"
-    )
 
 
 @app.command()
@@ -273,11 +249,13 @@ def transfer(
 def stats(
     out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
     arch: Arch = None,
+    limit: Limit = None,
     smoothing: Smoothing = None,
     content: Annotated[
         list[str] | None, typer.Option("--content", help="Pictures; default: the ten built-in.")
     ] = None,
     size: Size = None,
+    resize: Resize = None,
     seed: Seed = None,
     device: Device = "auto",
     weights: Weights = None,
@@ -296,7 +274,8 @@ def stats(
     """
     from stylebench.config import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed)
+    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
+                   limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
     options = _options(out, device, weights, jobs, offline=offline, force=force)
     _run("measure", config, options, as_json)
@@ -362,6 +341,7 @@ def list_(
         str | None, typer.Argument(help="archs, smoothings, statistics, images or figures.")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
+    arch: Arch = None,
 ) -> None:
     """List what there is: backbones, smoothings, statistics, images, figures.
 
@@ -369,11 +349,11 @@ def list_(
 
         stylebench ls
 
-        stylebench ls archs -v
+        stylebench ls archs -v --arch timm:resnet18
     """
     from stylebench import listing
 
-    print("\n".join(listing.lines(what, verbose=verbose)))
+    print("\n".join(listing.lines(what, verbose=verbose, arch=arch)))
 
 
 def main() -> None:

@@ -147,7 +147,9 @@ class WeightsRef(Frozen):
         return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
-def _digest(meaning: Any) -> str:
+def _digest(meaning: dict[str, Any]) -> str:
+    if meaning.get("chosen") is None:  # ids as they were before nodes could be chosen
+        meaning = {key: value for key, value in meaning.items() if key != "chosen"}
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -157,14 +159,26 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     return {"weights": what, "options": weights.options}
 
 
+class NodeChoice(Frozen):
+    """Nodes in place of a backbone's own: paths in its graph, or timm's modules or indices.
+
+    One to five style nodes, shallow to deep; their stages end at 4.
+    """
+
+    style: tuple[int | str, ...] = Field(min_length=1, max_length=5)
+    content: int | str
+
+
 class JobSpec(Frozen):
     """One stylisation: everything that decides its result, and where to read its inputs.
 
-    `nodes` are the backbone's, path -> name, so that a change of nodes is another job.
+    `nodes` are the backbone's, path -> name, so that a change of nodes is another job; `chosen` is
+    what the sweep says of them.
     """
 
     arch: str
     nodes: dict[str, str]
+    chosen: NodeChoice | None = None
     weights: WeightsRef
     smoothing: SmoothingSpec
     content: ImageRef
@@ -199,6 +213,7 @@ class StatisticsSpec(Frozen):
 
     arch: str
     nodes: dict[str, str]
+    chosen: NodeChoice | None = None
     weights: WeightsRef
     smoothing: tuple[SmoothingSpec, ...]
     images: tuple[ImageRef, ...]
@@ -225,6 +240,7 @@ class SweepConfig(Frozen):
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
+    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
@@ -249,6 +265,8 @@ class SweepConfig(Frozen):
     precision: Precision = "fp32"
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
+    nodes: dict[str, NodeChoice] = {}
+    limit: Count | None = None
 
 
 PRESETS: dict[str, dict[str, Any]] = {

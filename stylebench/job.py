@@ -59,7 +59,10 @@ def _fields(found: Stylization) -> dict[str, Any]:
 
 
 def _stylize(spec: JobSpec, device: str, folder: Path) -> dict[str, Any]:
-    backbone = build(spec.arch, spec.weights, spec.seed, precision=spec.precision, device=device)
+    backbone = build(
+        spec.arch, spec.weights, spec.seed,
+        nodes=spec.chosen, precision=spec.precision, device=device,
+    )  # fmt: skip
     content = load_image(spec.content, spec.size, spec.resize, device)
     style = load_image(spec.style, spec.size, spec.resize, device)
     found = stylize(
@@ -83,7 +86,7 @@ def _stylize(spec: JobSpec, device: str, folder: Path) -> dict[str, Any]:
 
 
 def _statistics(spec: StatisticsSpec, device: str, folder: Path) -> dict[str, Any]:
-    backbone = build(spec.arch, spec.weights, spec.seed, device=device)
+    backbone = build(spec.arch, spec.weights, spec.seed, nodes=spec.chosen, device=device)
     rows = []
     for ref in spec.images:
         image = load_image(ref, spec.size, spec.resize, device)

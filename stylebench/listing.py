@@ -1,9 +1,15 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
+import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
+
+if TYPE_CHECKING:
+    from stylebench.config import SweepConfig
+    from stylebench.sweep import Options
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -20,26 +26,28 @@ def _doc(function: object, *, verbose: bool) -> str:
     return " ".join(filter(None, lines)) if verbose else lines[0]
 
 
-def _archs(*, verbose: bool) -> list[str]:
+def _archs(*, verbose: bool, arch: Sequence[str] | None = None) -> list[str]:
     from stylebench.backbones import zoo
 
     rows = []
-    for arch in zoo.names():
-        spec = zoo.split(arch)[1]
-        rows.append((arch, "all" if arch in zoo.ALL else "", spec.description))
+    for name in zoo.expand(arch) if arch else zoo.names():
+        spec = zoo.split(name)[1]
+        rows.append((name, "all" if name in zoo.ALL else "", spec.description))
+    count = len(zoo.timm_models())
+    tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
-        return table(rows)
+        return table(rows) + tail
     lines = []
-    for arch, group, description in rows:
-        spec = zoo.split(arch)[1]
+    for name, group, description in rows:
+        spec = zoo.split(name)[1]
         style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
-        lines += [f"{arch}  {description}" + (f"  [{group}]" if group else "")]
+        lines += [f"{name}  {description}" + (f"  [{group}]" if group else "")]
         lines += [f"    style    {style}"]
         lines += [f"    content  {spec.content.name} = {spec.content.path}"]
         lines += [
             f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()
         ]
-    return lines
+    return lines + tail
 
 
 def _smoothings(*, verbose: bool) -> list[str]:
@@ -95,8 +103,20 @@ KINDS: dict[str, Callable[..., list[str]]] = {
 }
 
 
-def lines(what: str | None, *, verbose: bool = False) -> list[str]:
-    """Return the lines of ``stylebench ls WHAT``; of all kinds, with headings, for None."""
+def lines(
+    what: str | None, *, verbose: bool = False, arch: Sequence[str] | None = None
+) -> list[str]:
+    """Return the lines of ``stylebench ls WHAT``; of all kinds, with headings, for None.
+
+    Args:
+        what: one of `KINDS`.
+        verbose: more about each.
+        arch: these backbones alone, as ``--arch`` takes them; for ``archs``.
+    """
+    if arch:
+        if what != "archs":
+            raise InputError("ls: --arch goes with archs: stylebench ls archs --arch NAME")
+        return _archs(verbose=verbose, arch=arch)
     if what is None:
         parts = [[f"{kind}:", *show(verbose=verbose), ""] for kind, show in KINDS.items()]
         return [line for part in parts for line in part][:-1]
@@ -104,3 +124,34 @@ def lines(what: str | None, *, verbose: bool = False) -> list[str]:
         near = suggestion(what, KINDS)
         raise InputError(f"ls: unknown kind {what!r}{near} (known: {', '.join(KINDS)})")
     return KINDS[what](verbose=verbose)
+
+
+def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
+    """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
+    from stylebench import plan, store
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    # A dry run downloads nothing, so weights that a run would download are not an error here.
+    planned = plan.expand(
+        config, given=options.given, offline=True, strict=options.offline, tell=tell
+    )
+    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
+    for spec in (*planned.jobs, *planned.missing):
+        state = "to do" if spec.job_id in todo else "finished"
+        state = "unavailable" if spec.weights.missing else state
+        if as_json:
+            print(spec.model_dump_json())
+        else:
+            name = spec.arch + spec.weights.settings
+            print(
+                f"{spec.job_id}  {state:11}  {name:15}  {spec.smoothing.label:16}  "
+                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
+                f"{spec.evals} evaluations  seed {spec.seed}"
+            )
+    count = len(planned.jobs) + len(planned.missing)
+    tell(
+        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
+        f"{len(planned.statistics)} backbones; into {options.out}"
+    )

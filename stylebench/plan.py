@@ -1,6 +1,6 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from stylebench import images
@@ -9,6 +9,7 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -34,6 +35,8 @@ class _Arm:
     """A backbone with one set of weights."""
 
     arch: str
+    spec: zoo.BackboneSpec
+    chosen: NodeChoice | None
     seed: int
     weights: WeightsRef
 
@@ -47,10 +50,10 @@ class _Variant:
     explicit: bool
 
 
-def _variants(values: Iterable[str]) -> list[_Variant]:
+def _variants(config: SweepConfig) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
     found: dict[tuple[str, str], _Variant] = {}
-    for part in (part.strip() for text in values for part in text.split(",")):
+    for part in (part.strip() for text in config.arch for part in text.split(",")):
         name, *settings = part.split("+")
         options = {}
         for setting in settings:
@@ -62,7 +65,8 @@ def _variants(values: Iterable[str]) -> list[_Variant]:
             place = (arch, str(sorted(options.items())))
             old = found.get(place)
             found[place] = _Variant(arch, options, explicit or (old is not None and old.explicit))
-    return list(found.values())
+    kept = zoo.limited({v.arch: v.explicit for v in found.values()}, config.limit)
+    return [variant for arch in kept for variant in found.values() if variant.arch == arch]
 
 
 def _references(values: tuple[str, ...], role: images.Role) -> list[images.ImageSource]:
@@ -122,7 +126,7 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    variants = _variants(config.arch)
+    variants = _variants(config)
     archs = {variant.arch for variant in variants}
     for name in given:
         if f"p-{name}" not in archs:
@@ -135,6 +139,8 @@ def _arms(
     for variant in variants:
         arch = variant.arch
         options = config.backbone_options.get(arch[2:], {}) | variant.options
+        chosen = config.nodes.get(arch[2:])
+        spec = zoo.split(arch)[1].choose(arch, chosen)
         seeds = _seeds(arch, config)
         pretrained = arch.startswith("p-")
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
@@ -148,25 +154,25 @@ def _arms(
             else:
                 if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms += [_Arm(arch, seed, ref) for seed in group]
+            arms += [_Arm(arch, spec, chosen, seed, ref) for seed in group]
     return arms
 
 
-def _loss(arch: str, loss: LossSpec) -> LossSpec:
+def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
     """Return the loss with the layer weights of this backbone's own nodes."""
-    nodes = {node.name for node in zoo.split(arch)[1].style}
+    nodes = {node.name for node in spec.style}
     own = {name: weight for name, weight in loss.layer_weights.items() if name in nodes}
     return loss.model_copy(update={"layer_weights": own})
 
 
-def _check(config: SweepConfig) -> None:
-    """Raise InputError for unknown smoothings, parameters and style nodes."""
-    from stylebench import smoothing
-
-    for spec in config.smoothing:
-        smoothing.check(spec)
-    archs = (variant.arch for variant in _variants(config.arch))
-    nodes = {node.name: None for arch in archs for node in zoo.split(arch)[1].style}
+def _check_nodes(config: SweepConfig, arms: list[_Arm]) -> None:
+    """Raise InputError for nodes of a backbone that does not run, and weights of unknown nodes."""
+    archs = {arm.arch[2:]: None for arm in arms}
+    for name in config.nodes:
+        if name not in archs:
+            near = suggestion(name, archs)
+            raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
+    nodes = {node.name: None for arm in arms for node in arm.spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
@@ -199,21 +205,24 @@ def expand(
     """
     from stylebench import smoothing
 
-    _check(config)
+    for spec in config.smoothing:
+        smoothing.check(spec)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
     arms = _arms(config, given or {}, offline, strict, tell)
+    _check_nodes(config, arms)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs = [
         JobSpec(
             arch=arm.arch,
-            nodes=zoo.split(arm.arch)[1].nodes,
+            nodes=arm.spec.nodes,
+            chosen=arm.chosen,
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(arm.arch, config.loss),
+            loss=_loss(arm.spec, config.loss),
             seed=arm.seed,
             **{key: getattr(config, key) for key in _SHARED},
         )
@@ -244,7 +253,8 @@ def _statistics(
     specs = [
         StatisticsSpec(
             arch=arm.arch,
-            nodes=zoo.split(arm.arch)[1].nodes,
+            nodes=arm.spec.nodes,
+            chosen=arm.chosen,
             weights=arm.weights,
             smoothing=smoothings,
             images=tuple(photographs),

@@ -159,7 +159,7 @@ def slug(text: str) -> str:
 def _picture_names(spec: JobSpec) -> dict[str, str]:
     """Return column -> path in OUT of the pictures of a job."""
     content, style = slug(spec.content.name), slug(spec.style.name)
-    parts = [spec.arch, slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
+    parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
     size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
     return {
         "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",

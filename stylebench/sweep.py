@@ -16,6 +16,16 @@ from stylebench.config import JobSpec, StatisticsSpec, SweepConfig, load_sweep
 from stylebench.errors import InputError, JobError
 
 
+def check_folder(out: Path) -> None:
+    """Raise InputError where no folder can be made because of the name or of a file in its way."""
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+    except OSError as error:
+        raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
+    if not there.is_dir():
+        raise InputError(f"cannot write into {str(out)!r}: {str(there)!r} is not a folder")
+
+
 class Reporter(Protocol):
     """What a sweep tells while it runs."""
 
@@ -250,7 +260,7 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
-    backbone = zoo.split(spec.arch)[1]
+    backbone = zoo.split(spec.arch)[1].choose(spec.arch, spec.chosen)
     backbone.check_options(spec.arch, spec.weights.options)
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")

@@ -21,7 +21,8 @@ def _arithmetic() -> None:
 
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide every pretrained weights file of this machine."""
+    """Hide every pretrained weights file of this machine, and never download any."""
+    monkeypatch.setenv("STYLEBENCH_OFFLINE", "1")
     monkeypatch.delenv("STYLEBENCH_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
     monkeypatch.setenv("STYLEBENCH_CACHE", str(tmp_path / "cache"))

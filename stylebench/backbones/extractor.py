@@ -6,17 +6,21 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from stylebench import images
 from stylebench.backbones import controls
 from stylebench.backbones.zoo import BackboneSpec, Node, split
-from stylebench.config import WeightsRef
+from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
+
+def not_in_place(network: nn.Module) -> nn.Module:
+    """Return `network`, its activations no longer in place: they falsify maps taken before them."""
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            cast("nn.ReLU", module).inplace = False
+    return network
 
 
 class Backbone(nn.Module):
@@ -34,13 +38,9 @@ class Backbone(nn.Module):
         self.content: Node = spec.content
         self._name, self._min_side = spec.description, spec.min_side
         self._precision = precision
-        for module in network.modules():
-            if hasattr(module, "inplace"):
-                # In-place ReLU falsifies the maps that were taken before it.
-                cast("nn.ReLU", module).inplace = False
-        self.features = create_feature_extractor(network.eval(), return_nodes=spec.nodes)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.features = spec.extractor(not_in_place(network).eval())
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
@@ -85,8 +85,11 @@ def _pictures() -> list[Tensor]:
 
 
 @functools.lru_cache(maxsize=2)
-def _cached(arch: str, weights: str, seed: int, precision: str, device: str) -> Backbone:
+def _cached(
+    arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str
+) -> Backbone:
     pretrained, spec = split(arch)
+    spec = spec.choose(arch, nodes)
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
@@ -102,7 +105,13 @@ def _cached(arch: str, weights: str, seed: int, precision: str, device: str) -> 
 
 
 def build(
-    arch: str, weights: WeightsRef, seed: int, *, precision: str = "fp32", device: str = "cpu"
+    arch: str,
+    weights: WeightsRef,
+    seed: int,
+    *,
+    nodes: NodeChoice | None = None,
+    precision: str = "fp32",
+    device: str = "cpu",
 ) -> Backbone:
     """Return the backbone `arch` with `weights`; the last two built are kept for the next job.
 
@@ -110,6 +119,7 @@ def build(
         arch: ``r-…`` or ``p-…``, a name that ``stylebench ls archs`` shows.
         weights: what ``stylebench.weights.resolve`` returned.
         seed: of the random initialisation; pretrained weights overwrite it.
+        nodes: chosen in place of the backbone's own.
         precision: ``fp32``, or ``bf16`` for autocast of the network (maps are returned in fp32).
         device: as torch names it.
 
@@ -117,4 +127,4 @@ def build(
         InputError: unknown name, or weights that cannot be read or do not fit.
     """
     seed = 0 if arch.startswith("p-") else seed
-    return _cached(arch, weights.model_dump_json(), seed, precision, device)
+    return _cached(arch, weights.model_dump_json(), nodes, seed, precision, device)

@@ -4,17 +4,23 @@ Nodes are graph nodes of ``torchvision.models.feature_extraction``; all of them 
 ReLU. `stage` is the position in the paper's figures: 0 is the stem (conv1 in VGG), 1 to 4 follow.
 """
 
+import csv
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from importlib.resources import files
+from typing import TYPE_CHECKING, Self, cast
 
+from stylebench.config import NodeChoice
 from stylebench.errors import InputError
 from stylebench.registry import Registry, suggestion
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,10 @@ class Node:
     name: str
     path: str
     stage: int
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class BackboneSpec:
         options: name -> allowed values, the first being the default; see `backbones.controls`.
         min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
+        mean: of RGB in [0, 1], taken off the picture.
+        std: of RGB, by which it is divided then.
     """
 
     description: str
@@ -53,6 +65,8 @@ class BackboneSpec:
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     min_side: int = 16
     hidden: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
 
     @property
     def nodes(self) -> dict[str, str]:
@@ -73,6 +87,54 @@ class BackboneSpec:
         """Return the options that change something, in the order of their names."""
         defaults = self.defaults
         return {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
+
+    def extractor(self, network: "nn.Module") -> "nn.Module":
+        """Return the part of a network that gives the nodes' maps."""
+        from torchvision.models.feature_extraction import create_feature_extractor
+
+        return cast("nn.Module", create_feature_extractor(network, return_nodes=self.nodes))
+
+    def adapt(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """Return a state dict with the names that the network has."""
+        return dict(state)
+
+    def paths(self) -> list[str]:
+        """Return what a node may be: the paths in the network's graph."""
+        import torch
+        from torchvision.models.feature_extraction import get_graph_node_names
+
+        with torch.device("meta"):
+            return list(get_graph_node_names(self.build().eval())[1])
+
+    def choose(self, arch: str, choice: NodeChoice | None) -> Self:
+        """Return the backbone with other nodes, named by their paths; its own for None.
+
+        Raises:
+            InputError: a path that it does not have; the text lists those that it has.
+        """
+        if choice is None:
+            return self
+        paths = self.paths()
+        known = ", ".join(f"{i} {path}" for i, path in enumerate(paths))
+
+        def found(value: int | str) -> str:
+            if value in paths:
+                return str(value)
+            if isinstance(value, int) and 0 <= value < len(paths):
+                return paths[value]
+            near = suggestion(str(value), paths)
+            raise InputError(f"nodes: {arch} has no node {value!r}{near} (known: {known})")
+
+        style = [found(value) for value in choice.style]
+        if len(set(style)) < len(style):
+            raise InputError(f"nodes: {arch}: a style node is named twice: {', '.join(style)}")
+        nodes = {p: Node(p, p, stage) for stage, p in enumerate(style, 5 - len(style))}
+        content = found(choice.content)
+        return replace(
+            self,
+            style=tuple(nodes.values()),
+            content=nodes.get(content, Node(content, content, 3)),
+        )
 
     def check_options(self, arch: str, options: dict[str, str]) -> None:
         """Raise InputError for an option or a value that this backbone does not have."""
@@ -112,14 +174,39 @@ def names(*, hidden: bool = False) -> list[str]:
     ]
 
 
+TIMM = "timm:"
+"""Before the name of a model of timm, which is a backbone without being registered."""
+
+
 def split(arch: str) -> tuple[bool, BackboneSpec]:
     """Return (pretrained, backbone) of a name such as ``p-vgg19``; unknown raises InputError."""
+    if arch[2:].startswith(TIMM) and arch[:2] in ("r-", "p-"):
+        from stylebench.backbones import timm
+
+        return arch[0] == "p", timm.spec(arch[2:].removeprefix(TIMM), arch[0] == "p")
     if arch not in names(hidden=True):
         known = names()
         raise InputError(
             f"unknown backbone {arch!r}{suggestion(arch, known)} (known: all, {', '.join(known)})"
         )
     return arch.startswith("p-"), ARCHS[arch[2:]]
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the names that a glob fits; timm's only if it says so."""
+    prefix = pattern[:2]
+    if pattern[2:].startswith(TIMM) and prefix in ("r-", "p-"):
+        from stylebench.backbones import timm
+
+        known = [f"{prefix}{TIMM}{name}" for name in timm.names(pretrained=prefix == "p-")]
+        listed = f"{len(known)} models of timm are known"
+    else:
+        known = names()
+        listed = f"known: {', '.join(known)}"
+    found = [name for name in known if fnmatchcase(name, pattern)]
+    if not found:
+        raise InputError(f"no backbone matches {pattern!r} ({listed})")
+    return found
 
 
 def expand(values: Iterable[str]) -> dict[str, bool]:
@@ -133,18 +220,48 @@ def expand(values: Iterable[str]) -> dict[str, bool]:
     """
     result: dict[str, bool] = {}
     for value in (part.strip() for text in values for part in text.split(",")):
+        if value.startswith(TIMM):
+            value = f"r-{value}"
         if value == "all":
             found, explicit = list(ALL), False
         elif any(character in value for character in "*?["):
-            found, explicit = [n for n in names() if fnmatchcase(n, value)], False
-            if not found:
-                raise InputError(f"no backbone matches {value!r} (known: {', '.join(names())})")
+            found, explicit = _matching(value), False
         else:
             split(value)
             found, explicit = [value], True
         for name in found:
             result[name] = result.get(name, False) or explicit
     return result
+
+
+@cache
+def timm_models() -> dict[str, tuple[str, int]]:
+    """Return name -> (family, parameters) of the models of timm 1.0.31; a family is its module."""
+    table = files("stylebench.backbones").joinpath("timm_models.csv").read_text("utf-8")
+    rows = csv.DictReader(table.splitlines())
+    return {row["model"]: (row["family"], int(row["parameters"])) for row in rows}
+
+
+def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
+    """Return at most so many of the backbones that `expand` returned, spread over families.
+
+    First those that are not timm's, in their order. Then of each of timm's families the smallest
+    by parameters, the smallest family first; then the second of each, and so on. None: all.
+    """
+    if most is None:
+        return dict(archs)
+    unknown = ("", sys.maxsize)  # of a later timm
+    sizes = {
+        arch: timm_models().get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs
+    }
+    taken: Counter[tuple[str, str]] = Counter()
+    order: dict[str, tuple[int, int]] = {}
+    for arch in sorted(archs, key=lambda arch: (sizes[arch][1], arch)):
+        family = arch[:2], sizes[arch][0]
+        order[arch] = (taken[family], sizes[arch][1]) if arch[2:].startswith(TIMM) else (-1, 0)
+        taken[family] += 1
+    first = sorted(archs, key=lambda arch: order[arch])[:most]
+    return {arch: archs[arch] for arch in first}
 
 
 Options = dict[str, tuple[str, ...]]

@@ -103,7 +103,8 @@ def _some(keys: list[str], most: int = 5) -> str:
 
 def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, Tensor]":
     """Return what of a state dict belongs to the part of a backbone that is used."""
-    return {key: value for key, value in state.items() if not key.startswith(spec.unused)}
+    named = spec.adapt(state)
+    return {key: value for key, value in named.items() if not key.startswith(spec.unused)}
 
 
 def check(path: Path, arch: str, spec: BackboneSpec) -> None:
@@ -115,7 +116,7 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     """
     import torch
 
-    state = load_state(path)
+    state = spec.adapt(load_state(path))
     with torch.device("meta"):
         expected = {k: tuple(v.shape) for k, v in spec.build().state_dict().items()}
     needed = {

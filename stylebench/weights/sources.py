@@ -19,6 +19,8 @@ from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, registry
 
 ENVIRONMENT = "STYLEBENCH_WEIGHTS"
+OFFLINE = "STYLEBENCH_OFFLINE"
+"""Environment variable: anything but empty is as ``--offline``."""
 URL = "https://download.pytorch.org/models/"
 KINDS = ("auto", "file", "torchvision", "timm", "registry")
 TIMM = "timm:"
@@ -235,6 +237,7 @@ def find(name: str, source: Source, *, offline: bool) -> Found:
         UnavailableError: there are none; the text names the remedies.
         InputError: no such source, or a file of another sha256 than the pinned one.
     """
+    offline = offline or bool(os.environ.get(OFFLINE))
     if source.kind == "file":
         path = Path(source.value).expanduser()
         found = f"file:{path.name}", path

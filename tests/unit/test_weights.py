@@ -79,6 +79,7 @@ def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*args: object) -> None:
         raise UnavailableError("no route")
 
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
     monkeypatch.setattr(download, "fetch", refuse)
     monkeypatch.setattr(registry, "fetch", refuse)
     for offline in (True, False):
