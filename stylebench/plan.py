@@ -106,9 +106,10 @@ def _arms(
     arms: list[_Arm] = []
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
+        ref: WeightsRef | None = None
         for seed in _seeds(arch, config):
-            if arms and arms[-1].arch == arch and arch.startswith("p-"):  # one set for all seeds
-                arms.append(_Arm(arch, seed, arms[-1].weights))
+            if ref and arch.startswith("p-"):  # one set for all seeds
+                arms.append(_Arm(arch, seed, ref))
                 continue
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
