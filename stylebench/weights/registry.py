@@ -174,7 +174,9 @@ def _shown(text: str) -> contextlib.AbstractContextManager[object]:
 
 def _reason(text: str) -> str:
     """Return the line of pip's or npm's errors that says most."""
-    lines = re.findall(r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M)
+    lines: list[str] = re.findall(
+        r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M
+    )
     if lines:
         return lines[-1 if "ERROR:" in text else 0][:160]
     return line(RuntimeError(text or "no reason given"))
