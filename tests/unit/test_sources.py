@@ -134,6 +134,17 @@ def test_weights_in_the_configuration(pretrained_tiny: bytes, tmp_path: Path) ->
             plan.expand(load_sweep(None, {**base, "weights": wrong}), offline=True, pairs=False)
 
 
+def test_pretrained_weights_are_looked_for_once_for_all_seeds(
+    pretrained_tiny: bytes, tmp_path: Path
+) -> None:
+    path, told = _written(tmp_path / "a.pth", pretrained_tiny), list[str]()
+    flags = {"arch": ["p-tiny"], "size": 32, "seed": [0, 1], "start": "noise", "content": "chelsea"}
+    config = load_sweep(None, {**flags, "style": "mosaic", "smoothing": "none"})
+    jobs = plan.expand(config, given={"tiny": str(path)}, tell=told.append).jobs
+    assert [job.seed for job in jobs] == [0, 1]
+    assert len(told) == 1
+
+
 def test_timm_weights_are_those_of_its_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
