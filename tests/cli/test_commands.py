@@ -281,7 +281,7 @@ def _first_words(text: str) -> list[str]:
 
 
 def test_ls_of_each_kind() -> None:
-    assert _first_words(invoke("ls", "archs").out) == zoo.names()
+    assert _first_words(invoke("ls", "archs").out) == [*zoo.names(), "timm:NAME"]
     assert "r-tiny" not in zoo.names()
     assert _first_words(invoke("ls", "smoothings").out) == list(SMOOTHINGS)
     assert _first_words(invoke("ls", "statistics").out) == list(STATISTICS)
@@ -291,6 +291,14 @@ def test_ls_of_each_kind() -> None:
     figures = [line.split()[:2] for line in invoke("ls", "figures").out.splitlines()]
     assert {kind for kind, _ in figures} == {"figure", "table"}
     assert {"grid", "curves", "statistics", "scale_free"} <= {name for _, name in figures}
+
+
+def test_ls_shows_the_nodes_of_a_model_of_timm() -> None:
+    shown = invoke("ls", "archs", "-v", "--arch", "timm:test_convnext").out
+    assert shown.startswith("r-timm:test_convnext  ")
+    assert "stem = input of stages.0 (stage 0), stage1 = stages.0 (stage 1)" in shown
+    assert "content  stage3 = stages.2" in shown
+    assert invoke("ls", "images", "--arch", "r-tiny").status == 2
 
 
 def test_ls_of_all_kinds_has_each() -> None:
