@@ -10,7 +10,6 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
-    NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -36,8 +35,6 @@ class _Arm:
     """A backbone with one set of weights."""
 
     arch: str
-    spec: zoo.BackboneSpec
-    chosen: NodeChoice | None
     seed: int
     weights: WeightsRef
 
@@ -86,6 +83,7 @@ def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
 
 def _arms(
     config: SweepConfig,
+    archs: Mapping[str, bool],
     given: Mapping[str, Path],
     offline: bool,
     strict: bool,
@@ -99,15 +97,12 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    archs = zoo.limited(zoo.expand(config.arch), config.limit)
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     arms = []
     for arch, explicit in archs.items():
         options = config.backbone_options.get(arch[2:], {})
-        chosen = config.nodes.get(arch[2:])
-        spec = zoo.split(arch)[1].choose(arch, chosen)
         for seed in _seeds(arch, config):
             try:
                 ref = weights.resolve(arch, seed, given=given, options=options, offline=offline)
@@ -119,7 +114,7 @@ def _arms(
             else:
                 if arch.startswith("p-"):
                     tell(f"{arch}: weights {ref.label}")
-            arms.append(_Arm(arch, spec, chosen, seed, ref))
+            arms.append(_Arm(arch, seed, ref))
     return arms
 
 
@@ -130,18 +125,18 @@ def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
     return loss.model_copy(update={"layer_weights": own})
 
 
-def _check(config: SweepConfig, arms: list[_Arm]) -> None:
+def _check(config: SweepConfig, specs: Mapping[str, zoo.BackboneSpec]) -> None:
     """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
     from stylebench import smoothing
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = {arm.arch[2:]: None for arm in arms}
+    archs = {arch[2:]: None for arch in specs}
     for name in config.nodes:
         if name not in archs:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
-    nodes = {node.name: None for arm in arms for node in arm.spec.style}
+    nodes = {node.name: None for spec in specs.values() for node in spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
@@ -174,22 +169,24 @@ def expand(
     """
     from stylebench import smoothing
 
+    archs = zoo.limited(zoo.expand(config.arch), config.limit)
+    specs = {a: zoo.split(a)[1].choose(a, config.nodes.get(a[2:])) for a in archs}
+    _check(config, specs)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
-    arms = _arms(config, given or {}, offline, strict, tell)
-    _check(config, arms)
+    arms = _arms(config, archs, given or {}, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs = [
         JobSpec(
             arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=arm.chosen,
+            nodes=specs[arm.arch].nodes,
+            chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(arm.spec, config.loss),
+            loss=_loss(specs[arm.arch], config.loss),
             seed=arm.seed,
             **{key: getattr(config, key) for key in _SHARED},
         )
@@ -198,7 +195,7 @@ def expand(
         for smooth in smoothings
     ]
     jobs = list({job.job_id: job for job in jobs}.values())
-    statistics = _statistics(config, arms, smoothings, photographs)
+    statistics = _statistics(config, specs, arms, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),
@@ -209,6 +206,7 @@ def expand(
 
 def _statistics(
     config: SweepConfig,
+    specs: Mapping[str, zoo.BackboneSpec],
     arms: list[_Arm],
     smoothings: tuple[SmoothingSpec, ...],
     photographs: list[ImageRef],
@@ -217,11 +215,11 @@ def _statistics(
     if not photographs:
         return []
     seeds = {arm.arch: arm.seed for arm in reversed(arms) if arm.arch.startswith("p-")}
-    specs = [
+    found = [
         StatisticsSpec(
             arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=arm.chosen,
+            nodes=specs[arm.arch].nodes,
+            chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smoothings,
             images=tuple(photographs),
@@ -231,7 +229,7 @@ def _statistics(
         )
         for arm in arms
     ]
-    return list({spec.job_id: spec for spec in specs}.values())
+    return list({spec.job_id: spec for spec in found}.values())
 
 
 _SHARED = ("optimiser", "start", "size", "resize", "evals", "precision")
