@@ -1,6 +1,6 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stylebench import images
@@ -9,7 +9,6 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
-    NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -35,8 +34,6 @@ class _Arm:
     """A backbone with one set of weights."""
 
     arch: str
-    spec: zoo.BackboneSpec
-    chosen: NodeChoice | None
     seed: int
     weights: WeightsRef
 
@@ -113,6 +110,7 @@ def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
 
 def _arms(
     config: SweepConfig,
+    variants: Sequence[_Variant],
     given: Mapping[str, str],
     offline: bool,
     strict: bool,
@@ -126,7 +124,6 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    variants = _variants(config)
     archs = {variant.arch for variant in variants}
     for name in given:
         if f"p-{name}" not in archs:
@@ -139,8 +136,6 @@ def _arms(
     for variant in variants:
         arch = variant.arch
         options = config.backbone_options.get(arch[2:], {}) | variant.options
-        chosen = config.nodes.get(arch[2:])
-        spec = zoo.split(arch)[1].choose(arch, chosen)
         seeds = _seeds(arch, config)
         pretrained = arch.startswith("p-")
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
@@ -154,7 +149,7 @@ def _arms(
             else:
                 if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms += [_Arm(arch, spec, chosen, seed, ref) for seed in group]
+            arms += [_Arm(arch, seed, ref) for seed in group]
     return arms
 
 
@@ -165,14 +160,18 @@ def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
     return loss.model_copy(update={"layer_weights": own})
 
 
-def _check_nodes(config: SweepConfig, arms: list[_Arm]) -> None:
-    """Raise InputError for nodes of a backbone that does not run, and weights of unknown nodes."""
-    archs = {arm.arch[2:]: None for arm in arms}
+def _check(config: SweepConfig, specs: Mapping[str, zoo.BackboneSpec]) -> None:
+    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
+    from stylebench import smoothing
+
+    for spec in config.smoothing:
+        smoothing.check(spec)
+    archs = {arch[2:]: None for arch in specs}
     for name in config.nodes:
         if name not in archs:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
-    nodes = {node.name: None for arm in arms for node in arm.spec.style}
+    nodes = {node.name: None for spec in specs.values() for node in spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
@@ -205,24 +204,25 @@ def expand(
     """
     from stylebench import smoothing
 
-    for spec in config.smoothing:
-        smoothing.check(spec)
+    variants = _variants(config)
+    archs = dict.fromkeys(variant.arch for variant in variants)
+    specs = {a: zoo.split(a)[1].choose(a, config.nodes.get(a[2:])) for a in archs}
+    _check(config, specs)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
-    arms = _arms(config, given or {}, offline, strict, tell)
-    _check_nodes(config, arms)
+    arms = _arms(config, variants, given or {}, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs = [
         JobSpec(
             arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=arm.chosen,
+            nodes=specs[arm.arch].nodes,
+            chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(arm.spec, config.loss),
+            loss=_loss(specs[arm.arch], config.loss),
             seed=arm.seed,
             **{key: getattr(config, key) for key in _SHARED},
         )
@@ -231,7 +231,7 @@ def expand(
         for smooth in smoothings
     ]
     jobs = list({job.job_id: job for job in jobs}.values())
-    statistics = _statistics(config, arms, smoothings, photographs)
+    statistics = _statistics(config, specs, arms, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),
@@ -242,6 +242,7 @@ def expand(
 
 def _statistics(
     config: SweepConfig,
+    specs: Mapping[str, zoo.BackboneSpec],
     arms: list[_Arm],
     smoothings: tuple[SmoothingSpec, ...],
     photographs: list[ImageRef],
@@ -250,11 +251,11 @@ def _statistics(
     if not photographs:
         return []
     seeds = {arm.arch: arm.seed for arm in reversed(arms) if arm.arch.startswith("p-")}
-    specs = [
+    found = [
         StatisticsSpec(
             arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=arm.chosen,
+            nodes=specs[arm.arch].nodes,
+            chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smoothings,
             images=tuple(photographs),
@@ -264,7 +265,7 @@ def _statistics(
         )
         for arm in arms
     ]
-    return list({spec.job_id: spec for spec in specs}.values())
+    return list({spec.job_id: spec for spec in found}.values())
 
 
 _SHARED = ("optimiser", "start", "size", "resize", "evals", "precision")

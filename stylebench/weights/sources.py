@@ -69,7 +69,9 @@ def parse(text: str) -> Source:
 def check_name(name: str, where: str) -> None:
     """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
     pretrained = [known for known, spec in ARCHS.items() if spec.checkpoint]
-    if name not in pretrained and not name.startswith(TIMM):
+    if name.startswith(TIMM):
+        split(f"p-{name}")
+    elif name not in pretrained:
         near = suggestion(name, pretrained)
         known = ", ".join(pretrained)
         raise InputError(f"{where}: no backbone {name!r} takes weights{near} (known: {known})")

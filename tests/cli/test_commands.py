@@ -293,6 +293,14 @@ def test_ls_of_each_kind() -> None:
     assert {"grid", "curves", "statistics", "scale_free"} <= {name for _, name in figures}
 
 
+def test_ls_shows_the_nodes_of_a_model_of_timm() -> None:
+    shown = invoke("ls", "archs", "-v", "--arch", "timm:test_convnext").out
+    assert shown.startswith("r-timm:test_convnext  ")
+    assert "stem = input of stages.0 (stage 0), stage1 = stages.0 (stage 1)" in shown
+    assert "content  stage3 = stages.2" in shown
+    assert invoke("ls", "images", "--arch", "r-tiny").status == 2
+
+
 def test_ls_of_all_kinds_has_each() -> None:
     everything = invoke("ls")
     assert everything.status == 0

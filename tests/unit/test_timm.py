@@ -22,15 +22,17 @@ FEW = (
 )  # fmt: skip
 """Five levels; a stem; channels last; columns; built again for a size; a class of its own."""
 ELSEWHERE = {"xception41p": "timm's hooks are after the activation, forward_intermediates before"}
+WITHOUT_HEAD = ("EfficientNetFeatures", "MobileNetV3Features", "HighResolutionNetFeatures")
+"""Classes of timm that make no head, and so have other random draws than the whole network."""
 STRAY = 0.01
 """Parameters that take no part, at most: timm keeps a few that no module uses."""
 
 
 def smallest() -> list[str]:
-    """The smallest model of each family."""
+    """The smallest model of each family, of at most 200 million parameters."""
     best: dict[str, tuple[int, str]] = {}
     for model, (family, parameters) in zoo.timm_models().items():
-        if not model.startswith("test_"):
+        if not model.startswith("test_") and parameters <= 200e6:
             best[family] = min(best.get(family, (parameters, model)), (parameters, model))
     return [model for _, model in best.values()]
 
@@ -51,8 +53,8 @@ def features_only(model: str, indices: list[int], x: Tensor) -> tuple[list[Tenso
     for module in network.modules():
         if hasattr(module, "inplace"):
             module.inplace = False
-    if type(network).__name__ in ("EfficientNetFeatures", "MobileNetV3Features"):
-        torch.manual_seed(0)  # they have no head, and so other random draws
+    if type(network).__name__ in WITHOUT_HEAD:
+        torch.manual_seed(0)
         state = timm.create_model(model).state_dict()
         network.load_state_dict({key: state[key] for key in network.state_dict()})
     channels = network.feature_info.channels()
@@ -78,20 +80,19 @@ def check(model: str) -> None:
     backbone = Backbone(spec, random_network(spec, 0))
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
     assert not any(module.training for module in backbone.modules())
-    mean, std = backbone.mean, backbone.std
-    expected, x = features_only(
-        model, [known.index(node.path) for node in inner], (picture(64, 96) - mean) / std
-    )
-    image = (x * std + mean).requires_grad_()
+    indices = [known.index(node.path) for node in inner]
+    expected, image = features_only(model, indices, picture(64, 96))
+    image.requires_grad_()
     backbone.requires_grad_(True)
-    maps = backbone(image)
+    maps = backbone.features(image)
     assert set(maps) == {node.name for node in spec.style}
     for node, value in zip(inner, expected, strict=True):
         assert maps[node.name].shape == value.shape, node
         if model not in ELSEWHERE:
-            torch.testing.assert_close(maps[node.name], value, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(maps[node.name], value, rtol=1e-4, atol=1e-4)
     assert all(bool(torch.isfinite(value).all()) for value in maps.values())
-    torch.stack([value.square().mean() for value in maps.values()]).sum().backward()  # type: ignore[no-untyped-call]
+    total = torch.stack([value.square().mean() for value in maps.values()]).sum()
+    torch.autograd.backward(total)
     assert image.grad is not None
     assert float(image.grad.abs().sum()) > 0
     sizes = [(p.numel(), p.grad is not None) for p in backbone.parameters()]
