@@ -171,7 +171,7 @@ def sweep(
 
         stylebench sweep experiments/smoke.yaml --out results/try
     """
-    from stylebench.config import load_sweep
+    from stylebench.experiment import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                    evals=evals, seed=seed, preset=preset, precision=precision,
@@ -272,7 +272,7 @@ def stats(
 
         stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0 --seed 1
     """
-    from stylebench.config import load_sweep
+    from stylebench.experiment import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
                    limit=limit, resize=resize)  # fmt: skip

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from stylebench import engine, plan, progress, runtime, store
 from stylebench.backbones import zoo
-from stylebench.config import JobSpec, StatisticsSpec, SweepConfig, load_sweep
+from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
 from stylebench.errors import InputError, JobError
+from stylebench.experiment import load_sweep
 
 
 def check_folder(out: Path) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from stylebench import plan, store
 from stylebench.backbones import zoo
-from stylebench.config import JobSpec, load_sweep
+from stylebench.config import JobSpec
+from stylebench.experiment import load_sweep
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.smoothing import SMOOTHINGS
 from stylebench.stats import STATISTICS

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from stylebench import plan, store
-from stylebench.config import load_sweep
+from stylebench.experiment import load_sweep
 from tests.cli.bench import NO_FIGURES, Run, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, job_tags, runs, snapshot, sweep
 

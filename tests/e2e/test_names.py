@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from stylebench import plan, store
-from stylebench.config import load_sweep
+from stylebench.experiment import load_sweep
 from tests.cli.bench import invoke, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, sweep
 

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from stylebench import engine, plan, store
-from stylebench.config import JobSpec, StatisticsSpec, load_sweep
+from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.experiment import load_sweep
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,9 +15,9 @@ from stylebench.config import (
     SmoothingSpec,
     SweepConfig,
     WeightsRef,
-    load_sweep,
 )
 from stylebench.errors import InputError
+from stylebench.experiment import load_sweep
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 

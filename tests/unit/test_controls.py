@@ -10,8 +10,9 @@ from torchvision.models import alexnet, resnet18, resnet50, vgg11
 from stylebench import plan
 from stylebench.backbones import controls, zoo
 from stylebench.backbones.extractor import build
-from stylebench.config import WeightsRef, load_sweep
+from stylebench.config import WeightsRef
 from stylebench.errors import InputError
+from stylebench.experiment import load_sweep
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

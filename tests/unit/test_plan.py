@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stylebench import plan
-from stylebench.config import load_sweep
 from stylebench.errors import InputError, UnavailableError
+from stylebench.experiment import load_sweep
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

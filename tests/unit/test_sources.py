@@ -11,8 +11,8 @@ from torchvision import models
 
 from stylebench import plan, weights
 from stylebench.backbones.zoo import ARCHS
-from stylebench.config import load_sweep
 from stylebench.errors import InputError, UnavailableError
+from stylebench.experiment import load_sweep
 from stylebench.weights import Source, files, hub, registry, sources
 
 pytestmark = pytest.mark.usefixtures("no_weights")

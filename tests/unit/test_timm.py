@@ -13,8 +13,9 @@ from stylebench import plan, weights
 from stylebench.backbones import timm as ours
 from stylebench.backbones import zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
-from stylebench.config import WeightsRef, load_sweep
+from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
+from stylebench.experiment import load_sweep
 
 FEW = (
     "test_resnet", "test_convnext", "test_mambaout", "test_vit", "test_vit_relpos",
