@@ -222,6 +222,7 @@ def transfer(
     smoothing: Annotated[str, typer.Option("--smoothing", help="One smoothing.")] = "none",
     size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    resize: Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
     preset: Annotated[str, typer.Option("--preset", help="Of the losses.")] = "balanced",
     device: Device = "auto",
@@ -240,7 +241,8 @@ def transfer(
     from stylebench.sweep import transfer_one
 
     flags = _flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style], size=size,
-                   evals=evals, seed=[seed], preset=preset, precision=precision)  # fmt: skip
+                   evals=evals, seed=[seed], preset=preset, precision=precision,
+                   resize=resize)  # fmt: skip
     options = _options(output.parent, device, weights, 1, offline=offline)
     print(transfer_one(flags, options, output))
 

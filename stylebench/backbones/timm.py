@@ -274,7 +274,8 @@ class Features(nn.Module):
         self._spec = spec
         self._step = max(outline(spec.model).reductions)
         self.maps = _Maps(spec, network)
-        self._ways: dict[tuple[int, int], tuple[tuple[int, int], nn.Module]] = {}
+        self._ways: dict[tuple[int, int], tuple[tuple[int, int], bool]] = {}
+        self._again: dict[tuple[int, int], nn.Module] = {}
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map (B, 3, H, W) to name of the node -> (B, D, H_l, W_l).
@@ -290,14 +291,13 @@ class Features(nn.Module):
         reason = ""
         for goal, rebuilt in ((size, False), (larger, False), (larger, True)):
             try:
-                network = self._rebuilt(goal) if rebuilt else self.maps
-                maps = self._run(x, goal, network)
+                maps = self._run(x, goal, rebuilt)
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # each network has its own way to refuse a size
                 reason = reason or " ".join(str(error).split())[:100] or type(error).__name__
             else:
-                self._ways[size] = goal, network
+                self._ways[size] = goal, rebuilt
                 return maps
         own = outline(self._spec.model).size
         raise InputError(
@@ -305,9 +305,10 @@ class Features(nn.Module):
             f"its own size works: {own[0]} × {own[1]} px (--size {own[0]} --resize squash)"
         )
 
-    @staticmethod
-    def _run(x: Tensor, goal: tuple[int, int], network: nn.Module) -> dict[str, Tensor]:
+    def _run(self, x: Tensor, goal: tuple[int, int], rebuilt: bool) -> dict[str, Tensor]:
+        """Return the maps of `x`, continued to the size `goal`."""
         height, width = x.shape[-2:]
+        network = self._rebuilt(goal) if rebuilt else self.maps
         if goal != (height, width):
             x = pad(x, (0, goal[1] - width, 0, goal[0] - height), mode="replicate")
         maps = cast("dict[str, Tensor]", network(x))
@@ -321,11 +322,16 @@ class Features(nn.Module):
         }
 
     def _rebuilt(self, size: tuple[int, int]) -> nn.Module:
-        """Return the same network for another size of pictures."""
+        """Return the same network for another size of pictures; the last two are kept."""
+        if size in self._again:
+            return self._again[size]
         first = next(self.maps.parameters())
         with torch.random.fork_rng(devices=[]):
             network = _create(self._spec.model, img_size=size)
         state = network.state_dict() | self.maps.network.state_dict()
         network.load_state_dict(_filtered(state, network))
         maps = _Maps(self._spec, not_in_place(network)).to(first.device)
-        return maps.eval().requires_grad_(False)
+        if len(self._again) == 2:
+            del self._again[next(iter(self._again))]
+        self._again[size] = maps.eval().requires_grad_(False)
+        return self._again[size]
