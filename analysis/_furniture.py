@@ -1,6 +1,6 @@
 """What stands around the panels of a figure: title, legend, notes, logarithmic axes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,17 +16,20 @@ WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
 LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
 """Inches beside the panels (the first has a label on its y axis), and between two of them."""
 
-LEGEND_COLUMNS, NOTE_LENGTH = 7, 235
-"""Entries, and characters, that fit in a line."""
+LEGEND_COLUMNS, NOTE_LENGTH, LABEL_LENGTH = 7, 235, 40
+"""Entries, and characters, that fit in a line; characters of a legend's label, at most."""
+HANDLE, CHARACTER = 0.75, 0.07
+"""Inches that an entry of the legend takes beside its text, and each character of it."""
 
 
-def legend_rows(count: int) -> int:
-    """Return how many lines a legend of `count` entries takes."""
-    return -(-count // LEGEND_COLUMNS)
+def legend_columns(labels: Collection[str]) -> int:
+    """Return how many entries of a legend stand in a line, as its longest label has it."""
+    longest = min(max(map(len, labels), default=0), LABEL_LENGTH)
+    return max(1, min(LEGEND_COLUMNS, len(labels), int(WIDTH / (HANDLE + CHARACTER * longest))))
 
 
 def panels(
-    rows: int, columns: int, *, height: float, gap: float, legend: int
+    rows: int, columns: int, *, height: float, gap: float, legend: Collection[str]
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with `rows` × `columns` axes and room for title, legend and note.
 
@@ -35,9 +38,9 @@ def panels(
         columns: of axes.
         height: of the axes, in inches.
         gap: between rows of axes, in inches.
-        legend: how many entries the legend has.
+        legend: its labels.
     """
-    foot = LINE * (legend_rows(legend) + 1) + 0.6
+    foot = LINE * (-(-len(legend) // legend_columns(legend)) + 1) + 0.6
     total = HEAD + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
     width = (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
@@ -79,12 +82,13 @@ def annotate(
     options: dict[str, Any] = {
         "loc": "lower center",
         "bbox_to_anchor": (0.5, (0.06 + LINE) / height),
-        "ncols": min(len(entries), LEGEND_COLUMNS),
+        "ncols": legend_columns(entries),
         "handlelength": 3.2,
         "borderpad": 0,
         "borderaxespad": 0.2,
     }
-    figure.legend(handles, [legend_label(label) for label in entries], **options)
+    labels = [legend_label(shorten(label, LABEL_LENGTH)) for label in entries]
+    figure.legend(handles, labels, **options)
 
 
 def log_axis(axes: Axes) -> None:

@@ -111,9 +111,7 @@ def draw_panels(results: Results, panels: Sequence[Panel], title: str) -> Figure
     present = set(frame["backbone"])
     styles = {name: look for name, look in looks(results).items() if name in present}
     stages = sorted(int(stage) for stage in set(frame["stage"]))
-    figure, grid = panel_grid(
-        len(smoothings), len(panels), height=HEIGHT, gap=GAP, legend=len(styles)
-    )
+    figure, grid = panel_grid(len(smoothings), len(panels), height=HEIGHT, gap=GAP, legend=styles)
     for row, label in enumerate(smoothings):
         for column, panel in enumerate(panels):
             axes = grid[row][column]

@@ -110,7 +110,7 @@ def curves(results: Results) -> Figure:
     looks = {label: _look(i) for i, label in enumerate(order_smoothings(frame["smoothing"]))}
     columns = min(COLUMNS, len(backbones))
     rows = -(-len(backbones) // columns)
-    made, grid = panels(rows, columns, height=HEIGHT, gap=GAP, legend=len(looks))
+    made, grid = panels(rows, columns, height=HEIGHT, gap=GAP, legend=looks)
     limits = _limits(list(frame["curve"]))
     for index, axes in enumerate(axes for line in grid for axes in line):
         if index >= len(backbones):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -204,3 +205,16 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert labels == ["p-\\x", "r-a$_$b"]
     assert not any(text.get_parse_math() for text in figure.texts)
+
+
+def test_legends_of_many_long_names_stay_in_the_figure(tmp_path: Path) -> None:
+    archs = [f"r-timm:a_rather_long_name_of_a_model_{number}" for number in range(24)]
+    results = make(tmp_path, archs=archs, seeds=1)
+    for name in ("statistics", "scale_free"):
+        figure = FIGURES[name](results)
+        (legend,) = figure.legends
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+        box = legend.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert box.y1 < min(axes.get_window_extent().y0 for axes in figure.axes)
