@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from stylebench.backbones.zoo import (
     ARCHS,
+    BATCHNORM,
+    NORM,
     PLAIN,
     POOLED,
     RESIDUAL,
@@ -91,7 +93,7 @@ for _name, (_counts, _hash) in _VGGS.items():
         f"{_name}-{_hash}.pth",
         content=Node("relu4_2", vgg_relu(4, 2, _counts, _step), 3),
         unused=("classifier.", *(f"features.{i}." for i in range(_last + _step, _last + 12))),
-        options=POOLED if _step == 3 else PLAIN,
+        options=BATCHNORM if _step == 3 else PLAIN,
     )
 
 for _name, _what, _hash in (
@@ -118,6 +120,7 @@ _add(
     _nodes("features.relu0", *(f"features.transition{i}.relu" for i in (1, 2, 3)), "relu"),
     "densenet121-a639ec97.pth",
     unused=("classifier.",),
+    options=NORM,
 )
 _add(
     "googlenet",
@@ -126,7 +129,7 @@ _add(
     "googlenet-1378be20.pth",
     arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
     unused=("fc.", "aux1.", "aux2."),
-    options={},
+    options=NORM,
 )
 _add(
     "inception_v3",
@@ -136,6 +139,7 @@ _add(
     arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
     unused=("fc.", "AuxLogits."),
     min_side=75,
+    options=NORM,
 )
 _add(
     "mobilenet_v2",
@@ -143,6 +147,7 @@ _add(
     _nodes(*(f"features.{i}" for i in (0, 3, 6, 13, 17))),
     "mobilenet_v2-b0353104.pth",
     unused=("classifier.", "features.18."),
+    options=NORM,
 )
 _add(
     "mobilenet_v3_large",
@@ -150,6 +155,7 @@ _add(
     _nodes(*(f"features.{i}" for i in (0, 3, 6, 12, 15))),
     "mobilenet_v3_large-8738ca79.pth",
     unused=("classifier.", "features.16."),
+    options=NORM,
 )
 _add(
     "mobilenet_v3_small",
@@ -157,6 +163,7 @@ _add(
     _nodes(*(f"features.{i}" for i in (0, 1, 3, 8, 11))),
     "mobilenet_v3_small-047dcff4.pth",
     unused=("classifier.", "features.12."),
+    options=NORM,
 )
 _add(
     "efficientnet_b0",
@@ -164,6 +171,7 @@ _add(
     _nodes(*(f"features.{i}" for i in (0, 2, 3, 5, 7))),
     "efficientnet_b0_rwightman-7f5810bc.pth",
     unused=("classifier.", "features.8."),
+    options=NORM,
 )
 _add(
     "convnext_tiny",
@@ -178,6 +186,7 @@ _add(
     _nodes("stem", *(f"trunk_output.block{i}" for i in (1, 2, 3, 4))),
     "regnet_y_400mf-c65dace8.pth",
     unused=("fc.",),
+    options=NORM,
 )
 _add(
     "squeezenet1_1",

@@ -265,15 +265,15 @@ def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
 
 
 Options = dict[str, tuple[str, ...]]
+NORM: Options = {"batchnorm": ("eval", "train", "calibrated")}
 POOLED: Options = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
 PLAIN: Options = POOLED | {"rescale": ("none", "mean")}
-RESIDUAL: Options = POOLED | {
+BATCHNORM: Options = POOLED | NORM
+RESIDUAL: Options = BATCHNORM | {
     "gamma": ("1", "0.5", "0.25", "0"),
     "shortcut": ("on", "off", "pre-relu"),
-    "batchnorm": ("eval", "train", "calibrated"),
 }
 STRIDE_IN: Options = {"stride_in": ("conv2", "conv1")}
-BATCHNORM: Options = POOLED | {"batchnorm": RESIDUAL["batchnorm"]}
 """Options of kinds of networks: name -> values."""
 
 _STEM = Node("stem", "relu", 0)

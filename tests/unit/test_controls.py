@@ -149,7 +149,15 @@ def test_rescaled_filters_have_mean_activation_1(function: Any) -> None:
 
 OPTIONS = [
     (arch, key, value)
-    for arch in ("resnet18", "vgg11", "vgg11_bn", "alexnet", "squeezenet1_1", "pseudo-vgg")
+    for arch in (
+        "resnet18",
+        "vgg11",
+        "vgg11_bn",
+        "alexnet",
+        "squeezenet1_1",
+        "pseudo-vgg",
+        "mobilenet_v2",
+    )
     for key, values in zoo.ARCHS[arch].options.items()
     for value in values[1:]
 ]
