@@ -19,7 +19,7 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
@@ -235,6 +235,7 @@ class SweepConfig(Frozen):
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones.
+    `precision` of the network: ``auto`` is bf16 where the device is fast at it, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
@@ -256,7 +257,7 @@ class SweepConfig(Frozen):
     resize: Literal["aspect", "squash"] = "aspect"
     evals: Count = 60
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
-    precision: Precision = "fp32"
+    precision: Literal["auto"] | Precision = "auto"
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
     nodes: dict[str, NodeChoice] = {}

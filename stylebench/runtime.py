@@ -1,6 +1,7 @@
 """The machine: device, threads, peak memory, and the versions that stand beside every number."""
 
 import contextlib
+import gc
 import importlib.metadata
 import os
 import platform
@@ -65,6 +66,15 @@ def configure(threads: int | None = None) -> None:
 def float64(tensor: "Tensor") -> "Tensor":
     """Return a tensor in double precision, on the CPU where its device has none (mps)."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+def free_memory(device: str) -> None:
+    """Give back what torch holds for tensors that are gone."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 class PeakMemory:

@@ -151,6 +151,13 @@ def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Sp
     return result
 
 
+def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str, Any] | None:
+    """Return the record of a job if it was finished after `since` (seconds since the epoch)."""
+    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
+    record = read_record(out / FOLDERS[kind] / spec.job_id)
+    return record if record is not None and record["finished"] >= since else None
+
+
 def slug(text: str) -> str:
     """Return a file name made of a text: ASCII letters, digits, ``._-``, at most 40 characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"

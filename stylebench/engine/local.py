@@ -20,10 +20,10 @@ def _begin() -> None:
     runtime.configure(threads=1)
 
 
-def _work(spec: Spec, out: Path, device: str) -> dict[str, Any]:
-    from stylebench.job import run_job
+def _work(group: Sequence[Spec], out: Path, device: str) -> list[dict[str, Any]]:
+    from stylebench.job import compute, save
 
-    return run_job(spec, out, device)
+    return [save(outcome, out) for outcome in compute(group, device)]
 
 
 def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
@@ -47,19 +47,20 @@ def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
 
 
 def run_local(
-    specs: Sequence[Spec], out: Path, device: str, workers: int
+    groups: Sequence[Sequence[Spec]], out: Path, device: str, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Run jobs in `workers` processes and yield their records as they complete."""
-    context = multiprocessing.get_context("spawn")
+    """Run groups of jobs in `workers` processes and yield their records as they complete."""
+    context, began = multiprocessing.get_context("spawn"), time.time()
     with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
-        futures = {pool.schedule(_work, args=[spec, out, device]): spec for spec in specs}
+        futures = {pool.schedule(_work, args=[group, out, device]): group for group in groups}
         try:
             for future in as_completed(futures):
                 try:
-                    yield future.result()
+                    yield from future.result()
                 except (ProcessExpired, CancelledError) as error:
                     reason = f"the worker process died ({error}); out of memory?"
-                    yield _died(futures[future], out, device, reason)
+                    for spec in futures[future]:
+                        yield store.written(out, spec, began) or _died(spec, out, device, reason)
         except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
             pool.stop()
             raise
