@@ -67,7 +67,8 @@ Preset = Annotated[
     str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
 ]
 Precision = Annotated[
-    str | None, typer.Option("--precision", help="Of the network: `auto`, `fp32`, `tf32` or `bf16`.")
+    str | None,
+    typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),
 ]
 Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
 Weights = Annotated[

@@ -22,19 +22,19 @@ class _Gram(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, maps: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: FunctionCtx, maps: Tensor) -> Tensor:
         ctx.save_for_backward(maps)
         flat = wide(maps.flatten(2))
         return flat @ flat.mT / flat.shape[2]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
-        (maps,) = ctx.saved_tensors
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        maps: Tensor = ctx.saved_tensors[0]
         flat = maps.flatten(2)
         symmetric = ((gradient + gradient.mT) / flat.shape[2]).to(maps.dtype)
         if maps.is_contiguous():
             return (symmetric @ flat).view_as(maps)
-        return (flat.mT @ symmetric).mT.unflatten(2, maps.shape[2:])
+        return (flat.mT @ symmetric).movedim(1, 2).reshape(maps.shape)
 
 
 def gram(maps: Tensor) -> Tensor:

@@ -57,7 +57,9 @@ def _encode(
     backbone: Backbone, picture: Tensor, smooth: SmoothingSpec, role: Literal["content", "style"]
 ) -> tuple[_Target, ...]:
     """Return what a picture (1, 3, H, W) asks of the content node or of the style nodes."""
-    known = _ENCODED.setdefault(backbone, WeakTensorKeyDictionary()).setdefault(picture, {})
+    if backbone not in _ENCODED:
+        _ENCODED[backbone] = WeakTensorKeyDictionary()
+    known = _ENCODED[backbone].setdefault(picture, {})  # type: ignore[no-untyped-call]
     key = (picture._version, role, smooth.model_dump_json())
     if key not in known:
         with torch.no_grad():
@@ -125,15 +127,19 @@ class Objective:
         self._backbone, self._smooth, self.spec = backbone, smooth, spec
         contents = [_encode(backbone, content, smooth, "content") for content, _ in pairs]
         styles = [_encode(backbone, style, smooth, "style") for _, style in pairs]
-        self._terms = [self._term(list(group), is_style=False) for group in zip(*contents)]
-        self._terms += [self._term(list(group), is_style=True) for group in zip(*styles)]
+        self._terms = [
+            self._term(list(group), is_style=False) for group in zip(*contents, strict=True)
+        ]
+        self._terms += [
+            self._term(list(group), is_style=True) for group in zip(*styles, strict=True)
+        ]
         self._tv_factors = [1.0 for _ in pairs]
         self.scales: list[float] = []
         self.initial_gradients: list[float] = []
         self._coefficients: tuple[Tensor, Tensor] | None = None
         self._seen: list[Tensor] = []
 
-    def _term(self, targets: list[_Target], is_style: bool) -> _Term:
+    def _term(self, targets: Sequence[_Target], *, is_style: bool) -> _Term:
         """Return the term of one node, from the targets of the images."""
         spec, first = self.spec, targets[0]
         if is_style:

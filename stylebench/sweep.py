@@ -183,9 +183,7 @@ def _work(
         manifest = _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
-        for record in engine.run(
-            todo, options.out, options.device, options.workers, options.batch
-        ):
+        for record in engine.run(todo, options.out, options.device, options.workers, options.batch):
             log(record)
             report.job(record)
     finally:

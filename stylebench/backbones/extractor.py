@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from stylebench import images
-from stylebench.backbones import controls
+from stylebench.backbones import controls, fold
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
+
+EXAMPLE = 64
+"""Side of the picture on which it is seen what can be folded, in px, or the network's least."""
 
 
 def not_in_place(network: nn.Module) -> nn.Module:
@@ -50,7 +53,8 @@ class Backbone(nn.Module):
             image: (B, 3, H, W), RGB, nominally in [0, 1].
 
         Returns:
-            Name of the node -> float32 (or the image's wider type) feature map (B, D, H_l, W_l).
+            Name of the node -> feature map (B, D, H_l, W_l), in the type that the network gives:
+            that of its weights and the image, or bfloat16.
 
         Raises:
             InputError: the image is too small for the network.
@@ -62,10 +66,16 @@ class Backbone(nn.Module):
                 f"found {width}×{height}; use a larger --size"
             )
         x = (image - self.mean) / self.std
+        if self._precision != "fp32":
+            x = x.contiguous(memory_format=torch.channels_last)
         bf16 = self._precision == "bf16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
-            maps = cast("dict[str, Tensor]", self.features(x))
-        return {name: value.to(image.dtype) for name, value in maps.items()}
+            return cast("dict[str, Tensor]", self.features(x))
+
+    def settle(self) -> None:
+        """Fold BatchNorm and store the weights in the precision; weights and controls are final."""
+        fold.fold(self.features, max(self._min_side, EXAMPLE))
+        fold.lower(self.features, self._precision)
 
 
 def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
@@ -101,6 +111,7 @@ def _cached(
     controls.apply(network, ref.options, spec.defaults)
     backbone = Backbone(spec, network, precision)
     controls.apply_measured(backbone, ref.options, _pictures)
+    backbone.settle()
     return backbone.to(device)
 
 
@@ -120,7 +131,8 @@ def build(
         weights: what ``stylebench.weights.resolve`` returned.
         seed: of the random initialisation; pretrained weights overwrite it.
         nodes: chosen in place of the backbone's own.
-        precision: ``fp32``, or ``bf16`` for autocast of the network (maps are returned in fp32).
+        precision: ``fp32``; ``bf16`` for weights and autocast in bf16; ``tf32``, which
+            `runtime.configure` has to allow too.
         device: as torch names it.
 
     Raises:

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from stylebench.backbones.extractor import not_in_place
+from stylebench.backbones.fold import fold_like
 from stylebench.backbones.zoo import BackboneSpec, Node
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
@@ -328,9 +329,12 @@ class Features(nn.Module):
         first = next(self.maps.parameters())
         with torch.random.fork_rng(devices=[]):
             network = _create(self._spec.model, img_size=size)
+        maps = _Maps(self._spec, not_in_place(network))
+        fold_like(network, self.maps.network)
         state = network.state_dict() | self.maps.network.state_dict()
-        network.load_state_dict(_filtered(state, network))
-        maps = _Maps(self._spec, not_in_place(network)).to(first.device)
+        # Assigned: the weights are shared, in the type that they have.
+        network.load_state_dict(_filtered(state, network), assign=True)
+        maps.to(first.device)
         if len(self._again) == 2:
             del self._again[next(iter(self._again))]
         self._again[size] = maps.eval().requires_grad_(False)

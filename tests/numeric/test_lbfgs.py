@@ -1,5 +1,6 @@
 """The batched L-BFGS against torch.optim.LBFGS, one image at a time, in float64."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,8 @@ def torch_iterates(
     function: Callable[[Tensor], Tensor], start: Tensor, **settings: Any
 ) -> list[Tensor]:
     """Return the points at which torch.optim.LBFGS evaluates a function, in order."""
-    x, seen = start.clone().requires_grad_(), []
+    x = start.clone().requires_grad_()
+    seen: list[Tensor] = []
     optimiser = torch.optim.LBFGS(
         [x], max_iter=99, max_eval=999, tolerance_grad=0, tolerance_change=0, **settings
     )
@@ -57,10 +59,8 @@ def torch_iterates(
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    try:
+    with contextlib.suppress(_EnoughError):
         optimiser.step(closure)  # type: ignore[no-untyped-call]
-    except _EnoughError:
-        pass
     return seen
 
 

@@ -15,9 +15,9 @@ from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.losses import gram, total_variation
+from stylebench.objective import Objective
 from stylebench.optim import DIVERGED, PATIENCE, minimise
 from stylebench.optim import Objective as Losses
-from stylebench.objective import Objective
 from stylebench.transfer import Start, Stylization, stylize, stylize_batch
 
 BALANCED = LossSpec()
@@ -246,7 +246,12 @@ def test_targets_are_encoded_once_for_jobs_that_share_them(
     content, style = (picture.clone() for picture in pair)
     seen: list[Tensor] = []
     real = Backbone.forward
-    monkeypatch.setattr(Backbone, "forward", lambda b, x: seen.append(x) or real(b, x))
+
+    def forward(network: Backbone, x: Tensor) -> dict[str, Tensor]:
+        seen.append(x)
+        return real(network, x)
+
+    monkeypatch.setattr(Backbone, "forward", forward)
     for loss in (PAPER, BALANCED):
         stylize(backbone, content, style, loss=loss, evals=2)
     assert sum(x is content for x in seen) == sum(x is style for x in seen) == 1
@@ -262,17 +267,6 @@ def test_contents_of_several_sizes_are_no_batch(
     other = (pair[0][..., :32], pair[1])
     with pytest.raises(InputError, match="content pictures of one size"):
         stylize_batch(backbone, [pair, other])
-
-
-def test_bf16_maps_are_near_fp32_and_returned_in_fp32(pair: tuple[Tensor, Tensor]) -> None:
-    ref = WeightsRef(source="random:0")
-    exact, rounded = (
-        build("r-tiny", ref, 0, precision=precision)(pair[0]) for precision in ("fp32", "bf16")
-    )
-    for name, maps in exact.items():
-        assert rounded[name].dtype == torch.float32
-        error = float((rounded[name] - maps).norm() / maps.norm())
-        assert 0 < error < 0.02, name
 
 
 def test_wrong_shape_and_unknown_node_are_refused(
