@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_weights
+from stylebench import cli_bench, cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_weights.app, name="weights")
+app.command()(cli_bench.bench)
 
 Arch = Annotated[
     list[str] | None,

@@ -20,6 +20,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
+Kind = Literal["transfer", "statistics"]
 Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
@@ -188,6 +189,11 @@ class JobSpec(Frozen):
     precision: Precision
 
     @property
+    def kind(self) -> Kind:
+        """``transfer``."""
+        return "transfer"
+
+    @property
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
@@ -214,6 +220,11 @@ class StatisticsSpec(Frozen):
     size: Size
     resize: Literal["aspect", "squash"]
     seed: Seed
+
+    @property
+    def kind(self) -> Kind:
+        """``statistics``."""
+        return "statistics"
 
     @property
     def job_id(self) -> str:
@@ -257,7 +268,7 @@ class SweepConfig(Frozen):
     resize: Literal["aspect", "squash"] = "aspect"
     evals: Count = 60
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
-    precision: Literal["auto"] | Precision = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
     nodes: dict[str, NodeChoice] = {}

@@ -5,7 +5,9 @@ pictures are computed as a batch, each is its own job nevertheless. A job is wri
 temporary folder, which `stylebench.store` moves into place when it is complete.
 """
 
+import contextlib
 import functools
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -26,6 +28,8 @@ from stylebench.stats import measure_backbone
 from stylebench.transfer import Stylization, stylize_batch
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+_COMPUTING = threading.Lock()
 
 
 @functools.lru_cache(maxsize=32)
@@ -186,27 +190,41 @@ def compute(specs: Sequence[JobSpec | StatisticsSpec], device: str = "cpu") -> l
 
 def _begun(spec: JobSpec | StatisticsSpec) -> dict[str, Any]:
     """Return the record of a job as it is before anything is known of its outcome."""
-    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
     meaning = spec.model_dump(mode="json")
-    return {"job_id": spec.job_id, "kind": kind, "status": "ok", "error": "", "spec": meaning}
+    return {"job_id": spec.job_id, "kind": spec.kind, "status": "ok", "error": "", "spec": meaning}
 
 
-def save(outcome: Outcome, out: Path) -> dict[str, Any]:
-    """Write a job's folder, put it in place, and return its record.
+def _write(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """Write what a job's folder holds, and return its record."""
+    for name, pixels in outcome.pictures.items():
+        images.save(folder / name, pixels)
+    for name, table in outcome.tables.items():
+        table.to_parquet(folder / name, index=False)
+    store.write_record(folder, outcome.record)
+    return outcome.record
 
-    Only a disk that cannot be written raises.
+
+def run_jobs(
+    specs: Sequence[JobSpec | StatisticsSpec], out: Path, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Compute jobs as `compute` does, put their folders in place, and return their records.
+
+    Threads may call this at the same time: one computes, the others load and save.
+
+    Raises:
+        OSError: the disk cannot be written; nothing else raises.
     """
-    record = outcome.record
-    with store.job_folder(out, record["kind"], record["job_id"]) as folder:
-        for name, pixels in outcome.pictures.items():
-            images.save(folder / name, pixels)
-        for name, table in outcome.tables.items():
-            table.to_parquet(folder / name, index=False)
-        store.write_record(folder, record)
-    return record
+    with contextlib.ExitStack() as claims:
+        folders = [claims.enter_context(store.job_folder(out, s.kind, s.job_id)) for s in specs]
+        for spec in specs:
+            if isinstance(spec, JobSpec):
+                with contextlib.suppress(InputError):  # which the job itself will tell
+                    load_pair(spec, device)
+        with _COMPUTING:
+            outcomes = compute(specs, device)
+        return [_write(outcome, folder) for outcome, folder in zip(outcomes, folders, strict=True)]
 
 
 def run_job(spec: JobSpec | StatisticsSpec, out: Path, device: str = "cpu") -> dict[str, Any]:
     """Run one job, put its folder in place, and return its record (see `compute`)."""
-    (outcome,) = compute([spec], device)
-    return save(outcome, out)
+    return run_jobs([spec], out, device)[0]

@@ -220,7 +220,9 @@ class Objective:
             self._coefficients = self._weights(self.scales, images)
         images = images.detach().requires_grad_()
         distances = self._distances(images)
-        (gradient,) = torch.autograd.grad((self._coefficients[1] * distances).sum(), images)
+        (self._coefficients[1] * distances).sum().backward()  # type: ignore[no-untyped-call]
+        gradient = images.grad
+        assert gradient is not None
         if first:
             gradient = self._rescaled(gradient)
         self._seen.append(distances.detach())

@@ -1,7 +1,7 @@
 """Engines: where jobs run. Jobs meet only in the results folder, so any engine is equivalent."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +33,16 @@ def run(
 
 
 def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
-    from stylebench.job import compute, save
+    from stylebench.job import run_jobs
 
     for group in groups:
-        for outcome in compute(group, device):
-            yield save(outcome, out)
+        yield from run_jobs(group, out, device)
 
 
 def _on_gpu(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
-    """Compute; meanwhile save what was computed before, and load what comes next."""
-    from stylebench.job import compute, load_pair, save
+    """Run two groups at a time: one computes, the other loads or saves."""
+    from stylebench.job import run_jobs
 
-    def load(group: Sequence[Spec]) -> None:
-        for spec in group:
-            if isinstance(spec, JobSpec):
-                load_pair(spec, device)
-
-    saving: list[Future[dict[str, Any]]] = []
-    with ThreadPoolExecutor(1) as aside:
-        for group, following in zip(groups, [*groups[1:], []], strict=True):
-            aside.submit(load, following)  # where that fails, the job says so in its turn
-            computed = compute(group, device)
-            yield from (future.result() for future in saving)
-            saving = [aside.submit(save, outcome, out) for outcome in computed]
-        yield from (future.result() for future in saving)
+    with ThreadPoolExecutor(2) as pool:
+        for records in pool.map(lambda group: run_jobs(group, out, device), groups):
+            yield from records

@@ -21,17 +21,16 @@ def _begin() -> None:
 
 
 def _work(group: Sequence[Spec], out: Path, device: str) -> list[dict[str, Any]]:
-    from stylebench.job import compute, save
+    from stylebench.job import run_jobs
 
-    return [save(outcome, out) for outcome in compute(group, device)]
+    return run_jobs(group, out, device)
 
 
 def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
     """Write and return the record of a job whose worker did not live to write it."""
-    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
     record = {
         "job_id": spec.job_id,
-        "kind": kind,
+        "kind": spec.kind,
         "status": "failed",
         "error": reason,
         "spec": spec.model_dump(mode="json"),
@@ -41,7 +40,7 @@ def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
         "finished": time.time(),
     }
     store.remove_stale(out, age=0, job_id=spec.job_id)
-    with store.job_folder(out, kind, spec.job_id) as folder:
+    with store.job_folder(out, spec.kind, spec.job_id) as folder:
         store.write_record(folder, record)
     return record
 
