@@ -14,9 +14,6 @@ from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
 
-EXAMPLE = 64
-"""Side of the picture on which it is seen what can be folded, in px, or the network's least."""
-
 
 def not_in_place(network: nn.Module) -> nn.Module:
     """Return `network`, its activations no longer in place: they falsify maps taken before them."""
@@ -35,12 +32,12 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: BackboneSpec, network: nn.Module, precision: str = "fp32") -> None:
+    def __init__(self, spec: BackboneSpec, network: nn.Module) -> None:
         super().__init__()
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
-        self._name, self._min_side = spec.description, spec.min_side
-        self._precision = precision
+        self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
+        self._precision = "fp32"
         self.features = spec.extractor(not_in_place(network).eval())
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
@@ -72,10 +69,14 @@ class Backbone(nn.Module):
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
             return cast("dict[str, Tensor]", self.features(x))
 
-    def settle(self) -> None:
-        """Fold BatchNorm and store the weights in the precision; weights and controls are final."""
-        fold.fold(self.features, max(self._min_side, EXAMPLE))
-        fold.lower(self.features, self._precision)
+    def settle(self, precision: str) -> None:
+        """Fold BatchNorm and store the weights in a precision, when weights and controls are final.
+
+        Until then the network runs in fp32, so that what controls measure depends on no precision.
+        """
+        fold.fold(self.features, self._size)
+        fold.lower(self.features, precision)
+        self._precision = precision
 
 
 def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
@@ -109,9 +110,9 @@ def _cached(
             raise InputError(f"{ref.path}: the weights changed after the job was planned")
         network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
     controls.apply(network, ref.options, spec.defaults)
-    backbone = Backbone(spec, network, precision)
+    backbone = Backbone(spec, network)
     controls.apply_measured(backbone, ref.options, _pictures)
-    backbone.settle()
+    backbone.settle(precision)
     return backbone.to(device)
 
 

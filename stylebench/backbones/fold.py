@@ -3,8 +3,9 @@
 In evaluation mode BatchNorm is an affine map per channel, so that BN(Wx + b) is one convolution:
 W' = γ/√(σ² + ε)·W, b' = γ/√(σ² + ε)·(b − μ) + β (Jacob et al. 2018, section 3.2). That is exact but
 for rounding where the norm alone takes what the convolution gives, each of them called once. Who
-takes what is read off the autograd graph of one small picture, which knows it for every kind of
-module: what leads to no map, and calls that return no tensor, do not count.
+takes what is read off the autograd graph of one picture, which knows it for every kind of module:
+what leads to no map, and calls that return no tensor, do not count. Picture and weights are on the
+meta device then, where nothing is computed.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
+from torch.func import functional_call
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 CONVOLUTIONS = {"Conv2d", "Conv2dSame"}
@@ -45,7 +47,9 @@ def _uses(maps: dict[str, Tensor]) -> Counter[Node]:
     return found
 
 
-def _calls(network: nn.Module, image: Tensor) -> tuple[Counter[Node], dict[nn.Module, list[Any]]]:
+def _calls(
+    network: nn.Module, size: tuple[int, int]
+) -> tuple[Counter[Node], dict[nn.Module, list[Any]]]:
     """Return the uses of each result, and (node of the input, of the output) of each call.
 
     The calls are those of convolutions and norms that can be folded.
@@ -60,17 +64,21 @@ def _calls(network: nn.Module, image: Tensor) -> tuple[Counter[Node], dict[nn.Mo
         for module in network.modules()
         if _kind(module) in CONVOLUTIONS or _is_affine(module)
     ]
+    tensors = [*network.named_parameters(), *network.named_buffers()]
+    state = {name: value.detach().to("meta") for name, value in tensors}
+    kind = next(network.parameters()).dtype
+    image = torch.empty(1, 3, *size, dtype=kind, device="meta", requires_grad=True)
     try:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            return _uses(network(image.detach().requires_grad_())), calls
+            return _uses(functional_call(network, state, image)), calls
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def _pairs(network: nn.Module, image: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+def _pairs(network: nn.Module, size: tuple[int, int]) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Return each convolution whose result one norm alone takes, with that norm."""
-    uses, calls = _calls(network, image)
+    uses, calls = _calls(network, size)
     once = {module: nodes[0] for module, nodes in calls.items() if len(nodes) == 1}
     makers = {
         output: cast("nn.Conv2d", module)
@@ -103,25 +111,22 @@ def _remove(network: nn.Module, path: str) -> None:
     network.set_submodule(path, (nn.Sequential(*rest) if rest else nn.Identity()).eval())
 
 
-def fold(network: nn.Module, size: int) -> int:
+def fold(network: nn.Module, size: tuple[int, int]) -> int:
     """Fold every BatchNorm into the convolution before it where that is exact, in place.
 
     Args:
         network: in evaluation mode, truncated; takes (1, 3, H, W) and returns maps by name.
-        size: side of the picture on which it is tried, in px. A network that does not take it
-            stays as it is.
+        size: (H, W) in px of pictures that it takes. A network that does not run on such a one,
+            because it looks at values or at other devices, stays as it is.
 
     Returns:
         How many norms were folded.
     """
     if not any(_is_affine(module) for module in network.modules()):
         return 0
-    kind = next(network.parameters()).dtype
     try:
-        pairs = _pairs(network, torch.zeros(1, 3, size, size, dtype=kind))
-    except torch.OutOfMemoryError:
-        raise
-    except Exception:  # each network has its own way to refuse a size
+        pairs = _pairs(network, size)
+    except Exception:  # each network has its own way to refuse
         return 0
     paths = list(network.named_modules(remove_duplicate=False))
     for conv, norm in pairs:
@@ -142,11 +147,13 @@ def fold_like(network: nn.Module, folded: nn.Module) -> None:
 
 
 def lower(network: nn.Module, precision: str) -> None:
-    """Store weights as the convolutions of ``bf16`` and ``tf32`` want them, in place.
+    """Store weights as a precision's convolutions want them, in place.
 
-    Channels last for both. Weights of convolutions and linear layers in bf16 for the first:
-    autocast would round them so at each evaluation, and the maps are the same. Not for ``fp32``,
-    which was 5 % slower on CPUs (vgg19 and resnet50, 256 px) with channels last.
+    Args:
+        network: any.
+        precision: ``bf16`` and ``tf32`` run on matrix units, which take channels last; ``fp32`` is
+            5 % faster without on a CPU (vgg19 and resnet50, 256 px). For bf16, convolutions and
+            linear layers are rounded once, not by autocast at each evaluation: the maps are equal.
     """
     for module in network.modules():
         if precision != "fp32" and _kind(module) in CONVOLUTIONS:

@@ -162,6 +162,11 @@ class TimmSpec(BackboneSpec):
 
     model: str = ""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in px of the pictures that it is made for; others may do."""
+        return outline(self.model).size
+
     def paths(self) -> list[str]:
         """Return what a node may be: the maps that timm gives, and inputs of modules."""
         found = outline(self.model)

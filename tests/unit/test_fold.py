@@ -34,24 +34,26 @@ def picture(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def backbone_of(name: str, *, precision: str = "fp32", style: tuple[str, ...] = ()) -> Backbone:
+def backbone_of(name: str, style: tuple[str, ...] = ()) -> Backbone:
     """A backbone that is not folded, with random norms; other nodes by their paths."""
     spec = zoo.split(f"r-{name}")[1]
     if style:
         nodes = tuple(zoo.Node(path, path, 4) for path in style)
         spec = replace(spec, style=nodes, content=nodes[-1])
-    return Backbone(spec, randomised(random_network(spec, 0)), precision)
+    return Backbone(spec, randomised(random_network(spec, 0)))
 
 
-def check(name: str, style: tuple[str, ...] = ()) -> tuple[int, int]:
+def check(
+    name: str, style: tuple[str, ...] = (), size: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """Folded maps are those of before, in float64; return how many norms there were and are."""
-    backbone = backbone_of(name, style=style).double()
+    backbone = backbone_of(name, style).double()
     before, side = norms(backbone), max(zoo.split(f"r-{name}")[1].min_side, 48)
-    image = picture(side, side + 16).double()
+    image = picture(*(size or (side, side + 16))).double()
     state = torch.get_rng_state()
     with torch.no_grad():
         expected = backbone(image)
-        backbone.settle()
+        backbone.settle("fp32")
         found = backbone(image)
     assert torch.equal(torch.get_rng_state(), state)
     assert not any(module.training for module in backbone.modules())
@@ -89,6 +91,10 @@ def test_folded_backbones_give_the_same_maps(name: str) -> None:
 )
 def test_folded_models_of_timm_give_the_same_maps(model: str, before: int, after: int) -> None:
     assert check(f"timm:{model}") == (before, after)
+
+
+def test_a_model_that_takes_one_size_alone() -> None:
+    assert check("timm:levit_128s", size=(224, 224)) == (4, 0)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_only_a_norm_that_takes_the_convolution_alone(
     net, x = randomised(Net(use, conv)).double().eval(), picture(8, 8).double()
     with torch.no_grad():
         expected = net(x)["map"]
-        assert fold.fold(net, 16) == folded
+        assert fold.fold(net, (16, 16)) == folded
         torch.testing.assert_close(net(x)["map"], expected)
 
 
@@ -171,7 +177,7 @@ def test_norms_that_use_the_pictures_statistics_stay(how: str) -> None:
         net.norm.train()
     else:
         net.norm.running_mean = net.norm.running_var = None
-    assert fold.fold(net, 16) == 0
+    assert fold.fold(net, (16, 16)) == 0
 
 
 def test_a_network_that_takes_other_sizes_stays() -> None:
@@ -181,7 +187,7 @@ def test_a_network_that_takes_other_sizes_stays() -> None:
         return result
 
     net = Net(use, plain()).eval()
-    assert [fold.fold(net, size) for size in (16, 24)] == [0, 1]
+    assert [fold.fold(net, (size, size)) for size in (16, 24)] == [0, 1]
 
 
 def test_batchnorm_of_the_batch_is_not_folded() -> None:
@@ -193,10 +199,10 @@ def test_batchnorm_of_the_batch_is_not_folded() -> None:
 @pytest.mark.parametrize("name", ["resnet18", "timm:tf_efficientnet_b0", "timm:densenet121"])
 def test_bf16_is_torchs_own_autocast(name: str) -> None:
     """The maps of weights stored in bf16 are near fp32's, and are those of autocast to the bit."""
-    ours, folded = (backbone_of(name, precision=p) for p in ("bf16", "fp32"))
+    ours, folded = backbone_of(name), backbone_of(name)
     image = picture(64, 80).requires_grad_()
-    ours.settle()
-    folded.settle()
+    ours.settle("bf16")
+    folded.settle("fp32")
     maps, exact = ours(image), folded(image.detach())
     x = ((image - folded.mean) / folded.std).contiguous(memory_format=torch.channels_last)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -221,10 +227,9 @@ def test_bf16_is_torchs_own_autocast(name: str) -> None:
 @pytest.mark.parametrize("model", ["test_vit_relpos", "levit_128s"])
 def test_a_network_built_again_is_folded_too(model: str, precision: str) -> None:
     """At its own size, where there is nothing to resample, it gives the same maps."""
-    backbone = backbone_of(f"timm:{model}", precision=precision)
+    backbone = backbone_of(f"timm:{model}")
     side = timm.models.get_pretrained_cfg(model).input_size[-1]
-    fold.fold(backbone.features, side)
-    backbone.settle()
+    backbone.settle(precision)
     again = backbone.features._rebuilt((side, side))  # type: ignore[operator]
     first = backbone.features.maps.state_dict()  # type: ignore[union-attr]
     assert {k: v.dtype for k, v in again.state_dict().items()} == {
