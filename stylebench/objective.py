@@ -244,7 +244,7 @@ class Objective:
         self._coefficients = self._weights(self.scales, gradient)
         return gradient * gradient.new_tensor(factors).view(-1, 1, 1, 1)
 
-    def history(self, image: int, count: int) -> list[tuple[Evaluation, dict[str, float]]]:
+    def trace(self, image: int, count: int) -> list[tuple[Evaluation, dict[str, float]]]:
         """Return the losses of one image at its first `count` evaluations, in double precision.
 
         Returns:

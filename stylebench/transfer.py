@@ -162,15 +162,15 @@ def _stylization(
         "few-evaluations": found.evaluations < min(FEW_EVALUATIONS, evals),
         "diverged": found.stop_reason == "diverged",
     }
-    history = objective.history(index, found.evaluations)
+    seen = objective.trace(index, found.evaluations)
     return Stylization(
         image=result.unsqueeze(0),
-        trace=tuple(evaluation for evaluation, _ in history),
-        initial=history[0][0],
-        final=history[found.best][0],
+        trace=tuple(evaluation for evaluation, _ in seen),
+        initial=seen[0][0],
+        final=seen[found.best][0],
         stop_reason=found.stop_reason,
         objective_scale=objective.scales[index],
-        style_layers=history[found.best][1],
+        style_layers=seen[found.best][1],
         initial_gradient=objective.initial_gradients[index],
         moved=moved,
         flags=tuple(flag for flag, applies in checks.items() if applies),

@@ -147,7 +147,7 @@ def test_pictures_of_different_sizes_are_compared_by_means(
     spec = LossSpec(balance="none")
     objective = Objective(backbone, [(x, style)], SmoothingSpec(name=name), spec)
     objective(x)
-    assert_allclose(objective.history(0, 1)[0][0].style_loss, expected, rtol=1e-4)
+    assert_allclose(objective.trace(0, 1)[0][0].style_loss, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
@@ -163,6 +163,6 @@ def test_released_preset_reproduces_the_released_script(smooth: str, start: str)
     smoothed = SmoothingSpec(name=smooth, layers="deep")
     objective = Objective(backbone, [(content, style)], smoothed, spec)
     objective(x)
-    ((found, _),) = objective.history(0, 1)
+    ((found, _),) = objective.trace(0, 1)
     assert_allclose((found.content_loss, found.style_loss), expected, rtol=1e-5)
     assert_allclose(found.loss, expected[0] + 1e17 * expected[1], rtol=1e-5)

@@ -157,7 +157,7 @@ def test_balance_gradient_gives_every_term_the_same_gradient_norm(
         (gradient,) = torch.autograd.grad(term, image, retain_graph=True)
         expected[name] = float(term.detach() / gradient.norm())
     objective(image.detach())
-    ((losses, layers),) = objective.history(0, 1)
+    ((losses, layers),) = objective.trace(0, 1)
     found = {**layers, "content": losses.content_loss, "tv": losses.tv_loss}
     assert found == pytest.approx(expected, rel=1e-4)
 
@@ -285,7 +285,7 @@ def test_layer_weights_weigh_layers(backbone: Backbone, pair: tuple[Tensor, Tens
     for spec in (LossSpec(), LossSpec(layer_weights=weights)):
         objective = Objective(backbone, [(content, style)], NONE, spec)
         objective(content)
-        found.append(objective.history(0, 1)[0])
+        found.append(objective.trace(0, 1)[0])
     (_, plain), (weighted, _) = found
     assert weighted.style_loss == pytest.approx(2 * plain["stage1"])
 
