@@ -78,10 +78,11 @@ def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
         return spec.build()
 
 
-def _pictures() -> list[Tensor]:
-    """Return the ten built-in photographs at 256 px, on which controls are measured."""
-    found = [images.read(images.PREFIX + name, 256) for name in images.PHOTOGRAPHS]
-    return [torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in found]
+def _pictures() -> Tensor:
+    """Return the ten built-in photographs, on which controls are measured: (10, 3, 256, 256)."""
+    names = (images.PREFIX + name for name in images.PHOTOGRAPHS)
+    found = [torch.from_numpy(images.read(name, 256, resize="squash")) for name in names]
+    return torch.stack(found).permute(0, 3, 1, 2).float().contiguous() / 255
 
 
 @functools.lru_cache(maxsize=2)
