@@ -9,18 +9,11 @@ from torch import Tensor, nn
 
 from stylebench import images
 from stylebench.backbones import controls
+from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
-
-
-def not_in_place(network: nn.Module) -> nn.Module:
-    """Return `network`, its activations no longer in place: they falsify maps taken before them."""
-    for module in network.modules():
-        if hasattr(module, "inplace"):
-            cast("nn.ReLU", module).inplace = False
-    return network
 
 
 class Backbone(nn.Module):
@@ -89,11 +82,11 @@ def _pictures() -> Tensor:
 def _cached(
     arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str
 ) -> Backbone:
-    pretrained, spec = split(arch)
-    spec = spec.choose(arch, nodes)
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
+    pretrained, spec = split(arch)
+    spec = spec.choose(arch, nodes, ref.options)
     network = random_network(spec, seed)
     if pretrained:
         if sha256(Path(ref.path)) != ref.sha256:

@@ -14,7 +14,8 @@ Maps are taken as timm gives them: tokens without class token turned back into a
 norm. A picture of any size is taken as it is where the network can. Else it is continued at its
 right and lower edges up to a multiple of the largest reduction, and the maps are cut to what it
 covers; else the network is built again for that size, with its position parameters resampled by
-timm. A network that can do none of these takes pictures of its own size alone.
+timm. A network that can do none of these takes pictures of its own size alone. CrossViT itself
+resamples every picture to squares of its own sizes, so that its maps are always square.
 """
 
 import functools
@@ -22,9 +23,9 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import timm
 import torch
@@ -32,7 +33,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from stylebench.backbones.extractor import not_in_place
+from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
@@ -161,10 +162,21 @@ class TimmSpec(BackboneSpec):
 
     model: str = ""
 
-    def paths(self) -> list[str]:
-        """Return what a node may be: the maps that timm gives, and inputs of modules."""
+    def paths(self, options: Mapping[str, str]) -> list[str]:
+        """Return what a node may be: timm's maps by timm's indices, then inputs of modules.
+
+        A map that timm counts but does not give (TResNet's first) has an empty path.
+        """
         found = outline(self.model)
-        return [*filter(None, found.paths), *(INPUT + path for path in found.inputs)]
+        return [*found.paths, *(INPUT + path for path in found.inputs)]
+
+    def modules(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return nothing: timm's maps are those of modules already."""
+        return {}
+
+    def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
+        """Return the backbone as it is: all that timm gives are maps, `unused` is behind them."""
+        return self
 
     def build(self) -> nn.Module:
         """Return the whole network, initialised as timm does."""

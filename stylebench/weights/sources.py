@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stylebench.backbones.zoo import ARCHS, split
-from stylebench.config import WeightsRef
+from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, registry
@@ -275,6 +275,7 @@ def resolve(
     *,
     given: Mapping[str, str | os.PathLike[str]] | None = None,
     options: Mapping[str, str] | None = None,
+    nodes: NodeChoice | None = None,
     offline: bool = False,
 ) -> WeightsRef:
     """Return the weights of a backbone, checked against it, and their identity.
@@ -284,6 +285,7 @@ def resolve(
         seed: of the random initialisation of an ``r-`` backbone.
         given: backbone name (without prefix) -> source (see `parse`) or path; others are ``auto``.
         options: of the backbone; they go before what the file itself calls for.
+        nodes: chosen in place of the backbone's own; the weights must reach to them.
         offline: never download.
 
     Raises:
@@ -298,6 +300,7 @@ def resolve(
         return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
     text = os.fspath((given or {}).get(arch[2:], "auto"))
     source, path = find(arch[2:], parse(text), offline=offline)
+    spec = spec.choose(arch, nodes, chosen)
     files.check(path, arch, spec)
     digest = files.sha256(path)
     known = files.options(path, digest, spec)

@@ -222,6 +222,7 @@ def test_controls_compose_and_are_part_of_the_job() -> None:
     [
         ("r-resnet50+gama=0.5", "has no option 'gama'; did you mean 'gamma'"),
         ("r-resnet50+gamma=0.7", "gamma is one of 1, 0.5, 0.25, 0, found '0.7'"),
+        ("r-resnet50+gamma=0.5+gamma=0", "expected one value of gamma, found 0.5 and 0"),
         ("r-resnet50+gamma", r"expected NAME\+OPTION=VALUE, found 'gamma'"),
         ("r-vgg19+gamma=0.5", "has no option 'gamma'"),
         ("r-resnet5+gamma=0.5", "did you mean 'r-resnet50'"),
