@@ -184,10 +184,16 @@ class TimmSpec(BackboneSpec):
         return cast("nn.Module", _create(self.model, **dynamic))
 
     def adapt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a state dict with the keys of timm's model, from a checkpoint of its authors."""
+        """Return a state dict with the keys of timm's model, from a checkpoint of its authors.
+
+        One of another model stays as it is: timm's filters then fail in ways of their own.
+        """
         with torch.device("meta"):
             network = self.build()
-        return _filtered(state, network)
+        try:
+            return _filtered(state, network)
+        except Exception:  # KeyError, RuntimeError, AttributeError …: what each filter meets first
+            return dict(state)
 
     def extractor(self, network: nn.Module) -> nn.Module:
         """Return the part of a network that gives the nodes' maps."""
