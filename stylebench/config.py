@@ -119,7 +119,8 @@ class ImageRef(Frozen):
 class WeightsRef(Frozen):
     """Weights of a job: `source` for tables (``random:0``, ``file:vgg19.safetensors``).
 
-    `sha256` of the file and the `options` of the backbone are their identity; `path` is where they
+    `sha256` of the file and the `options` of the backbone are their identity, and timm's `tag`
+    where its weights want another normalisation than the backbone's own tag. `path` is where they
     are on this machine. A non-empty `missing` says why there are none.
     """
 
@@ -127,6 +128,7 @@ class WeightsRef(Frozen):
     sha256: str = ""
     path: str = ""
     options: dict[str, str] = {}
+    tag: str = ""
     missing: str = ""
 
     @property
@@ -150,7 +152,8 @@ def _digest(meaning: dict[str, Any]) -> str:
 
 def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     what = weights.sha256 or weights.source
-    return {"weights": what, "options": weights.options}
+    tag = {"tag": weights.tag} if weights.tag else {}
+    return {"weights": what, "options": weights.options, **tag}
 
 
 class NodeChoice(Frozen):

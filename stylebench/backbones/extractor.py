@@ -85,7 +85,7 @@ def _cached(
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
-    pretrained, spec = split(arch)
+    pretrained, spec = split(f"{arch}.{ref.tag}" if ref.tag else arch)
     spec = spec.choose(arch, nodes, ref.options)
     network = random_network(spec, seed)
     if pretrained:

@@ -143,7 +143,23 @@ def _torchvision(name: str, value: str, offline: bool) -> Found:
     return found
 
 
+def _other_tag(name: str, source: str) -> str:
+    """Return the tag of timm's weights that have another normalisation than a backbone's own."""
+    kind, _, model = source.partition(":")
+    tag = model.partition(".")[2]
+    if kind != "timm" or not tag or "." in name:
+        return ""
+    own, taken = (split(f"p-{text}")[1] for text in (name, source))
+    return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
+
+
 def _timm(name: str, value: str, offline: bool) -> Found:
+    own = name.partition(".")[2]
+    if value and own and value != own:
+        raise InputError(
+            f"p-{name} names the weights {own!r}, found the source timm:{value}; expected "
+            f"p-{name.removesuffix(f'.{own}')} with that source, or no source"
+        )
     return hub.timm_file(name.removeprefix(TIMM), value, offline=offline)
 
 
@@ -300,7 +316,8 @@ def resolve(
         return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
     text = os.fspath((given or {}).get(arch[2:], "auto"))
     source, path = find(arch[2:], parse(text), offline=offline)
-    spec = spec.choose(arch, nodes, chosen)
+    tag = _other_tag(arch[2:], source)
+    spec = (split(f"{arch}.{tag}")[1] if tag else spec).choose(arch, nodes, chosen)
     files.check(path, arch, spec)
     digest = files.sha256(path)
     known = files.options(path, digest, spec)
@@ -309,4 +326,4 @@ def resolve(
     layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
     chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
     where = str(path.resolve())
-    return WeightsRef(source=source, sha256=digest, path=where, options=chosen)
+    return WeightsRef(source=source, sha256=digest, path=where, options=chosen, tag=tag)

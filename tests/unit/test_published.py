@@ -68,3 +68,58 @@ def test_a_file_that_timms_own_filter_cannot_take(tmp_path: Path) -> None:
     assert "expected the weights of timm:test_convnext, but it lacks head.norm.bias" in text
     assert "\n" not in text
     assert len(re.findall(r"[a-z0-9_]+\.(?:weight|bias|running_mean|running_var)", text)) <= 5
+
+
+MODEL, OWN, OTHER = "mobilenetv4_conv_small", "e2400_r224_in1k", "e3600_r256_in1k"
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub have one file for all tags of MODEL."""
+    path = tmp_path / "w.safetensors"
+    save_file(timm.create_model(MODEL).state_dict(), path)
+    monkeypatch.setattr(hub, "_of_hub", lambda source, config, offline: path)
+
+
+def test_normalisation_is_that_of_the_weights(published: None, tmp_path: Path) -> None:
+    """Whether the tag stands in the name or in the source; a file has that of the name."""
+
+    def found(arch: str, source: str = "auto") -> tuple[WeightsRef, list[float], list[float]]:
+        ref = weights.resolve(arch, 0, given={arch[2:]: source})
+        backbone = build(arch, ref, 0)
+        return ref, backbone.mean.flatten().tolist(), backbone.std.flatten().tolist()
+
+    def stated(tag: str) -> tuple[list[float], list[float]]:
+        config = timm.models.get_pretrained_cfg(f"{MODEL}.{tag}")
+        return list(config.mean), list(config.std)
+
+    assert stated(OWN) != stated(OTHER)
+    bare = f"p-timm:{MODEL}"
+    cases = {
+        (bare, "auto"): OWN,
+        (bare, f"timm:{OWN}"): OWN,
+        (bare, f"timm:{OTHER}"): OTHER,
+        (f"{bare}.{OTHER}", "auto"): OTHER,
+        (f"{bare}.{OTHER}", f"timm:{OTHER}"): OTHER,
+        (bare, f"file:{tmp_path / 'w.safetensors'}"): OWN,
+    }
+    for (arch, source), tag in cases.items():
+        _, *normalisation = found(arch, source)
+        for value, expected in zip(normalisation, stated(tag), strict=True):
+            assert value == pytest.approx(expected)
+    own, other = found(bare)[0], found(bare, f"timm:{OTHER}")[0]
+    assert own.sha256 == other.sha256
+    assert job(own).job_id != job(other).job_id, "the same file, seen through two normalisations"
+
+
+def job(ref: WeightsRef) -> StatisticsSpec:
+    return StatisticsSpec(
+        arch=f"p-timm:{MODEL}", nodes={}, weights=ref, smoothing=(), images=(), size=32,
+        resize="aspect", seed=0,
+    )  # fmt: skip
+
+
+def test_a_source_that_contradicts_the_name_is_refused(published: None) -> None:
+    name = f"timm:{MODEL}.{OTHER}"
+    with pytest.raises(InputError, match=f"names the weights '{OTHER}', found the source .*{OWN}"):
+        weights.resolve(f"p-{name}", 0, given={name: f"timm:{OWN}"})
