@@ -237,7 +237,8 @@ class SweepConfig(Frozen):
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
-    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones.
+    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
+    with all of its options.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
