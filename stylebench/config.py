@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
