@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep figures test test-slow lint check golden reference clean
+.PHONY: help install sweep figures test test-slow lint check golden reference bench bench-check clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-slow  the long tests alone: a model of every timm family"
 	@echo "make check      ruff, ruff format, mypy --strict and the tests"
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
+	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
+	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
 	@echo "make reference  sweep with real weights and refresh results/reference"
 
 $(BIN)/python:
@@ -56,8 +58,15 @@ golden: $(VENV)/.installed-dev
 reference: install
 	rm -rf results/default
 	$(BIN)/stylebench sweep --arch all $(ARGS)
-	rm -rf results/reference && mkdir results/reference
+	mkdir -p results/reference
+	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
 	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference
+
+bench: install
+	$(BIN)/stylebench bench --quick $(ARGS)
+
+bench-check: install
+	$(BIN)/stylebench bench --quick --check results/reference/bench.json $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_weights
+from stylebench import cli_bench, cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_weights.app, name="weights")
+app.command()(cli_bench.bench)
 
 Arch = Annotated[
     list[str] | None,
@@ -68,7 +69,8 @@ Preset = Annotated[
     str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
 ]
 Precision = Annotated[
-    str | None, typer.Option("--precision", help="Of the network: `fp32` or `bf16`.")
+    str | None,
+    typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),
 ]
 Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
 Weights = Annotated[
@@ -77,6 +79,9 @@ Weights = Annotated[
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
 Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]
+Batch = Annotated[
+    str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
@@ -110,7 +115,7 @@ def _command() -> str:
 
 
 def _options(
-    out: Path, device: str, weights: list[str] | None, jobs: int, **other: Any
+    out: Path, device: str, weights: list[str] | None, jobs: int, batch: str = "auto", **other: Any
 ) -> "Options":
     from stylebench import runtime
     from stylebench.sweep import Options, check_folder
@@ -118,6 +123,8 @@ def _options(
 
     if jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
+    if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
+        raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
     check_folder(out)
     runtime.configure()
     return Options(
@@ -125,6 +132,7 @@ def _options(
         device=runtime.resolve_device(device),
         given=parse_given(weights or []),
         workers=jobs,
+        batch=None if batch == "auto" else int(batch),
         command=_command(),
         **other,
     )
@@ -155,6 +163,7 @@ def sweep(
         str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
     ] = None,
     jobs: Jobs = 1,
+    batch: Batch = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and stop.")] = False,
     force: Force = False,
     as_json: AsJson = False,
@@ -179,7 +188,7 @@ def sweep(
                    limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags)
     options = _options(
-        out or Path("results") / config.name, device, weights, jobs,
+        out or Path("results") / config.name, device, weights, jobs, batch,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:

@@ -19,7 +19,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
+Kind = Literal["transfer", "statistics"]
 Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
@@ -88,6 +89,10 @@ class LossSpec(Frozen):
 class OptimiserSpec(Frozen):
     """How the image is optimised. `history` and `line_search` belong to L-BFGS alone.
 
+    `history` is the number of pairs that L-BFGS keeps; each is two pictures in
+    float32, 6.3 MB at 512 × 512 px. Twenty reach the losses of torch's default, 100
+    (docs/performance.md).
+
     The default has a line search, which shortens steps that go too far; torch declares L-BFGS
     without one, and so the released code uses it.
 
@@ -97,7 +102,7 @@ class OptimiserSpec(Frozen):
 
     name: Literal["lbfgs", "adam"] = "lbfgs"
     learning_rate: Positive = 1.0
-    history: Count = 100
+    history: Count = 20
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
 
     @model_validator(mode="before")
@@ -191,6 +196,11 @@ class JobSpec(Frozen):
     precision: Precision
 
     @property
+    def kind(self) -> Kind:
+        """``transfer``."""
+        return "transfer"
+
+    @property
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
@@ -219,6 +229,11 @@ class StatisticsSpec(Frozen):
     seed: Seed
 
     @property
+    def kind(self) -> Kind:
+        """``statistics``."""
+        return "statistics"
+
+    @property
     def job_id(self) -> str:
         """Hash of the meaning, as of a JobSpec; names of images enter, as the rows show them."""
         return _digest(
@@ -239,6 +254,7 @@ class SweepConfig(Frozen):
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
     with all of its options.
+    `precision` of the network: ``auto`` is bf16 where the device is fast at it, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
@@ -260,7 +276,7 @@ class SweepConfig(Frozen):
     resize: Literal["aspect", "squash"] = "aspect"
     evals: Count = 60
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
-    precision: Precision = "fp32"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
     nodes: dict[str, NodeChoice] = {}
@@ -271,7 +287,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     # α/β = 1e-3: Gatys et al. 2016, fig. 3; the paper's own ratio is not known.
     "paper": {
         "loss": {"balance": "none", "content_weight": 1.0, "style_weight": 1e3},
-        "optimiser": {"line_search": "none"},
+        "optimiser": {"line_search": "none", "history": 100},
     },
     # The authors' script: 1 : 1e17, squashed to a square, torch's L-BFGS without line search.
     "released": {
@@ -281,7 +297,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "content_weight": 1.0,
             "style_weight": 1e17,
         },
-        "optimiser": {"line_search": "none"},
+        "optimiser": {"line_search": "none", "history": 100},
         "resize": "squash",
     },
     # Ours, the defaults of LossSpec and OptimiserSpec: relative errors, so that one setting serves

@@ -1,12 +1,17 @@
 """The unit of work: one stylisation, or the statistics of one backbone, from spec to record.
 
-A job knows nothing of engines, other jobs or tracking. It writes into a temporary folder, which
-`stylebench.store` moves into place when it is complete.
+A job knows nothing of engines, other jobs or tracking. Stylisations that share everything but their
+pictures are computed as a batch, each is its own job nevertheless. A job is written into a
+temporary folder, which `stylebench.store` moves into place when it is complete.
 """
 
+import contextlib
+import functools
+import threading
 import time
 import traceback
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,23 +25,40 @@ from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.stats import measure_backbone
-from stylebench.transfer import Stylization, stylize
+from stylebench.transfer import Stylization, stylize_batch
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+_COMPUTING = threading.Lock()
 
 
+@functools.lru_cache(maxsize=32)
 def load_image(
     ref: ImageRef, size: int, resize: Literal["aspect", "squash"], device: str
 ) -> Tensor:
-    """Return a picture as (1, 3, H, W) in [0, 1]; one that is not what was planned is refused."""
+    """Return a picture as (1, 3, H, W) in [0, 1]; one that is not what was planned is refused.
+
+    The last ones are kept, and with them what backbones see in them: do not change them.
+    """
     if images.digest(ref.ref, size) != ref.digest:
         raise InputError(f"{ref.ref}: the picture changed after the job was planned; plan it again")
     pixels = torch.from_numpy(images.read(ref.ref, size, resize=resize).copy())
     return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
 
 
-def to_pixels(image: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def to_pixels(image: Tensor) -> Pixels:
     """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
-    pixels = (image[0].detach().cpu().permute(1, 2, 0) * 255).round().clamp(0, 255)
-    return pixels.to(torch.uint8).numpy()
+    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
+    return pixels.to(torch.uint8).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A job that has been computed, and what is to be written into its folder, by file name."""
+
+    record: dict[str, Any]
+    pictures: dict[str, Pixels] = field(default_factory=dict)
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def _fields(found: Stylization) -> dict[str, Any]:
@@ -58,34 +80,46 @@ def _fields(found: Stylization) -> dict[str, Any]:
     }
 
 
-def _stylize(spec: JobSpec, device: str, folder: Path) -> dict[str, Any]:
+def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Tensor]:
+    """Return the content and the style picture of a job."""
+    content = load_image(spec.content, spec.size, spec.resize, device)
+    return content, load_image(spec.style, spec.size, spec.resize, device)
+
+
+def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
+    spec = specs[0]
+    runtime.configure(tf32=spec.precision == "tf32")
     backbone = build(
         spec.arch, spec.weights, spec.seed,
         nodes=spec.chosen, precision=spec.precision, device=device,
     )  # fmt: skip
-    content = load_image(spec.content, spec.size, spec.resize, device)
-    style = load_image(spec.style, spec.size, spec.resize, device)
-    found = stylize(
+    pairs = [load_pair(spec, device) for spec in specs]
+    found = stylize_batch(
         backbone,
-        content,
-        style,
+        pairs,
         smooth=spec.smoothing,
         loss=spec.loss,
         optimiser=spec.optimiser,
         start=spec.start,
         evals=spec.evals,
-        seed=spec.seed,
+        seeds=[spec.seed for spec in specs],
     )
-    images.save(folder / "result.png", to_pixels(found.image))
-    images.save(folder / "content.png", to_pixels(content))
-    images.save(folder / "style.png", to_pixels(style))
+    return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
+
+
+def _outcome(content: Tensor, style: Tensor, found: Stylization) -> Outcome:
     trace = pd.DataFrame([asdict(step) for step in found.trace])
     trace.insert(0, "evaluation", range(1, len(trace) + 1))
-    trace.to_parquet(folder / "trace.parquet", index=False)
-    return _fields(found)
+    pictures = {"result": found.image, "content": content, "style": style}
+    return Outcome(
+        _fields(found),
+        {f"{name}.png": to_pixels(picture) for name, picture in pictures.items()},
+        {"trace.parquet": trace},
+    )
 
 
-def _statistics(spec: StatisticsSpec, device: str, folder: Path) -> dict[str, Any]:
+def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
+    runtime.configure()
     backbone = build(spec.arch, spec.weights, spec.seed, nodes=spec.chosen, device=device)
     rows = []
     for ref in spec.images:
@@ -97,49 +131,100 @@ def _statistics(spec: StatisticsSpec, device: str, folder: Path) -> dict[str, An
     table.insert(0, "arch", spec.arch)
     table.insert(1, "weights", spec.weights.label)
     table["seed"], table["size"], table["resize"] = spec.seed, spec.size, spec.resize
-    table.to_parquet(folder / "statistics.parquet", index=False)
-    return {"values": len(table)}
+    return Outcome({"values": len(table)}, tables={"statistics.parquet": table})
 
 
-def run_job(spec: JobSpec | StatisticsSpec, out: Path, device: str = "cpu") -> dict[str, Any]:
-    """Run one job and put its folder in place.
+def _failure(error: Exception) -> dict[str, Any]:
+    """Return what a failure adds to a record: for wrong input its message, else a traceback too."""
+    if isinstance(error, InputError):
+        return {"status": "failed", "error": str(error)}
+    last = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {last[0] if last else ''}"
+    return {"status": "failed", "error": text, "traceback": traceback.format_exc()}
+
+
+def compute(specs: Sequence[JobSpec | StatisticsSpec], device: str = "cpu") -> list[Outcome]:
+    """Compute one job, or several stylisations as a batch.
+
+    A batch that fails is halved, until it works or a job fails alone: one that needs more memory
+    than there is runs in parts, and a job that cannot run costs no other.
 
     Args:
-        spec: what to compute.
-        out: results folder of the sweep.
+        specs: one job, or stylisations that `stylebench.batching.groups` put together.
         device: as torch names it.
 
     Returns:
-        The record: the spec, ``status`` ``ok`` or ``failed``, the numbers, ``error``, ``seconds``,
-        ``peak_memory_mb`` and the environment. A failure of the job is a record, not an exception;
-        only a disk that cannot be written raises.
+        An outcome for each job. Its record has the spec, ``status`` ``ok`` or ``failed``, the
+        numbers, ``error``, ``seconds`` (its share of the batch's), ``batch``, ``peak_memory_mb``
+        (the batch's) and the environment. A failure of a job is a record, not an exception.
     """
-    runtime.configure()
-    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
-    record: dict[str, Any] = {
-        "job_id": spec.job_id,
-        "kind": kind,
-        "status": "ok",
-        "error": "",
-        "spec": spec.model_dump(mode="json"),
+    memory, began = runtime.PeakMemory(device), time.time()
+    try:
+        if isinstance(specs[0], StatisticsSpec):
+            found = [_statistics(specs[0], device)]
+        else:
+            found = _stylize([spec for spec in specs if isinstance(spec, JobSpec)], device)
+    except Exception as error:
+        failure = [Outcome(_failure(error))]
+    else:
+        failure = []
+    if failure and len(specs) > 1:
+        runtime.free_memory(device)
+        half = len(specs) // 2
+        return [*compute(specs[:half], device), *compute(specs[half:], device)]
+    ended = time.time()
+    shared = {
         "device": device,
         "environment": dict(runtime.environment()),
+        "seconds": (ended - began) / len(specs),
+        "started": began,
+        "finished": ended,
+        "batch": len(specs),
+        "peak_memory_mb": memory.read(),
     }
-    memory, began = runtime.PeakMemory(device), time.time()
-    with store.job_folder(out, kind, spec.job_id) as folder:
-        try:
+    return [
+        replace(outcome, record=_begun(spec) | outcome.record | shared)
+        for spec, outcome in zip(specs, failure or found, strict=True)
+    ]
+
+
+def _begun(spec: JobSpec | StatisticsSpec) -> dict[str, Any]:
+    """Return the record of a job as it is before anything is known of its outcome."""
+    meaning = spec.model_dump(mode="json")
+    return {"job_id": spec.job_id, "kind": spec.kind, "status": "ok", "error": "", "spec": meaning}
+
+
+def _write(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """Write what a job's folder holds, and return its record."""
+    for name, pixels in outcome.pictures.items():
+        images.save(folder / name, pixels)
+    for name, table in outcome.tables.items():
+        table.to_parquet(folder / name, index=False)
+    store.write_record(folder, outcome.record)
+    return outcome.record
+
+
+def run_jobs(
+    specs: Sequence[JobSpec | StatisticsSpec], out: Path, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Compute jobs as `compute` does, put their folders in place, and return their records.
+
+    Threads may call this at the same time: one computes, the others load and save.
+
+    Raises:
+        OSError: the disk cannot be written; nothing else raises.
+    """
+    with contextlib.ExitStack() as claims:
+        folders = [claims.enter_context(store.job_folder(out, s.kind, s.job_id)) for s in specs]
+        for spec in specs:
             if isinstance(spec, JobSpec):
-                record |= _stylize(spec, device, folder)
-            else:
-                record |= _statistics(spec, device, folder)
-        except InputError as error:
-            record |= {"status": "failed", "error": str(error)}
-        except Exception as error:
-            last = str(error).strip().splitlines()
-            text = f"{type(error).__name__}: {last[0] if last else ''}"
-            record |= {"status": "failed", "error": text, "traceback": traceback.format_exc()}
-        record["seconds"] = time.time() - began
-        record["started"], record["finished"] = began, time.time()
-        record["peak_memory_mb"] = memory.read()
-        store.write_record(folder, record)
-    return record
+                with contextlib.suppress(InputError):  # which the job itself will tell
+                    load_pair(spec, device)
+        with _COMPUTING:
+            outcomes = compute(specs, device)
+        return [_write(outcome, folder) for outcome, folder in zip(outcomes, folders, strict=True)]
+
+
+def run_job(spec: JobSpec | StatisticsSpec, out: Path, device: str = "cpu") -> dict[str, Any]:
+    """Run one job, put its folder in place, and return its record (see `compute`)."""
+    return run_jobs([spec], out, device)[0]

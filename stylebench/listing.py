@@ -163,7 +163,12 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
 
     # A dry run downloads nothing, so weights that a run would download are not an error here.
     planned = plan.expand(
-        config, given=options.given, offline=True, strict=options.offline, tell=tell
+        config,
+        given=options.given,
+        offline=True,
+        strict=options.offline,
+        device=options.device,
+        tell=tell,
     )
     todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
     for spec in (*planned.jobs, *planned.missing):
@@ -176,7 +181,7 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
             print(
                 f"{spec.job_id}  {state:11}  {name:15}  {spec.smoothing.label:16}  "
                 f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
-                f"{spec.evals} evaluations  seed {spec.seed}"
+                f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
             )
     count = len(planned.jobs) + len(planned.missing)
     tell(

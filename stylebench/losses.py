@@ -1,10 +1,40 @@
 """Losses of style transfer: pure functions of feature maps; the normalisation is a parameter."""
 
-from typing import Literal
+from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 Normalisation = Literal["paper", "released"]
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """Return a tensor in float32, or in its own type where that is wider."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+class _Gram(torch.autograd.Function):
+    """G/M = F Fᵀ/M, with one product in the backward pass: (∂G + ∂Gᵀ) F / M.
+
+    The map is kept in its own type; G is summed in float32 at least. The gradient has the map's
+    type and its layout in memory (channels first or last).
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, maps: Tensor) -> Tensor:
+        ctx.save_for_backward(maps)
+        flat = wide(maps.flatten(2))
+        return flat @ flat.mT / flat.shape[2]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        maps: Tensor = ctx.saved_tensors[0]
+        flat = maps.flatten(2)
+        symmetric = ((gradient + gradient.mT) / flat.shape[2]).to(maps.dtype)
+        if maps.is_contiguous():
+            return (symmetric @ flat).view_as(maps)
+        return (flat.mT @ symmetric).movedim(1, 2).reshape(maps.shape)
 
 
 def gram(maps: Tensor) -> Tensor:
@@ -16,10 +46,9 @@ def gram(maps: Tensor) -> Tensor:
         maps: feature map (B, D, H, W).
 
     Returns:
-        (B, D, D), symmetric and positive semi-definite.
+        (B, D, D), symmetric and positive semi-definite, in float32 at least.
     """
-    flat = maps.flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    return cast("Tensor", _Gram.apply(maps))
 
 
 def content_factor(shape: tuple[int, ...], normalisation: Normalisation) -> float:

@@ -1,14 +1,15 @@
-"""Optimisers of one image: L-BFGS and Adam on a count of closure evaluations."""
+"""Optimisers of a batch of independent images on a count of closure evaluations."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from stylebench.config import OptimiserSpec
+from stylebench.lbfgs import LBFGS
+from stylebench.runtime import float64
 
 StopReason = Literal["evaluations", "converged", "diverged"]
 
@@ -17,18 +18,48 @@ PATIENCE = 10
 """So many evaluations in a row with a loss above DIVERGED times the lowest seen are divergence:
 L-BFGS recovers from a single step that goes too far. A loss that is not finite counts as such a
 step in a line search, which then shortens it, and is divergence without one."""
+LOOK_EVERY = 10
+"""Evaluations on a GPU from one look at whether all images have stopped to the next: to look is to
+wait for the device."""
+
+Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-Objective = Callable[[Tensor], tuple[float, float]]
+class Optimiser(Protocol):
+    """Minimises a function of each row of a batch: evaluate it at `trial`, call `step`, again."""
+
+    trial: Tensor
+    stopped: Tensor
+
+    def step(self, loss: Tensor, gradient: Tensor) -> None:
+        """Take the losses (B,) and gradients (B, n) at `trial` and choose the next one."""
 
 
-class _StopError(Exception):
-    """Raised inside the closure to leave an optimiser that has no other way out."""
+class Adam:
+    """torch's Adam: each entry of the batch is its own, so that images are independent."""
+
+    def __init__(self, start: Tensor, learning_rate: float) -> None:
+        self.trial = start.clone()
+        self.stopped = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+        self._adam = torch.optim.Adam([self.trial], lr=learning_rate)
+
+    def step(self, loss: Tensor, gradient: Tensor) -> None:
+        """Take the gradients (B, n) at `trial` and choose the next one."""
+        self.trial.grad = gradient
+        self._adam.step()
 
 
 @dataclass(frozen=True)
 class Minimum:
-    """What `minimise` found: the best iterate, which evaluation that was, why it stopped."""
+    """What `minimise` found for one image.
+
+    Attributes:
+        image: (3, H, W), the iterate with the lowest loss.
+        best: which evaluation that was.
+        evaluations: how many were made.
+        stop_reason: ``evaluations`` (all were used), ``converged`` (the optimiser found no
+            direction of descent) or ``diverged``.
+    """
 
     image: Tensor
     best: int
@@ -36,90 +67,98 @@ class Minimum:
     stop_reason: StopReason
 
 
-class _Closure:
-    """Counts evaluations, keeps the best iterate, and stops at the limit or on divergence."""
+class Progress:
+    """The best iterates of a batch, and which images go on."""
 
-    def __init__(self, objective: Objective, image: Tensor, evals: int, line_search: bool) -> None:
-        self.objective, self.image, self.evals = objective, image, evals
-        self.line_search = line_search
-        self.evaluations = 0
-        self.lowest, self.lowest_scaled, self.above = float("inf"), float("inf"), 0
-        self.best, self.best_image = 0, image.detach().clone()
-        self.diverged = False
+    def __init__(self, images: Tensor, line_search: bool) -> None:
+        zeros = torch.zeros(len(images), dtype=torch.long, device=float64(images[:0]).device)
+        self.image = images.clone()
+        self.best, self.evaluations, self._above = zeros, zeros.clone(), zeros.clone()
+        self.lowest = torch.full_like(zeros, torch.inf, dtype=torch.float64)
+        self.diverged = torch.zeros_like(zeros, dtype=torch.bool)
+        self.converged = self.diverged.clone()
+        self._line_search = line_search
 
-    def __call__(self) -> float:
-        if self.evaluations >= self.evals:
-            raise _StopError
-        loss, scaled = self.objective(self.image)
-        self.evaluations += 1
-        if loss < self.lowest:
-            self.lowest, self.lowest_scaled, self.best = loss, scaled, self.evaluations - 1
-            self.best_image.copy_(self.image.detach())
-        finite = math.isfinite(loss)
-        self.above = 0 if finite and loss <= DIVERGED * self.lowest else self.above + 1
-        recoverable = finite or (self.line_search and math.isfinite(self.lowest))
-        if not recoverable or self.above >= PATIENCE:
-            self.diverged = True
-            raise _StopError
-        return scaled if finite else self._barrier()
+    def going(self) -> Tensor:
+        """Return (B,): which images have not stopped."""
+        return ~(self.diverged | self.converged)
 
-    def _barrier(self) -> float:
-        """Return a high, flat loss in place of one that is not finite."""
-        assert self.image.grad is not None
-        self.image.grad.zero_()
-        return DIVERGED * self.lowest_scaled
+    def see(
+        self, images: Tensor, loss: Tensor, gradient: Tensor, index: int
+    ) -> tuple[Tensor, Tensor]:
+        """Take evaluation `index` and return what the optimiser shall know of it.
+
+        Where a loss is not finite that is a high, flat one.
+        """
+        going = self.going()
+        better = going & (loss < self.lowest)
+        self.lowest = torch.where(better, loss, self.lowest)
+        self.best = torch.where(better, index, self.best)
+        self.image = torch.where(better.to(images.device).view(-1, 1), images, self.image)
+        self.evaluations = self.evaluations + going
+        finite = loss.isfinite()
+        self._above = torch.where(finite & (loss <= DIVERGED * self.lowest), 0, self._above + 1)
+        recoverable = finite
+        if self._line_search:
+            recoverable = finite | self.lowest.isfinite()
+        self.diverged = self.diverged | (going & (~recoverable | (self._above >= PATIENCE)))
+        flat = (~finite).to(gradient.device).view(-1, 1)
+        return torch.where(finite, loss, DIVERGED * self.lowest), gradient.masked_fill(flat, 0.0)
 
 
-def _optimiser(image: Tensor, spec: OptimiserSpec, evals: int) -> torch.optim.Optimizer:
+def _optimiser(start: Tensor, spec: OptimiserSpec) -> Optimiser:
     if spec.name == "adam":
-        return torch.optim.Adam([image], lr=spec.learning_rate)
-    line_search = None if spec.line_search == "none" else spec.line_search
-    # Tolerances of 0: with torch's defaults a loss of small scale stops after one evaluation.
-    return torch.optim.LBFGS(
-        [image],
-        lr=spec.learning_rate,
-        max_iter=evals + 1,
-        max_eval=2 * evals + 1,
-        history_size=spec.history,
-        tolerance_grad=0.0,
-        tolerance_change=0.0,
-        line_search_fn=line_search,
-    )
+        return Adam(start, spec.learning_rate)
+    return LBFGS(start, spec.history, spec.learning_rate, spec.line_search != "none")
 
 
-def minimise(
-    objective: Objective,
-    start: Tensor,
-    spec: OptimiserSpec,
-    evals: int,
-) -> Minimum:
-    """Minimise an objective over an image.
+def iterate(
+    objective: Objective, start: Tensor, spec: OptimiserSpec, evals: int
+) -> Iterator[Progress]:
+    """Yield after each closure evaluation, until there were `evals` or all images have stopped.
 
     Args:
-        objective: evaluates the loss at its argument and leaves the gradient in ``.grad``; returns
-            (loss, scaled loss), the second being what the gradient belongs to.
+        objective: maps (B, 3, H, W) to losses (B,), in double precision, and their gradients.
         start: (B, 3, H, W), not changed.
         spec: the optimiser.
         evals: the most closure evaluations that it may take.
+    """
+    optimiser = _optimiser(start.detach().flatten(1).contiguous(), spec)
+    searches = spec.name == "lbfgs" and spec.line_search != "none"
+    progress = Progress(optimiser.trial, searches)
+    for index in range(evals):
+        trial = optimiser.trial
+        loss, gradient = objective(trial.view_as(start))
+        loss, gradient = progress.see(trial, loss, gradient.flatten(1), index)
+        if index + 1 < evals:
+            optimiser.step(loss, gradient)
+            progress.converged = progress.converged | (progress.going() & optimiser.stopped)
+        yield progress
+        looks = not start.is_cuda or (index + 1) % LOOK_EVERY == 0
+        if looks and not progress.going().any():
+            return
+
+
+def minimise(objective: Objective, start: Tensor, spec: OptimiserSpec, evals: int) -> list[Minimum]:
+    """Minimise an objective over each image of a batch; arguments as of `iterate`.
 
     Returns:
-        The iterate with the lowest loss; ``stop_reason`` is ``evaluations`` (all were used),
-        ``converged`` (the optimiser found no direction of descent) or ``diverged``.
+        For each image the iterate with the lowest loss, and how it ended.
     """
-    image = start.detach().clone().contiguous().requires_grad_()
-    searches = spec.name == "lbfgs" and spec.line_search != "none"
-    closure = _Closure(objective, image, evals, searches)
-    optimiser = _optimiser(image, spec, evals)
-    try:
-        while True:
-            before = closure.evaluations
-            optimiser.step(closure)
-            if spec.name == "lbfgs" or closure.evaluations == before:
-                break
-    except _StopError:
-        pass
-    if closure.diverged:
-        reason: StopReason = "diverged"
-    else:
-        reason = "evaluations" if closure.evaluations >= evals else "converged"
-    return Minimum(closure.best_image, closure.best, closure.evaluations, reason)
+    *_, progress = iterate(objective, start, spec, evals)
+    reasons: dict[tuple[bool, bool], StopReason] = {
+        (False, False): "evaluations",
+        (False, True): "converged",
+        (True, False): "diverged",
+    }
+    found = zip(
+        progress.image,
+        progress.best.tolist(),
+        progress.evaluations.tolist(),
+        zip(progress.diverged.tolist(), progress.converged.tolist(), strict=True),
+        strict=True,
+    )
+    return [
+        Minimum(image.view(start.shape[1:]), int(best), int(evaluations), reasons[how])
+        for image, best, evaluations, how in found
+    ]

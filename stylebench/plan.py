@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stylebench import images
+from stylebench import images, runtime
 from stylebench.backbones import zoo
 from stylebench.config import (
     ImageRef,
@@ -211,6 +211,7 @@ def expand(
     offline: bool = False,
     strict: bool = True,
     pairs: bool = True,
+    device: str = "cpu",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Plan:
     """Return the jobs of a sweep: backbone by backbone, then pair by pair, then smoothings.
@@ -221,6 +222,7 @@ def expand(
         offline: never download weights.
         strict: an explicitly named backbone without weights is an error, as no group's is.
         pairs: whether there are stylisations; False plans statistics alone.
+        device: as torch names it; ``precision: auto`` depends on it.
         tell: called with a line for every set of pretrained weights, taken or missing.
 
     Raises:
@@ -228,6 +230,7 @@ def expand(
     """
     from stylebench import smoothing
 
+    precision = runtime.resolve_precision(config.precision, device)
     variants = _variants(config)
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
@@ -246,6 +249,7 @@ def expand(
             preset=preset_label(config),
             loss=_loss(arm.spec, config.loss),
             seed=arm.seed,
+            precision=precision,
             **{key: getattr(config, key) for key in _SHARED},
         )
         for arm in arms
@@ -289,5 +293,5 @@ def _statistics(
     return list({spec.job_id: spec for spec in found}.values())
 
 
-_SHARED = ("optimiser", "start", "size", "resize", "evals", "precision")
+_SHARED = ("optimiser", "start", "size", "resize", "evals")
 """Keys that a job takes over from its sweep as they are."""

@@ -1,6 +1,7 @@
 """The machine: device, threads, peak memory, and the versions that stand beside every number."""
 
 import contextlib
+import gc
 import importlib.metadata
 import os
 import platform
@@ -45,17 +46,64 @@ def resolve_device(name: str) -> str:
     raise InputError(f"--device expects auto, cpu, cuda, cuda:N or mps, found {name!r}")
 
 
-def configure(threads: int | None = None) -> None:
+PRECISIONS = ("auto", "fp32", "tf32", "bf16")
+
+
+def _has_tensor_cores(device: str) -> bool:
+    """Tell whether a CUDA device has tensor cores for bf16 and TF32: Ampere and later."""
+    import torch
+
+    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _is_fast_at_bf16(device: str) -> bool:
+    """Tell whether a device has units for products of bf16: AMX, AVX512-BF16 or tensor cores."""
+    import torch
+
+    if device != "cpu":
+        return _has_tensor_cores(device)
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+
+
+def resolve_precision(name: str, device: str) -> str:
+    """Return ``fp32``, ``tf32`` or ``bf16`` for ``auto | fp32 | tf32 | bf16``.
+
+    Args:
+        name: ``auto`` is bf16 where the device is fast at it, fp32 elsewhere.
+        device: as `resolve_device` returned it.
+
+    Raises:
+        InputError: the name is none of these, or tf32 where there is none.
+    """
+    if name not in PRECISIONS:
+        raise InputError(f"--precision expects {', '.join(PRECISIONS)}, found {name!r}")
+    if name == "auto":
+        return "bf16" if _is_fast_at_bf16(device) else "fp32"
+    if name == "tf32" and not _has_tensor_cores(device):
+        raise InputError(
+            f"--precision tf32 needs a CUDA GPU of compute capability 8.0 or later, not {device}; "
+            "use auto or fp32"
+        )
+    return name
+
+
+def configure(threads: int | None = None, *, tf32: bool = False) -> None:
     """Make fp32 mean fp32, cuDNN deterministic and denormals zero; set `threads` if given.
 
     Results are equal on the same machine and number of threads; others differ by rounding.
+
+    Args:
+        threads: of torch; as it is if None.
+        tf32: let convolutions on CUDA round to TF32 (precision ``tf32``). Products of matrices,
+            which are Gram matrices and L-BFGS's, never do.
     """
     import torch
 
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
 
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_flush_denormal(True)
     if threads is not None:
@@ -65,6 +113,15 @@ def configure(threads: int | None = None) -> None:
 def float64(tensor: "Tensor") -> "Tensor":
     """Return a tensor in double precision, on the CPU where its device has none (mps)."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+
+
+def free_memory(device: str) -> None:
+    """Give back what torch holds for tensors that are gone."""
+    gc.collect()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
 
 
 class PeakMemory:

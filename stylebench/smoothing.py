@@ -18,6 +18,7 @@ from torch import Tensor
 
 from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
+from stylebench.losses import wide
 from stylebench.registry import Registry, suggestion
 
 Smoothing = Callable[..., tuple[Tensor, float]]
@@ -48,7 +49,7 @@ def softmax(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
         N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
     """
     count = math.prod(maps.shape[1:])
-    flat = (maps / temperature).flatten(1).softmax(dim=1) * count
+    flat = (wide(maps) / temperature).flatten(1).softmax(dim=1) * count
     return flat.view_as(maps), 1 / count
 
 
@@ -64,7 +65,7 @@ def softmax_channels(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, fl
         D·σ(F) of the same shape, mean 1, and 1/D.
     """
     count = maps.shape[1]
-    return (maps / temperature).softmax(dim=1) * count, 1 / count
+    return (wide(maps) / temperature).softmax(dim=1) * count, 1 / count
 
 
 @smoothing("softmax-space")
@@ -79,7 +80,7 @@ def softmax_space(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float
         M·σ(F) of the same shape, mean 1, and 1/M, where M = H·W.
     """
     count = maps.shape[2] * maps.shape[3]
-    flat = (maps / temperature).flatten(2).softmax(dim=2) * count
+    flat = (wide(maps) / temperature).flatten(2).softmax(dim=2) * count
     return flat.view_as(maps), 1 / count
 
 

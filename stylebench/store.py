@@ -144,11 +144,16 @@ def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Sp
     """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
     result = []
     for spec in specs:
-        kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
-        record = read_record(out / FOLDERS[kind] / spec.job_id)
+        record = read_record(out / FOLDERS[spec.kind] / spec.job_id)
         if force or record is None or record["status"] != "ok":
             result.append(spec)
     return result
+
+
+def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str, Any] | None:
+    """Return the record of a job if it was finished after `since` (seconds since the epoch)."""
+    record = read_record(out / FOLDERS[spec.kind] / spec.job_id)
+    return record if record is not None and record["finished"] >= since else None
 
 
 def slug(text: str) -> str:

@@ -47,6 +47,7 @@ class Options:
     out: Path
     device: str = "cpu"
     workers: int = 1
+    batch: int | None = None
     given: Mapping[str, str] = field(default_factory=dict)
     tracking_uri: str | None = None
     offline: bool = False
@@ -128,7 +129,13 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     Raises:
         InputError: wrong input, before anything is run.
     """
-    planned = plan.expand(config, given=options.given, offline=options.offline, tell=report.message)
+    planned = plan.expand(
+        config,
+        given=options.given,
+        offline=options.offline,
+        device=options.device,
+        tell=report.message,
+    )
     tracking = _Tracking(options, config, report)
     for record in store.records(options.out):
         tracking.call("log", record)
@@ -176,7 +183,7 @@ def _work(
         manifest = _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
-        for record in engine.run(todo, options.out, options.device, options.workers):
+        for record in engine.run(todo, options.out, options.device, options.workers, options.batch):
             log(record)
             report.job(record)
     finally:
@@ -214,7 +221,9 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
-    planned = plan.expand(config, given=options.given, offline=options.offline, tell=print)
+    planned = plan.expand(
+        config, given=options.given, offline=options.offline, device=options.device, tell=print
+    )
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
         raise InputError(

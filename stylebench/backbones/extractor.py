@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stylebench import images
-from stylebench.backbones import controls
+from stylebench.backbones import controls, fold
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import NodeChoice, WeightsRef
@@ -25,12 +25,12 @@ class Backbone(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: BackboneSpec, network: nn.Module, precision: str = "fp32") -> None:
+    def __init__(self, spec: BackboneSpec, network: nn.Module) -> None:
         super().__init__()
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
-        self._name, self._min_side = spec.description, spec.min_side
-        self._precision = precision
+        self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
+        self._precision = "fp32"
         self.features = spec.extractor(not_in_place(network).eval())
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
@@ -43,7 +43,8 @@ class Backbone(nn.Module):
             image: (B, 3, H, W), RGB, nominally in [0, 1].
 
         Returns:
-            Name of the node -> float32 (or the image's wider type) feature map (B, D, H_l, W_l).
+            Name of the node -> feature map (B, D, H_l, W_l), in the type that the network gives:
+            that of its weights and the image, or bfloat16.
 
         Raises:
             InputError: the image is too small for the network.
@@ -55,10 +56,20 @@ class Backbone(nn.Module):
                 f"found {width}×{height}; use a larger --size"
             )
         x = (image - self.mean) / self.std
+        if self._precision != "fp32":
+            x = x.contiguous(memory_format=torch.channels_last)
         bf16 = self._precision == "bf16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
-            maps = cast("dict[str, Tensor]", self.features(x))
-        return {name: value.to(image.dtype) for name, value in maps.items()}
+            return cast("dict[str, Tensor]", self.features(x))
+
+    def settle(self, precision: str) -> None:
+        """Fold BatchNorm and store the weights in a precision, when weights and controls are final.
+
+        Until then the network runs in fp32, so that what controls measure depends on no precision.
+        """
+        fold.fold(self.features, self._size)
+        fold.lower(self.features, precision)
+        self._precision = precision
 
 
 def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
@@ -93,8 +104,9 @@ def _cached(
             raise InputError(f"{ref.path}: the weights changed after the job was planned")
         network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
     controls.apply(network, ref.options, spec.defaults)
-    backbone = Backbone(spec, network, precision)
+    backbone = Backbone(spec, network)
     controls.apply_measured(backbone, ref.options, _pictures)
+    backbone.settle(precision)
     return backbone.to(device)
 
 
@@ -114,7 +126,8 @@ def build(
         weights: what ``stylebench.weights.resolve`` returned.
         seed: of the random initialisation; pretrained weights overwrite it.
         nodes: chosen in place of the backbone's own.
-        precision: ``fp32``, or ``bf16`` for autocast of the network (maps are returned in fp32).
+        precision: ``fp32``; ``bf16`` for weights and autocast in bf16; ``tf32``, which
+            `runtime.configure` has to allow too.
         device: as torch names it.
 
     Raises:

@@ -33,6 +33,7 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node
 from stylebench.errors import InputError
@@ -161,6 +162,11 @@ class TimmSpec(BackboneSpec):
     """A model of timm as a backbone; `model` is its name, with a tag of weights or without."""
 
     model: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in px of the pictures that it is made for; others may do."""
+        return outline(self.model).size
 
     def paths(self, options: Mapping[str, str]) -> list[str]:
         """Return what a node may be: timm's maps by timm's indices, then inputs of modules.
@@ -346,9 +352,12 @@ class Features(nn.Module):
         first = next(self.maps.parameters())
         with torch.random.fork_rng(devices=[]):
             network = _create(self._spec.model, img_size=size)
+        maps = _Maps(self._spec, not_in_place(network))
+        fold_like(network, self.maps.network)
         state = network.state_dict() | self.maps.network.state_dict()
-        network.load_state_dict(_filtered(state, network))
-        maps = _Maps(self._spec, not_in_place(network)).to(first.device)
+        # Assigned: the weights are shared, in the type that they have.
+        network.load_state_dict(_filtered(state, network), assign=True)
+        maps.to(first.device)
         if len(self._again) == 2:
             del self._again[next(iter(self._again))]
         self._again[size] = maps.eval().requires_grad_(False)

@@ -72,6 +72,11 @@ class BackboneSpec:
     std: tuple[float, float, float] = IMAGENET_STD
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in px of the pictures that it is made for; others may do."""
+        return 224, 224
+
+    @property
     def nodes(self) -> dict[str, str]:
         """Graph path -> name of every node that is used, without repetition."""
         return {node.path: node.name for node in (*self.style, self.content)}

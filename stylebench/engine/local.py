@@ -20,18 +20,17 @@ def _begin() -> None:
     runtime.configure(threads=1)
 
 
-def _work(spec: Spec, out: Path, device: str) -> dict[str, Any]:
-    from stylebench.job import run_job
+def _work(group: Sequence[Spec], out: Path, device: str) -> list[dict[str, Any]]:
+    from stylebench.job import run_jobs
 
-    return run_job(spec, out, device)
+    return run_jobs(group, out, device)
 
 
 def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
     """Write and return the record of a job whose worker did not live to write it."""
-    kind = "transfer" if isinstance(spec, JobSpec) else "statistics"
     record = {
         "job_id": spec.job_id,
-        "kind": kind,
+        "kind": spec.kind,
         "status": "failed",
         "error": reason,
         "spec": spec.model_dump(mode="json"),
@@ -41,25 +40,26 @@ def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
         "finished": time.time(),
     }
     store.remove_stale(out, age=0, job_id=spec.job_id)
-    with store.job_folder(out, kind, spec.job_id) as folder:
+    with store.job_folder(out, spec.kind, spec.job_id) as folder:
         store.write_record(folder, record)
     return record
 
 
 def run_local(
-    specs: Sequence[Spec], out: Path, device: str, workers: int
+    groups: Sequence[Sequence[Spec]], out: Path, device: str, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Run jobs in `workers` processes and yield their records as they complete."""
-    context = multiprocessing.get_context("spawn")
+    """Run groups of jobs in `workers` processes and yield their records as they complete."""
+    context, began = multiprocessing.get_context("spawn"), time.time()
     with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
-        futures = {pool.schedule(_work, args=[spec, out, device]): spec for spec in specs}
+        futures = {pool.schedule(_work, args=[group, out, device]): group for group in groups}
         try:
             for future in as_completed(futures):
                 try:
-                    yield future.result()
+                    yield from future.result()
                 except (ProcessExpired, CancelledError) as error:
                     reason = f"the worker process died ({error}); out of memory?"
-                    yield _died(futures[future], out, device, reason)
+                    for spec in futures[future]:
+                        yield store.written(out, spec, began) or _died(spec, out, device, reason)
         except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
             pool.stop()
             raise

@@ -153,7 +153,7 @@ UNKNOWN: dict[str, tuple[list[str], str]] = {
     "device": (["sweep", "--device", "gpu"], "expects auto, cpu, cuda, cuda:N or mps"),
     "device number": (["sweep", "--device", "cuda:99"], "no such device"),
     "device letter": (["sweep", "--device", "cuda:x"], "expects auto, cpu"),
-    "precision": (["sweep", "--precision", "fp16"], "'fp32' or 'bf16'"),
+    "precision": (["sweep", "--precision", "fp16"], "'auto', 'fp32', 'tf32' or 'bf16'"),
     "command": (["swep"], "Did you mean 'sweep'"),
     "flag": (["sweep", "--evls", "3"], "--evls"),
     "flag without value": (["sweep", "--size"], "requires an argument"),

@@ -48,7 +48,7 @@ def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines] == ids
     assert "to do" in lines[0]
     assert re.search(
-        r"r-tiny +none +chelsea × mosaic  balanced  32 px  5 evaluations  seed 0", lines[0]
+        r"r-tiny +none +chelsea × mosaic  balanced  32 px  5 evaluations  \w+  seed 0", lines[0]
     )
     assert "4 jobs, 4 to do, 0 unavailable; statistics of 1 backbones" in done.err
     assert not (tmp_path / "out").exists()

@@ -32,7 +32,8 @@ def test_job_id_does_not_depend_on_paths_and_names(tmp_path: Path) -> None:
     other = picture(tmp_path / "a" / "other.png", "blue")
 
     def ids(content: Path, **changes: object) -> list[str]:
-        config = write_yaml(tmp_path / "x.yaml", content=[str(content)], style=["brush"], **changes)
+        config = write_yaml(tmp_path / "x.yaml", content=[str(content)], style=["brush"],
+                            **({"precision": "fp32"} | changes))  # fmt: skip
         return [spec.job_id for spec in plan.expand(load_sweep(config)).jobs]
 
     assert ids(first) == ids(second) == ids(first, name="another", description="words")

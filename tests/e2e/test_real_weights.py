@@ -5,13 +5,16 @@ Needs ``$STYLEBENCH_WEIGHTS`` with vgg19.safetensors and resnet50.safetensors; r
 """
 
 import os
+import statistics
 from pathlib import Path
 
 import pytest
 import torch
 
-from stylebench import images, weights
+from stylebench import images, runtime, weights
 from stylebench.backbones.extractor import build
+from stylebench.config import LossSpec, SmoothingSpec
+from stylebench.objective import Objective
 from stylebench.stats import measure
 from stylebench.transfer import stylize
 
@@ -44,3 +47,34 @@ def test_vgg_moves_the_picture_further_than_resnet() -> None:
         found = stylize(backbone, picture("china"), picture("brush"), evals=40)
         moved[arch] = found.moved
     assert moved["p-vgg19"] > 1.3 * moved["p-resnet50"]
+
+
+PAIRS = (
+    ("chelsea", "brush"), ("china", "mosaic"), ("astronaut", "stained-glass"),
+    ("coffee", "woodcut"), ("flower", "pointillism"), ("rocket", "brush"),
+)  # fmt: skip
+
+
+@pytest.mark.skipif(
+    runtime.resolve_precision("auto", "cpu") != "bf16", reason="this processor is slow at bf16"
+)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("arch", ["p-vgg19", "p-resnet50"])
+def test_bf16_reaches_the_loss_of_fp32_in_as_many_evaluations(arch: str) -> None:
+    """The losses of the results, clamped as they are saved, evaluated in fp32."""
+    ref = weights.resolve(arch, 0, offline=True)
+    networks = {p: build(arch, ref, 0, precision=p) for p in ("fp32", "bf16")}
+    ratios = []
+    for content, style in ((picture(a, 256), picture(b, 256)) for a, b in PAIRS):
+        losses = {}
+        for precision, network in networks.items():
+            result = stylize(network, content, style, evals=60).image
+            exact = Objective(
+                networks["fp32"], [(content, style)], SmoothingSpec(name="none"), LossSpec()
+            )
+            exact(result)
+            losses[precision] = exact.trace(0, 1)[0][0].loss
+        ratios.append(losses["bf16"] / losses["fp32"])
+    print(arch, [round(ratio, 4) for ratio in ratios])
+    assert statistics.median(ratios) < 1.02
+    assert max(ratios) < 1.10

@@ -13,7 +13,7 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.stats import STATISTICS
-from stylebench.transfer import Stylization, stylize
+from stylebench.transfer import Stylization, stylize_batch
 from tests.cli.bench import Run, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, rows, runs, snapshot, sweep
 
@@ -142,10 +142,10 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
             assert files[name] == (out / "jobs" / record["job_id"] / name).stat().st_size
 
 
-def _fails_when_smoothed(*args: Any, **settings: Any) -> Stylization:
+def _fails_when_smoothed(*args: Any, **settings: Any) -> list[Stylization]:
     if settings["smooth"].name == "softmax":
         raise RuntimeError("no luck\nat all")
-    return stylize(*args, **settings)
+    return stylize_batch(*args, **settings)
 
 
 def test_a_failed_job_is_told_kept_and_run_again(
@@ -153,7 +153,7 @@ def test_a_failed_job_is_told_kept_and_run_again(
 ) -> None:
     config, out = write_yaml(tmp_path / "tiny.yaml"), with_database(tmp_path / "out")
     with monkeypatch.context() as patched:
-        patched.setattr("stylebench.job.stylize", _fails_when_smoothed)
+        patched.setattr("stylebench.job.stylize_batch", _fails_when_smoothed)
         run = sweep("--out", out, config)
     assert run.status == 1
     assert run.out.splitlines()[-1].startswith("3 ok, 2 failed, 0 unavailable in")

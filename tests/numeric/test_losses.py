@@ -11,7 +11,7 @@ from torchvision.models import resnet50
 from stylebench import losses, smoothing
 from stylebench.backbones.extractor import build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
-from stylebench.transfer import Objective
+from stylebench.objective import Objective
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for ImageNet
 
@@ -145,9 +145,9 @@ def test_pictures_of_different_sizes_are_compared_by_means(
         d = a.shape[1]
         expected += units * ((numpy_gram(a) - numpy_gram(b)) ** 2).sum() / (4 * d**2)
     spec = LossSpec(balance="none")
-    objective = Objective(backbone, x, style, SmoothingSpec(name=name), spec)
-    objective(x.clone().requires_grad_())
-    assert_allclose(objective.trace[0].style_loss, expected, rtol=1e-4)
+    objective = Objective(backbone, [(x, style)], SmoothingSpec(name=name), spec)
+    objective(x)
+    assert_allclose(objective.trace(0, 1)[0][0].style_loss, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
@@ -160,8 +160,9 @@ def test_released_preset_reproduces_the_released_script(smooth: str, start: str)
     backbone = build("r-resnet50", WeightsRef(source="random:0"), seed=0)
     spec = LossSpec.model_validate(PRESETS["released"]["loss"])
     assert (spec.content_weight, spec.style_weight) == (1, 1e17)
-    objective = Objective(backbone, content, style, SmoothingSpec(name=smooth, layers="deep"), spec)
-    loss, _ = objective(x.clone().requires_grad_())
-    found = objective.trace[0]
+    smoothed = SmoothingSpec(name=smooth, layers="deep")
+    objective = Objective(backbone, [(content, style)], smoothed, spec)
+    objective(x)
+    ((found, _),) = objective.trace(0, 1)
     assert_allclose((found.content_loss, found.style_loss), expected, rtol=1e-5)
-    assert_allclose(loss, expected[0] + 1e17 * expected[1], rtol=1e-5)
+    assert_allclose(found.loss, expected[0] + 1e17 * expected[1], rtol=1e-5)

@@ -44,6 +44,12 @@ def output(network: Any, path: str, image: Tensor) -> Tensor:
     return kept[0]
 
 
+def same(found: Tensor, expected: Tensor) -> None:
+    """Equal but for the rounding of folded BatchNorm, which grows with depth."""
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale)
+
+
 @pytest.mark.parametrize(
     ("name", "deep", "behind"),
     [
@@ -64,7 +70,8 @@ def test_pretrained_weights_reach_to_the_deepest_node(
     backbone = build(f"p-{name}", weights.resolve(f"p-{name}", 0, given=given, nodes=nodes), 0,
                      nodes=nodes)  # fmt: skip
     found = backbone(IMAGE)[deep]
-    assert torch.equal(found, output(network, deep, (IMAGE - backbone.mean) / backbone.std))
+    expected = output(network, deep, (IMAGE - backbone.mean) / backbone.std)
+    same(found, expected)
     del state[behind]
     save_file(state, tmp_path / "cut.safetensors")
     given = {name: tmp_path / "cut.safetensors"}
@@ -93,11 +100,11 @@ def test_functions_do_not_work_in_place(name: str, early: str, late: str) -> Non
     normalised = (IMAGE - backbone.mean) / backbone.std
     expected = output(network, early, normalised)
     assert expected.min() < 0
-    torch.testing.assert_close(found[early], expected)
+    same(found[early], expected)
     if late != "relu":
-        torch.testing.assert_close(found[late], output(network, late, normalised))
+        same(found[late], output(network, late, normalised))
     else:
-        torch.testing.assert_close(found[late], functional.relu(expected))
+        same(found[late], functional.relu(expected))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +116,7 @@ def test_a_module_is_its_output(name: str, path: str) -> None:
     network: nn.Module = random_network(zoo.ARCHS[name], 0)
     normalised = (IMAGE - backbone.mean) / backbone.std
     with torch.no_grad():
-        torch.testing.assert_close(backbone(IMAGE)[path], output(network, path, normalised))
+        same(backbone(IMAGE)[path], output(network, path, normalised))
 
 
 def test_a_module_and_its_last_node_are_one() -> None:

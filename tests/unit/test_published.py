@@ -55,7 +55,9 @@ def test_keys_of_torchvisions_files(name: str, block: str, tmp_path: Path) -> No
     network.get_submodule(block).register_forward_hook(lambda m, i, o: kept.append(o.clone()))
     with torch.no_grad():
         network.eval()((IMAGE - backbone.mean) / backbone.std)
-        torch.testing.assert_close(backbone(IMAGE)[block], kept[0])
+        found = backbone(IMAGE)[block]
+    scale = float(kept[0].abs().max())
+    torch.testing.assert_close(found, kept[0], rtol=1e-3, atol=1e-4 * scale)
 
 
 def test_a_file_that_timms_own_filter_cannot_take(tmp_path: Path) -> None:

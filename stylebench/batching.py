@@ -1,0 +1,54 @@
+"""Which stylisations are computed together: those that differ in their pictures alone."""
+
+import math
+from collections.abc import Sequence
+
+from stylebench import images
+from stylebench.config import JobSpec, StatisticsSpec
+
+PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
+"""Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
+512 × 512 px. A larger batch brings nothing on a CPU, see docs/performance.md."""
+
+
+def _key(spec: JobSpec) -> tuple[str, tuple[int, ...]]:
+    """Return what the jobs of a batch have in common: all but pictures, and their size."""
+    own = {"content", "style"} | ({"seed"} if spec.arch.startswith("p-") else set())
+    size = images.read(spec.content.ref, spec.size, resize=spec.resize).shape[:2]
+    alone = spec.job_id if spec.weights.options.get("batchnorm") == "train" else ""
+    return spec.model_dump_json(exclude=own) + alone, size
+
+
+def _most(size: tuple[int, ...], device: str) -> int:
+    pixels = PIXELS.get(device.partition(":")[0], PIXELS["cpu"])
+    return max(1, math.floor(pixels / math.prod(size)))
+
+
+def groups(
+    specs: Sequence[JobSpec | StatisticsSpec], device: str, batch: int | None
+) -> list[list[JobSpec | StatisticsSpec]]:
+    """Return jobs in groups to compute together, in the order of their first jobs.
+
+    Stylisations go together where backbone, size of the content picture and all settings are the
+    same; not with BatchNorm in training mode, which would mix the pictures.
+
+    Args:
+        specs: jobs.
+        device: as torch names it.
+        batch: the most stylisations of a group; None chooses by `PIXELS`. What does not fit into
+            memory is halved where it is run (`stylebench.job.compute`).
+    """
+    found: dict[object, list[JobSpec | StatisticsSpec]] = {}
+    for index, spec in enumerate(specs):
+        if isinstance(spec, StatisticsSpec) or batch == 1:
+            found[index] = [spec]
+            continue
+        key = _key(spec)
+        most = batch or _most(key[1], device)
+        group = found.setdefault(key, [])
+        if len(group) == most:
+            found[index] = group
+            group = found[key] = []
+        group.append(spec)
+    order = {spec.job_id: index for index, spec in enumerate(specs)}
+    return sorted(found.values(), key=lambda group: order[group[0].job_id])

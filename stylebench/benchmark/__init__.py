@@ -1,0 +1,1 @@
+"""``stylebench bench``: measure closure evaluations, show them, compare them with earlier ones."""

@@ -1,0 +1,328 @@
+"""How fast a closure evaluation is: against the plain way, the bare network, and the hardware.
+
+All that is compared is measured in one run, in turns, and the median of the turns is taken: on a
+shared machine times drift, ratios do not. Networks have random weights, pictures are noise; neither
+matters for the time.
+"""
+
+import itertools
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from stylebench import runtime
+from stylebench.backbones import zoo
+from stylebench.backbones.extractor import Backbone, build, random_network
+from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.objective import Objective
+from stylebench.optim import iterate
+
+Method = Literal["plain", "bare", "ours"]
+WARM_UP = 30
+"""Evaluations that an optimiser has behind it when it is timed, as in the middle of a default job:
+of a quadratic, which costs next to nothing, so that its history is filled."""
+PRODUCT = {"cpu": 4096, "cuda": 8192}
+"""Side of the matrices whose product is the ceiling of floating-point operations."""
+COPIED = 2**28
+"""Bytes copied to measure memory bandwidth; each is read once and written once."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One thing to measure: a backbone (without r- or p-), at a size, in batches, in a precision.
+
+    `size` is the side of square pictures in px.
+    """
+
+    arch: str
+    size: int
+    batch: int
+    precision: str
+    device: str
+
+
+def _pictures(work: Work, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(count, 3, work.size, work.size, generator=generator).to(work.device)
+
+
+def _backbone(work: Work) -> Backbone:
+    ref = WeightsRef(source="random:0")
+    return build(f"r-{work.arch}", ref, 0, precision=work.precision, device=work.device)
+
+
+def _easy(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a quadratic with curvatures from 1 to 10, high above 0, and its gradient."""
+    curvature = torch.linspace(1, 10, images[0].numel(), device=images.device).view_as(images[:1])
+    gradient = curvature * (images - 0.5)
+    return 1e12 + runtime.float64(gradient * (images - 0.5)).flatten(1).sum(dim=1) / 2, gradient
+
+
+def ours(work: Work) -> Iterator[None]:
+    """Make one evaluation of stylebench at each step: network, losses, gradient, optimiser."""
+    backbone = _backbone(work)
+    pictures = _pictures(work, 2 * work.batch)
+    contents, styles = pictures[: work.batch], pictures[work.batch :]
+    pairs = [(contents[i : i + 1].clone(), styles[i : i + 1].clone()) for i in range(work.batch)]
+    objective = Objective(backbone, pairs, SmoothingSpec(name="none"), LossSpec())
+    count = itertools.count()
+
+    def warmed(images: Tensor) -> tuple[Tensor, Tensor]:
+        return _easy(images) if next(count) < WARM_UP else objective(images)
+
+    steps = iterate(warmed, contents, OptimiserSpec(), evals=10**6)
+    for _ in range(WARM_UP):
+        next(steps)
+    while True:
+        runtime.configure(tf32=work.precision == "tf32")
+        next(steps)
+        yield
+
+
+def bare(work: Work) -> Iterator[None]:
+    """Go forward and back through the truncated network at each step, without any loss."""
+    backbone = _backbone(work)
+    images = _pictures(work, work.batch)
+    with torch.no_grad():
+        cotangents = {name: torch.rand_like(m) for name, m in backbone(images).items()}
+    images.requires_grad_()
+    while True:
+        runtime.configure(tf32=work.precision == "tf32")
+        maps = backbone(images)
+        torch.autograd.grad(list(maps.values()), images, [cotangents[name] for name in maps])
+        yield
+
+
+def can_be_plain(arch: str) -> bool:
+    """Tell whether the nodes of a backbone are outputs of modules, so that hooks can take them."""
+    spec = zoo.split(f"r-{arch}")[1]
+    if arch.startswith(zoo.TIMM):
+        return False
+    with torch.device("meta"):
+        modules = dict(spec.build().named_modules())
+    return all(path in modules for path in spec.nodes)
+
+
+def plain(work: Work) -> Iterator[None]:
+    """Make one evaluation at each step as published scripts do, one picture at a time.
+
+    The whole network in float32 and its default layout, forward past the last layer in use, maps by
+    forward hooks, a Gram loss for each style layer and the content loss, torch.optim.LBFGS as it
+    is by default.
+    """
+    spec = zoo.split(f"r-{work.arch}")[1]
+    network = random_network(spec, 0).eval().requires_grad_(False).to(work.device)
+    maps: dict[str, Tensor] = {}
+
+    def keep(path: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            maps[path] = output
+
+        return hook
+
+    for path in spec.nodes:
+        network.get_submodule(path).register_forward_hook(keep(path))
+    pictures = _pictures(work, 2)
+    content, style = pictures[:1], pictures[1:]
+
+    def gram(value: Tensor) -> Tensor:
+        flat = value.flatten(2)
+        return flat @ flat.mT / flat[0].numel()
+
+    with torch.no_grad():
+        network(content)
+        wanted_content = maps[spec.content.path]
+        network(style)
+        wanted = {node.path: gram(maps[node.path]) for node in spec.style}
+    image = content.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS([image], max_iter=1)
+    count = itertools.count()
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        if next(count) < WARM_UP:
+            loss, image.grad = _easy(image.detach())
+            return loss[0]
+        network(image)
+        loss = nn.functional.mse_loss(maps[spec.content.path], wanted_content)
+        for path, target in wanted.items():
+            loss = loss + 1e3 * nn.functional.mse_loss(gram(maps[path]), target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for index in itertools.count():
+        runtime.configure()
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        if index >= WARM_UP:
+            yield
+
+
+def product(kind: torch.dtype, device: str) -> Iterator[None]:
+    """Multiply two large square matrices at each step."""
+    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+    a, b = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
+    while True:
+        runtime.configure()
+        a @ b
+        yield
+
+
+def copy(device: str) -> Iterator[None]:
+    """Copy `COPIED` bytes at each step."""
+    source = torch.ones(COPIED // 4, device=device)
+    target = torch.empty_like(source)
+    while True:
+        target.copy_(source)
+        yield
+
+
+def measure(steps: Mapping[str, Iterator[None]], device: str, turns: int) -> dict[str, float]:
+    """Return the median seconds of a step of each iterator, taken in turns after one step each."""
+
+    def wait() -> None:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+
+    for iterator in steps.values():
+        next(iterator)
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(turns):
+        for name, iterator in steps.items():
+            wait()
+            began = time.perf_counter()
+            next(iterator)
+            wait()
+            seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def gflop(work: Work) -> float:
+    """Return the floating-point operations of one evaluation in 1e9, by torch's counter."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    backbone = _backbone(work)
+    images = _pictures(work, 1)
+    objective = Objective(backbone, [(images, images)], SmoothingSpec(name="none"), LossSpec())
+    with FlopCounterMode(display=False) as counter:
+        objective(images)
+    return float(counter.get_total_flops()) * work.batch / 1e9
+
+
+_METHODS: dict[Method, Callable[[Work], Iterator[None]]] = {
+    "plain": plain,
+    "bare": bare,
+    "ours": ours,
+}
+
+
+def _peak(method: Method, work: Work, answer: Any) -> None:
+    memory = runtime.PeakMemory(work.device)
+    steps = _METHODS[method](work)
+    for _ in range(2):
+        next(steps)
+    answer.put(memory.read())
+
+
+def peak_mb(method: Method, work: Work) -> float:
+    """Return the peak memory of a method in a process of its own, in MB (1e6 bytes).
+
+    On a CPU that of the whole process, Python and torch included; on CUDA that of torch's
+    allocator.
+    """
+    context = multiprocessing.get_context("spawn")
+    answer = context.SimpleQueue()
+    process = context.Process(target=_peak, args=(method, work, answer))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise MemoryError(f"{method} of {work} ended with status {process.exitcode}")
+    return float(answer.get())
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one piece of work; None where there is no plain way.
+
+    Attributes:
+        seconds: of one evaluation of the whole batch.
+        plain_seconds: of the plain way for the same pictures, one by one.
+        speedup: plain_seconds / seconds.
+        bare_ratio: seconds / those of the bare network in the same precision.
+        share_of_ceiling: floating-point operations per second, as a share of the measured rate of
+            the matrix product in the same precision; None for tf32.
+        peak_mb: see `peak_mb`; plain_peak_mb likewise.
+    """
+
+    arch: str
+    size: int
+    batch: int
+    precision: str
+    device: str
+    seconds: float
+    plain_seconds: float | None
+    speedup: float | None
+    bare_ratio: float
+    share_of_ceiling: float | None
+    peak_mb: float
+    plain_peak_mb: float | None
+
+
+def rows(
+    arch: str, size: int, batch: int, precisions: Sequence[str], device: str, turns: int
+) -> tuple[list[Row], dict[str, float]]:
+    """Return a row for each precision, and the ceiling as it was measured beside them."""
+    works = [Work(arch, size, batch, precision, device) for precision in precisions]
+    hooked = can_be_plain(arch)
+    steps: dict[str, Iterator[None]] = {
+        "fp32": product(torch.float32, device),
+        "bf16": product(torch.bfloat16, device),
+        "copy": copy(device),
+    }
+    if hooked:
+        steps["plain"] = plain(works[0])
+    for work in works:
+        steps[f"bare {work.precision}"] = bare(work)
+        steps[f"ours {work.precision}"] = ours(work)
+    seconds = measure(steps, device, turns)
+    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+    ceiling = {f"{kind}_gflops": 2 * side**3 / seconds[kind] / 1e9 for kind in ("fp32", "bf16")}
+    ceiling["gbytes_per_s"] = 2 * COPIED / seconds["copy"] / 1e9
+    plain_peak = peak_mb("plain", works[0]) if hooked else None
+    plain_seconds = batch * seconds["plain"] if hooked else None
+    operations = gflop(works[0])
+    found = []
+    for work in works:
+        own = seconds[f"ours {work.precision}"]
+        rate = ceiling.get(f"{work.precision}_gflops")
+        found.append(
+            Row(
+                **vars(work),
+                seconds=own,
+                plain_seconds=plain_seconds,
+                speedup=plain_seconds / own if plain_seconds else None,
+                bare_ratio=own / seconds[f"bare {work.precision}"],
+                share_of_ceiling=operations / own / rate if rate else None,
+                peak_mb=peak_mb("ours", work),
+                plain_peak_mb=plain_peak,
+            )
+        )
+    return found, ceiling
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Return what was measured on: processor, threads, units for bf16, device, versions."""
+    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    cuda = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {
+        "processor": str(known.get("cpu_name", "")),
+        "threads": torch.get_num_threads(),
+        "bf16_units": [unit for unit in ("amx_bf16", "avx512_bf16") if known.get(unit)],
+        "device": cuda or device,
+        **runtime.environment(),
+    }

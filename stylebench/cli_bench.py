@@ -1,0 +1,76 @@
+"""The command ``stylebench bench``; like cli.py, it imports nothing heavy before its use."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.errors import InputError
+
+
+def bench(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="A YAML file: its backbones and size; tells its time.")
+    ] = None,
+    arch: Annotated[
+        list[str] | None, typer.Option("--arch", help="Backbones, names or globs. Repeatable.")
+    ] = None,
+    size: Annotated[
+        list[int] | None, typer.Option("--size", help="Sides of the pictures in px. Repeatable.")
+    ] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option("--batch", help="Pictures at once. Repeatable.")
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option("--precision", help="`auto | fp32 | tf32 | bf16`; default: auto and fp32."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N`")] = "auto",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="vgg19 and resnet50 at 512 px, fewer turns.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Exit 1 if ratios are worse than in FILE."),
+    ] = None,
+) -> None:
+    """Measure closure evaluations: against the plain way, the bare network and the hardware.
+
+    Everything is measured in this run, in turns; compare ratios, not times.
+
+    Examples:
+
+        stylebench bench --quick
+
+        stylebench bench experiments/default.yaml
+
+        stylebench bench --device cuda --arch vgg19 --size 512 --batch 1 --batch 16
+    """
+    from stylebench import runtime
+    from stylebench.benchmark import report
+    from stylebench.experiment import load_sweep
+
+    config = load_sweep(experiment, {}) if experiment else None
+    place = runtime.resolve_device(device)
+    if check is not None and not check.is_file():
+        raise InputError(f"--check {str(check)!r}: no such file")
+    precisions = precision or ([config.precision] if config else [])
+    scope = report.scope(
+        config, archs=arch or [], sizes=size or [], batches=batch or [],
+        precisions=precisions, device=place, quick=quick,
+    )  # fmt: skip
+    found = report.run(scope, lambda text: print(text, file=sys.stderr, flush=True))
+    print(json.dumps(found, indent=1) if as_json else "\n".join(report.table(found)))
+    if config and not (arch or size):
+        print(report.estimate(config, found, place), file=sys.stderr if as_json else sys.stdout)
+    if check is not None:
+        worse = report.check(found, check)
+        for line in worse or [
+            f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
+        ]:
+            print(line, file=sys.stderr)
+        if worse:
+            raise typer.Exit(1)

@@ -1,0 +1,271 @@
+"""The loss of a batch of images and its gradient, from targets that are encoded once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from stylebench import losses, smoothing
+from stylebench.backbones.extractor import Backbone
+from stylebench.config import LossSpec, SmoothingSpec
+from stylebench.errors import InputError
+from stylebench.runtime import float64
+
+FIRST_STEP = 1 / 25
+"""Mean change of a pixel, in [0, 1], by a step along the whole negative gradient at the start: the
+objective is scaled so that it is this much; see `Objective.__call__`."""
+PROBE = 0.1
+"""Standard deviation of the noise (pixels in [0, 1]) added to the start where gradient norms are
+measured for ``balance: gradient``; at the content picture itself the content gradient is zero."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One closure evaluation: the total loss and its terms, before α, β and γ."""
+
+    loss: float
+    content_loss: float
+    style_loss: float
+    tv_loss: float
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What one picture asks of one node: a map or a Gram matrix.
+
+    `unit` is that of the smoothing, `shape` that of the map (1, D, H, W), `square` is ‖value‖².
+    """
+
+    node: str
+    stage: int
+    value: Tensor
+    unit: float
+    shape: tuple[int, ...]
+    square: float
+
+
+_ENCODED: "WeakKeyDictionary[Backbone, WeakTensorKeyDictionary]" = WeakKeyDictionary()
+"""backbone -> picture -> what it asks: shared by the jobs that share both, and gone with either."""
+
+
+def _encode(
+    backbone: Backbone, picture: Tensor, smooth: SmoothingSpec, role: Literal["content", "style"]
+) -> tuple[_Target, ...]:
+    """Return what a picture (1, 3, H, W) asks of the content node or of the style nodes."""
+    if backbone not in _ENCODED:
+        _ENCODED[backbone] = WeakTensorKeyDictionary()
+    known = _ENCODED[backbone].setdefault(picture, {})  # type: ignore[no-untyped-call]
+    key = (picture._version, role, smooth.model_dump_json())
+    if key not in known:
+        with torch.no_grad():
+            maps = backbone(picture)
+            known[key] = tuple(
+                _target(node.name, node.stage, maps[node.name], smooth, role)
+                for node in ((backbone.content,) if role == "content" else backbone.style)
+            )
+    found: tuple[_Target, ...] = known[key]
+    return found
+
+
+def _target(name: str, stage: int, maps: Tensor, smooth: SmoothingSpec, role: str) -> _Target:
+    smoothed, unit = smoothing.apply(smooth, maps, stage)
+    value = losses.gram(smoothed) if role == "style" else losses.wide(smoothed).contiguous()
+    square = float(float64(value).square().sum())
+    return _Target(name, stage, value, unit, tuple(maps.shape), square)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One squared distance: which map, its targets, c and the weight of each image's term.
+
+    c·distance is the term; its weight is α, or β·w_l.
+    """
+
+    node: str
+    stage: int
+    targets: Tensor
+    factors: list[float]
+    weight: float
+    is_style: bool
+
+
+class Objective:
+    """The losses of a batch of images and their gradients.
+
+    Args:
+        backbone: gives the feature maps.
+        pairs: of each image the content picture (1, 3, H, W), in [0, 1], all of one size, and the
+            style picture (1, 3, H', W').
+        smooth: applied to the maps in the losses.
+        spec: normalisation, balance and weights.
+
+    Attributes:
+        scales: of each image's objective; a power of two, chosen at the first evaluation.
+        initial_gradients: L2 norms of the gradients of the losses at the start.
+
+    Raises:
+        InputError: a layer weight for a node that the backbone has not.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        pairs: Sequence[tuple[Tensor, Tensor]],
+        smooth: SmoothingSpec,
+        spec: LossSpec,
+    ) -> None:
+        names = [node.name for node in backbone.style]
+        for name in spec.layer_weights:
+            if name not in names:
+                known = ", ".join(names)
+                raise InputError(f"layer_weights: no style node {name!r} (known: {known})")
+        self._backbone, self._smooth, self.spec = backbone, smooth, spec
+        contents = [_encode(backbone, content, smooth, "content") for content, _ in pairs]
+        styles = [_encode(backbone, style, smooth, "style") for _, style in pairs]
+        self._terms = [
+            self._term(list(group), is_style=False) for group in zip(*contents, strict=True)
+        ]
+        self._terms += [
+            self._term(list(group), is_style=True) for group in zip(*styles, strict=True)
+        ]
+        self._tv_factors = [1.0 for _ in pairs]
+        self.scales: list[float] = []
+        self.initial_gradients: list[float] = []
+        self._coefficients: tuple[Tensor, Tensor] | None = None
+        self._seen: list[Tensor] = []
+
+    def _term(self, targets: Sequence[_Target], *, is_style: bool) -> _Term:
+        """Return the term of one node, from the targets of the images."""
+        spec, first = self.spec, targets[0]
+        if is_style:
+            weight = spec.style_weight * spec.layer_weights.get(first.node, 1.0)
+            factors = [
+                losses.style_factor(t.shape[1], spec.normalisation) * t.unit**4 for t in targets
+            ]
+        else:
+            weight = spec.content_weight
+            factors = [
+                losses.content_factor(t.shape, spec.normalisation) * t.unit**2 for t in targets
+            ]
+        if spec.balance == "target":  # the unit of the smoothing cancels
+            factors = [1 / t.square if t.square > 0 else 0.0 for t in targets]
+        values = torch.cat([t.value for t in targets])
+        return _Term(first.node, first.stage, values, factors, weight, is_style)
+
+    def _distances(self, images: Tensor) -> Tensor:
+        """Return the squared distances of all terms, and the total variation: (terms + 1, B)."""
+        maps = self._backbone(images)
+        values = []
+        for term in self._terms:
+            smoothed, _ = smoothing.apply(self._smooth, maps[term.node], term.stage)
+            found = losses.gram(smoothed) if term.is_style else losses.wide(smoothed)
+            values.append(losses.squared_distance(found, term.targets))
+        values.append(losses.total_variation(images))
+        return torch.stack(values)
+
+    def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:
+        """Divide each term by the L2 norm of its own gradient near `start` (see PROBE).
+
+        Args:
+            start: (B, 3, H, W).
+            seeds: of the noise of each image.
+        """
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        noise = torch.cat([torch.randn(start[:1].shape, generator=g) for g in generators])
+        images = (start + PROBE * noise.to(start)).requires_grad_()
+        distances = self._distances(images)
+        inverse = []
+        for row in distances:
+            (gradient,) = torch.autograd.grad(row.sum(), images, retain_graph=True)
+            norms = float64(gradient).flatten(1).norm(dim=1).tolist()
+            inverse.append([1 / norm if norm > 0 else 0.0 for norm in norms])
+        self._terms = [
+            _Term(**{**vars(term), "factors": factors})
+            for term, factors in zip(self._terms, inverse[:-1], strict=True)
+        ]
+        self._tv_factors = inverse[-1]
+
+    def _weights(self, scales: Sequence[float], like: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the coefficients of the scaled distances: in double, and in the images' type."""
+        rows = [[f * term.weight for f in term.factors] for term in self._terms]
+        rows.append([f * self.spec.tv_weight for f in self._tv_factors])
+        exact = torch.tensor(rows, dtype=torch.float64) * torch.tensor(scales, dtype=torch.float64)
+        exact = exact.to(float64(like[:0]).device)
+        return exact, exact.to(like)
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scaled losses and their gradients.
+
+        The scale of an image is a power of two, chosen at the first evaluation so that the mean of
+        |gradient| is in [1, 2) times FIRST_STEP. Rounding aside, L-BFGS takes the same steps for
+        any scale as long as it has a curvature pair. It drops pairs with y·s ≤ 1e-10, as torch's
+        does, and then steps along −g itself: a large gradient throws the picture far out, a small
+        one crawls. With this scale such a step is a change of some ten grey levels.
+
+        Args:
+            images: (B, 3, H, W).
+
+        Returns:
+            (B,) in double precision, and (B, 3, H, W).
+        """
+        first = self._coefficients is None
+        if self._coefficients is None:
+            exact, _ = self._weights([1.0] * len(images), images)
+            self.scales = [_power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
+            self._coefficients = self._weights(self.scales, images)
+        images = images.detach().requires_grad_()
+        distances = self._distances(images)
+        (self._coefficients[1] * distances).sum().backward()  # type: ignore[no-untyped-call]
+        gradient = images.grad
+        assert gradient is not None
+        if first:
+            gradient = self._rescaled(gradient)
+        self._seen.append(distances.detach())
+        return (self._coefficients[0] * float64(distances.detach())).sum(dim=0), gradient
+
+    def _rescaled(self, gradient: Tensor) -> Tensor:
+        """Choose the scales from the first gradient, and return it with these."""
+        flat = float64(gradient).flatten(1)
+        self.initial_gradients = [
+            norm / scale for norm, scale in zip(flat.norm(dim=1).tolist(), self.scales, strict=True)
+        ]
+        factors = [
+            2 * _power_of_two(FIRST_STEP * flat.shape[1] / total)
+            if total > 0 and math.isfinite(total)
+            else 1.0
+            for total in flat.abs().sum(dim=1).tolist()
+        ]
+        self.scales = [s * f for s, f in zip(self.scales, factors, strict=True)]
+        self._coefficients = self._weights(self.scales, gradient)
+        return gradient * gradient.new_tensor(factors).view(-1, 1, 1, 1)
+
+    def trace(self, image: int, count: int) -> list[tuple[Evaluation, dict[str, float]]]:
+        """Return the losses of one image at its first `count` evaluations, in double precision.
+
+        Returns:
+            For each evaluation the losses, and w_l·style_l by node.
+        """
+        seen = torch.stack(self._seen[:count])[:, :, image].double().cpu().tolist()
+        return [self._losses(image, distances) for distances in seen]
+
+    def _losses(self, image: int, distances: list[float]) -> tuple[Evaluation, dict[str, float]]:
+        spec = self.spec
+        values = [t.factors[image] * d for t, d in zip(self._terms, distances[:-1], strict=True)]
+        layers = {
+            term.node: spec.layer_weights.get(term.node, 1.0) * value
+            for term, value in zip(self._terms[1:], values[1:], strict=True)
+        }
+        content, style = values[0], sum(layers.values())
+        tv = self._tv_factors[image] * distances[-1]
+        total = spec.content_weight * content + spec.style_weight * style + spec.tv_weight * tv
+        return Evaluation(total, content, style, tv), layers
+
+
+def _power_of_two(value: float) -> float:
+    """Return the largest power of two that is not above a positive number."""
+    return 2.0 ** math.floor(math.log2(value))

@@ -1,0 +1,80 @@
+"""Precision: which one a device gets, and what is refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from stylebench import runtime
+from stylebench.errors import InputError
+
+
+@pytest.fixture
+def arithmetic() -> Iterator[None]:
+    yield
+    runtime.configure()
+
+
+def machine(
+    monkeypatch: pytest.MonkeyPatch,
+    cpu: dict[str, bool] | None = None,
+    gpu: tuple[int, int] = (7, 5),
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: cpu or {}, raising=False)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: gpu)
+
+
+@pytest.mark.parametrize(
+    ("device", "known", "precision"),
+    [
+        ("cpu", {}, "fp32"),
+        ("cpu", {"cpu": {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}}, "fp32"),
+        ("cpu", {"cpu": {"amx_bf16": True}}, "bf16"),
+        ("cpu", {"cpu": {"amx_bf16": False, "avx512_bf16": True}}, "bf16"),
+        ("cuda", {"gpu": (7, 5), "cpu": {"amx_bf16": True}}, "fp32"),
+        ("cuda:1", {"gpu": (8, 0)}, "bf16"),
+        ("cuda", {"gpu": (12, 0)}, "bf16"),
+        ("mps", {"cpu": {"amx_bf16": True}}, "fp32"),
+    ],
+)
+def test_auto_is_bf16_where_the_device_is_fast_at_it(
+    device: str, known: dict[str, Any], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, **known)
+    assert runtime.resolve_precision("auto", device) == precision
+
+
+def test_auto_is_fp32_where_torch_tells_nothing_of_the_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
+    assert runtime.resolve_precision("auto", "cpu") == "fp32"
+
+
+def test_what_is_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, gpu=(8, 6))
+    for device in ("cpu", "cuda", "mps"):
+        assert runtime.resolve_precision("fp32", device) == "fp32"
+        assert runtime.resolve_precision("bf16", device) == "bf16"
+    assert runtime.resolve_precision("tf32", "cuda:0") == "tf32"
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+def test_tf32_elsewhere_is_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, {"amx_bf16": True}, gpu=(7, 5))
+    with pytest.raises(InputError, match=rf"tf32 needs .*, not {device}; use auto or fp32"):
+        runtime.resolve_precision("tf32", device)
+
+
+def test_unknown_precisions_are_told() -> None:
+    with pytest.raises(InputError, match="expects auto, fp32, tf32, bf16, found 'fp16'"):
+        runtime.resolve_precision("fp16", "cpu")
+
+
+@pytest.mark.usefixtures("arithmetic")
+@pytest.mark.parametrize("tf32", [False, True])
+def test_tf32_is_for_convolutions_alone(tf32: bool) -> None:
+    runtime.configure(tf32=tf32)
+    assert torch.backends.cudnn.allow_tf32 == tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
