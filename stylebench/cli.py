@@ -40,8 +40,9 @@ Limit = Annotated[
     int | None,
     typer.Option(
         "--limit",
-        help="At most so many backbones: those that are not timm's, then the smallest of each timm "
-        "family (Python module), smallest first, then the second of each ...",
+        help="At most so many backbones, each with all its options: those that are not timm's, "
+        "then the smallest of each timm family (Python module), smallest first, then the second "
+        "of each ...",
     ),
 ]
 Smoothing = Annotated[

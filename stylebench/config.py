@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -124,7 +124,8 @@ class ImageRef(Frozen):
 class WeightsRef(Frozen):
     """Weights of a job: `source` for tables (``random:0``, ``file:vgg19.safetensors``).
 
-    `sha256` of the file and the `options` of the backbone are their identity; `path` is where they
+    `sha256` of the file and the `options` of the backbone are their identity, and timm's `tag`
+    where its weights want another normalisation than the backbone's own tag. `path` is where they
     are on this machine. A non-empty `missing` says why there are none.
     """
 
@@ -132,6 +133,7 @@ class WeightsRef(Frozen):
     sha256: str = ""
     path: str = ""
     options: dict[str, str] = {}
+    tag: str = ""
     missing: str = ""
 
     @property
@@ -155,7 +157,8 @@ def _digest(meaning: dict[str, Any]) -> str:
 
 def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     what = weights.sha256 or weights.source
-    return {"weights": what, "options": weights.options}
+    tag = {"tag": weights.tag} if weights.tag else {}
+    return {"weights": what, "options": weights.options, **tag}
 
 
 class NodeChoice(Frozen):
@@ -249,7 +252,8 @@ class SweepConfig(Frozen):
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
-    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones.
+    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
+    with all of its options.
     `precision` of the network: ``auto`` is bf16 where the device is fast at it, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """

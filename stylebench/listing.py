@@ -26,28 +26,56 @@ def _doc(function: object, *, verbose: bool) -> str:
     return " ".join(filter(None, lines)) if verbose else lines[0]
 
 
-def _archs(*, verbose: bool, arch: Sequence[str] | None = None) -> list[str]:
+TIMM_RULE = (
+    "    style    one for each reduction (stride), the last map that has it, five at most; where",
+    "             all have one (ViT), five blocks equally spaced; before four or fewer, as stem,",
+    "             the input of the first; integers in nodes: are timm's own indices",
+    "    content  the last style node but one",
+)
+"""The rule of backbones/timm.py, which takes seconds to import."""
+
+
+def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
+    from stylebench import plan
     from stylebench.backbones import zoo
 
-    rows = []
-    for name in zoo.expand(arch) if arch else zoo.names():
-        spec = zoo.split(name)[1]
-        rows.append((name, "all" if name in zoo.ALL else "", spec.description))
+    found: dict[str, dict[str, str]] = {name: {} for name in zoo.names()}
+    if arch:
+        parts = (plan.parse(part.strip()) for text in arch for part in text.split(","))
+        found = {name: options for pattern, options in parts for name in zoo.expand([pattern])}
     count = len(zoo.timm_models())
     tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
+        rows = [(n, "all" if n in zoo.ALL else "", zoo.split(n)[1].description) for n in found]
         return table(rows) + tail
     lines = []
-    for name, group, description in rows:
-        spec = zoo.split(name)[1]
-        style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
-        lines += [f"{name}  {description}" + (f"  [{group}]" if group else "")]
-        lines += [f"    style    {style}"]
-        lines += [f"    content  {spec.content.name} = {spec.content.path}"]
-        lines += [
-            f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()
-        ]
-    return lines + tail
+    for name, options in found.items():
+        lines += _arch(name)
+        lines += _nodes(name, options) if arch else []
+    return lines + tail + list(() if arch else TIMM_RULE)
+
+
+def _arch(name: str) -> list[str]:
+    """Return what there is to know of a backbone, but for the nodes that it could have."""
+    from stylebench.backbones import zoo
+
+    spec = zoo.split(name)[1]
+    style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
+    return [
+        f"{name}  {spec.description}" + ("  [all]" if name in zoo.ALL else ""),
+        f"    style    {style}",
+        f"    content  {spec.content.name} = {spec.content.path}",
+        *(f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()),
+    ]
+
+
+def _nodes(name: str, options: dict[str, str]) -> list[str]:
+    """Return the nodes that an experiment may choose for a backbone with these options."""
+    from stylebench.backbones import nodes, zoo
+
+    spec = zoo.split(name)[1]
+    spec.check_options(name, options)
+    return [f"    nodes    {nodes.listed(spec.paths(options))}"]
 
 
 def _smoothings(*, verbose: bool) -> list[str]:
@@ -110,7 +138,7 @@ def lines(
 
     Args:
         what: one of `KINDS`.
-        verbose: more about each.
+        verbose: more about each; with `arch`, all nodes that it could have.
         arch: these backbones alone, as ``--arch`` takes them; for ``archs``.
     """
     if arch:

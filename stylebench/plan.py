@@ -33,6 +33,7 @@ class Plan:
 class _Arm:
     """A backbone with one set of weights."""
 
+    spec: zoo.BackboneSpec
     arch: str
     seed: int
     weights: WeightsRef
@@ -40,30 +41,51 @@ class _Arm:
 
 @dataclass(frozen=True)
 class _Variant:
-    """A backbone with options, as a configuration names it."""
+    """A backbone with options, as a configuration names it, and with the nodes that it chooses."""
 
     arch: str
     options: dict[str, str]
     explicit: bool
+    spec: zoo.BackboneSpec
+
+
+def parse(part: str) -> tuple[str, dict[str, str]]:
+    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
+    name, *settings = part.split("+")
+    options: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
+        if options.get(key, value) != value:
+            raise InputError(
+                f"--arch {part!r}: expected one value of {key}, found {options[key]} and {value}; "
+                "for both, give two backbones"
+            )
+        options[key] = value
+    return name, options
+
+
+def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: bool) -> _Variant:
+    """Return a backbone with all its options; some options change which nodes there are."""
+    options = config.backbone_options.get(arch[2:], {}) | options
+    spec = zoo.split(arch)[1]
+    spec.check_options(arch, options)
+    spec = spec.choose(arch, config.nodes.get(arch[2:]), options)
+    return _Variant(arch, options, explicit, spec)
 
 
 def _variants(config: SweepConfig) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
-    found: dict[tuple[str, str], _Variant] = {}
+    found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
     for part in (part.strip() for text in config.arch for part in text.split(",")):
-        name, *settings = part.split("+")
-        options = {}
-        for setting in settings:
-            key, equals, value = setting.partition("=")
-            if not equals:
-                raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
-            options[key] = value
+        name, options = parse(part)
         for arch, explicit in zoo.expand([name]).items():
             place = (arch, str(sorted(options.items())))
-            old = found.get(place)
-            found[place] = _Variant(arch, options, explicit or (old is not None and old.explicit))
-    kept = zoo.limited({v.arch: v.explicit for v in found.values()}, config.limit)
-    return [variant for arch in kept for variant in found.values() if variant.arch == arch]
+            before = place in found and found[place][2]
+            found[place] = arch, options, explicit or before
+    kept = zoo.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
+    return [_variant(config, *each) for arch in kept for each in found.values() if each[0] == arch]
 
 
 def _references(values: tuple[str, ...], role: images.Role) -> list[images.ImageSource]:
@@ -135,12 +157,14 @@ def _arms(
     arms: list[_Arm] = []
     for variant in variants:
         arch = variant.arch
-        options = config.backbone_options.get(arch[2:], {}) | variant.options
+        options, nodes = variant.options, config.nodes.get(arch[2:])
         seeds = _seeds(arch, config)
         pretrained = arch.startswith("p-")
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
-                ref = weights.resolve(arch, group[0], given=given, options=options, offline=offline)
+                ref = weights.resolve(
+                    arch, group[0], given=given, options=options, nodes=nodes, offline=offline
+                )
             except UnavailableError as error:
                 if variant.explicit and strict:
                     raise
@@ -149,7 +173,7 @@ def _arms(
             else:
                 if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms += [_Arm(arch, seed, ref) for seed in group]
+            arms += [_Arm(variant.spec, arch, seed, ref) for seed in group]
     return arms
 
 
@@ -160,18 +184,18 @@ def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
     return loss.model_copy(update={"layer_weights": own})
 
 
-def _check(config: SweepConfig, specs: Mapping[str, zoo.BackboneSpec]) -> None:
+def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
     """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
     from stylebench import smoothing
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = {arch[2:]: None for arch in specs}
+    archs = {variant.arch[2:]: None for variant in variants}
     for name in config.nodes:
         if name not in archs:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
-    nodes = {node.name: None for spec in specs.values() for node in spec.style}
+    nodes = {node.name: None for variant in variants for node in variant.spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
@@ -208,9 +232,7 @@ def expand(
 
     precision = runtime.resolve_precision(config.precision, device)
     variants = _variants(config)
-    archs = dict.fromkeys(variant.arch for variant in variants)
-    specs = {a: zoo.split(a)[1].choose(a, config.nodes.get(a[2:])) for a in archs}
-    _check(config, specs)
+    _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
     arms = _arms(config, variants, given or {}, offline, strict, tell)
@@ -218,14 +240,14 @@ def expand(
     jobs = [
         JobSpec(
             arch=arm.arch,
-            nodes=specs[arm.arch].nodes,
+            nodes=arm.spec.nodes,
             chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(specs[arm.arch], config.loss),
+            loss=_loss(arm.spec, config.loss),
             seed=arm.seed,
             precision=precision,
             **{key: getattr(config, key) for key in _SHARED},
@@ -235,7 +257,7 @@ def expand(
         for smooth in smoothings
     ]
     jobs = list({job.job_id: job for job in jobs}.values())
-    statistics = _statistics(config, specs, arms, smoothings, photographs)
+    statistics = _statistics(config, arms, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),
@@ -246,7 +268,6 @@ def expand(
 
 def _statistics(
     config: SweepConfig,
-    specs: Mapping[str, zoo.BackboneSpec],
     arms: list[_Arm],
     smoothings: tuple[SmoothingSpec, ...],
     photographs: list[ImageRef],
@@ -258,7 +279,7 @@ def _statistics(
     found = [
         StatisticsSpec(
             arch=arm.arch,
-            nodes=specs[arm.arch].nodes,
+            nodes=arm.spec.nodes,
             chosen=config.nodes.get(arm.arch[2:]),
             weights=arm.weights,
             smoothing=smoothings,

@@ -270,8 +270,9 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
-    backbone = zoo.split(spec.arch)[1].choose(spec.arch, spec.chosen)
+    backbone = zoo.split(spec.arch)[1]
     backbone.check_options(spec.arch, spec.weights.options)
+    backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
     return run_job(spec, options.out, options.device)

@@ -6,11 +6,12 @@ pooling, rescaled weights), He et al. 2016 (stride), and the causal tests of thi
 BatchNorm).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from stylebench.backbones.surgery import stride_in_conv1, without_shortcuts
@@ -111,48 +112,55 @@ def use_batch_statistics(network: nn.Module) -> None:
             module.running_mean = module.running_var = None
 
 
-def calibrate(network: nn.Module, pictures: Sequence[Tensor]) -> None:
-    """Set BatchNorm's running statistics to the means over pictures, one after the other.
+def calibrate(network: nn.Module, pictures: Tensor) -> None:
+    """Set BatchNorm's running statistics to those over pictures.
+
+    The output of every BatchNorm, before its affine part, then has mean 0 and variance 1 per
+    channel over these pictures and all positions: one by one, in the order in which they are
+    computed, each takes the statistics of what it sees before it normalises it.
 
     Args:
-        network: takes what `pictures` holds.
-        pictures: (1, 3, H, W) each; statistics of earlier layers settle first, because each layer
-            sees what those before it do in training mode.
+        network: in evaluation mode; takes `pictures`.
+        pictures: (B, 3, H, W).
     """
+
+    def take(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        norm = cast("nn.BatchNorm2d", norm)
+        x = inputs[0].to(norm.weight.dtype)
+        norm.running_mean, norm.running_var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative mean
-        norm.train()
+    hooks = [norm.register_forward_pre_hook(take) for norm in norms]
     with torch.no_grad():
-        for picture in pictures:
-            network(picture)
-    for norm in norms:
-        norm.eval()
+        network(pictures)
+    for hook in hooks:
+        hook.remove()
 
 
-def rescale(network: nn.Module, pictures: Sequence[Tensor]) -> None:
+def rescale(network: nn.Module, pictures: Tensor) -> None:
     """Rescale weights so that every filter's mean activation over pictures and positions is 1.
 
     Gatys et al. 2016: outputs of a network of convolutions, ReLUs and pooling do not change but for
-    a factor per channel. A filter that never fires keeps its scale. Layers are independent: each
-    convolution is divided by its own mean and multiplied by those of its input.
+    a factor per channel. A filter whose mean is not positive (it never fires, or is negative under
+    a LeakyReLU) keeps its scale. Layers are independent: each convolution is divided by its own
+    mean and multiplied by those of its input.
 
     Args:
-        network: convolutions and ReLUs in sequence, pooling among them.
-        pictures: (1, 3, H, W) each, as the network takes them.
+        network: convolutions and ReLUs (or LeakyReLUs) in sequence, pooling among them.
+        pictures: (B, 3, H, W), as the network takes them.
     """
+    leaky = (m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU))
+    slope = next(leaky, 0.0)
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    means = {conv: conv.weight.new_zeros(conv.out_channels) for conv in convolutions}
+    means: dict[nn.Conv2d, Tensor] = {}
 
-    def add(conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def measure(conv: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         conv = cast("nn.Conv2d", conv)
-        means[conv] += output.relu().mean(dim=(0, 2, 3)) / len(pictures)
+        means[conv] = leaky_relu(output, slope).mean(dim=(0, 2, 3))
 
-    hooks = [conv.register_forward_hook(add) for conv in convolutions]
+    hooks = [conv.register_forward_hook(measure) for conv in convolutions]
     with torch.no_grad():
-        for picture in pictures:
-            network(picture)
+        network(pictures)
         for hook in hooks:
             hook.remove()
         before = convolutions[0].weight.new_ones(3)
@@ -182,14 +190,14 @@ def apply(network: nn.Module, options: Mapping[str, str], defaults: Mapping[str,
 
 
 def apply_measured(
-    network: nn.Module, options: Mapping[str, str], pictures: Callable[[], Sequence[Tensor]]
+    network: nn.Module, options: Mapping[str, str], pictures: Callable[[], Tensor]
 ) -> None:
     """Apply the controls that measure the network on pictures, in place.
 
     Args:
         network: truncated, in evaluation mode.
         options: of the backbone.
-        pictures: called if they are needed; returns (1, 3, H, W) each.
+        pictures: called if they are needed; returns (B, 3, H, W).
     """
     if options.get("batchnorm") == "train":
         use_batch_statistics(network)

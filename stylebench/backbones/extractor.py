@@ -9,18 +9,11 @@ from torch import Tensor, nn
 
 from stylebench import images
 from stylebench.backbones import controls, fold
+from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node, split
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
-
-
-def not_in_place(network: nn.Module) -> nn.Module:
-    """Return `network`, its activations no longer in place: they falsify maps taken before them."""
-    for module in network.modules():
-        if hasattr(module, "inplace"):
-            cast("nn.ReLU", module).inplace = False
-    return network
 
 
 class Backbone(nn.Module):
@@ -89,21 +82,22 @@ def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
         return spec.build()
 
 
-def _pictures() -> list[Tensor]:
-    """Return the ten built-in photographs at 256 px, on which controls are measured."""
-    found = [images.read(images.PREFIX + name, 256) for name in images.PHOTOGRAPHS]
-    return [torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in found]
+def _pictures() -> Tensor:
+    """Return the ten built-in photographs, on which controls are measured: (10, 3, 256, 256)."""
+    names = (images.PREFIX + name for name in images.PHOTOGRAPHS)
+    found = [torch.from_numpy(images.read(name, 256, resize="squash")) for name in names]
+    return torch.stack(found).permute(0, 3, 1, 2).float().contiguous() / 255
 
 
 @functools.lru_cache(maxsize=2)
 def _cached(
     arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str
 ) -> Backbone:
-    pretrained, spec = split(arch)
-    spec = spec.choose(arch, nodes)
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
+    pretrained, spec = split(f"{arch}.{ref.tag}" if ref.tag else arch)
+    spec = spec.choose(arch, nodes, ref.options)
     network = random_network(spec, seed)
     if pretrained:
         if sha256(Path(ref.path)) != ref.sha256:

@@ -14,7 +14,8 @@ Maps are taken as timm gives them: tokens without class token turned back into a
 norm. A picture of any size is taken as it is where the network can. Else it is continued at its
 right and lower edges up to a multiple of the largest reduction, and the maps are cut to what it
 covers; else the network is built again for that size, with its position parameters resampled by
-timm. A network that can do none of these takes pictures of its own size alone.
+timm. A network that can do none of these takes pictures of its own size alone. CrossViT itself
+resamples every picture to squares of its own sizes, so that its maps are always square.
 """
 
 import functools
@@ -22,9 +23,9 @@ import inspect
 import math
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import timm
 import torch
@@ -32,8 +33,8 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from stylebench.backbones.extractor import not_in_place
 from stylebench.backbones.fold import fold_like
+from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
@@ -167,10 +168,21 @@ class TimmSpec(BackboneSpec):
         """(H, W) in px of the pictures that it is made for; others may do."""
         return outline(self.model).size
 
-    def paths(self) -> list[str]:
-        """Return what a node may be: the maps that timm gives, and inputs of modules."""
+    def paths(self, options: Mapping[str, str]) -> list[str]:
+        """Return what a node may be: timm's maps by timm's indices, then inputs of modules.
+
+        A map that timm counts but does not give (TResNet's first) has an empty path.
+        """
         found = outline(self.model)
-        return [*filter(None, found.paths), *(INPUT + path for path in found.inputs)]
+        return [*found.paths, *(INPUT + path for path in found.inputs)]
+
+    def modules(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return nothing: timm's maps are those of modules already."""
+        return {}
+
+    def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
+        """Return the backbone as it is: all that timm gives are maps, `unused` is behind them."""
+        return self
 
     def build(self) -> nn.Module:
         """Return the whole network, initialised as timm does."""
@@ -178,10 +190,16 @@ class TimmSpec(BackboneSpec):
         return cast("nn.Module", _create(self.model, **dynamic))
 
     def adapt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a state dict with the keys of timm's model, from a checkpoint of its authors."""
+        """Return a state dict with the keys of timm's model, from a checkpoint of its authors.
+
+        One of another model stays as it is: timm's filters then fail in ways of their own.
+        """
         with torch.device("meta"):
             network = self.build()
-        return _filtered(state, network)
+        try:
+            return _filtered(state, network)
+        except Exception:  # KeyError, RuntimeError, AttributeError …: what each filter meets first
+            return dict(state)
 
     def extractor(self, network: nn.Module) -> nn.Module:
         """Return the part of a network that gives the nodes' maps."""

@@ -43,6 +43,7 @@ def _add(
     unused: tuple[str, ...] = (),
     options: Mapping[str, tuple[str, ...]] | None = None,
     min_side: int = 32,
+    renamed: Mapping[str, str] | None = None,
 ) -> None:
     ARCHS.add(
         name,
@@ -56,6 +57,7 @@ def _add(
             unused=unused,
             options=dict(options or {}),
             min_side=min_side,
+            renamed=dict(renamed or {}),
         ),
     )
 
@@ -121,6 +123,8 @@ _add(
     "densenet121-a639ec97.pth",
     unused=("classifier.",),
     options=NORM,
+    # As torchvision's own loader renames its file, whose modules were called norm.1 and conv.2.
+    renamed={r"(denselayer\d+\.(?:norm|conv))\.([12]\.)": r"\1\2"},
 )
 _add(
     "googlenet",

@@ -5,9 +5,10 @@ ReLU. `stage` is the position in the paper's figures: 0 is the stem (conv1 in VG
 """
 
 import csv
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -51,6 +52,7 @@ class BackboneSpec:
         options: name -> allowed values, the first being the default; see `backbones.controls`.
         min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
+        renamed: pattern -> replacement, from names in published weights to the network's own.
         mean: of RGB in [0, 1], taken off the picture.
         std: of RGB, by which it is divided then.
     """
@@ -65,6 +67,7 @@ class BackboneSpec:
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     min_side: int = 16
     hidden: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
@@ -95,51 +98,70 @@ class BackboneSpec:
 
     def extractor(self, network: "nn.Module") -> "nn.Module":
         """Return the part of a network that gives the nodes' maps."""
-        from torchvision.models.feature_extraction import create_feature_extractor
+        from stylebench.backbones import graph
 
-        return cast("nn.Module", create_feature_extractor(network, return_nodes=self.nodes))
+        return graph.extractor(network, self.nodes)
 
     def adapt(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
         """Return a state dict with the names that the network has."""
-        return dict(state)
+        return {self._today(key): value for key, value in state.items()}
 
-    def paths(self) -> list[str]:
-        """Return what a node may be: the paths in the network's graph."""
+    def _today(self, key: str) -> str:
+        for pattern, today in self.renamed.items():
+            key = re.sub(pattern, today, key)
+        return key
+
+    def _sketch(self, options: Mapping[str, str]) -> "nn.Module":
+        """Return the network without weights (on the meta device), with its controls applied."""
         import torch
-        from torchvision.models.feature_extraction import get_graph_node_names
+
+        from stylebench.backbones import controls
 
         with torch.device("meta"):
-            return list(get_graph_node_names(self.build().eval())[1])
+            network = self.build().eval()
+            controls.apply(network, options, self.defaults)
+        return network
 
-    def choose(self, arch: str, choice: NodeChoice | None) -> Self:
-        """Return the backbone with other nodes, named by their paths; its own for None.
+    def paths(self, options: Mapping[str, str]) -> list[str]:
+        """Return what a node may be, by its index; empty where there is none.
+
+        Args:
+            options: of the backbone; some change the network's graph.
+        """
+        from stylebench.backbones import graph
+
+        return graph.paths(self._sketch(options))
+
+    def modules(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return what else a node may be: a module's path -> that of its last node."""
+        from stylebench.backbones import nodes
+
+        return nodes.modules(paths)
+
+    def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
+        """Return the backbone; of `unused` what its nodes need is gone.
 
         Raises:
-            InputError: a path that it does not have; the text lists those that it has.
+            InputError: a node that is no map.
         """
-        if choice is None:
-            return self
-        paths = self.paths()
-        known = ", ".join(f"{i} {path}" for i, path in enumerate(paths))
+        from stylebench.backbones import graph
 
-        def found(value: int | str) -> str:
-            if value in paths:
-                return str(value)
-            if isinstance(value, int) and 0 <= value < len(paths):
-                return paths[value]
-            near = suggestion(str(value), paths)
-            raise InputError(f"nodes: {arch} has no node {value!r}{near} (known: {known})")
+        part = graph.extractor(self._sketch(options), self.nodes)
+        for name, shape in graph.shapes(part, self.min_side).items():
+            if len(shape) != 4:
+                found = f"a tensor of shape {shape}" if shape else "no tensor"
+                raise InputError(f"nodes: {arch}: expected a map (B, D, H, W), {name} is {found}")
+        needed = tuple(part.state_dict())
+        unused = (u for u in self.unused if not any(key.startswith(u) for key in needed))
+        return replace(self, unused=tuple(unused))
 
-        style = [found(value) for value in choice.style]
-        if len(set(style)) < len(style):
-            raise InputError(f"nodes: {arch}: a style node is named twice: {', '.join(style)}")
-        nodes = {p: Node(p, p, stage) for stage, p in enumerate(style, 5 - len(style))}
-        content = found(choice.content)
-        return replace(
-            self,
-            style=tuple(nodes.values()),
-            content=nodes.get(content, Node(content, content, 3)),
-        )
+    def choose(
+        self, arch: str, choice: NodeChoice | None, options: Mapping[str, str] | None = None
+    ) -> Self:
+        """Return the backbone with other nodes, see `nodes.choose`; its own for None."""
+        from stylebench.backbones import nodes
+
+        return self if choice is None else nodes.choose(self, arch, choice, options or {})
 
     def check_options(self, arch: str, options: dict[str, str]) -> None:
         """Raise InputError for an option or a value that this backbone does not have."""

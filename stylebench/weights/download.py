@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stylebench.errors import UnavailableError
-from stylebench.weights.files import line
+from stylebench.weights.files import line, sha256
 
 TIMEOUT = 10.0
 """Seconds without an answer, or without a byte, after which a connection is given up."""
@@ -20,6 +20,41 @@ TRIES = 5
 PAUSE = 1.0
 """Seconds between two tries."""
 _BLOCK = 1 << 18
+
+Found = tuple[str, Path]
+"""The source of weights, as tables show it, and the file."""
+
+
+class DamagedError(UnavailableError):
+    """A file that is on this machine, but is not what it must be."""
+
+    def __init__(self, found: Found, problem: str) -> None:
+        super().__init__(f"{found[0]} is damaged: {found[1]}: {problem}")
+        self.found, self.problem = found, problem
+
+
+def stated(name: str) -> str:
+    """Return the first digits of its sha256 that a file's name states, as in torch.hub, if any."""
+    found = re.search(r"-([0-9a-f]{8,})\.", name)
+    return found[1] if found else ""
+
+
+def have(found: Found, digest: str, offline: bool) -> bool:
+    """Return whether a file is on this machine, with a sha256 that begins so.
+
+    Raises:
+        UnavailableError: it is not, and `offline`.
+    """
+    source, path = found
+    there = path.is_file()
+    begins = sha256(path)[: len(digest)] if there else ""
+    if there and begins == digest:
+        return True
+    if offline and there:
+        raise DamagedError(found, f"expected sha256 {digest[:12]}, found {begins[:12]}")
+    if offline:
+        raise UnavailableError(f"{source} is not on this machine")
+    return False
 
 
 class _BrokenError(Exception):
@@ -31,7 +66,8 @@ def fetch(url: str, path: Path) -> None:
 
     The bytes go to ``<name>.part`` beside it. What is there of an earlier try is asked to be
     continued (Range); a server that cannot begins again. A name such as ``vgg19-dcbb9e9d.pth``
-    states the first digits of the file's sha256, as in torch.hub. Progress is shown on standard
+    states the first digits of the file's sha256, as in torch.hub. Of a name that states none, an
+    earlier run's part may be of another file, and is thrown away. Progress is shown on standard
     error if that is a terminal.
 
     Raises:
@@ -39,6 +75,8 @@ def fetch(url: str, path: Path) -> None:
     """
     part = path.with_name(path.name + ".part")
     part.parent.mkdir(parents=True, exist_ok=True)
+    if not stated(path.name):
+        part.unlink(missing_ok=True)
     for attempt in range(1, TRIES + 1):
         try:
             _transfer(url, part)
@@ -58,13 +96,13 @@ def fetch(url: str, path: Path) -> None:
 
 
 def _check_hash(url: str, name: str, part: Path) -> None:
-    stated = re.search(r"-([0-9a-f]{8,})\.", name)
+    expected = stated(name)
     with part.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if stated and not found.startswith(stated[1]):
+    if not found.startswith(expected):
         part.unlink()
         raise UnavailableError(
-            f"{url}: expected a sha256 that begins with {stated[1]}, found {found[:12]}; the "
+            f"{url}: expected a sha256 that begins with {expected}, found {found[:12]}; the "
             "download was removed, run it again"
         )
 

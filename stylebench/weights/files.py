@@ -8,7 +8,7 @@ import hashlib
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ KNOWN_FILES: dict[str, dict[str, str]] = {
 """sha256 of a weights file -> the backbone options that it was trained with."""
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=256)
 def _sha256(path: str, size: int, modified: int) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,9 +101,33 @@ def _some(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
+def _shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the network's state dict."""
+    import torch
+
+    with torch.device("meta"):
+        return {key: tuple(value.shape) for key, value in spec.build().state_dict().items()}
+
+
+def _needed(shapes: Iterable[str], spec: BackboneSpec) -> set[str]:
+    """Return the keys without which the part of a backbone that is used is not that network."""
+    return {
+        key
+        for key in shapes
+        if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
+    }
+
+
 def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, Tensor]":
-    """Return what of a state dict belongs to the part of a backbone that is used."""
+    """Return what of a state dict belongs to the part of a backbone that is used.
+
+    Raises:
+        InputError: it lacks some of that part.
+    """
     named = spec.adapt(state)
+    if missing := sorted(_needed(_shapes(spec), spec) - named.keys()):
+        nodes = ", ".join(spec.nodes)
+        raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
     return {key: value for key, value in named.items() if not key.startswith(spec.unused)}
 
 
@@ -117,17 +141,12 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     import torch
 
     state = spec.adapt(load_state(path))
-    with torch.device("meta"):
-        expected = {k: tuple(v.shape) for k, v in spec.build().state_dict().items()}
-    needed = {
-        key
-        for key in expected
-        if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
-    }
+    expected = _shapes(spec)
+    needed = _needed(expected, spec)
     found = {key: tuple(value.shape) for key, value in state.items()}
     missing = sorted(needed - found.keys())
     wrong = sorted(key for key in needed & found.keys() if expected[key] != found[key])
-    extra = sorted(found.keys() - expected.keys())
+    extra = sorted(key for key in found.keys() - expected.keys() if not key.startswith(spec.unused))
     kinds = {"lacks": missing, "has other shapes for": wrong, "has unknown": extra}
     problems = {verb: keys for verb, keys in kinds.items() if keys}
     if problems:

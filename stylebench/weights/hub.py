@@ -1,5 +1,7 @@
 """Weights of timm's models, in the cache that timm itself uses. timm is imported when needed."""
 
+import contextlib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.weights import download
-from stylebench.weights.files import line
+from stylebench.weights.files import line, sha256
 
 
 def _config(model: str, tag: str) -> Any:
@@ -62,7 +64,7 @@ def licence(model: str) -> str:
 
 
 def _of_hub(source: str, config: Any, offline: bool) -> Path:
-    """Return a file of the Hugging Face hub, through its own cache."""
+    """Return a file of the Hugging Face hub, through its own cache; its sha256 is checked."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -70,17 +72,32 @@ def _of_hub(source: str, config: Any, offline: bool) -> Path:
     if not sys.stderr.isatty():
         disable_progress_bars()
     repository, name = config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
-    try:
-        return Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        if offline:
-            raise UnavailableError(f"{source} is not on this machine") from None
+    with contextlib.suppress(LocalEntryNotFoundError):
+        path = Path(huggingface_hub.hf_hub_download(repository, name, local_files_only=True))
+        if download.have((source, path), _digest(path.resolve().name), offline):
+            return path
+        path.resolve().unlink(missing_ok=True)  # else the hub's client would take it again
+    if offline:
+        raise UnavailableError(f"{source} is not on this machine")
     try:  # a question first: the download alone would try again for half a minute
         address = huggingface_hub.hf_hub_url(repository, name)
-        huggingface_hub.get_hf_file_metadata(address, timeout=download.TIMEOUT)
-        return Path(huggingface_hub.hf_hub_download(repository, name))
+        etag = huggingface_hub.get_hf_file_metadata(address, timeout=download.TIMEOUT).etag
+        path = Path(huggingface_hub.hf_hub_download(repository, name))
     except Exception as error:  # the hub's client raises errors of its own and of its HTTP library
         raise UnavailableError(f"{source}: {line(error)}") from None
+    expected, found = _digest(etag or ""), sha256(path)
+    if not found.startswith(expected):
+        path.resolve().unlink()
+        raise UnavailableError(
+            f"{source}: expected a file of sha256 {expected[:12]}, found {found[:12]}; the "
+            "download was removed, run it again"
+        )
+    return path
+
+
+def _digest(tag: str) -> str:
+    """Return the sha256 that the hub's tag for a content, by which its cache calls it, may be."""
+    return tag if re.fullmatch("[0-9a-f]{64}", tag) else ""
 
 
 def _of_url(source: str, url: str, offline: bool) -> Path:
@@ -88,8 +105,6 @@ def _of_url(source: str, url: str, offline: bool) -> Path:
     import torch
 
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not path.is_file():
-        if offline:
-            raise UnavailableError(f"{source} is not on this machine")
+    if not download.have((source, path), download.stated(path.name), offline):
         download.fetch(url, path)
     return path

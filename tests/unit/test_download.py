@@ -105,6 +105,16 @@ def test_what_an_earlier_run_left_is_continued(server: Server, tmp_path: Path) -
     assert server.asked == ["bytes=123-"]
 
 
+def test_what_an_earlier_run_left_may_be_of_another_file(server: Server, tmp_path: Path) -> None:
+    """Of a name without a hash nobody could tell; within one run it is continued all the same."""
+    path = tmp_path / "IN1K-vit.h.14-300e.pth.tar"
+    path.with_name(f"{path.name}.part").write_bytes(b"other" * 20)
+    server.cuts = [40_000]
+    download.fetch(server.url + path.name, path)
+    assert path.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=40000-"]
+
+
 def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
     download.fetch(server.url + NAME, tmp_path / NAME)

