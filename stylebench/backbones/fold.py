@@ -22,6 +22,9 @@ NORMS = {"BatchNorm2d", "BatchNormAct2d"}
 """Classes of torch and timm, by name so that timm need not be imported. Their subclasses may
 compute something else (weight standardisation) and stay as they are."""
 
+CHANNELS = 3
+"""Of pictures: a convolution of so many takes the picture."""
+
 
 def _kind(module: nn.Module) -> str:
     return type(module).__name__
@@ -144,6 +147,23 @@ def fold_like(network: nn.Module, folded: nn.Module) -> None:
         if _kind(module) in CONVOLUTIONS:
             bias = cast("nn.Conv2d", folded.get_submodule(path)).bias
             cast("nn.Conv2d", module).bias = None if bias is None else nn.Parameter(bias.clone())
+            if isinstance(folded.get_submodule(path).forward, _TakesPicture):
+                module.forward = _TakesPicture(cast("nn.Conv2d", module))
+
+
+class _TakesPicture:
+    """The forward function of a convolution in float32 within a network in bf16.
+
+    A picture rounded to bf16 is off by up to a grey level, and steps of the optimiser smaller than
+    that change nothing: of six pairs one ended 25 % above the loss that float32 reached.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        self._forward = conv.forward
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return self._forward(x.float()).to(torch.bfloat16)
 
 
 def lower(network: nn.Module, precision: str) -> None:
@@ -154,9 +174,14 @@ def lower(network: nn.Module, precision: str) -> None:
         precision: ``bf16`` and ``tf32`` run on matrix units, which take channels last; ``fp32`` is
             5 % faster without on a CPU (vgg19 and resnet50, 256 px). For bf16, convolutions and
             linear layers are rounded once, not by autocast at each evaluation: the maps are equal.
+            What takes the picture stays in fp32 (see `_TakesPicture`).
     """
     for module in network.modules():
         if precision != "fp32" and _kind(module) in CONVOLUTIONS:
             module.to(memory_format=torch.channels_last)
-        if precision == "bf16" and _kind(module) in CONVOLUTIONS | {"Linear"}:
+        if precision != "bf16" or _kind(module) not in CONVOLUTIONS | {"Linear"}:
+            continue
+        if _kind(module) != "Linear" and cast("nn.Conv2d", module).in_channels == CHANNELS:
+            module.forward = _TakesPicture(cast("nn.Conv2d", module))
+        else:
             module.to(torch.bfloat16)
