@@ -14,29 +14,6 @@ def wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-class _Gram(torch.autograd.Function):
-    """G/M = F Fᵀ/M, with one product in the backward pass: (∂G + ∂Gᵀ) F / M.
-
-    The map is kept in its own type; G is summed in float32 at least. The gradient has the map's
-    type and its layout in memory (channels first or last).
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, maps: Tensor) -> Tensor:
-        ctx.save_for_backward(maps)
-        flat = wide(maps.flatten(2))
-        return flat @ flat.mT / flat.shape[2]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        maps: Tensor = ctx.saved_tensors[0]
-        flat = maps.flatten(2)
-        symmetric = ((gradient + gradient.mT) / flat.shape[2]).to(maps.dtype)
-        if maps.is_contiguous():
-            return (symmetric @ flat).view_as(maps)
-        return (flat.mT @ symmetric).movedim(1, 2).reshape(maps.shape)
-
-
 def gram(maps: Tensor) -> Tensor:
     """Return the Gram matrix per position, G/M = F Fᵀ / M.
 
@@ -48,7 +25,49 @@ def gram(maps: Tensor) -> Tensor:
     Returns:
         (B, D, D), symmetric and positive semi-definite, in float32 at least.
     """
-    return cast("Tensor", _Gram.apply(maps))
+    flat = wide(maps.flatten(2))
+    return flat @ flat.mT / flat.shape[2]
+
+
+class _GramDistance(torch.autograd.Function):
+    """‖Δ‖² with Δ = F Fᵀ/M − A, whose gradient is 4 Δ F / M, for a symmetric A.
+
+    Autograd would take three products of matrices where this takes two. The map is kept in its own
+    type; Δ is summed in float32 at least. The gradient has the map's type and layout in memory.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, maps: Tensor, target: Tensor) -> Tensor:
+        flat = wide(maps.flatten(2))
+        delta = torch.baddbmm(
+            target.expand(len(flat), -1, -1), flat, flat.mT, beta=-1, alpha=1 / flat.shape[2]
+        )
+        ctx.save_for_backward(maps, delta)
+        row = delta.flatten(1).unsqueeze(1)
+        return (row @ row.mT).flatten()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        maps, delta = ctx.saved_tensors
+        flat = maps.flatten(2)
+        factor = (delta * (4 / flat.shape[2] * gradient.view(-1, 1, 1))).to(maps.dtype)
+        if maps.is_contiguous():
+            return (factor @ flat).view_as(maps), None
+        found: Tensor = (flat.mT @ factor).movedim(1, 2).reshape(maps.shape)
+        return found, None
+
+
+def gram_distance(maps: Tensor, target: Tensor) -> Tensor:
+    """Return Σ (G/M − A)² over the entries of the Gram matrix of each image.
+
+    Args:
+        maps: feature map (B, D, H, W).
+        target: A, (B, D, D) or (1, D, D), symmetric; it gets no gradient.
+
+    Returns:
+        (B,), in float32 at least.
+    """
+    return cast("Tensor", _GramDistance.apply(maps, target))
 
 
 def content_factor(shape: tuple[int, ...], normalisation: Normalisation) -> float:

@@ -163,8 +163,10 @@ class Objective:
         values = []
         for term in self._terms:
             smoothed, _ = smoothing.apply(self._smooth, maps[term.node], term.stage)
-            found = losses.gram(smoothed) if term.is_style else losses.wide(smoothed)
-            values.append(losses.squared_distance(found, term.targets))
+            if term.is_style:
+                values.append(losses.gram_distance(smoothed, term.targets))
+            else:
+                values.append(losses.squared_distance(losses.wide(smoothed), term.targets))
         values.append(losses.total_variation(images))
         return torch.stack(values)
 

@@ -1,6 +1,7 @@
 """From a name and weights to a network that returns its feature maps."""
 
 import functools
+import gc
 from pathlib import Path
 from typing import cast
 
@@ -107,6 +108,8 @@ def _cached(
     backbone = Backbone(spec, network)
     controls.apply_measured(backbone, ref.options, _pictures)
     backbone.settle(precision)
+    del network
+    gc.collect()  # its layers behind the deepest node: most of VGG-19, in a cycle of references
     return backbone.to(device)
 
 
