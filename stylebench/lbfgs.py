@@ -25,8 +25,11 @@ MOST_TRIALS = 25
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the dot products of rows: (B, n), (B, n) -> (B,), summed in the tensors' type."""
-    return (a.unsqueeze(1) @ b.unsqueeze(2)).flatten()
+    """Return the dot products of rows: (B, n), (B, n) -> (B,).
+
+    Summed in pairs, in the tensors' type: a product of matrices loses three digits in float32.
+    """
+    return (a * b).sum(dim=1)
 
 
 def _rows(mask: Tensor, like: Tensor) -> Tensor:

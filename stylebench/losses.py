@@ -41,8 +41,7 @@ class _GramDistance(torch.autograd.Function):
         flat = wide(maps.flatten(2))
         delta = (flat @ flat.mT).div_(flat.shape[2]).sub_(target)  # rounded as in `gram`
         ctx.save_for_backward(maps, delta)
-        row = delta.flatten(1).unsqueeze(1)
-        return (row @ row.mT).flatten()
+        return delta.square().flatten(1).sum(dim=1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
