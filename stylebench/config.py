@@ -254,7 +254,8 @@ class SweepConfig(Frozen):
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
     with all of its options.
-    `precision` of the network: ``auto`` is bf16 where the device is fast at it, else fp32.
+    `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
+    exponentiates the maps, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 
