@@ -93,7 +93,9 @@ def resolve_precision(name: str, device: str) -> "Precision":
 def configure(threads: int | None = None, *, tf32: bool = False) -> None:
     """Make fp32 mean fp32, cuDNN deterministic and denormals zero; set `threads` if given.
 
-    Results are equal on the same machine and number of threads; others differ by rounding.
+    Results are equal on the same machine and number of threads; others differ by rounding. Threads
+    take over from the one that starts them what becomes of denormals: call this before the first
+    tensor is made.
 
     Args:
         threads: of torch; as it is if None.
