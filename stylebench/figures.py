@@ -90,11 +90,14 @@ def figure(name: str) -> Callable[[FigureFunction], FigureFunction]:
     return decorate
 
 
-def load_analysis(folder: Path = ANALYSIS) -> None:
+def load_analysis(folder: Path = ANALYSIS) -> str:
     """Import every file in analysis/, once; each registers its figures and tables.
 
     The folder becomes a package (of a name of its own, so that it hides no other ``analysis``), and
     its files can import each other.
+
+    Returns:
+        The name of that package.
     """
     if not folder.is_dir():
         raise InputError(
@@ -108,6 +111,7 @@ def load_analysis(folder: Path = ANALYSIS) -> None:
         sys.modules[name] = package
     for path in sorted(folder.glob("[!_.]*.py")):
         importlib.import_module(f"{name}.{path.stem}")
+    return name
 
 
 def provenance(results: Results) -> list[str]:
