@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ class Line:
     """A job: the data of its SVG path, and the number of its look (by smoothing)."""
 
     path: str
+    end: tuple[float, float] | None
+    """Where it diverged, in px; None if it did not."""
     look: int
     title: str
 
@@ -96,6 +99,23 @@ def _frame(ratios: Sequence[pd.Series], last: float) -> _Frame:
     return _Frame(last, float(values.min()) / 1.3, max(float(values.max()), 1.0) * 1.3)
 
 
+def _records(jobs: pd.DataFrame) -> list[dict[str, Any]]:
+    found = jobs.sort_values(["content", "style", "seed"]).to_dict("records")
+    return [{str(key): value for key, value in job.items()} for job in found]
+
+
+def _line(job: dict[str, Any], looks: dict[str, int], frame: _Frame) -> Line:
+    places, ratios = (job[key].to_numpy(float) for key in ("places", "ratios"))
+    known = np.flatnonzero(np.isfinite(ratios))
+    diverged = job["stop_reason"] == "diverged" and len(known)
+    return Line(
+        frame.path(places, ratios),
+        (frame.x(places[known[-1]]), frame.y(ratios[known[-1]])) if diverged else None,
+        looks[job["smoothing"]] % LOOKS,
+        f"{job['smoothing']}, {job['content']} in the style of {job['style']}, seed {job['seed']}",
+    )
+
+
 def _chart(
     name: str,
     jobs: pd.DataFrame,
@@ -104,15 +124,7 @@ def _chart(
     label: Callable[[float], str],
 ) -> Chart:
     last = int(frame.last)
-    lines = tuple(
-        Line(
-            frame.path(job["places"].to_numpy(float), job["ratios"].to_numpy(float)),
-            looks[job["smoothing"]] % LOOKS,
-            f"{job['smoothing']}, {job['content']} in the style of {job['style']}, "
-            f"seed {job['seed']}",
-        )
-        for _, job in jobs.sort_values(["content", "style", "seed"]).iterrows()
-    )
+    lines = tuple(_line(job, looks, frame) for job in _records(jobs))
     ends = [
         f"{smoothing}: " + ", ".join(f"{r.dropna().iloc[-1]:.2g}" for r in part["ratios"])
         for smoothing, part in jobs.groupby("smoothing")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylebench.store import Results
 
-BUDGET, PER_PIXEL, LARGEST, SMALLEST = 7_000_000, 0.45, 512, 96
+BUDGET, PER_PIXEL, LARGEST, SMALLEST = 5_000_000, 0.6, 512, 96
 """Bytes of all pictures of the grid; bytes a pixel of them takes; long sides in px."""
 
 QUALITY = 82
@@ -102,7 +102,7 @@ def embed(path: Path, side: int) -> Picture | None:
         data = path.read_bytes()
         with Image.open(io.BytesIO(data)) as image:
             kind, made = image.format, image.convert("RGB")
-    except (OSError, ValueError):
+    except (OSError, ValueError, Image.DecompressionBombError):
         return None
     if kind != "JPEG" or max(made.size) > side:
         made.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -157,7 +157,8 @@ class _Sheet:
         done = jobs[jobs["status"] == "ok"]
         job = (done if len(done) else jobs).sort_values(["seed", "job_id"]).iloc[0]
         if job["status"] != "ok":
-            return Cell(key, arm.label, alt, None, f"{job['status']}: {job['error']}"[:160])
+            told = ": ".join(filter(None, (job["status"], job["error"])))
+            return Cell(key, arm.label, alt, None, told[:160])
         found = {*str(job["flags"]).split(), *{str(job["stop_reason"])} & {"diverged"}}
         flags = tuple(self.words.get(flag, flag) for flag in sorted(found))
         several = f"; seed {job['seed']}, one of {len(done)} jobs" if len(done) > 1 else ""

@@ -104,7 +104,7 @@ def _layers(results: Results, common: ModuleType) -> Table | None:
     tall = _summed(_ranked(frame, common), [*keys, "statistic"], "mean")
     wide = tall.pivot_table(index=keys, columns="statistic", values="mean", observed=True)
     spread = tall.pivot_table(index=keys, columns="statistic", values="mean_std", observed=True)
-    made = wide[[name for name in order if name in wide]].join(spread, rsuffix="_std")
+    made = wide[[name for name in order if name in wide]].join(spread.add_suffix("_std"))
     note = "Mean ± standard deviation over pictures and seeds; stage 0 is the first."
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
 

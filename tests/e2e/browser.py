@@ -31,7 +31,7 @@ class Page:
 
     def __init__(self, reads: int, writes: int) -> None:
         self._in, self._out = os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
-        self._rest, self._number, self._session = b"", 0, ""
+        self._rest, self._number, self._session, self._loads = b"", 0, "", 0
         self.requests: list[str] = []
         self.complaints: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -58,6 +58,8 @@ class Page:
     def _note(self, method: str, params: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._loads += 1
         elif method == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
         elif method == "Log.entryAdded":
@@ -79,7 +81,9 @@ class Page:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def open(self, path: Path, *, width: int = 1280, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, path: Path, *, width: int = 1280, dark: bool = False, script: bool = True
+    ) -> None:
         """Load a file in a window of a width (px), light or dark, and wait until it has loaded."""
         self.requests.clear()
         self.complaints.clear()
@@ -89,9 +93,10 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
+        loads = self._loads
         self.call("Page.navigate", url=path.resolve().as_uri())
-        while self._receive().get("method") != "Page.loadEventFired":
-            pass
+        while self._loads == loads:
+            self._receive()
 
     def run(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
