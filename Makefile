@@ -62,6 +62,7 @@ reference: install
 	mkdir -p results/reference
 	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
 	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference
+	$(BIN)/stylebench report results/reference
 
 site: install
 	$(BIN)/stylebench report results/reference

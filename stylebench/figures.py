@@ -101,8 +101,8 @@ def load_analysis(folder: Path = ANALYSIS) -> str:
     """
     if not folder.is_dir():
         raise InputError(
-            f"no folder {str(folder)!r}: figures are drawn by the scripts in analysis/, which are "
-            "in a checkout of stylebench and not in the wheel"
+            f"no folder {str(folder)!r}: figures and reports are made by what is in analysis/, "
+            "which is in a checkout of stylebench and not in the wheel"
         )
     name = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
     if name not in sys.modules:

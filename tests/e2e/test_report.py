@@ -168,11 +168,12 @@ def test_without_script(page: Page, path: Path) -> None:
 
 
 def test_print(page: Page, path: Path) -> None:
-    page.open(path)
+    page.open(path, width=1045)  # A4 across, less its margins
     page.call("Emulation.setEmulatedMedia", media="print")
     clipped = (
         "[...document.querySelectorAll('.scroll')].filter((s) => "
         "getComputedStyle(s).overflowY !== 'visible').length"
     )
     assert page.run(clipped) == 0
+    assert page.run(OVERFLOW) <= 0
     page.call("Emulation.setEmulatedMedia", media="")
