@@ -1,14 +1,14 @@
-"""Tables of the page: jobs, statistics by layer, metrics, and those that analysis/ registers."""
+"""Tables of the page: those that analysis/ registers, statistics by layer, and jobs."""
 
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from types import ModuleType
 
 import pandas as pd
 
 from stylebench import figures
-from stylebench.errors import InputError
 from stylebench.store import Results
 
 JOBS = {
@@ -20,10 +20,6 @@ JOBS = {
     "seconds": "seconds", "error": "error", "job_id": "job",
 }  # fmt: skip
 """Columns of results.parquet in the table of jobs, and their names there."""
-
-METRICS_COLUMNS = (
-    "arch", "smoothing", "content", "style", "seed", "metric", "judge", "judge_weights", "value",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,13 @@ class Table:
 
 
 def _field(value: object, spread: float | None = None) -> Field:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return Field(str(value))
     if value != value:
         return Field("–")
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = str(value) if isinstance(value, Integral) else f"{float(value):.4g}"
     known = spread is not None and spread == spread
-    return Field(f"{text} ± {spread:.2g}" if known else text, repr(value))
+    return Field(f"{text} ± {spread:.2g}" if known else text, str(value))
 
 
 def from_frame(frame: pd.DataFrame, key: str, title: str, note: str = "") -> Table:
@@ -109,28 +105,6 @@ def _layers(results: Results, common: ModuleType) -> Table | None:
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
 
 
-def _metrics(results: Results, common: ModuleType) -> Table | None:
-    path = results.folder / "metrics.parquet"
-    if not path.is_file():
-        return None
-    try:
-        frame = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a parquet table of metrics: {error}") from None
-    lacking = [column for column in METRICS_COLUMNS if column not in frame]
-    if lacking:
-        raise InputError(f"{path}: expected a table of metrics, lacks {', '.join(lacking)}")
-    if not len(frame):
-        return None
-    keys = ["metric", "judge", "judge_weights", "arch", "smoothing"]
-    made = _summed(_ranked(frame.fillna({"judge": "", "judge_weights": ""}), common), keys, "mean")
-    note = (
-        "Mean ± standard deviation over pairs and seeds. A judge is a network that was not "
-        "optimised; metrics without one need no network."
-    )
-    return from_frame(made, "metrics", "Metrics", note)
-
-
 def _registered(results: Results, name: str) -> Table | None:
     """Return a table of analysis/, None without its data; one that is broken says so."""
     function = figures.TABLES[name]
@@ -146,11 +120,7 @@ def _registered(results: Results, name: str) -> Table | None:
 
 
 def tables(results: Results, common: ModuleType) -> list[Table]:
-    """Return all tables for which there are data, those that sum up first.
-
-    Raises:
-        InputError: metrics.parquet is there and is not a table of metrics.
-    """
+    """Return all tables for which there are data: those of analysis/, which sum up, come first."""
     found = [_registered(results, name) for name in figures.TABLES]
-    found += [_metrics(results, common), _layers(results, common), _jobs(results)]
+    found += [_layers(results, common), _jobs(results)]
     return [table for table in found if table is not None]

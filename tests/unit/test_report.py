@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stylebench.errors import InputError
+from stylebench import figures
+from stylebench.figures import NoDataError
 from stylebench.report import findings, page, pictures
 from stylebench.store import Results
 from tests.unit.html_page import Page
@@ -174,20 +175,29 @@ def test_every_job_is_in_the_table(made: Results, shown: Page) -> None:
     assert not [e for e in shown.elements if "(" in e.attributes.get("data-value", "")]
 
 
-def test_metrics_are_shown_if_there_are_any(tmp_path: Path) -> None:
-    made = make(tmp_path, ["r-vgg19"], ["none"], seeds=2)
-    rows = [
-        {"job_id": job["job_id"], "arch": job["arch"], "smoothing": job["smoothing"],
-         "content": job["content"], "style": job["style"], "seed": job["seed"],
-         "metric": "ssim", "judge": None, "judge_weights": None, "value": float(number)}
-        for number, job in enumerate(made.results.to_dict("records"))
-    ]  # fmt: skip
-    pd.DataFrame(rows).to_parquet(tmp_path / "metrics.parquet")
-    ((metric, *_, mean, count),) = Page(page.render(tmp_path)).rows("metrics")
-    assert (metric.text, float(mean.attributes["data-value"]), count.text) == ("ssim", 1.5, "4")
-    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "metrics.parquet")
-    with pytest.raises(InputError, match=r"metrics\.parquet.*lacks arch, smoothing"):
-        page.render(tmp_path)
+def test_tables_of_analysis_are_shown(made: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scores(results: Results) -> pd.DataFrame:
+        """Scores, by judge.
+
+        higher: better.
+        """
+        values = {"judge": ["<a>", "b"], "mean": [0.125, np.nan], "mean_std": [np.nan, 1.0]}
+        return pd.DataFrame(values)
+
+    def absent(results: Results) -> pd.DataFrame:
+        raise NoDataError("no scores")
+
+    def broken(results: Results) -> pd.DataFrame:
+        raise ValueError("two\nlines")
+
+    monkeypatch.setattr(figures, "TABLES", {"scores": scores, "absent": absent, "broken": broken})
+    shown = Page(page.render(made.folder))
+    rows = [[cell.text for cell in cells] for cells in shown.rows("table-scores")]
+    assert rows == [["<a>", "0.125"], ["b", "–"]]
+    text = shown.one("section", id="tables").text
+    assert "Scores, by judge. higher: better." in text
+    assert "Absent" not in text
+    assert "broken: failed, ValueError: two lines" in text
 
 
 def test_curves_are_logarithmic(shown: Page) -> None:
