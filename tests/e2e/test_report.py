@@ -13,6 +13,7 @@ from tests.unit.results import make
 
 pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
 
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 PHONE = 360
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BROKEN = "[...document.images].filter((i) => !(i.complete && i.naturalWidth)).length"
@@ -70,6 +71,16 @@ def test_page_loads_alone_and_fits(page: Page, path: Path, width: int, dark: boo
     ink = page.run("getComputedStyle(document.body).color")
     light, heavy = (sum(map(int, c[4:-1].split(", "))) for c in (background, ink))
     assert (light < heavy) == dark
+
+
+def test_reference_results(page: Page, tmp_path: Path) -> None:
+    path = report.write(REFERENCE, tmp_path / "page.html")
+    assert path.stat().st_size < 15e6
+    for width in (1280, PHONE):
+        page.open(path, width=width)
+        assert page.complaints == []
+        assert page.run(OVERFLOW) <= 0
+        assert page.run(BROKEN) == 0
 
 
 def test_page_may_load_nothing(page: Page, path: Path) -> None:
