@@ -89,9 +89,8 @@ class LossSpec(Frozen):
 class OptimiserSpec(Frozen):
     """How the image is optimised. `history` and `line_search` belong to L-BFGS alone.
 
-    `history` is the number of pairs that L-BFGS keeps; each is two pictures in
-    float32, 6.3 MB at 512 × 512 px. Twenty reach the losses of torch's default, 100
-    (docs/performance.md).
+    `history` is the number of pairs that L-BFGS keeps; each is two pictures in float32, 6.3 MB at
+    512 × 512 px. Ten, as in scipy, reach the losses of torch's default, 100 (docs/performance.md).
 
     The default has a line search, which shortens steps that go too far; torch declares L-BFGS
     without one, and so the released code uses it.
@@ -102,7 +101,7 @@ class OptimiserSpec(Frozen):
 
     name: Literal["lbfgs", "adam"] = "lbfgs"
     learning_rate: Positive = 1.0
-    history: Count = 20
+    history: Count = 10
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
 
     @model_validator(mode="before")
@@ -254,7 +253,8 @@ class SweepConfig(Frozen):
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
     with all of its options.
-    `precision` of the network: ``auto`` is bf16 where the device is fast at it, else fp32.
+    `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
+    exponentiates the maps, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     """
 

@@ -9,6 +9,7 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    Precision,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -204,6 +205,14 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
             )
 
 
+def _precision(config: SweepConfig, smooth: SmoothingSpec, device: str) -> Precision:
+    """Return the precision of jobs; ``auto`` is fp32 for smoothings that exponentiate maps."""
+    from stylebench import smoothing
+
+    exact = config.precision == "auto" and smooth.name not in smoothing.LINEAR
+    return runtime.resolve_precision("fp32" if exact else config.precision, device)
+
+
 def expand(
     config: SweepConfig,
     *,
@@ -230,13 +239,13 @@ def expand(
     """
     from stylebench import smoothing
 
-    precision = runtime.resolve_precision(config.precision, device)
     variants = _variants(config)
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
     arms = _arms(config, variants, given or {}, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
+    precisions = {smooth.label: _precision(config, smooth, device) for smooth in smoothings}
     jobs = [
         JobSpec(
             arch=arm.arch,
@@ -249,7 +258,7 @@ def expand(
             preset=preset_label(config),
             loss=_loss(arm.spec, config.loss),
             seed=arm.seed,
-            precision=precision,
+            precision=precisions[smooth.label],
             **{key: getattr(config, key) for key in _SHARED},
         )
         for arm in arms

@@ -9,13 +9,15 @@ import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from stylebench.errors import InputError
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from stylebench.config import Precision
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "mlflow", "pillow",
             "scikit-image", "scikit-learn")  # fmt: skip
@@ -66,7 +68,7 @@ def _is_fast_at_bf16(device: str) -> bool:
     return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
-def resolve_precision(name: str, device: str) -> str:
+def resolve_precision(name: str, device: str) -> "Precision":
     """Return ``fp32``, ``tf32`` or ``bf16`` for ``auto | fp32 | tf32 | bf16``.
 
     Args:
@@ -85,13 +87,15 @@ def resolve_precision(name: str, device: str) -> str:
             f"--precision tf32 needs a CUDA GPU of compute capability 8.0 or later, not {device}; "
             "use auto or fp32"
         )
-    return name
+    return cast("Precision", name)
 
 
 def configure(threads: int | None = None, *, tf32: bool = False) -> None:
     """Make fp32 mean fp32, cuDNN deterministic and denormals zero; set `threads` if given.
 
-    Results are equal on the same machine and number of threads; others differ by rounding.
+    Results are equal on the same machine and number of threads; others differ by rounding. Threads
+    take over from the one that starts them what becomes of denormals: call this before the first
+    tensor is made.
 
     Args:
         threads: of torch; as it is if None.

@@ -25,6 +25,11 @@ Smoothing = Callable[..., tuple[Tensor, float]]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
 smoothing = SMOOTHINGS.register
 
+LINEAR = frozenset({"none", "scale"})
+"""Smoothings that a map in bf16 bears. Others exponentiate it: where it is 1000, as in a random
+ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to e². ``precision: auto`` is fp32
+for them."""
+
 DEEP_STAGE = 3
 """``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
 

@@ -119,3 +119,21 @@ def test_a_cut_picture_is_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(InputError, match=r"a\.png"):
         expand(content=[str(tmp_path / "a.png")])
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [
+        ("auto", {"none": "bf16", "scale": "bf16", "softmax": "fp32", "softmax-space": "fp32"}),
+        ("fp32", dict.fromkeys(("none", "scale", "softmax", "softmax-space"), "fp32")),
+        ("bf16", dict.fromkeys(("none", "scale", "softmax", "softmax-space"), "bf16")),
+    ],
+)
+def test_auto_is_fp32_where_maps_are_exponentiated(
+    precision: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    keys = {"arch": ["r-tiny"], "smoothing": list(expected), "precision": precision,
+            "size": 32, "content": ["chelsea"], "style": ["brush"]}  # fmt: skip
+    planned = plan.expand(load_sweep(None, keys))
+    assert {job.smoothing.name: job.precision for job in planned.jobs} == expected

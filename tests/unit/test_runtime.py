@@ -1,5 +1,7 @@
 """Precision: which one a device gets, and what is refused."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,3 +80,14 @@ def test_tf32_is_for_convolutions_alone(tf32: bool) -> None:
     runtime.configure(tf32=tf32)
     assert torch.backends.cudnn.allow_tf32 == tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_denormals_are_zero_on_every_thread() -> None:
+    """In a process of its own: threads keep the mode in which they were started."""
+    code = (
+        "import torch; from stylebench import runtime; runtime.configure(threads=2); "
+        "x = torch.full((2**22,), 1e-38) * 0.01; assert torch.get_num_threads() == 2; "
+        "print(int((x != 0).sum()))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "0"
