@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep figures test test-slow lint check golden reference bench bench-check clean
+.PHONY: help install sweep figures test test-slow lint check golden reference site bench bench-check clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
 	@echo "make reference  sweep with real weights and refresh results/reference"
+	@echo "make site       write results/reference/report.html"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "stylebench needs Python 3.11 or later, found " + sys.version.split()[0] + "; set PYTHON=...")'
@@ -61,6 +62,10 @@ reference: install
 	mkdir -p results/reference
 	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
 	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference
+	$(BIN)/stylebench report results/reference
+
+site: install
+	$(BIN)/stylebench report results/reference
 
 bench: install
 	$(BIN)/stylebench bench --quick $(ARGS)

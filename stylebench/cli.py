@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_weights
+from stylebench import cli_bench, cli_report, cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
+app.command()(cli_report.report)
 
 Arch = Annotated[
     list[str] | None,

@@ -90,16 +90,19 @@ def figure(name: str) -> Callable[[FigureFunction], FigureFunction]:
     return decorate
 
 
-def load_analysis(folder: Path = ANALYSIS) -> None:
+def load_analysis(folder: Path = ANALYSIS) -> str:
     """Import every file in analysis/, once; each registers its figures and tables.
 
     The folder becomes a package (of a name of its own, so that it hides no other ``analysis``), and
     its files can import each other.
+
+    Returns:
+        The name of that package.
     """
     if not folder.is_dir():
         raise InputError(
-            f"no folder {str(folder)!r}: figures are drawn by the scripts in analysis/, which are "
-            "in a checkout of stylebench and not in the wheel"
+            f"no folder {str(folder)!r}: figures and reports are made by what is in analysis/, "
+            "which is in a checkout of stylebench and not in the wheel"
         )
     name = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
     if name not in sys.modules:
@@ -108,6 +111,7 @@ def load_analysis(folder: Path = ANALYSIS) -> None:
         sys.modules[name] = package
     for path in sorted(folder.glob("[!_.]*.py")):
         importlib.import_module(f"{name}.{path.stem}")
+    return name
 
 
 def provenance(results: Results) -> list[str]:

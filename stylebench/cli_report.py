@@ -1,0 +1,26 @@
+"""The command ``stylebench report``; like cli.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HTML to write; default: in the folder.")
+    ] = None,
+) -> None:
+    """Write a results folder as one HTML page that needs no other file.
+
+    Examples:
+
+        stylebench report results/default
+
+        stylebench report results/reference --output page.html
+    """
+    from stylebench.report import page
+
+    path = page.write(folder, output)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

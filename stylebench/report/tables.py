@@ -1,0 +1,126 @@
+"""Tables of the page: those that analysis/ registers, statistics by layer, and jobs."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import ModuleType
+
+import pandas as pd
+
+from stylebench import figures
+from stylebench.store import Results
+
+JOBS = {
+    "arch": "arch", "weights": "weights", "smoothing": "smoothing", "content": "content",
+    "style": "style", "seed": "seed", "size": "size", "preset": "preset", "status": "status",
+    "flags": "flags", "evals": "evals", "loss_initial": "loss at first", "loss_final": "loss",
+    "content_loss": "content loss", "style_loss_initial": "style loss at first",
+    "style_loss": "style loss", "moved": "moved", "stop_reason": "stopped by",
+    "seconds": "seconds", "error": "error", "job_id": "job",
+}  # fmt: skip
+"""Columns of results.parquet in the table of jobs, and their names there."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A cell: what is read, and the number (as text, exact) by which the column is sorted."""
+
+    text: str
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `key` names its element, `note` stands below its title; `numeric` tells columns."""
+
+    key: str
+    title: str
+    note: str
+    head: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[Field, ...], ...]
+
+
+def _field(value: object, spread: float | None = None) -> Field:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return Field(str(value))
+    if value != value:
+        return Field("–")
+    text = str(value) if isinstance(value, Integral) else f"{float(value):.4g}"
+    known = spread is not None and spread == spread
+    return Field(f"{text} ± {spread:.2g}" if known else text, str(value))
+
+
+def from_frame(frame: pd.DataFrame, key: str, title: str, note: str = "") -> Table:
+    """Return a table of a frame; columns ``x`` and ``x_std`` become one, "mean ± deviation"."""
+    names = [str(name) for name in frame]
+    spreads = {name: f"{name}_std" for name in names if f"{name}_std" in names}
+    shown = [name for name in names if name not in spreads.values()]
+    rows = tuple(
+        tuple(_field(row[n], row[spreads[n]] if n in spreads else None) for n in shown)
+        for row in frame.astype(object).to_dict("records")
+    )
+    numeric = tuple(pd.api.types.is_numeric_dtype(frame[name]) for name in shown)
+    return Table(key, title, note, tuple(n.replace("_", " ") for n in shown), numeric, rows)
+
+
+def _jobs(results: Results) -> Table | None:
+    frame = results.results
+    if not len(frame):
+        return None
+    frame = frame.assign(moved=frame["moved"] * 255)[list(JOBS)].rename(columns=JOBS)
+    note = "One row a job. moved: root mean square change of the pixels, of 255 grey levels."
+    return from_frame(frame, "jobs", "Stylisations, job by job", note)
+
+
+def _ranked(frame: pd.DataFrame, common: ModuleType) -> pd.DataFrame:
+    """Return the frame with backbone and smoothing as categories, in the order of the figures."""
+    names = common.backbone_names(frame) if "weights" in frame else frame["arch"]
+    return frame.assign(
+        arch=pd.Categorical(names, common.order_backbones(names)),
+        smoothing=pd.Categorical(frame["smoothing"], common.order_smoothings(frame["smoothing"])),
+    )
+
+
+def _summed(frame: pd.DataFrame, keys: Sequence[str], name: str) -> pd.DataFrame:
+    """Return a row for each value of `keys`, columns `name`, its deviation, and how many."""
+    groups = frame.groupby(list(keys), observed=True)["value"]
+    made = groups.agg(["mean", "std", "size"]).reset_index()
+    return made.rename(columns={"mean": name, "std": f"{name}_std", "size": "values"})
+
+
+def _layers(results: Results, common: ModuleType) -> Table | None:
+    frame = results.statistics
+    if not len(frame):
+        return None
+    several = [key for key in ("size", "resize") if len(set(frame[key])) > 1]
+    keys = ["arch", "smoothing", *several, "stage", "layer"]
+    order = list(dict.fromkeys(frame["statistic"]))
+    tall = _summed(_ranked(frame, common), [*keys, "statistic"], "mean")
+    wide = tall.pivot_table(index=keys, columns="statistic", values="mean", observed=True)
+    spread = tall.pivot_table(index=keys, columns="statistic", values="mean_std", observed=True)
+    made = wide[[name for name in order if name in wide]].join(spread.add_suffix("_std"))
+    note = "Mean ± standard deviation over pictures and seeds; stage 0 is the first."
+    return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
+
+
+def _registered(results: Results, name: str) -> Table | None:
+    """Return a table of analysis/, None without its data; one that is broken says so."""
+    function = figures.TABLES[name]
+    first, _, rest = (inspect.getdoc(function) or name).partition("\n")
+    note = " ".join([first, *rest.split()])
+    key, title = f"table-{name}", name.replace("_", " ").capitalize()
+    try:
+        return from_frame(function(results), key, title, note)
+    except figures.NoDataError:
+        return None
+    except Exception as error:
+        return Table(key, title, figures.told(name, error), (), (), ())
+
+
+def tables(results: Results, common: ModuleType) -> list[Table]:
+    """Return all tables for which there are data: those of analysis/, which sum up, come first."""
+    found = [_registered(results, name) for name in figures.TABLES]
+    found += [_layers(results, common), _jobs(results)]
+    return [table for table in found if table is not None]

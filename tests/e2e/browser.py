@@ -1,0 +1,149 @@
+"""Chromium without a window, driven through its DevTools protocol over a pair of pipes.
+
+Needs nothing but the browser: messages are JSON with a zero byte behind each.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+]  # fmt: skip
+
+
+def find() -> str | None:
+    """Return the path of a Chromium, None if there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One page of the browser, with everything that it logged and asked the network for."""
+
+    def __init__(self, reads: int, writes: int) -> None:
+        self._in, self._out = os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
+        self._rest, self._number, self._session, self._loads = b"", 0, "", 0
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def close(self) -> None:
+        """Close both pipes, upon which the browser ends."""
+        self._in.close()
+        self._out.close()
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            data = self._in.read1(1 << 20)
+            assert data, "the browser has ended"
+            self._rest += data
+        text, _, self._rest = self._rest.partition(b"\0")
+        message: dict[str, Any] = json.loads(text)
+        self._note(message.get("method", ""), message.get("params", {}))
+        return message
+
+    def _note(self, method: str, params: dict[str, Any]) -> None:
+        if method == "Network.requestWillBeSent":
+            self.requests.append(params["request"]["url"])
+        elif method == "Page.loadEventFired":
+            self._loads += 1
+        elif method == "Runtime.exceptionThrown":
+            self.complaints.append(str(params["exceptionDetails"]))
+        elif method == "Log.entryAdded":
+            self.complaints.append(params["entry"]["text"])
+        elif method == "Runtime.consoleAPICalled":
+            self.complaints.append(str(params["args"]))
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method of the protocol and return its result."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        self._out.write(json.dumps(message).encode() + b"\0")
+        self._out.flush()
+        while (answer := self._receive()).get("id") != self._number:
+            pass
+        assert "error" not in answer, (method, answer)
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def open(
+        self, path: Path, *, width: int = 1280, dark: bool = False, script: bool = True
+    ) -> None:
+        """Load a file in a window of a width (px), light or dark, and wait until it has loaded."""
+        self.requests.clear()
+        self.complaints.clear()
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=800,
+                  deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
+        self.call("Emulation.setScriptExecutionDisabled", value=not script)
+        loads = self._loads
+        self.call("Page.navigate", url=path.resolve().as_uri())
+        while self._loads == loads:
+            self._receive()
+
+    def run(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def press(self, key: str, times: int = 1) -> None:
+        """Press a key that writes no text, such as ``ArrowRight``; ``Enter`` presses buttons."""
+        codes = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35, "Enter": 13, "Tab": 9}
+        for _ in range(times):
+            both = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
+            text = {"text": "\r"} if key == "Enter" else {}
+            self.call("Input.dispatchKeyEvent", type="keyDown", **both, **text)
+            self.call("Input.dispatchKeyEvent", type="keyUp", **both)
+
+    def touch(self, x: float, y: float) -> None:
+        """Tap on a place of the window, in px."""
+        points = [{"x": x, "y": y}]
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=points)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+
+@contextlib.contextmanager
+def browser(command: str) -> Iterator[Page]:
+    """Start the browser with a profile of its own, and end it and remove that afterwards."""
+    to_page, from_us = os.pipe()
+    to_us, from_page = os.pipe()
+    # The browser reads from descriptor 3 and writes to 4.
+    shell = f'exec "$@" 3<&{to_page} 4>&{from_page}'
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        args = ["bash", "-c", shell, "browser", command, *FLAGS, f"--user-data-dir={profile}"]
+        process = subprocess.Popen(
+            args, pass_fds=(to_page, from_page), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_page)
+        os.close(from_page)
+        page = None
+        try:
+            page = Page(to_us, from_us)
+            yield page
+        finally:
+            if page is not None:
+                page.close()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,190 @@
+"""The page of a results folder in a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stylebench.figures import draw
+from stylebench.report import page as report
+from tests.e2e.browser import Page, browser, find
+from tests.unit.results import make
+
+pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
+
+REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
+PHONE = 360
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BROKEN = "[...document.images].filter((i) => !(i.complete && i.naturalWidth)).length"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report") / "out"
+    pairs = [("cat", "mosaic"), ("a rather long name of a photograph " * 3, "</script>" * 9)]
+    make(out, ["r-vgg19", "p-vgg19", "r-" + "x" * 60], pairs=pairs, seeds=1)
+    assert list(draw(out, ["curves"]))
+    return report.write(out)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    command = find()
+    assert command is not None
+    with browser(command) as found:
+        yield found
+
+
+def column(page: Page, place: int, table: str = "jobs") -> list[Any]:
+    """Return the texts of a column of the rows that are seen."""
+    rows = f"[...document.querySelectorAll('#{table} tbody tr')].filter((r) => !r.hidden)"
+    found: list[Any] = page.run(f"{rows}.map((row) => row.cells[{place}].textContent)")
+    return found
+
+
+def split(page: Page) -> tuple[str, str, float]:
+    """Return the slider's value, what it says, and where the upper picture ends (0 to 1)."""
+    value, text, clip, width = page.run(
+        "(() => { const split = document.getElementById('compare-split');"
+        "const over = document.querySelector('#compare-stage .over');"
+        "return [split.value, split.getAttribute('aria-valuetext'),"
+        "getComputedStyle(over).clipPath, over.clientWidth]; })()"
+    )
+    # inset(0px calc(100% - 37%) 0px 0px), as the browser has worked it out
+    hidden = float(clip.split("%")[0].split()[-1].split("(")[-1]) / 100
+    assert width > 0
+    return value, text, 1 - hidden
+
+
+@pytest.mark.parametrize("width", [1280, PHONE])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_loads_alone_and_fits(page: Page, path: Path, width: int, dark: bool) -> None:
+    page.open(path, width=width, dark=dark)
+    assert page.complaints == []
+    others = [url for url in page.requests if not url.startswith("data:")]
+    assert others == [path.resolve().as_uri()]
+    assert page.run("document.documentElement.clientWidth") == width
+    assert page.run(OVERFLOW) <= 0
+    assert page.run(BROKEN) == 0
+    background = page.run("getComputedStyle(document.body).backgroundColor")
+    ink = page.run("getComputedStyle(document.body).color")
+    light, heavy = (sum(map(int, c[4:-1].split(", "))) for c in (background, ink))
+    assert (light < heavy) == dark
+
+
+def test_reference_results(page: Page, tmp_path: Path) -> None:
+    path = report.write(REFERENCE, tmp_path / "page.html")
+    assert path.stat().st_size < 15e6
+    for width in (1280, PHONE):
+        page.open(path, width=width)
+        assert page.complaints == []
+        assert page.run(OVERFLOW) <= 0
+        assert page.run(BROKEN) == 0
+
+
+def test_page_may_load_nothing(page: Page, path: Path) -> None:
+    page.open(path)
+    page.run("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
+    page.run("document.body.append(Object.assign(document.createElement('script'),"
+             "{textContent: 'window.intruder = 1'}))")  # fmt: skip
+    assert page.run("typeof window.intruder") == "undefined"
+    assert any("Content Security Policy" in text for text in page.complaints)
+
+
+def test_slider_by_keyboard(page: Page, path: Path) -> None:
+    page.open(path)
+    assert split(page) == ("50", "50 % r-vgg19, none", 0.5)
+    page.run("document.getElementById('compare-split').focus()")
+    page.press("ArrowRight", 3)
+    assert split(page)[:2] == ("53", "53 % r-vgg19, none")
+    assert split(page)[2] == pytest.approx(0.53)
+    page.press("Home")
+    assert split(page)[2] == 0
+    page.press("End")
+    page.press("ArrowLeft")
+    assert split(page)[2] == pytest.approx(0.99)
+
+
+def test_slider_by_touch(page: Page, path: Path) -> None:
+    page.open(path, width=PHONE)
+    page.run("document.getElementById('compare-stage').scrollIntoView({block: 'center'})")
+    x, y, width, height = page.run(
+        "(() => { const box = document.getElementById('compare-stage').getBoundingClientRect();"
+        "return [box.x, box.y, box.width, box.height]; })()"
+    )
+    assert width > 300
+    page.touch(x + width / 4, y + height / 3)
+    assert split(page)[2] == pytest.approx(0.25, abs=0.04)
+
+
+def test_comparison_shows_what_is_chosen(page: Page, path: Path) -> None:
+    page.open(path)
+    choose = (
+        "(() => {{ const select = document.getElementById('compare-{}'); select.selectedIndex = {};"
+        "select.dispatchEvent(new Event('change')); }})()"
+    )
+    page.run(choose.format("pair", 1))
+    page.run(choose.format("left", 0))
+    page.run(choose.format("right", 5))
+    alts = page.run("[...document.querySelectorAll('#compare-stage img')].map((i) => i.alt)")
+    assert alts[1] == "content: cat"
+    assert "by p-vgg19, smoothing softmax" in alts[0]
+    sources = page.run(
+        "[...document.querySelectorAll('#compare-stage .under, #picture-0-1-5')].map((i) => i.src)"
+    )
+    assert sources[0] == sources[1]
+    assert page.run("document.getElementById('compare-right-name').textContent") == (
+        "p-vgg19, softmax"
+    )
+
+
+def test_tables_sort_by_keyboard_and_by_click(page: Page, path: Path) -> None:
+    page.open(path)
+    heads = page.run("[...document.querySelectorAll('#jobs th')].map((h) => h.textContent)")
+    place = heads.index("style loss")
+    before = [float(text) for text in column(page, place)]
+    head = f"document.querySelectorAll('#jobs th')[{place}]"
+    page.run(f"{head}.querySelector('button').focus()")
+    page.press("Enter")
+    assert page.run(f"{head}.getAttribute('aria-sort')") == "ascending"
+    assert [float(text) for text in column(page, place)] == sorted(before)
+    page.run(f"{head}.querySelector('button').click()")
+    assert page.run(f"{head}.getAttribute('aria-sort')") == "descending"
+    assert [float(text) for text in column(page, place)] == sorted(before, reverse=True)
+    page.run("document.querySelector('#jobs th button').click()")
+    assert page.run("document.querySelectorAll('#jobs [aria-sort]').length") == 1
+    assert column(page, 0) == sorted(column(page, 0))
+
+
+def test_tables_filter(page: Page, path: Path) -> None:
+    page.open(path)
+    box = "document.getElementById('jobs').closest('.scroll').previousElementSibling"
+    page.run(f"{box}.querySelector('input').focus()")
+    page.call("Input.insertText", text="P-VGG19 softmax")
+    assert column(page, 0) == ["p-vgg19"] * 2
+    assert column(page, 2) == ["softmax"] * 2
+    assert page.run(f"{box}.querySelector('[role=status]').textContent") == "2 of 12 rows"
+    page.call("Input.insertText", text=" nowhere")
+    assert column(page, 0) == []
+    assert page.run("document.querySelectorAll('#layers tbody tr[hidden]').length") == 0
+
+
+def test_without_script(page: Page, path: Path) -> None:
+    page.open(path, script=False)
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert page.run("document.getElementById('compare').hidden") is True
+    assert page.run("document.querySelectorAll('button, input[type=search]').length") == 0
+    assert len(column(page, 0)) == 12
+
+
+def test_print(page: Page, path: Path) -> None:
+    page.open(path, width=1045)  # A4 across, less its margins
+    page.call("Emulation.setEmulatedMedia", media="print")
+    clipped = (
+        "[...document.querySelectorAll('.scroll')].filter((s) => "
+        "getComputedStyle(s).overflowY !== 'visible').length"
+    )
+    assert page.run(clipped) == 0
+    assert page.run(OVERFLOW) <= 0
+    page.call("Emulation.setEmulatedMedia", media="")
