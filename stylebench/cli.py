@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_weights
+from stylebench import cli_bench, cli_judge, cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
+app.command()(cli_judge.judge)
 
 Arch = Annotated[
     list[str] | None,
@@ -350,12 +351,13 @@ def _read(path: Path) -> str:
 @app.command("ls")
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="archs, smoothings, statistics, images or figures.")
+        str | None,
+        typer.Argument(help="archs, smoothings, statistics, metrics, images or figures."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
     arch: Arch = None,
 ) -> None:
-    """List what there is: backbones, smoothings, statistics, images, figures.
+    """List what there is: backbones, smoothings, statistics, metrics, images, figures.
 
     Examples:
 
