@@ -59,6 +59,7 @@ golden: $(VENV)/.installed-dev
 reference: install
 	rm -rf results/default
 	$(BIN)/stylebench sweep --arch all $(ARGS)
+	$(BIN)/stylebench judge results/default
 	mkdir -p results/reference
 	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
 	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_report, cli_weights
+from stylebench import cli_bench, cli_judge, cli_report, cli_weights
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
+app.command()(cli_judge.judge)
 app.command()(cli_report.report)
 
 Arch = Annotated[
@@ -351,12 +352,13 @@ def _read(path: Path) -> str:
 @app.command("ls")
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="archs, smoothings, statistics, images or figures.")
+        str | None,
+        typer.Argument(help="archs, smoothings, statistics, metrics, images or figures."),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
     arch: Arch = None,
 ) -> None:
-    """List what there is: backbones, smoothings, statistics, images, figures.
+    """List what there is: backbones, smoothings, statistics, metrics, images, figures.
 
     Examples:
 

@@ -99,6 +99,17 @@ def _statistics(*, verbose: bool) -> list[str]:
     )
 
 
+def _metrics(*, verbose: bool) -> list[str]:
+    from stylebench.metrics import METRICS
+
+    return table(
+        [
+            (name, m.about, f"{m.better} is better", _doc(m.compute, verbose=verbose))
+            for name, m in METRICS.items()
+        ]
+    )
+
+
 def _images(*, verbose: bool) -> list[str]:
     from stylebench.images import PAINTINGS, PHOTOGRAPHS, Builtin
 
@@ -126,6 +137,7 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "archs": _archs,
     "smoothings": _smoothings,
     "statistics": _statistics,
+    "metrics": _metrics,
     "images": _images,
     "figures": _figures,
 }

@@ -1,8 +1,9 @@
 """The results folder: atomic job folders, what is still to do, and the tables made from them.
 
-OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet
+OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet; and
+                          metrics.parquet, which `stylebench judge` adds later
 OUT/statistics/<id>/      record.json, statistics.parquet
-OUT/results.parquet, stats.parquet, trace.parquet, images/, manifest.json: made from those above.
+OUT/results.parquet, stats, trace, metrics, images/, manifest.json: made from those above.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,6 +59,12 @@ TRACE_COLUMNS = {
     "job_id": "str", "evaluation": "int64", "loss": "float64", "content_loss": "float64",
     "style_loss": "float64", "tv_loss": "float64",
 }  # fmt: skip
+
+METRIC_COLUMNS = {
+    "job_id": "str", "arch": "str", "smoothing": "str", "content": "str", "style": "str",
+    "seed": "int64", "metric": "str", "judge": "str", "judge_weights": "str", "value": "float64",
+}  # fmt: skip
+"""Of metrics.parquet; ``judge`` is empty where none is needed, NaN marks what is not defined."""
 
 
 @contextlib.contextmanager
@@ -308,7 +315,30 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
     _write_parquet(newest, out / "stats.parquet")
     trace = _gather(out, jobs, "trace.parquet", TRACE_COLUMNS)
     _write_parquet(trace.reset_index(drop=True), out / "trace.parquet")
+    compact_metrics(out, jobs)
     return frame
+
+
+def read_metrics(folder: Path) -> pd.DataFrame:
+    """Return the metrics in a job folder: none if they are not there or not whole."""
+    try:
+        return pd.read_parquet(folder / "metrics.parquet")[list(METRIC_COLUMNS)]
+    except (OSError, ValueError, KeyError):
+        return _frame([], METRIC_COLUMNS)
+
+
+def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write the metrics of a job into its folder: they go with it when the job is run again."""
+    _write_parquet(_frame(rows, METRIC_COLUMNS), folder / "metrics.parquet")
+
+
+def compact_metrics(out: Path, jobs: Iterable[dict[str, Any]]) -> None:
+    """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
+    found = (read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok")
+    if frames := [frame for frame in found if len(frame)]:
+        _write_parquet(pd.concat(frames, ignore_index=True), out / "metrics.parquet")
+    else:
+        (out / "metrics.parquet").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -320,6 +350,7 @@ class Results:
     statistics: pd.DataFrame
     trace: pd.DataFrame
     manifest: dict[str, Any]
+    metrics: pd.DataFrame = field(default_factory=lambda: _frame([], METRIC_COLUMNS))
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -360,6 +391,7 @@ def load(out: Path | str) -> Results:
         statistics=_table(folder, "stats.parquet", STATISTICS_COLUMNS),
         trace=_table(folder, "trace.parquet", TRACE_COLUMNS),
         manifest=read_manifest(folder),
+        metrics=_table(folder, "metrics.parquet", METRIC_COLUMNS),
     )
 
 

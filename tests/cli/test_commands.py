@@ -19,6 +19,7 @@ from tests.cli.bench import Run, invoke, no_figures, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
+KINDS = ("archs", "smoothings", "statistics", "metrics", "images", "figures")
 STATS_COLUMNS = ["arch", "weights", "smoothing", "image", "layer", "stage", "statistic", "value",
                  "seed"]  # fmt: skip
 
@@ -320,11 +321,11 @@ def test_ls_states_the_rule_for_timm() -> None:
 def test_ls_of_all_kinds_has_each() -> None:
     everything = invoke("ls")
     assert everything.status == 0
-    for kind in ("archs", "smoothings", "statistics", "images", "figures"):
+    for kind in KINDS:
         assert f"{kind}:\n{invoke('ls', kind).out}" in everything.out
 
 
-@pytest.mark.parametrize("kind", ["archs", "smoothings", "statistics", "images", "figures"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_verbose_ls_says_more(kind: str) -> None:
     short, long = invoke("ls", kind), invoke("ls", kind, "-v")
     assert long.status == 0

@@ -16,10 +16,16 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.figures import load_analysis
-from stylebench.store import RESULT_COLUMNS, STATISTICS_COLUMNS, TRACE_COLUMNS, Results
+from stylebench.store import (
+    METRIC_COLUMNS,
+    RESULT_COLUMNS,
+    STATISTICS_COLUMNS,
+    TRACE_COLUMNS,
+    Results,
+)
 
 FIGURE_NAMES = ["curves", "grid", "scale_free", "statistics"]
-TABLE_NAMES = ["statistics", "summary"]
+TABLE_NAMES = ["comparisons", "metrics", "statistics", "summary"]
 STATISTIC_NAMES = [
     "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",
     "participation_ratio", "gram_effective_rank", "gram_top_share", "gram_diagonal_share",
@@ -90,6 +96,18 @@ def _trace(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TRACE_COLUMNS))
 
 
+def _metrics(results: pd.DataFrame) -> pd.DataFrame:
+    """Return one metric with a judge and one without, for every job."""
+    frames = [
+        results.assign(metric=metric, judge=judge, judge_weights=weights, value=value)
+        for metric, judge, weights, value in (
+            ("gram", "r-densenet121", "random:0", results["style_loss"]),
+            ("ssim", "", "", 1 - results["style_loss"]),
+        )
+    ]
+    return pd.concat(frames, ignore_index=True)[list(METRIC_COLUMNS)]
+
+
 def _write_pictures(out: Path, names: Sequence[str]) -> None:
     (out / "images").mkdir(exist_ok=True)
     for name in sorted({*names, "images/content.jpg", "images/style.jpg"} - {""}):
@@ -114,6 +132,7 @@ def make(
     results.to_parquet(out / "results.parquet")
     _statistics(archs, smoothings, seeds).to_parquet(out / "stats.parquet")
     _trace(results).to_parquet(out / "trace.parquet")
+    _metrics(results).to_parquet(out / "metrics.parquet")
     run = {"command": "stylebench sweep", "environment": {"torch": "2.0"}}
     manifest = {"runs": [run, run, {**run, "command": "stylebench stats"}]}
     (out / "manifest.json").write_text(json.dumps(manifest))

@@ -1,0 +1,154 @@
+"""Tables: what judges that were not optimised say of the results, with intervals and tests.
+
+A metric alone is not the quality: a picture can have all of a style and nothing of the content.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+
+import pandas as pd
+
+from stylebench.figures import NoDataError, table
+from stylebench.intervals import compare, interval
+from stylebench.store import Results
+
+from ._common import SETTINGS, backbone_names, order_backbones, order_smoothings
+
+MEASURE = ["metric", "judge", "judge_weights"]
+BACKBONES = ("p-vgg19", "p-resnet50")
+SMOOTHINGS = ("none", "softmax")
+LEVEL = 0.05
+SHARED = [key for key in SETTINGS if key != "precision"]
+"""Settings that two arms share; ``precision: auto`` may differ between smoothings."""
+
+
+def _judged(results: Results) -> pd.DataFrame:
+    """Return the metrics beside the settings of their jobs, in the order of the metrics' list."""
+    from stylebench.metrics import METRICS
+
+    jobs = results.results.assign(backbone=backbone_names(results.results))
+    own = results.metrics[["job_id", *MEASURE, "value"]]
+    wanted = ["job_id", "backbone", "arch", "weights", "smoothing", "content", "style", "seed"]
+    frame = own.merge(jobs[[*wanted, *SETTINGS]], on="job_id")
+    if not len(frame):
+        raise NoDataError("no metrics in these results; make them with `stylebench judge`")
+    better = {name: metric.better for name, metric in METRICS.items()}
+    found = list(dict.fromkeys(frame["metric"]))
+    names = [*(n for n in better if n in found), *(n for n in found if n not in better)]
+    return frame.assign(
+        better=frame["metric"].map(better).fillna(""),
+        metric=pd.Categorical(frame["metric"], names),
+        backbone=pd.Categorical(frame["backbone"], order_backbones(frame["backbone"])),
+        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
+    )
+
+
+def _several(frame: pd.DataFrame) -> list[str]:
+    """Return the settings that a table names: preset, size and those that are not all the same."""
+    return [key for key in SETTINGS if key in ("preset", "size") or len(set(frame[key])) > 1]
+
+
+@table("metrics")
+def metrics(results: Results) -> pd.DataFrame:
+    """Mean of every metric by backbone, smoothing and judge, with its bootstrap 95 % interval.
+
+    n: values, a value per pair of pictures and seed; pairs: different pairs among them. Seeds of
+    one pair resemble each other: where n is larger than pairs, the interval speaks of these
+    pictures. A metric that is not defined for a picture (NaN) does not count.
+    """
+    frame = _judged(results)
+    several = _several(frame)
+    rows = []
+    keys = [*SETTINGS, "backbone", "smoothing", *MEASURE]
+    for values, part in frame.dropna(subset="value").groupby(keys, observed=True):
+        row = dict(zip(keys, values, strict=True))
+        found = interval(part["value"].to_numpy())
+        rows.append(
+            {
+                **{key: row[key] for key in several},
+                "arch": part["arch"].iloc[0],
+                "weights": ", ".join(sorted(set(part["weights"]))),
+                "smoothing": row["smoothing"],
+                **{key: row[key] for key in MEASURE},
+                "better": part["better"].iloc[0],
+                "mean": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "n": found.n,
+                "pairs": len(part[["content", "style"]].drop_duplicates()),
+            }
+        )
+    columns = ["arch", "weights", "smoothing", *MEASURE, "better", "mean", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=[*several, *columns, "pairs"])
+
+
+Arms = tuple[str, pd.DataFrame, pd.DataFrame]
+
+
+def _arms(frame: pd.DataFrame) -> Iterator[Arms]:
+    """Yield (what is the same, arm a, arm b) of every comparison; `arm` names them."""
+    for name, part in frame.groupby("backbone", observed=True):
+        a, b = (part[part["smoothing"] == label].assign(arm=label) for label in SMOOTHINGS)
+        yield str(name), a, b
+    frame = frame.assign(arm=frame["backbone"].astype(str))
+    for label, part in frame.groupby("smoothing", observed=True):
+        of_arch = [part[part["arch"] == arch] for arch in BACKBONES]
+        groups = [[arm for _, arm in rows.groupby("arm")] for rows in of_arch]
+        for a, b in product(*groups):
+            yield str(label), a, b
+
+
+def _compared(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
+    """Return the comparison of two arms under one metric and judge; {} if they share no pair."""
+    repeated = [arm.groupby(["content", "style", "seed"])["value"].mean() for arm in (a, b)]
+    both = pd.concat(repeated, axis=1, join="inner", keys=["a", "b"]).dropna()
+    means = both.groupby(["content", "style"]).mean()
+    if not len(means):
+        return {}
+    found = compare(means["a"].to_numpy(), means["b"].to_numpy())
+    difference, better = found.difference, a["better"].iloc[0]
+    clear = found.p < LEVEL and (difference.low > 0 or difference.high < 0)
+    winner = a if (difference.mean < 0) == (better == "lower") else b
+    return {
+        "better": better,
+        "mean_a": means["a"].mean(),
+        "mean_b": means["b"].mean(),
+        "difference": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "p": found.p,
+        "pairs": difference.n,
+        "favours": winner["arm"].iloc[0] if clear and better else "",
+    }
+
+
+@table("comparisons")
+def comparisons(results: Results) -> pd.DataFrame:
+    """Paired comparisons: none against softmax, and p-vgg19 against p-resnet50.
+
+    A pair is two results of the same content and style, averaged over the seeds that both arms
+    have, under a judge that is neither arm's own backbone. difference: mean of a − b with its
+    bootstrap 95 % interval; p: two-sided, Wilcoxon's signed-rank test, not corrected for the number
+    of comparisons; favours: the arm that is better where the interval excludes zero and p < 0.05,
+    which takes six pairs at least.
+    """
+    frame = _judged(results)
+    several = [key for key in _several(frame) if key in SHARED]
+    rows = []
+    for values, one in frame.groupby(SHARED, observed=True):
+        settings = dict(zip(SHARED, values, strict=True))
+        for same, a, b in _arms(one):
+            other = dict(list(b.groupby(MEASURE, observed=True)))
+            for key, part in a.groupby(MEASURE, observed=True):
+                found = _compared(part, other[key]) if key in other else {}
+                if found:
+                    arms = {"a": part["arm"].iloc[0], "b": other[key]["arm"].iloc[0]}
+                    chosen = {name: settings[name] for name in several}
+                    measure = dict(zip(MEASURE, key, strict=True))
+                    rows.append({**chosen, "same": same, **arms, **measure, **found})
+    if not rows:
+        raise NoDataError(
+            f"nothing to compare: no pair has both {' and '.join(SMOOTHINGS)}, or both "
+            f"{' and '.join(BACKBONES)} under a common judge"
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,59 @@
+"""The command ``stylebench judge``; like cli.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def judge(
+    folder: Annotated[Path, typer.Argument(help="A results folder of `stylebench sweep`.")],
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge",
+            help="Backbones that judge, p-NAME or r-NAME, comma lists; default: p-vgg19, "
+            "p-resnet50, p-timm:efficientnet_lite0 where their weights are on this machine, "
+            "random ones if they are too few. Repeatable.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option("--weights", metavar="NAME=SOURCE", help="Of a --judge. Repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N`")] = "auto",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never download weights of a --judge.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute again what these judges said.")
+    ] = False,
+) -> None:
+    """Measure finished stylisations with metrics that were not optimised, into metrics.parquet.
+
+    Nothing is stylised again; what was measured before is kept. No backbone judges its own jobs.
+
+    Examples:
+
+        stylebench judge results/default
+
+        stylebench judge results/default --judge r-densenet121,r-googlenet --offline
+    """
+    from stylebench import figures, judging, runtime
+    from stylebench.weights import parse_given
+
+    given = parse_given(weights or [])
+    options = judging.Options(
+        names=judges or [], given=given, device=runtime.resolve_device(device),
+        offline=offline, force=force,
+    )  # fmt: skip
+    try:
+        summary = judging.run(folder, options, lambda text: print(text, flush=True))
+    except KeyboardInterrupt:
+        print("stopped: what was measured is kept; run the same command again to go on")
+        raise typer.Exit(130) from None
+    for name, found in figures.draw(folder, ["metrics", "comparisons"]):
+        print(figures.told(name, found))
+    print(f"{summary.judged} judged, {summary.failed} not in full: {folder / 'metrics.parquet'}")
+    if summary.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,165 @@
+"""Judges: networks that see the pictures as the metrics need it, and which of them a folder gets.
+
+A judge is never the job's own network, with whatever weights: vgg19 does not judge what was
+optimised under vgg19. It computes in fp32 and without smoothing.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stylebench import losses, weights
+from stylebench.backbones import zoo
+from stylebench.backbones.extractor import Backbone, build
+from stylebench.config import WeightsRef
+from stylebench.errors import InputError, UnavailableError
+from stylebench.metrics import Needs, quantiles, remembered
+from stylebench.runtime import float64
+
+PRETRAINED = ("p-vgg19", "p-resnet50", "p-timm:efficientnet_lite0")
+"""Judges by default, of three families, where their weights are on this machine."""
+RANDOM = ("r-vgg19", "r-resnet50", "r-densenet121", "r-googlenet", "r-squeezenet1_1")
+"""What is taken beside them while there are too few, in this order; seed 0."""
+ENOUGH = 2
+"""So many judges at least judge a job; if possible the same ones judge all jobs."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a judge sees in a picture: by style node the Gram matrix and the projections' quantiles.
+
+    `grams` are (D, D), `projections` (K, Q) as `metrics.quantiles` gives them; all in float64.
+    """
+
+    grams: tuple[Tensor, ...]
+    projections: tuple[Tensor, ...]
+
+
+class Judge:
+    """A backbone that judges. Its name and the identity of its weights stand beside every value.
+
+    Args:
+        name: ``p-…`` or ``r-…``, as ``stylebench ls archs`` shows it.
+        label: identity of the weights.
+        backbone: in fp32.
+    """
+
+    needs: Needs = "backbone"
+
+    def __init__(self, name: str, label: str, backbone: Backbone) -> None:
+        self.name, self.weights, self._backbone = name, label, backbone
+        self.see: Callable[[Tensor], Sight] = remembered(self._see)
+
+    def _see(self, picture: Tensor) -> Sight:
+        """Return what the judge sees in (1, 3, H, W); InputError if that is too small for it."""
+        with torch.no_grad():
+            found = self._backbone(picture)
+            maps = [found[node.name] for node in self._backbone.style]
+            grams = tuple(losses.gram(float64(m))[0] for m in maps)
+            return Sight(grams, tuple(float64(quantiles(m[0].flatten(1))) for m in maps))
+
+
+class Lpips:
+    """LPIPS with AlexNet; `weights` names the file of AlexNet, the rest is in torchmetrics."""
+
+    needs: Needs = "lpips"
+    name = "lpips-alexnet"
+
+    def __init__(self, label: str, device: str = "cpu") -> None:
+        from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+        self.weights = label
+        self._distance = LearnedPerceptualImagePatchSimilarity("alex", normalize=True).to(device)
+
+    def distance(self, a: Tensor, b: Tensor) -> float:
+        """Return the LPIPS distance of two pictures (1, 3, H, W) in [0, 1]."""
+        with torch.no_grad():
+            found = float(self._distance(a, b))
+        self._distance.reset()
+        return found
+
+
+def architecture(arch: str) -> str:
+    """Return the name of a backbone's architecture: ``p-timm:resnet50.a1_in1k`` -> resnet50."""
+    return arch[2:].removeprefix("timm:").partition(".")[0]
+
+
+def judged_by(arch: str, judge: str) -> bool:
+    """Tell whether a judge may judge jobs of a backbone: it is another architecture."""
+    return architecture(arch) != architecture(judge)
+
+
+def _at_hand(arch: str) -> WeightsRef | None:
+    try:
+        return weights.resolve(arch, 0, offline=True)
+    except UnavailableError:
+        return None
+
+
+def _too_few(archs: Collection[str], judges: Collection[str]) -> bool:
+    return any(sum(judged_by(arch, judge) for judge in judges) < ENOUGH for arch in archs)
+
+
+def choose(archs: Collection[str]) -> dict[str, WeightsRef]:
+    """Return the default judges of jobs with these backbones, name -> weights.
+
+    The pretrained ones whose weights are on this machine, then random ones: first those that can
+    judge all jobs, until two do, then others, until every job has two. Nothing is downloaded.
+    """
+    found = {name: ref for name in PRETRAINED if (ref := _at_hand(name))}
+
+    def common() -> int:
+        return sum(all(judged_by(arch, judge) for arch in archs) for judge in found)
+
+    def new(name: str) -> bool:
+        return all(judged_by(name, judge) for judge in found)
+
+    for name in filter(new, RANDOM):
+        if common() < ENOUGH and all(judged_by(arch, name) for arch in archs):
+            found[name] = weights.resolve(name, 0)
+    for name in filter(new, RANDOM):
+        if _too_few(archs, found):
+            found[name] = weights.resolve(name, 0)
+    return found
+
+
+def named(
+    names: Sequence[str], given: Mapping[str, str], *, offline: bool
+) -> dict[str, WeightsRef]:
+    """Return the judges that a user names, name -> weights.
+
+    Args:
+        names: ``p-…`` or ``r-…``; comma lists are split.
+        given: name without ``p-`` -> source of its weights.
+        offline: never download.
+
+    Raises:
+        InputError: an unknown name, or weights given for none of the judges.
+        UnavailableError: there are no weights.
+    """
+    wanted = [name.strip() for text in names for name in text.split(",")]
+    for name in wanted:
+        if not name.startswith(("p-", "r-")):
+            raise InputError(f"--judge expects p-NAME or r-NAME, found {name!r}")
+        zoo.split(name)
+    for name in given:
+        if f"p-{name}" not in wanted:
+            raise InputError(f"--weights {name}=…: no --judge p-{name}")
+    return {name: weights.resolve(name, 0, given=given, offline=offline) for name in wanted}
+
+
+def make(chosen: Mapping[str, WeightsRef], device: str) -> list[Judge]:
+    """Build judges on a device, in fp32."""
+    return [Judge(n, ref.label, build(n, ref, 0, device=device)) for n, ref in chosen.items()]
+
+
+def lpips(device: str) -> Lpips | None:
+    """Return LPIPS where AlexNet's weights are in torchvision's cache, else None."""
+    try:
+        given = {"alexnet": "torchvision:IMAGENET1K_V1"}
+        ref = weights.resolve("p-alexnet", 0, given=given, offline=True)
+    except UnavailableError:
+        return None
+    return Lpips(ref.label, device)

@@ -1,0 +1,198 @@
+"""The step after a sweep: metrics of finished stylisations, from the pictures in their folders.
+
+Nothing is stylised again. What is there is kept, what is missing is computed, job by job, so that
+an interruption loses one job's metrics at most. The metrics of a job lie in its own folder, because
+a job that is run again replaces its folder: no metric can outlive the picture that it judged.
+"""
+
+import functools
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stylebench import judges, progress, runtime, store
+from stylebench.config import JobSpec
+from stylebench.errors import InputError
+from stylebench.judges import Judge, Lpips
+from stylebench.metrics import METRICS, measure
+
+Key = tuple[str, str, str]
+"""Metric, judge and the identity of its weights."""
+Found = dict[Key, float]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Whom to ask and how: `names` of judges (none: `judges.choose`), `given` weights of theirs."""
+
+    names: Sequence[str] = ()
+    given: Mapping[str, str] | None = None
+    device: str = "cpu"
+    offline: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How it ended: stylisations that have all their metrics, and those that could not be."""
+
+    judged: int
+    failed: int
+
+
+@functools.lru_cache(maxsize=32)
+def _decoded(data: bytes, device: str) -> Tensor:
+    """Return the picture of a file as (1, 3, H, W) in [0, 1].
+
+    Equal files give one tensor, so that judges look but once at the pictures that jobs share.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
+
+
+def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return result, content and style of a job."""
+    try:
+        files = ((folder / f"{n}.png").read_bytes() for n in ("result", "content", "style"))
+        result, content, style = (_decoded(data, device) for data in files)
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{folder} is damaged ({reason}); remove it and run again") from None
+    return result, content, style
+
+
+def _asked(arch: str, panel: Sequence[Judge | Lpips]) -> Iterator[tuple[str, Judge | Lpips | None]]:
+    """Yield every metric of a job with each judge that may give it."""
+    for name, metric in METRICS.items():
+        if not metric.needs:
+            yield name, None
+        for judge in panel:
+            own = isinstance(judge, Judge) and not judges.judged_by(arch, judge.name)
+            if judge.needs == metric.needs and not own:
+                yield name, judge
+
+
+def _key(name: str, judge: Judge | Lpips | None) -> Key:
+    return (name, judge.name, judge.weights) if judge else (name, "", "")
+
+
+def _known(folder: Path) -> Found:
+    frame = store.read_metrics(folder)
+    keys = zip(frame["metric"], frame["judge"], frame["judge_weights"], strict=True)
+    return dict(zip(keys, frame["value"], strict=True))
+
+
+def _write(folder: Path, job_id: str, spec: JobSpec, found: Found) -> None:
+    job = {
+        "job_id": job_id,
+        "arch": spec.arch,
+        "smoothing": spec.smoothing.label,
+        "content": spec.content.name,
+        "style": spec.style.name,
+        "seed": spec.seed,
+    }
+    names = ("metric", "judge", "judge_weights")
+    rows = [
+        {**job, **dict(zip(names, key, strict=True)), "value": value}
+        for key, value in found.items()
+    ]
+    store.write_metrics(folder, rows)
+
+
+def _judge_job(
+    folder: Path, record: Mapping[str, Any], panel: Sequence[Judge | Lpips], options: Options
+) -> str:
+    """Compute what is missing for a job, write it, and return how it went; "" if nothing was.
+
+    Raises:
+        InputError: its pictures cannot be read, or a metric failed; the others are written.
+    """
+    spec, began = JobSpec.model_validate(record["spec"]), time.monotonic()
+    known = _known(folder)
+    asked = {_key(*item): item for item in _asked(spec.arch, panel)}
+    todo = {key: item for key, item in asked.items() if options.force or key not in known}
+    if not todo:
+        return ""
+    found = {key: value for key, value in known.items() if key not in todo}
+    pictures = _pictures(folder, options.device)
+    refused: dict[str, None] = {}
+    for key, (name, judge) in todo.items():
+        try:
+            found[key] = measure(name, *pictures, judge)
+        except InputError as error:
+            refused[str(error)] = None
+        except Exception as error:
+            text = " ".join(str(error).split())[:160]
+            refused[f"{name}: {type(error).__name__}: {text}"] = None
+    _write(folder, record["job_id"], spec, found)
+    if refused:
+        raise InputError("; ".join(refused))
+    seen = {judge.name: None for _, judge in todo.values() if judge}
+    by = f" by {', '.join(seen)}" if seen else ""
+    return f"{len(todo)} metrics{by}  {time.monotonic() - began:.1f} s"
+
+
+def _finished(out: Path) -> list[dict[str, Any]]:
+    if not out.is_dir():
+        raise InputError(f"no folder {str(out)!r}; expected a results folder of stylebench sweep")
+    jobs = [record for record in store.records(out) if record["status"] == "ok"]
+    if not jobs:
+        raise InputError(
+            f"{str(out)!r} holds no finished stylisation with its pictures (no jobs/…/result.png); "
+            "make some with `stylebench sweep`"
+        )
+    return jobs
+
+
+def _panel(archs: set[str], options: Options, tell: Callable[[str], None]) -> list[Judge | Lpips]:
+    """Return the judges of these backbones' jobs, built."""
+    chosen = (
+        judges.named(options.names, options.given or {}, offline=options.offline)
+        if options.names or options.given
+        else judges.choose(archs)
+    )
+    for name, ref in chosen.items():
+        tell(f"judge {name}: weights {ref.label}")
+    panel: list[Judge | Lpips] = [*judges.make(chosen, options.device)]
+    if (lpips := judges.lpips(options.device)) is not None:
+        tell(f"judge {lpips.name}: weights {lpips.weights}")
+        panel.append(lpips)
+    return panel
+
+
+def run(out: Path, options: Options, tell: Callable[[str], None]) -> Summary:
+    """Judge the finished stylisations of a results folder and gather OUT/metrics.parquet.
+
+    Args:
+        out: results folder with its job folders.
+        options: judges, device; `force` computes what these judges said before again.
+        tell: called with a line for every judge and every job.
+
+    Raises:
+        InputError: no such folder, none with stylisations, or a judge that cannot be had.
+    """
+    jobs = _finished(out)
+    runtime.configure()
+    panel = _panel({record["spec"]["arch"] for record in jobs}, options, tell)
+    failed = 0
+    try:
+        for number, record in enumerate(jobs, start=1):
+            told = f"[{number}/{len(jobs)}] {progress.describe(record['spec'], 'transfer')}"
+            try:
+                done = _judge_job(out / "jobs" / record["job_id"], record, panel, options)
+                tell(f"{told}  {done or 'judged before'}")
+            except InputError as error:
+                failed += 1
+                tell(f"{told}  not judged in full: {error}")
+    finally:
+        store.compact_metrics(out, store.records(out))
+    return Summary(len(jobs) - failed, failed)
