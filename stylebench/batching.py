@@ -1,20 +1,21 @@
 """Which stylisations are computed together: those that differ in their pictures alone."""
 
+import functools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from stylebench import images
 from stylebench.config import JobSpec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 """Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
-512 × 512 px. A larger batch brings nothing on a CPU, see docs/performance.md."""
+512 × 512 px, which take less than 12 GB of VGG-19 in bf16 by our count (not run on a GPU yet)."""
 
 
-def _key(spec: JobSpec) -> tuple[str, tuple[int, ...]]:
+def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Return what the jobs of a batch have in common: all but pictures, and their size."""
     own = {"content", "style"} | ({"seed"} if spec.arch.startswith("p-") else set())
-    size = images.read(spec.content.ref, spec.size, resize=spec.resize).shape[:2]
     alone = spec.job_id if spec.weights.options.get("batchnorm") == "train" else ""
     return spec.model_dump_json(exclude=own) + alone, size
 
@@ -39,11 +40,16 @@ def groups(
             memory is halved where it is run (`stylebench.job.compute`).
     """
     found: dict[object, list[JobSpec | StatisticsSpec]] = {}
+
+    @functools.cache
+    def size(ref: str, side: int, resize: Literal["aspect", "squash"]) -> tuple[int, ...]:
+        return images.read(ref, side, resize=resize).shape[:2]
+
     for index, spec in enumerate(specs):
         if isinstance(spec, StatisticsSpec) or batch == 1:
             found[index] = [spec]
             continue
-        key = _key(spec)
+        key = _key(spec, size(spec.content.ref, spec.size, spec.resize))
         most = batch or _most(key[1], device)
         group = found.setdefault(key, [])
         if len(group) == most:

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from stylebench.errors import InputError
-
 
 def bench(
     experiment: Annotated[
@@ -55,9 +53,8 @@ def bench(
 
     config = load_sweep(experiment, {}) if experiment else None
     place = runtime.resolve_device(device)
-    if check is not None and not check.is_file():
-        raise InputError(f"--check {str(check)!r}: no such file")
-    precisions = precision or ([config.precision] if config else [])
+    reference = report.read(check) if check is not None else None
+    precisions = precision or (report.precisions(config, place) if config else [])
     scope = report.scope(
         config, archs=arch or [], sizes=size or [], batches=batch or [],
         precisions=precisions, device=place, quick=quick,
@@ -66,8 +63,8 @@ def bench(
     print(json.dumps(found, indent=1) if as_json else "\n".join(report.table(found)))
     if config and not (arch or size):
         print(report.estimate(config, found, place), file=sys.stderr if as_json else sys.stdout)
-    if check is not None:
-        worse = report.check(found, check)
+    if reference is not None:
+        worse = report.check(found, reference)
         for line in worse or [
             f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
         ]:

@@ -68,7 +68,7 @@ class LossSpec(Frozen):
     Attributes:
         balance: ``target`` divides each term by the squared norm of its target, so that terms are
             relative errors (the total variation has none and stays); ``gradient`` divides each by
-            its gradient norm near the start (`stylebench.transfer.PROBE`); ``none`` leaves them as
+            its gradient norm near the start (`stylebench.objective.PROBE`); ``none`` leaves them as
             `normalisation` says.
         normalisation: of the terms, where `balance` is ``none``; ``paper`` is eqs. (3) and (4),
             ``released`` the authors' code. A balance cancels it.

@@ -32,7 +32,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 _COMPUTING = threading.Lock()
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=8)
 def load_image(
     ref: ImageRef, size: int, resize: Literal["aspect", "squash"], device: str
 ) -> Tensor:

@@ -1,8 +1,9 @@
 """L-BFGS for a batch of independent images, in steps of one closure evaluation.
 
 Each image has its own history, line search and stop, and its iterates are those that
-``torch.optim.LBFGS`` with both tolerances 0 finds for it alone, rounding aside. All decisions are
-tensor operations with one entry per image, so that nothing waits for the device.
+``torch.optim.LBFGS`` with both tolerances 0 finds for it alone, rounding aside (torch 2.14: a line
+search has no limit but that of all evaluations). All decisions are tensor operations with one entry
+per image, so that nothing waits for the device.
 
 Sources: Liu & Nocedal 1989 (the method); Byrd, Nocedal & Schnabel 1994, theorem 2.2 (the compact
 form of the inverse Hessian); Nocedal & Wright 2006, algorithms 3.5 and 3.6 (strong Wolfe line
@@ -20,8 +21,6 @@ CURVATURE = 1e-10
 """A pair of step s and change of gradient y enters the history where y·s is above this (torch)."""
 DECREASE, SLOPE = 1e-4, 0.9
 """c1 and c2 of the strong Wolfe conditions (torch)."""
-MOST_TRIALS = 25
-"""Evaluations of one line search after its first (torch)."""
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -169,15 +168,12 @@ class StrongWolfe:
         new, kept, start = Point(self.trial, loss, slope), self.kept, self._start
         too_high = loss > start.loss + DECREASE * new.t * start.slope
         flat = slope.abs() <= -SLOPE * start.slope
-        exhausted = self._count >= MOST_TRIALS
         # Bracketing: `kept` is the trial before.
         high = too_high | ((self._count > 1) & (loss >= kept.loss))
-        found = ~self._zoom & ~high & flat & ~exhausted
-        bracketed = ~self._zoom & ~exhausted & (high | (~flat & (slope >= 0)))
-        out = ~self._zoom & exhausted  # without a bracket: between the start and the trial
-        expand = ~self._zoom & ~found & ~bracketed & ~out
-        from_start = out & (start.loss <= loss)
-        take_first = found | expand | (bracketed & (loss < kept.loss)) | (out & ~from_start)
+        found = ~self._zoom & ~high & flat
+        bracketed = ~self._zoom & (high | (~flat & (slope >= 0)))
+        expand = ~self._zoom & ~found & ~bracketed
+        take_first = found | expand | (bracketed & (loss < kept.loss))
         # Zoom: `kept` is the lower end, `_other` the higher one.
         above = self._zoom & (too_high | (loss >= kept.loss))
         swapped = above & torch.where(self._kept_first, loss < kept.loss, loss <= kept.loss)
@@ -185,17 +181,16 @@ class StrongWolfe:
         turned = below & ~flat & (slope * (self._other.t - kept.t) >= 0)
         take = take_first | swapped | below
         before = kept
-        self.kept = start.where(from_start, new.where(take, kept))
+        self.kept = new.where(take, kept)
         earlier = (bracketed & take) | swapped | turned
         self._other = before.where(
             earlier, new.where((bracketed & ~take) | (above & ~swapped), self._other)
         )
         self._kept_first = torch.where(bracketed, ~take, self._kept_first ^ swapped)
-        last = self._zoom & exhausted
         self._zoom = self._zoom | bracketed
         self.trial = torch.where(expand, self._expanded(before, new), self._zoomed())
         self._count = self._count + 1
-        return take, found | out | last | (below & flat)
+        return take, found | (below & flat)
 
     def _expanded(self, before: Point, new: Point) -> Tensor:
         low = new.t + 0.01 * (new.t - before.t)

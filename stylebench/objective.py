@@ -58,6 +58,7 @@ def _encode(
 ) -> tuple[_Target, ...]:
     """Return what a picture (1, 3, H, W) asks of the content node or of the style nodes."""
     if backbone not in _ENCODED:
+        _ENCODED.clear()  # jobs come backbone by backbone, and targets are large
         _ENCODED[backbone] = WeakTensorKeyDictionary()
     known = _ENCODED[backbone].setdefault(picture, {})  # type: ignore[no-untyped-call]
     key = (picture._version, role, smooth.model_dump_json())

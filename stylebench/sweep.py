@@ -42,7 +42,10 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How and where a sweep runs: nothing here changes a number beyond its rounding."""
+    """How and where a sweep runs: nothing here changes a number beyond its rounding.
+
+    But for the device under ``precision: auto``, and then the jobs are others.
+    """
 
     out: Path
     device: str = "cpu"
@@ -270,6 +273,7 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
+    runtime.resolve_precision(spec.precision, options.device)
     backbone = zoo.split(spec.arch)[1]
     backbone.check_options(spec.arch, spec.weights.options)
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)

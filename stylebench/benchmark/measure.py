@@ -20,6 +20,7 @@ from stylebench import runtime
 from stylebench.backbones import zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.errors import InputError
 from stylebench.objective import Objective
 from stylebench.optim import iterate
 
@@ -99,14 +100,23 @@ def bare(work: Work) -> Iterator[None]:
         yield
 
 
-def can_be_plain(arch: str) -> bool:
-    """Tell whether the nodes of a backbone are outputs of modules, so that hooks can take them."""
+def can_be_plain(arch: str, size: int) -> bool:
+    """Tell whether hooks can take the nodes' maps, and the whole network takes pictures of `size`.
+
+    Nodes can be taken where they are outputs of modules.
+    """
     spec = zoo.split(f"r-{arch}")[1]
     if arch.startswith(zoo.TIMM):
         return False
     with torch.device("meta"):
-        modules = dict(spec.build().named_modules())
-    return all(path in modules for path in spec.nodes)
+        network = spec.build().eval()
+        if any(path not in dict(network.named_modules()) for path in spec.nodes):
+            return False
+        try:
+            network(torch.empty(1, 3, size, size))
+        except RuntimeError:  # too small for the layers behind the last node
+            return False
+    return True
 
 
 def plain(work: Work) -> Iterator[None]:
@@ -241,7 +251,10 @@ def peak_mb(method: Method, work: Work) -> float:
     process.start()
     process.join()
     if process.exitcode:
-        raise MemoryError(f"{method} of {work} ended with status {process.exitcode}")
+        raise InputError(
+            f"{method} of {work.arch} at {work.size} px, batch of {work.batch}, ended with status "
+            f"{process.exitcode}; out of memory? use a smaller --size or --batch"
+        )
     return float(answer.get())
 
 
@@ -278,7 +291,7 @@ def rows(
 ) -> tuple[list[Row], dict[str, float]]:
     """Return a row for each precision, and the ceiling as it was measured beside them."""
     works = [Work(arch, size, batch, precision, device) for precision in precisions]
-    hooked = can_be_plain(arch)
+    hooked = can_be_plain(arch, size)
     steps: dict[str, Iterator[None]] = {
         "fp32": product(torch.float32, device),
         "bf16": product(torch.bfloat16, device),

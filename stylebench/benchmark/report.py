@@ -21,6 +21,8 @@ MARGIN = 0.25
 """A ratio that is worse than the reference by more than this share of it fails ``--check``."""
 EVALUATIONS = 500
 """Of one stylisation, where stylisations a minute are told."""
+SIDES = range(16, 16385)
+"""Of pictures, in px, as in experiments."""
 WORSE = {"speedup": "smaller", "bare_ratio": "larger", "share_of_ceiling": "smaller"}
 """The ratios that are compared, and which way is worse; peak memory too, against the plain way."""
 
@@ -55,10 +57,17 @@ def scope(
     Raises:
         InputError: an unknown backbone, a size or batch that is no positive number.
     """
-    for name, values in (("--size", sizes), ("--batch", batches)):
-        for value in values:
-            if value < 1:
-                raise InputError(f"{name} expects a positive number, found {value}")
+    for value in sizes:
+        if value not in SIDES:
+            raise InputError(f"--size expects {SIDES[0]} to {SIDES[-1]} px, found {value}")
+    for value in batches:
+        if value < 1:
+            raise InputError(f"--batch expects a positive number, found {value}")
+    for name in archs:
+        if "+" in name:
+            raise InputError(
+                f"--arch {name!r}: options make no difference to speed; leave them out"
+            )
     named = [f"r-{a.removeprefix('r-').removeprefix('p-')}" for text in archs for a in _split(text)]
     wanted = named or list(config.arch if config else QUICK if quick else ("all",))
     bare = [name.partition("+")[0] for text in wanted for name in _split(text)]
@@ -66,15 +75,23 @@ def scope(
     short = dict.fromkeys(arch[2:].partition(".")[0] for arch in expanded)
     default = [config.size] if config else [512] if quick else [256, 512]
     gpu = device.startswith("cuda")
+    if not gpu and device != "cpu":
+        raise InputError(f"bench measures cpu and cuda, not {device}: use --device cpu")
     resolved = [runtime.resolve_precision(p, device) for p in precisions or ("auto", "fp32")]
     return Scope(
         archs=tuple(short),
-        sizes=tuple(sizes or default),
-        batches=tuple(batches or ([1, 16] if gpu else [1])),
+        sizes=tuple(dict.fromkeys(sizes or default)),
+        batches=tuple(dict.fromkeys(batches or ([1, 16] if gpu else [1]))),
         precisions=tuple(dict.fromkeys(resolved)),
         device=device,
         turns=QUICK_TURNS if quick else TURNS,
     )
+
+
+def precisions(config: SweepConfig, device: str) -> list[str]:
+    """Return the precisions of an experiment's stylisations."""
+    planned = plan.expand(config, offline=True, strict=False, device=device)
+    return list(dict.fromkeys(job.precision for job in (*planned.jobs, *planned.missing)))
 
 
 def _split(text: str) -> list[str]:
@@ -150,18 +167,22 @@ def table(report: Mapping[str, Any]) -> list[str]:
 def estimate(config: SweepConfig, report: Mapping[str, Any], device: str) -> str:
     """Return a line on how long the stylisations of an experiment take, by the times measured.
 
-    Statistics, figures and tracking are not in it.
+    Those are of backbones with their own nodes, without options or smoothing, and of the first
+    batch; statistics, figures and tracking come on top.
     """
     planned = plan.expand(config, offline=True, strict=False, device=device)
-    seconds = {
-        (row["arch"], row["precision"]): row["seconds"] / row["batch"] for row in report["rows"]
-    }
+    seconds: dict[tuple[str, str], float] = {}
+    for row in report["rows"]:
+        seconds.setdefault((row["arch"], row["precision"]), row["seconds"] / row["batch"])
     jobs = [*planned.jobs, *planned.missing]
-    total = sum(job.evals * seconds[job.arch[2:].partition(".")[0], job.precision] for job in jobs)
+    keys = [(job.arch[2:].partition(".")[0], job.precision) for job in jobs]
+    if any(key not in seconds for key in keys):
+        return f"{config.name}: no estimate, not all of its backbones and precisions were measured"
+    total = sum(job.evals * seconds[key] for job, key in zip(jobs, keys, strict=True))
     evaluations = sum(job.evals for job in jobs)
     return (
         f"{config.name}: {len(jobs)} stylisations, {evaluations} evaluations at {config.size} px, "
-        f"about {duration(total)}"
+        f"about {duration(total)} without smoothing, statistics, figures and tracking"
     )
 
 
@@ -172,45 +193,68 @@ def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
     return found
 
 
-def check(report: Mapping[str, Any], reference: Path) -> list[str]:
-    """Return a line for each ratio that is worse than the reference's by more than `MARGIN`.
+@dataclass(frozen=True)
+class Reference:
+    """An earlier report, read and found whole: what it was taken with, and its rows by key."""
 
-    Times are not compared, as they say more of the machine than of the code.
+    kind: tuple[Any, ...]
+    rows: dict[tuple[Any, ...], dict[str, float | None]]
+
+
+def _kind(report: Mapping[str, Any]) -> tuple[Any, ...]:
+    machine = report["machine"]
+    return tuple(machine["bf16_units"]), machine["device"], machine["threads"]
+
+
+def read(path: Path) -> Reference:
+    """Return the report in a file, which `check` compares with.
 
     Raises:
-        InputError: no reference, or one of another kind of processor.
+        InputError: it is not what ``stylebench bench --json`` prints.
     """
     try:
-        known = json.loads(reference.read_text(encoding="utf-8"))
-        kinds = [(r["machine"]["bf16_units"], r["machine"]["device"]) for r in (report, known)]
-        before = {_key(row): row for row in known["rows"]}
+        known = json.loads(path.read_text(encoding="utf-8"))
+        return Reference(_kind(known), {_key(row): _ratios(row) for row in known["rows"]})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"--check {str(reference)!r}: expected what `stylebench bench --json` prints: {error}"
+            f"--check {str(path)!r}: expected what `stylebench bench --json` prints: {error}"
         ) from None
-    if kinds[0] != kinds[1]:
+
+
+def check(report: Mapping[str, Any], reference: Reference) -> list[str]:
+    """Return a line for each ratio that is worse than the reference's by more than `MARGIN`.
+
+    A row or a ratio that the reference has and the report has not is worse. Times are not compared,
+    as they say more of the machine than of the code.
+
+    Raises:
+        InputError: the reference is of other units for bf16, another device or number of threads.
+    """
+    if _kind(report) != reference.kind:
         raise InputError(
-            f"--check {str(reference)!r} was taken with {kinds[1]}, this machine has {kinds[0]}: "
-            "ratios cannot be compared; make a reference with `stylebench bench --quick --json`"
+            f"--check: the reference was taken with {reference.kind}, this machine has "
+            f"{_kind(report)} (units for bf16, device, threads): ratios cannot be compared; make a "
+            "reference with `stylebench bench --quick --json`"
         )
-    pairs = [(row, before[_key(row)]) for row in report["rows"] if _key(row) in before]
-    if not pairs:
-        raise InputError(f"--check {str(reference)!r} has none of the rows that were measured")
+    rows = {_key(row): _ratios(row) for row in report["rows"]}
     worse = []
-    for row, old in pairs:
-        now, then = _ratios(row), _ratios(old)
-        for name, value in now.items():
-            was = then.get(name)
-            if value is None or was is None:
+    for key, then in reference.rows.items():
+        name = f"{key[0]} {key[1]} px, batch of {key[2]}, {key[3]}"
+        for ratio, was in then.items():
+            value = rows.get(key, {}).get(ratio)
+            if was is None:
                 continue
-            smaller = WORSE.get(name) == "smaller"
-            bad = value < was * (1 - MARGIN) if smaller else value > was * (1 + MARGIN)
-            if bad:
-                worse.append(
-                    f"{row['arch']} {row['size']} px {row['precision']}: {name} is {value:.2f}, "
-                    f"was {was:.2f}"
-                )
+            if value is None:
+                worse.append(f"{name}: {ratio} was {was:.2f}, now it was not measured")
+            elif _is_worse(ratio, value, was):
+                worse.append(f"{name}: {ratio} is {value:.2f}, was {was:.2f}")
     return worse
+
+
+def _is_worse(ratio: str, value: float, was: float) -> bool:
+    if WORSE.get(ratio) == "smaller":
+        return value < was * (1 - MARGIN)
+    return value > was * (1 + MARGIN)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, as_completed
+from concurrent.futures import CancelledError, Future, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +48,35 @@ def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
 def run_local(
     groups: Sequence[Sequence[Spec]], out: Path, device: str, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Run groups of jobs in `workers` processes and yield their records as they complete."""
+    """Run groups of jobs in `workers` processes and yield their records as they complete.
+
+    A group whose worker dies is run again in halves, until the job that kills is alone.
+    """
     context, began = multiprocessing.get_context("spawn"), time.time()
     with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
-        futures = {pool.schedule(_work, args=[group, out, device]): group for group in groups}
+
+        def schedule(group: Sequence[Spec]) -> Future[list[dict[str, Any]]]:
+            future: Future[list[dict[str, Any]]] = pool.schedule(_work, args=[group, out, device])
+            return future
+
+        futures = {schedule(group): group for group in groups}
         try:
-            for future in as_completed(futures):
+            while futures:
+                future = next(as_completed(futures))
+                group = futures.pop(future)
                 try:
                     yield from future.result()
                 except (ProcessExpired, CancelledError) as error:
-                    reason = f"the worker process died ({error}); out of memory?"
-                    for spec in futures[future]:
-                        yield store.written(out, spec, began) or _died(spec, out, device, reason)
+                    written = [(spec, store.written(out, spec, began)) for spec in group]
+                    yield from (record for _, record in written if record is not None)
+                    left = [spec for spec, record in written if record is None]
+                    if len(group) == 1 and left:
+                        reason = f"the worker process died ({error}); out of memory?"
+                        yield _died(left[0], out, device, reason)
+                    elif left:
+                        half = (len(left) + 1) // 2
+                        parts = [part for part in (left[:half], left[half:]) if part]
+                        futures |= {schedule(part): part for part in parts}
         except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
             pool.stop()
             raise

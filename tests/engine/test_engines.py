@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator, Sequence
 from multiprocessing.process import BaseProcess
@@ -164,6 +166,42 @@ def test_a_killed_worker_costs_its_own_job_alone(tmp_path: Path) -> None:
     table = store.compact(tmp_path)
     assert sorted(table["status"]) == ["failed", "failed", "ok", "ok"]
     assert table["evals"].dtype == "int64"
+
+
+DEADLY = """
+import os, pathlib, sys
+from stylebench import engine, job, plan
+from stylebench.experiment import load_sweep
+
+real = job.load_pair
+
+def load_pair(spec, device):
+    if spec.content.name == "rocket":
+        os._exit(9)
+    return real(spec, device)
+
+job.load_pair = load_pair  # in the workers too, which import this file
+
+if __name__ == "__main__":
+    keys = {"arch": ["r-tiny"], "size": 32, "resize": "squash", "evals": 2, "style": ["brush"],
+            "statistics_images": [], "pairing": "product", "smoothing": ["none"],
+            "content": ["chelsea", "coffee", "rocket", "flower"]}
+    jobs = plan.expand(load_sweep(None, keys)).jobs
+    for record in engine.run(jobs, pathlib.Path(sys.argv[1]), "cpu", 2):
+        print(record["spec"]["content"]["name"], record["status"])
+"""
+
+
+def test_a_job_that_kills_its_worker_costs_its_batch_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "deadly.py"
+    script.write_text(DEADLY)
+    found = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "out")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert sorted(found.stdout.splitlines()) == [
+        "chelsea ok", "coffee ok", "flower ok", "rocket failed",
+    ]  # fmt: skip
 
 
 def test_leaving_early_stops_the_workers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylebench.lbfgs import LBFGS, Point, cubic_minimum
 
-EVALUATIONS = 30
+EVALUATIONS = 40
 
 
 class _EnoughError(Exception):
@@ -28,6 +28,12 @@ def quartic(x: Tensor) -> Tensor:
     goal = wanted[:, 0]
     maps = torch.outer(filters @ x, filters @ x)
     return (maps - torch.outer(goal, goal)).square().sum() / 1e3 + x.square().sum()
+
+
+def kinked(x: Tensor) -> Tensor:
+    """A kink that no slope condition is met at: one search goes on for ever."""
+    total = x.sum() - 1
+    return torch.maximum(total, -3 * total).abs() + 1e-3 * x.square().sum()
 
 
 def flat(x: Tensor) -> Tensor:
@@ -81,7 +87,7 @@ def our_iterates(
     return torch.stack(seen, dim=1), taken
 
 
-@pytest.mark.parametrize("function", [rosenbrock, quartic, flat, walls])
+@pytest.mark.parametrize("function", [rosenbrock, quartic, flat, walls, kinked])
 @pytest.mark.parametrize("search", ["strong_wolfe", None])
 @pytest.mark.parametrize("history", [3, 100])
 @pytest.mark.parametrize("rate", [1.0, 0.05])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from stylebench import batching, job, plan
+from stylebench import batching, images, job, plan
 from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.experiment import load_sweep
 from stylebench.transfer import Stylization, stylize_batch
@@ -111,3 +111,17 @@ def test_a_batch_gives_what_its_jobs_give_alone(tmp_path: Path) -> None:
         assert sorted(p.name for p in folders[0].iterdir()) == sorted(
             p.name for p in folders[1].iterdir()
         )
+
+
+def test_each_content_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    real = images.read
+
+    def read(ref: str, *args: Any, **settings: Any) -> Any:
+        seen.append(ref)
+        return real(ref, *args, **settings)
+
+    specs = planned(smoothing=["none", "softmax", "scale"], seed=[0, 1])
+    monkeypatch.setattr(images, "read", read)
+    batching.groups(specs, "cpu", None)
+    assert len(seen) == len(set(seen)) == len(CONTENTS)

@@ -51,9 +51,10 @@ def test_every_method_makes_evaluation_after_evaluation(method: Any, batch: int)
 
 
 def test_plain_is_where_hooks_reach_the_nodes() -> None:
-    assert measure.can_be_plain("vgg19")
-    assert measure.can_be_plain("resnet50")
-    assert not measure.can_be_plain("timm:resnet18")
+    assert measure.can_be_plain("vgg19", 64)
+    assert measure.can_be_plain("resnet50", 64)
+    assert not measure.can_be_plain("vgg19", 16)
+    assert not measure.can_be_plain("timm:resnet18", 64)
 
 
 @pytest.fixture(scope="module")
@@ -87,42 +88,59 @@ def test_the_estimate_adds_up_the_evaluations() -> None:
     rows = [{"arch": "tiny", "precision": "fp32", "seconds": 4.0, "batch": 2}]
     text = report.estimate(config, {"rows": rows}, "cpu")
     assert "4 stylisations, 240 evaluations at 32 px, about 8 min 0 s" in text
+    rows[0]["precision"] = "bf16"
+    assert "no estimate" in report.estimate(config, {"rows": rows}, "cpu")
+
+
+def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    config = SweepConfig(arch=("r-tiny",), size=32, statistics_images=())
+    assert report.precisions(config, "cpu") == ["bf16", "fp32"]
 
 
 def test_check_tells_worse_ratios_and_no_others(found: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     file.write_text(json.dumps(found))
-    assert report.check(found, file) == []
+    reference = report.read(file)
+    assert report.check(found, reference) == []
     now = json.loads(json.dumps(found))
     now["rows"][0]["seconds"] *= 100  # times are not compared
     now["rows"][0]["speedup"] *= 1.5
-    assert report.check(now, file) == []
+    assert report.check(now, reference) == []
     now["rows"][0]["speedup"] = 0.7 * found["rows"][0]["speedup"]
     now["rows"][0]["bare_ratio"] = 1.3 * found["rows"][0]["bare_ratio"]
     now["rows"][0]["peak_mb"] = 1.3 * found["rows"][0]["peak_mb"]
-    told = report.check(now, file)
+    told = report.check(now, reference)
     assert [line.split(": ")[1].split(" is")[0] for line in told] == [
         "speedup", "bare_ratio", "peak memory / plain",
     ]  # fmt: skip
+    now["rows"][0]["speedup"] = None
+    assert "speedup was" in report.check(now, reference)[0]
+    now["rows"] = []
+    assert len(report.check(now, reference)) == 4
 
 
 def test_check_refuses_what_it_cannot_compare(found: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     file.write_text("{}")
     with pytest.raises(InputError, match="expected what `stylebench bench --json` prints"):
-        report.check(found, file)
+        report.read(file)
     other = json.loads(json.dumps(found))
     other["machine"]["bf16_units"] = ["another"]
     file.write_text(json.dumps(other))
     with pytest.raises(InputError, match="ratios cannot be compared"):
-        report.check(found, file)
+        report.check(found, report.read(file))
 
 
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
         ({"archs": ["vgg91"]}, "did you mean 'r-vgg19'"),
-        ({"sizes": [0]}, "--size expects a positive number"),
+        ({"sizes": [0]}, "--size expects 16 to 16384 px"),
+        ({"sizes": [10**6]}, "--size expects 16 to 16384 px"),
+        ({"archs": ["vgg19+pool=avg"]}, "bench measures backbones without options"),
         ({"batches": [-1]}, "--batch expects a positive number"),
         ({"precisions": ["fp8"]}, "--precision expects"),
     ],
