@@ -21,6 +21,8 @@ CURVATURE = 1e-10
 """A pair of step s and change of gradient y enters the history where y·s is above this (torch)."""
 DECREASE, SLOPE = 1e-4, 0.9
 """c1 and c2 of the strong Wolfe conditions (torch)."""
+NARROW = 1e-9
+"""A search ends where the steps of its bracket differ by less, in the largest entry (torch)."""
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -142,15 +144,19 @@ class StrongWolfe:
         kept: the best points so far; those that are accepted where the search is done.
     """
 
-    def __init__(self, start: Point, trial: Tensor) -> None:
+    def __init__(self, start: Point, trial: Tensor, largest: Tensor) -> None:
         self._start = self.kept = self._other = start
-        self.trial = trial
+        self.trial, self._largest = trial, largest
         self._count = torch.zeros_like(trial, dtype=torch.long)
         self._zoom, self._stalled = (torch.zeros_like(trial, dtype=torch.bool) for _ in range(2))
         self._kept_first = torch.ones_like(self._zoom)
 
-    def restart(self, mask: Tensor, start: Point, trial: Tensor) -> None:
-        """Begin a new search for the images of `mask` (B,), the others go on."""
+    def restart(self, mask: Tensor, start: Point, trial: Tensor, largest: Tensor) -> None:
+        """Begin a new search for the images of `mask` (B,), the others go on.
+
+        `largest` (B,) are the largest magnitudes of the directions' entries.
+        """
+        self._largest = torch.where(mask, largest, self._largest)
         self._start = start.where(mask, self._start)
         self.kept = start.where(mask, self.kept)
         self.trial = torch.where(mask, trial, self.trial)
@@ -190,7 +196,8 @@ class StrongWolfe:
         self._zoom = self._zoom | bracketed
         self.trial = torch.where(expand, self._expanded(before, new), self._zoomed())
         self._count = self._count + 1
-        return take, found | (below & flat)
+        width = (self.kept.t - self._other.t).abs() * self._largest
+        return take, found | (below & flat) | (self._zoom & (width < NARROW))
 
     def _expanded(self, before: Point, new: Point) -> Tensor:
         low = new.t + 0.01 * (new.t - before.t)
@@ -244,12 +251,15 @@ class LBFGS:
         self._direction = -gradient
         rate = (1 / float64(gradient.abs().sum(dim=1))).clamp_max(1.0) * self._rate
         start = Point(torch.zeros_like(loss), loss, self._slope(gradient))
-        self._search = StrongWolfe(start, rate)
+        self._search = StrongWolfe(start, rate, self._largest())
         self.stopped = self._hopeless(start.slope)
         self._move(self._search)
 
     def _slope(self, gradient: Tensor) -> Tensor:
         return float64(dot(gradient, self._direction))
+
+    def _largest(self) -> Tensor:
+        return float64(self._direction.abs().amax(dim=1))
 
     def _hopeless(self, slope: Tensor) -> Tensor:
         """Return which images cannot descend: a slope above 0, or a gradient of 0."""
@@ -280,5 +290,5 @@ class LBFGS:
         still = float64(step.abs().amax(dim=1)).eq(0)
         self.stopped = self.stopped | (done & (still | self._hopeless(slope)))
         start = Point(torch.zeros_like(slope), search.kept.loss, slope)
-        search.restart(done, start, torch.full_like(slope, self._rate))
+        search.restart(done, start, torch.full_like(slope, self._rate), self._largest())
         self._move(search)

@@ -65,9 +65,7 @@ def scope(
             raise InputError(f"--batch expects a positive number, found {value}")
     for name in archs:
         if "+" in name:
-            raise InputError(
-                f"--arch {name!r}: options make no difference to speed; leave them out"
-            )
+            raise InputError(f"--arch {name!r}: bench measures backbones without options")
     named = [f"r-{a.removeprefix('r-').removeprefix('p-')}" for text in archs for a in _split(text)]
     wanted = named or list(config.arch if config else QUICK if quick else ("all",))
     bare = [name.partition("+")[0] for text in wanted for name in _split(text)]
