@@ -127,14 +127,25 @@ def looks(results: Results) -> dict[str, Look]:
     }
 
 
+def settings(frame: pd.DataFrame) -> list[str]:
+    """Return the columns by which jobs are told apart: `SETTINGS`, mostly without the precision.
+
+    ``precision: auto`` gives smoothings different ones, which stand beside each other in a figure.
+    Where one backbone with one smoothing has several, the precision is a setting like the others.
+    """
+    arms = frame.groupby(["arch", "weights", "smoothing"])["precision"].nunique()
+    return [key for key in SETTINGS if key != "precision" or (arms > 1).any()]
+
+
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the jobs of the setting that has most of them, and a note if there are others."""
-    counts = frame.groupby(SETTINGS).size().sort_values(kind="stable", ascending=False)
+    keys = settings(frame)
+    counts = frame.groupby(keys).size().sort_values(kind="stable", ascending=False)
     if len(counts) < 2:
         return frame, ""
     chosen = counts.index[0]
     same = np.logical_and.reduce(
-        [frame[column] == value for column, value in zip(SETTINGS, chosen, strict=True)]
+        [frame[column] == value for column, value in zip(keys, chosen, strict=True)]
     )
     left = len(frame) - int(same.sum())
     return frame[same], f"{left} jobs with other settings are not shown"

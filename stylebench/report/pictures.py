@@ -195,7 +195,7 @@ def grids(results: Results, common: ModuleType, words: dict[str, str]) -> list[G
     if not len(frame):
         return []
     frame = frame.assign(backbone=common.backbone_names(frame))
-    keys = [*common.SETTINGS, "layer_weights"]
+    keys = [*common.settings(frame), "layer_weights"]
     differ = [key for key in keys if len(set(frame[key])) > 1]
     pairs = frame.groupby(keys)[["content", "style"]].apply(lambda f: len(f.drop_duplicates()))
     places = frame[[*keys, "content", "style", "backbone", "smoothing"]].drop_duplicates()

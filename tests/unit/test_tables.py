@@ -248,3 +248,14 @@ def test_order_of_names() -> None:
     ]  # fmt: skip
     labels = ["softmax(temperature=10)", "softmax(temperature=2.5)", "none", "softmax"]
     assert common.order_smoothings(labels) == ["none", "softmax", labels[1], labels[0]]
+
+
+def test_smoothings_of_different_precision_stand_beside_each_other(made: Results) -> None:
+    """As ``precision: auto`` gives them; not so two precisions of one arm."""
+    softmaxed = made.results["smoothing"] == "softmax"
+    mixed = made.results.assign(precision=softmaxed.map({True: "fp32", False: "bf16"}))
+    drawn = texts(FIGURES["grid"](replace(made, results=mixed)))
+    assert not any("other settings" in text for text in drawn)
+    other = made.results.assign(precision="bf16", job_id="x" + made.results["job_id"])
+    twice = replace(made, results=pd.concat([made.results, other]))
+    assert any("other settings" in text for text in texts(FIGURES["grid"](twice)))
