@@ -302,12 +302,20 @@ def objective_of(values: list[float]) -> tuple[list[Tensor], Losses]:
     return seen, objective
 
 
-@pytest.mark.parametrize("name", ["lbfgs", "adam"])
-def test_divergence_is_detected_and_the_best_iterate_kept(name: str) -> None:
+@pytest.mark.parametrize("spec", [OptimiserSpec(name="adam"), TORCH], ids=["adam", "lbfgs"])
+def test_divergence_is_detected_and_the_best_iterate_kept(spec: OptimiserSpec) -> None:
     seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
-    spec = OptimiserSpec.model_validate({"name": name})
     (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)
     assert (found.stop_reason, found.best, found.evaluations) == ("diverged", 1, 2 + PATIENCE)
+    assert torch.equal(found.image, seen[1][0])
+
+
+def test_a_line_search_that_finds_nothing_lower_ends_at_the_best_iterate() -> None:
+    """As torch's does, when its bracket is narrower than 1e-9."""
+    seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
+    (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), OptimiserSpec(), 50)
+    assert (found.stop_reason, found.best) == ("converged", 1)
+    assert found.evaluations < 2 + PATIENCE
     assert torch.equal(found.image, seen[1][0])
 
 
