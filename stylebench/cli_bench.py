@@ -54,20 +54,18 @@ def bench(
     config = load_sweep(experiment, {}) if experiment else None
     place = runtime.resolve_device(device)
     reference = report.read(check) if check is not None else None
-    precisions = precision or (report.precisions(config, place) if config else [])
+    jobs = report.stylisations(config, place) if config else []
     scope = report.scope(
         config, archs=arch or [], sizes=size or [], batches=batch or [],
-        precisions=precisions, device=place, quick=quick,
+        precisions=precision or [job.precision for job in jobs], device=place, quick=quick,
     )  # fmt: skip
     found = report.run(scope, lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(found, indent=1) if as_json else "\n".join(report.table(found)))
     if config and not (arch or size):
-        print(report.estimate(config, found, place), file=sys.stderr if as_json else sys.stdout)
+        print(report.estimate(config, jobs, found), file=sys.stderr if as_json else sys.stdout)
     if reference is not None:
         worse = report.check(found, reference)
-        for line in worse or [
-            f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
-        ]:
-            print(line, file=sys.stderr)
+        fine = f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
+        print("\n".join(worse or [fine]), file=sys.stderr)
         if worse:
             raise typer.Exit(1)

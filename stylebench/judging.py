@@ -65,8 +65,7 @@ def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:
         files = ((folder / f"{n}.png").read_bytes() for n in ("result", "content", "style"))
         result, content, style = (_decoded(data, device) for data in files)
     except (OSError, ValueError, SyntaxError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{folder} is damaged ({reason}); remove it and run again") from None
+        raise store.damaged(folder, error) from None
     return result, content, style
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -188,7 +188,7 @@ class Objective:
             norms = float64(gradient).flatten(1).norm(dim=1).tolist()
             inverse.append([1 / norm if norm > 0 else 0.0 for norm in norms])
         self._terms = [
-            _Term(**{**vars(term), "factors": factors})
+            replace(term, factors=factors)
             for term, factors in zip(self._terms, inverse[:-1], strict=True)
         ]
         self._tv_factors = inverse[-1]

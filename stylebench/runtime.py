@@ -58,14 +58,23 @@ def _has_tensor_cores(device: str) -> bool:
     return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def _is_fast_at_bf16(device: str) -> bool:
-    """Tell whether a device has units for products of bf16: AMX, AVX512-BF16 or tensor cores."""
+def processor() -> Mapping[str, object]:
+    """Return what torch knows of the processor; nothing in a torch that cannot tell."""
     import torch
 
-    if device != "cpu":
-        return _has_tensor_cores(device)
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch
-    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
+    known: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return known
+
+
+def bf16_units() -> list[str]:
+    """Return the processor's units for products of bf16: ``amx_bf16``, ``avx512_bf16``."""
+    known = processor()
+    return [unit for unit in ("amx_bf16", "avx512_bf16") if known.get(unit)]
+
+
+def _is_fast_at_bf16(device: str) -> bool:
+    """Tell whether a device has units for products of bf16: AMX, AVX512-BF16 or tensor cores."""
+    return bool(bf16_units()) if device == "cpu" else _has_tensor_cores(device)
 
 
 def resolve_precision(name: str, device: str) -> "Precision":

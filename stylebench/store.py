@@ -235,7 +235,8 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     temporary.replace(path)
 
 
-def _damaged(folder: Path, error: Exception) -> InputError:
+def damaged(folder: Path, error: Exception) -> InputError:
+    """Return the error of a job folder that cannot be read."""
     reason = " ".join(str(error).split())[:160]
     return InputError(f"{folder} is damaged ({reason}); remove it and run again")
 
@@ -251,7 +252,7 @@ def _gather(
             try:
                 frame = pd.read_parquet(folder / file)
             except (OSError, ValueError) as error:
-                raise _damaged(folder, error) from None
+                raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
     return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
 
@@ -278,7 +279,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
             try:
                 images.save(target, read_picture(source))
             except (OSError, ValueError) as error:
-                raise _damaged(source.parent, error) from None
+                raise damaged(source.parent, error) from None
 
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:

@@ -173,9 +173,13 @@ def plain(work: Work) -> Iterator[None]:
             yield
 
 
+def _side(device: str) -> int:
+    return PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+
+
 def product(kind: torch.dtype, device: str) -> Iterator[None]:
     """Multiply two large square matrices at each step."""
-    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+    side = _side(device)
     a, b = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
     while True:
         runtime.configure()
@@ -303,8 +307,9 @@ def rows(
         steps[f"bare {work.precision}"] = bare(work)
         steps[f"ours {work.precision}"] = ours(work)
     seconds = measure(steps, device, turns)
-    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
-    ceiling = {f"{kind}_gflops": 2 * side**3 / seconds[kind] / 1e9 for kind in ("fp32", "bf16")}
+    ceiling = {
+        f"{kind}_gflops": 2 * _side(device) ** 3 / seconds[kind] / 1e9 for kind in ("fp32", "bf16")
+    }
     ceiling["gbytes_per_s"] = 2 * COPIED / seconds["copy"] / 1e9
     plain_peak = peak_mb("plain", works[0]) if hooked else None
     plain_seconds = batch * seconds["plain"] if hooked else None
@@ -330,12 +335,11 @@ def rows(
 
 def machine(device: str) -> dict[str, Any]:
     """Return what was measured on: processor, threads, units for bf16, device, versions."""
-    known: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     cuda = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
     return {
-        "processor": str(known.get("cpu_name", "")),
+        "processor": str(runtime.processor().get("cpu_name", "")),
         "threads": torch.get_num_threads(),
-        "bf16_units": [unit for unit in ("amx_bf16", "avx512_bf16") if known.get(unit)],
+        "bf16_units": runtime.bf16_units(),
         "device": cuda or device,
         **runtime.environment(),
     }

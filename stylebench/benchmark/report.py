@@ -11,7 +11,8 @@ from typing import Any
 from stylebench import listing, plan, runtime
 from stylebench.backbones import zoo
 from stylebench.benchmark import measure
-from stylebench.config import SweepConfig
+from stylebench.config import JobSpec, SweepConfig
+from stylebench.decode import MAX_SIDE, MIN_SIDE
 from stylebench.errors import InputError
 from stylebench.progress import duration
 
@@ -21,8 +22,6 @@ MARGIN = 0.25
 """A ratio that is worse than the reference by more than this share of it fails ``--check``."""
 EVALUATIONS = 500
 """Of one stylisation, where stylisations a minute are told."""
-SIDES = range(16, 16385)
-"""Of pictures, in px, as in experiments."""
 WORSE = {"speedup": "smaller", "bare_ratio": "larger", "share_of_ceiling": "smaller"}
 """The ratios that are compared, and which way is worse; peak memory too, against the plain way."""
 
@@ -58,8 +57,8 @@ def scope(
         InputError: an unknown backbone, a size or batch that is no positive number.
     """
     for value in sizes:
-        if value not in SIDES:
-            raise InputError(f"--size expects {SIDES[0]} to {SIDES[-1]} px, found {value}")
+        if not MIN_SIDE <= value <= MAX_SIDE:
+            raise InputError(f"--size expects {MIN_SIDE} to {MAX_SIDE} px, found {value}")
     for value in batches:
         if value < 1:
             raise InputError(f"--batch expects a positive number, found {value}")
@@ -86,10 +85,10 @@ def scope(
     )
 
 
-def precisions(config: SweepConfig, device: str) -> list[str]:
-    """Return the precisions of an experiment's stylisations."""
+def stylisations(config: SweepConfig, device: str) -> list[JobSpec]:
+    """Return the stylisations of an experiment, with weights at hand or not."""
     planned = plan.expand(config, offline=True, strict=False, device=device)
-    return list(dict.fromkeys(job.precision for job in (*planned.jobs, *planned.missing)))
+    return [*planned.jobs, *planned.missing]
 
 
 def _split(text: str) -> list[str]:
@@ -162,17 +161,15 @@ def table(report: Mapping[str, Any]) -> list[str]:
     return lines + listing.table([head, *body])
 
 
-def estimate(config: SweepConfig, report: Mapping[str, Any], device: str) -> str:
+def estimate(config: SweepConfig, jobs: Sequence[JobSpec], report: Mapping[str, Any]) -> str:
     """Return a line on how long the stylisations of an experiment take, by the times measured.
 
     Those are of backbones with their own nodes, without options or smoothing, and of the first
     batch; statistics, figures and tracking come on top.
     """
-    planned = plan.expand(config, offline=True, strict=False, device=device)
     seconds: dict[tuple[str, str], float] = {}
     for row in report["rows"]:
         seconds.setdefault((row["arch"], row["precision"]), row["seconds"] / row["batch"])
-    jobs = [*planned.jobs, *planned.missing]
     keys = [(job.arch[2:].partition(".")[0], job.precision) for job in jobs]
     if any(key not in seconds for key in keys):
         return f"{config.name}: no estimate, not all of its backbones and precisions were measured"

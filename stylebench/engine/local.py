@@ -50,7 +50,8 @@ def run_local(
 ) -> Iterator[dict[str, Any]]:
     """Run groups of jobs in `workers` processes and yield their records as they complete.
 
-    A group whose worker dies is run again in halves, until the job that kills is alone.
+    A group whose worker dies is run again in halves after the others, until the job that kills is
+    alone.
     """
     context, began = multiprocessing.get_context("spawn"), time.time()
     with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
@@ -59,24 +60,24 @@ def run_local(
             future: Future[list[dict[str, Any]]] = pool.schedule(_work, args=[group, out, device])
             return future
 
-        futures = {schedule(group): group for group in groups}
+        todo = list(groups)
         try:
-            while futures:
-                future = next(as_completed(futures))
-                group = futures.pop(future)
-                try:
-                    yield from future.result()
-                except (ProcessExpired, CancelledError) as error:
-                    written = [(spec, store.written(out, spec, began)) for spec in group]
-                    yield from (record for _, record in written if record is not None)
-                    left = [spec for spec, record in written if record is None]
-                    if len(group) == 1 and left:
-                        reason = f"the worker process died ({error}); out of memory?"
-                        yield _died(left[0], out, device, reason)
-                    elif left:
-                        half = (len(left) + 1) // 2
-                        parts = [part for part in (left[:half], left[half:]) if part]
-                        futures |= {schedule(part): part for part in parts}
+            while todo:
+                futures, todo = {schedule(group): group for group in todo}, []
+                for future in as_completed(futures):
+                    group = futures[future]
+                    try:
+                        yield from future.result()
+                    except (ProcessExpired, CancelledError) as error:
+                        written = [(spec, store.written(out, spec, began)) for spec in group]
+                        yield from (record for _, record in written if record is not None)
+                        left = [spec for spec, record in written if record is None]
+                        if len(group) == 1 and left:
+                            reason = f"the worker process died ({error}); out of memory?"
+                            yield _died(left[0], out, device, reason)
+                        elif left:
+                            half = (len(left) + 1) // 2
+                            todo += filter(None, (left[:half], left[half:]))
         except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
             pool.stop()
             raise

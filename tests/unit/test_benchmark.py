@@ -85,11 +85,12 @@ def test_the_estimate_adds_up_the_evaluations() -> None:
     config = SweepConfig(
         arch=("r-tiny",), evals=60, size=32, precision="fp32", statistics_images=()
     )
+    jobs = report.stylisations(config, "cpu")
     rows = [{"arch": "tiny", "precision": "fp32", "seconds": 4.0, "batch": 2}]
-    text = report.estimate(config, {"rows": rows}, "cpu")
+    text = report.estimate(config, jobs, {"rows": rows})
     assert "4 stylisations, 240 evaluations at 32 px, about 8 min 0 s" in text
     rows[0]["precision"] = "bf16"
-    assert "no estimate" in report.estimate(config, {"rows": rows}, "cpu")
+    assert "no estimate" in report.estimate(config, jobs, {"rows": rows})
 
 
 def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
@@ -97,7 +98,8 @@ def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
 ) -> None:
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
     config = SweepConfig(arch=("r-tiny",), size=32, statistics_images=())
-    assert report.precisions(config, "cpu") == ["bf16", "fp32"]
+    found = dict.fromkeys(job.precision for job in report.stylisations(config, "cpu"))
+    assert list(found) == ["bf16", "fp32"]
 
 
 def test_check_tells_worse_ratios_and_no_others(found: dict[str, Any], tmp_path: Path) -> None:
