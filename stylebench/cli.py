@@ -11,12 +11,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stylebench import cli_bench, cli_judge, cli_report, cli_weights
+from stylebench.cli_options import (
+    Arch,
+    AsJson,
+    Batch,
+    Content,
+    Device,
+    Evals,
+    Force,
+    Jobs,
+    Limit,
+    Offline,
+    Precision,
+    Preset,
+    Resize,
+    Seed,
+    Size,
+    Smoothing,
+    Style,
+    Weights,
+)
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig
     from stylebench.sweep import Options
+
+QUICK = "quick"
+"""The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
 
 app = typer.Typer(
     name="stylebench",
@@ -30,62 +53,6 @@ app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
 app.command()(cli_judge.judge)
 app.command()(cli_report.report)
-
-Arch = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--arch",
-        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        help="At most so many backbones, each with all its options: those that are not timm's, "
-        "then the smallest of each timm family (Python module), smallest first, then the second "
-        "of each ...",
-    ),
-]
-Smoothing = Annotated[
-    list[str] | None,
-    typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
-]
-Content = Annotated[
-    list[str] | None,
-    typer.Option("--content", help="Photographs: files, folders, built-in names, comma lists."),
-]
-Style = Annotated[
-    list[str] | None,
-    typer.Option("--style", help="Styles; every content is paired with every style given."),
-]
-Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
-Resize = Annotated[
-    str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
-]
-Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
-Seed = Annotated[
-    list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
-]
-Preset = Annotated[
-    str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
-]
-Precision = Annotated[
-    str | None,
-    typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),
-]
-Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
-Weights = Annotated[
-    list[str] | None,
-    typer.Option("--weights", metavar="NAME=SOURCE", help="A file, `registry:vgg19` … Repeatable."),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
-Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]
-Batch = Annotated[
-    str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
-]
-Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
 def _version(value: bool) -> None:
@@ -155,6 +122,10 @@ def sweep(
     evals: Evals = None,
     seed: Seed = None,
     preset: Preset = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="Of the file: `quick`, `full` …; default: its first."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
     ] = None,
@@ -182,15 +153,18 @@ def sweep(
         stylebench sweep --arch 'r-*' --smoothing none,softmax --content photos/ --style night.jpg
 
         stylebench sweep experiments/smoke.yaml --out results/try
+
+        stylebench sweep experiments/fig1_2.yaml --profile full --device cuda
     """
     from stylebench.experiment import load_sweep
 
     flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                    evals=evals, seed=seed, preset=preset, precision=precision,
                    limit=limit, resize=resize)  # fmt: skip
-    config = load_sweep(experiment, flags)
+    config = load_sweep(experiment, flags, profile)
+    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
     options = _options(
-        out or Path("results") / config.name, device, weights, jobs, batch,
+        out or Path("results") / name, device, weights, jobs, batch,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:

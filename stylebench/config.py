@@ -256,16 +256,21 @@ class SweepConfig(Frozen):
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
+    `variants`: settings laid on the others, one after another; the sweep is all of their jobs
+    together (`stylebench.experiment.arms`). `judge`: measure the metrics of what is finished.
+    `profile`: which of the file's profiles this is; none for "".
     """
 
     name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     description: str = ""
+    profile: str = ""
+    judge: Annotated[bool, Field(strict=True)] = False
     arch: tuple[str, ...] = Field(("all",), min_length=1)
     smoothing: tuple[SmoothingSpec, ...] = Field(
         (SmoothingSpec(name="none"), SmoothingSpec(name="softmax")), min_length=1
     )
-    content: tuple[str, ...] = Field(("chelsea", "china"), min_length=1)
-    style: tuple[str, ...] = Field(("brush", "mosaic"), min_length=1)
+    content: tuple[str, ...] = ("chelsea", "china")
+    style: tuple[str, ...] = ("brush", "mosaic")
     pairing: Literal["product", "zip"] = "zip"
     statistics_images: tuple[str, ...] = ("builtin",)
     preset: Literal["paper", "released", "balanced"] = "balanced"
@@ -281,6 +286,7 @@ class SweepConfig(Frozen):
     weights: dict[str, str] = {}
     nodes: dict[str, NodeChoice] = {}
     limit: Count | None = None
+    variants: tuple[dict[str, Any], ...] = ()
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -94,7 +94,69 @@ def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
     return {k: [v] if k in plural and isinstance(v, single) else v for k, v in data.items()}
 
 
-def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> SweepConfig:
+OF_SWEEP = ("name", "description", "profile", "judge", "limit", "variants")
+"""Keys that are the whole sweep's and that no variant sets."""
+
+
+def _validated(data: Mapping[str, Any], where: str) -> SweepConfig:
+    """Return the configuration that a mapping gives, its preset's keys filled in."""
+    preset = data.get("preset", SweepConfig.model_fields["preset"].default)
+    if not isinstance(preset, str) or preset not in PRESETS:
+        near = suggestion(str(preset), PRESETS)
+        raise InputError(f"{where}: unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
+    try:
+        return SweepConfig.model_validate(_merged(PRESETS[preset], data))
+    except ValidationError as error:
+        raise InputError(_explain(error, where)) from None
+
+
+def _profiled(data: dict[str, Any], profile: str | None, where: str) -> dict[str, Any]:
+    """Return a file's keys with those of a profile laid on them: of its first if none is named."""
+    profiles = data.pop("profiles", None) or {}
+    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+        raise InputError(
+            f"{where}: profiles: expected names with settings, as quick: {{size: 128}}"
+        )
+    if profile is None and not profiles:
+        return data
+    name = profile or str(next(iter(profiles)))
+    if name not in profiles:
+        known = ", ".join(map(str, profiles)) or "none"
+        raise InputError(
+            f"{where}: no profile {name!r}{suggestion(name, map(str, profiles))} (known: {known})"
+        )
+    return {**_merged(_as_lists(data), _as_lists(profiles[name])), "profile": name}
+
+
+def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings laid on others; a preset among them replaces what the other's decided."""
+    if "preset" in over:
+        data = {key: value for key, value in data.items() if key not in OF_PRESET}
+    return _merged(_as_lists(data), _as_lists(over))
+
+
+def arms(config: SweepConfig) -> list[SweepConfig]:
+    """Return the configurations that a sweep is the union of: one for each variant, or itself.
+
+    Raises:
+        InputError: a variant with a key that is the whole sweep's, or a wrong value.
+    """
+    base = config.model_dump(exclude={"variants"})
+    found = []
+    for number, variant in enumerate(config.variants, start=1):
+        where = f"variant {number}"
+        for key in OF_SWEEP:
+            if key in variant:
+                raise InputError(f"{where}: {key} is the whole sweep's; set it outside of variants")
+        found.append(_validated(_laid(base, variant), where))
+    return found or [config]
+
+
+def load_sweep(
+    path: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+) -> SweepConfig:
     """Return the configuration of a sweep.
 
     Args:
@@ -104,29 +166,26 @@ def load_sweep(path: Path | None = None, flags: Mapping[str, Any] | None = None)
             Contents or styles from the command line are all paired with each other; those of a
             file too, unless it says ``pairing: zip``. A preset from the command line replaces the
             file's loss, optimiser and resize.
+        profile: which of the file's ``profiles`` (name -> settings) is laid on its other settings;
+            by default the first, if it has any.
 
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
     data = read_yaml(path) if path else {}
+    where = str(path) if path else "sweep"
     if path:
         data.setdefault(
             "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
         )
+    data = _profiled(data, profile, where)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     if "content" in given or "style" in given:
         given.setdefault("pairing", "product")
     if "content" in data or "style" in data:
         data.setdefault("pairing", "product")
-    if "preset" in given:
-        data = {key: value for key, value in data.items() if key not in OF_PRESET}
-    where = str(path) if path else "sweep"
-    merged = _merged(_as_lists(data), _as_lists(given))
-    preset = merged.get("preset", SweepConfig.model_fields["preset"].default)
-    if not isinstance(preset, str) or preset not in PRESETS:
-        near = suggestion(str(preset), PRESETS)
-        raise InputError(f"{where}: unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
-    try:
-        return SweepConfig.model_validate(_merged(PRESETS[preset], merged))
-    except ValidationError as error:
-        raise InputError(_explain(error, where)) from None
+    config = _validated(_laid(data, given), where)
+    laid = tuple(_laid(variant, given) for variant in config.variants)
+    config = config.model_copy(update={"variants": laid})
+    arms(config)
+    return config

@@ -2,6 +2,7 @@
 
 To add one: a function in a file in analysis/, decorated with ``@figure(name)`` or
 ``@table(name)``, that takes a `Results` and returns a ``matplotlib.figure.Figure`` or a DataFrame.
+With ``experiment=NAME`` it is of that experiment alone (the ``name`` in its YAML file).
 Files there whose name starts with ``_`` are helpers; import them with ``from ._name import …``.
 """
 
@@ -30,7 +31,8 @@ FigureFunction = Callable[[Results], "Figure"]
 TableFunction = Callable[[Results], pd.DataFrame]
 FIGURES: Registry[FigureFunction] = Registry("figure")
 TABLES: Registry[TableFunction] = Registry("table")
-table = TABLES.register
+EXPERIMENTS: dict[str, str] = {}
+"""Name of a figure or table -> the one experiment that it is of."""
 
 ANALYSIS = Path(__file__).resolve().parent.parent / "analysis"
 """Beside the package in a checkout; not in the wheel."""
@@ -76,7 +78,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(name: str) -> Callable[[FigureFunction], FigureFunction]:
+def figure(name: str, *, experiment: str = "") -> Callable[[FigureFunction], FigureFunction]:
     """Register a function of the results that draws a figure; it runs in `style`."""
 
     def decorate(function: FigureFunction) -> FigureFunction:
@@ -85,9 +87,28 @@ def figure(name: str) -> Callable[[FigureFunction], FigureFunction]:
             with style():
                 return function(results)
 
+        _note(name, experiment)
         return FIGURES.add(name, styled)
 
     return decorate
+
+
+def table(name: str, *, experiment: str = "") -> Callable[[TableFunction], TableFunction]:
+    """Register a function of the results that returns a table."""
+    _note(name, experiment)
+    return TABLES.register(name)
+
+
+def _note(name: str, experiment: str) -> None:
+    if experiment:
+        EXPERIMENTS[name] = experiment
+
+
+def names(results: Results) -> list[str]:
+    """Return the figures and tables of results: those of all, and those of their experiments."""
+    ran = {run.get("config", {}).get("name", "") for run in results.manifest.get("runs", [])}
+    known = dict.fromkeys([*FIGURES, *TABLES])
+    return [name for name in known if EXPERIMENTS.get(name, "") in ("", *ran)]
 
 
 def load_analysis(folder: Path = ANALYSIS) -> str:
@@ -153,12 +174,12 @@ def _statistics_settings(frame: pd.DataFrame) -> str:
     return f"statistics alone; {sizes} px; seed {seeds}; images {frame['image'].nunique()}"
 
 
-def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, Path | Exception]]:
+def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Path | Exception]]:
     """Draw figures and tables of a results folder into OUT/figures and OUT/tables.
 
     Args:
         out: results folder.
-        names: of figures and tables (one that is both gives both); all by default.
+        only: of figures and tables (one that is both gives both); by default all of `names`.
 
     Yields:
         (name, path), or (name, error): NoDataError for one whose data are not there, any other for
@@ -169,7 +190,7 @@ def draw(out: Path, names: Iterable[str] | None = None) -> Iterator[tuple[str, P
     """
     load_analysis()
     results = store.load(out)
-    wanted = list(dict.fromkeys(names or ())) or [*dict.fromkeys([*FIGURES, *TABLES])]
+    wanted = list(dict.fromkeys(only or ())) or names(results)
     for name in wanted:
         _check_name(name)
     jobs = [(name, _save_figure) for name in wanted if name in FIGURES]

@@ -168,13 +168,14 @@ def _panel(archs: set[str], options: Options, tell: Callable[[str], None]) -> li
     return panel
 
 
-def run(out: Path, options: Options, tell: Callable[[str], None]) -> Summary:
+def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool = True) -> Summary:
     """Judge the finished stylisations of a results folder and gather OUT/metrics.parquet.
 
     Args:
         out: results folder with its job folders.
         options: judges, device; `force` computes what these judges said before again.
         tell: called with a line for every judge and every job.
+        again: whether to tell of jobs that were judged before.
 
     Raises:
         InputError: no such folder, none with stylisations, or a judge that cannot be had.
@@ -188,7 +189,8 @@ def run(out: Path, options: Options, tell: Callable[[str], None]) -> Summary:
             told = f"[{number}/{len(jobs)}] {progress.describe(record['spec'], 'transfer')}"
             try:
                 done = _judge_job(out / "jobs" / record["job_id"], record, panel, options)
-                tell(f"{told}  {done or 'judged before'}")
+                if done or again:
+                    tell(f"{told}  {done or 'judged before'}")
             except InputError as error:
                 failed += 1
                 tell(f"{told}  not judged in full: {error}")

@@ -1,7 +1,8 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from stylebench import images, runtime
 from stylebench.backbones import zoo
@@ -17,6 +18,7 @@ from stylebench.config import (
     preset_label,
 )
 from stylebench.errors import InputError, UnavailableError
+from stylebench.experiment import arms
 from stylebench.registry import suggestion
 
 
@@ -147,10 +149,6 @@ def _arms(
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
-    archs = {variant.arch for variant in variants}
-    for name in given:
-        if f"p-{name}" not in archs:
-            raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     for name, source in config.weights.items():
         weights.check_name(name, "weights")
         weights.parse(source)
@@ -223,7 +221,7 @@ def expand(
     device: str = "cpu",
     tell: Callable[[str], None] = lambda text: None,
 ) -> Plan:
-    """Return the jobs of a sweep: backbone by backbone, then pair by pair, then smoothings.
+    """Return the jobs of a sweep: of each variant, backbone by backbone, then pair, smoothing.
 
     Args:
         config: what to sweep.
@@ -237,13 +235,55 @@ def expand(
     Raises:
         InputError: anything in the configuration that names what does not exist or cannot be read.
     """
+    told: dict[str, None] = {}
+
+    def once(text: str) -> None:
+        if text not in told:
+            tell(text)
+        told[text] = None
+
+    parts = [(arm, _variants(arm)) for arm in arms(config)]
+    given = given or {}
+    archs = {variant.arch for _, variants in parts for variant in variants}
+    for name in given:
+        if f"p-{name}" not in archs:
+            raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
+    found = [
+        _expand(arm, variants, given, offline, strict, pairs, device, once)
+        for arm, variants in parts
+    ]
+    return Plan(
+        jobs=_unique(spec for part in found for spec in part.jobs),
+        missing=_unique(spec for part in found for spec in part.missing),
+        statistics=_unique(spec for part in found for spec in part.statistics),
+        missing_statistics=_unique(spec for part in found for spec in part.missing_statistics),
+    )
+
+
+Spec = TypeVar("Spec", JobSpec, StatisticsSpec)
+
+
+def _unique(specs: Iterable[Spec]) -> tuple[Spec, ...]:
+    return tuple({spec.job_id: spec for spec in specs}.values())
+
+
+def _expand(
+    config: SweepConfig,
+    variants: Sequence[_Variant],
+    given: Mapping[str, str],
+    offline: bool,
+    strict: bool,
+    pairs: bool,
+    device: str,
+    tell: Callable[[str], None],
+) -> Plan:
+    """Return the jobs of a configuration without variants; arguments as of `expand`."""
     from stylebench import smoothing
 
-    variants = _variants(config)
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
-    arms = _arms(config, variants, given or {}, offline, strict, tell)
+    backbones = _arms(config, variants, given, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     precisions = {smooth.label: _precision(config, smooth, device) for smooth in smoothings}
     jobs = [
@@ -261,12 +301,11 @@ def expand(
             precision=precisions[smooth.label],
             **{key: getattr(config, key) for key in _SHARED},
         )
-        for arm in arms
+        for arm in backbones
         for a, b in matched
         for smooth in smoothings
     ]
-    jobs = list({job.job_id: job for job in jobs}.values())
-    statistics = _statistics(config, arms, smoothings, photographs)
+    statistics = _statistics(config, backbones, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),

@@ -148,11 +148,26 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
             tracking.call("log", record)
 
     manifest = _work(config, planned, planned.missing, options, report, log)
+    if config.judge:
+        _judge(options, report)
     results = store.load(options.out)
     tracking.call("log_statistics", results.statistics, store.records(options.out))
     files = _draw(options.out, report)
     tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
     return _summary(planned, options.out)
+
+
+def _judge(options: Options, report: Reporter) -> None:
+    """Measure the metrics of what is finished, and tell which were not measured."""
+    from stylebench import judging
+
+    if not any(record["status"] == "ok" for record in store.records(options.out)):
+        return
+    asked = judging.Options(device=options.device)
+    try:
+        judging.run(options.out, asked, report.message, again=False)
+    except InputError as error:
+        report.message(f"not judged: {error}")
 
 
 def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:

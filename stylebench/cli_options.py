@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Arch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arch",
+        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        help="At most so many backbones, each with all its options: those that are not timm's, "
+        "then the smallest of each timm family (Python module), smallest first, then the second "
+        "of each ...",
+    ),
+]
+Smoothing = Annotated[
+    list[str] | None,
+    typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
+]
+Content = Annotated[
+    list[str] | None,
+    typer.Option("--content", help="Photographs: files, folders, built-in names, comma lists."),
+]
+Style = Annotated[
+    list[str] | None,
+    typer.Option("--style", help="Styles; every content is paired with every style given."),
+]
+Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
+Resize = Annotated[
+    str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
+]
+Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
+Seed = Annotated[
+    list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
+]
+Precision = Annotated[
+    str | None,
+    typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),
+]
+Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option("--weights", metavar="NAME=SOURCE", help="A file, `registry:vgg19` … Repeatable."),
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
+Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]
+Batch = Annotated[
+    str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
