@@ -5,16 +5,17 @@ A metric alone is not the quality: a picture can have all of a style and nothing
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
-from stylebench.intervals import compare, interval
+from stylebench.intervals import interval
 from stylebench.store import Results
 
+from ._arms import MEASURE, paired
 from ._common import SETTINGS, backbone_names, order_backbones, order_smoothings
 
-MEASURE = ["metric", "judge", "judge_weights"]
 BACKBONES = ("p-vgg19", "p-resnet50")
 SMOOTHINGS = ("none", "softmax")
 LEVEL = 0.05
@@ -98,28 +99,16 @@ def _arms(frame: pd.DataFrame) -> Iterator[Arms]:
             yield str(label), a, b
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, object]:
+def _compared(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
     """Return the comparison of two arms under one metric and judge; {} if they share no pair."""
-    repeated = [arm.groupby(["content", "style", "seed"])["value"].mean() for arm in (a, b)]
-    both = pd.concat(repeated, axis=1, join="inner", keys=["a", "b"]).dropna()
-    means = both.groupby(["content", "style"]).mean()
-    if not len(means):
+    found = paired(a, b)
+    if not found:
         return {}
-    found = compare(means["a"].to_numpy(), means["b"].to_numpy())
-    difference, better = found.difference, a["better"].iloc[0]
-    clear = found.p < LEVEL and (difference.low > 0 or difference.high < 0)
-    winner = a if (difference.mean < 0) == (better == "lower") else b
-    return {
-        "better": better,
-        "mean_a": means["a"].mean(),
-        "mean_b": means["b"].mean(),
-        "difference": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
-        "p": found.p,
-        "pairs": difference.n,
-        "favours": winner["arm"].iloc[0] if clear and better else "",
-    }
+    better = a["better"].iloc[0]
+    clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)
+    winner = a if (found["difference"] < 0) == (better == "lower") else b
+    favours = winner["arm"].iloc[0] if clear and better else ""
+    return {"better": better, **found, "favours": favours}
 
 
 @table("comparisons")

@@ -1,0 +1,198 @@
+"""Arms: what an experiment compares, their scores by judges, and paired comparisons of them.
+
+An arm is a backbone with its options, a smoothing, and whatever settings its experiment varies.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from stylebench.figures import NoDataError
+from stylebench.intervals import compare, interval
+from stylebench.store import Results
+
+from ._common import SETTINGS, natural, order_backbones, order_smoothings
+from ._common import settings as common_settings
+
+MEASURE = ["metric", "judge", "judge_weights"]
+OF_PRESET = {"preset", "balance", "normalisation", "line_search", "learning_rate", "history"}
+"""Settings that are named only if nothing else tells two arms apart: a preset decides them."""
+
+
+def _options(text: str) -> dict[str, str]:
+    return {str(key): str(value) for key, value in json.loads(text or "{}").items()}
+
+
+def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Return each row's backbone with the options that not all jobs of it share.
+
+    >>> jobs = pd.DataFrame({"arch": ["r-a", "r-a"], "options": ['{"gamma": "0"}', "{}"]})
+    >>> backbones(jobs).tolist()
+    ['r-a+gamma=0', 'r-a']
+    """
+    options = frame["options"].map(_options)
+    shared: dict[str, set[tuple[str, str]]] = {}
+    for arch, found in zip(frame["arch"], options, strict=True):
+        items = set(found.items())
+        shared[arch] = shared[arch] & items if arch in shared else items
+    names = [
+        arch + "".join(f"+{k}={v}" for k, v in sorted(set(found.items()) - shared[arch]))
+        for arch, found in zip(frame["arch"], options, strict=True)
+    ]
+    return pd.Series(names, index=frame.index)
+
+
+def _ratio(row: "pd.Series[float]") -> str:
+    style = row["style_weight"]
+    return f"α/β {row['content_weight'] / style:.3g}" if style else "no style"
+
+
+def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
+    """Return the text of settings for each row: ``start noise, balance gradient``."""
+    parts = []
+    for key in keys:
+        if key == "style_weight" and "content_weight" in keys:
+            continue
+        if key in ("content_weight", "style_weight"):
+            parts.append(frame.apply(_ratio, axis=1))
+        elif key == "tv_weight":
+            parts.append(frame[key].map(lambda value: f"TV {value:g}"))
+        elif key in ("image", "optimiser"):
+            parts.append(frame[key].astype(str))
+        elif key == "nodes":
+            parts.append(frame[key].map(_content))
+        else:
+            name = key.replace("_", " ")
+            parts.append(frame[key].map(lambda value, name=name: f"{name} {value}"))
+    if not parts:
+        return pd.Series("", index=frame.index)
+    rows = pd.concat(parts, axis=1).to_numpy().tolist()
+    return pd.Series([", ".join(row) for row in rows], index=frame.index)
+
+
+def _content(nodes: str) -> str:
+    choice = json.loads(nodes or "{}")
+    return f"content {choice['content']}" if choice else "content of its own"
+
+
+def settings(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Return what tells the settings of each row apart; "" where all rows share them."""
+    differ = [key for key in common_settings(frame) if len(set(frame[key])) > 1]
+    first = [key for key in differ if key not in OF_PRESET]
+    whole = len(frame[differ].drop_duplicates()) if differ else 1
+    if first and len(frame[first].drop_duplicates()) == whole:
+        return _told(frame, first)
+    if "balance" in differ:
+        first.append("balance")
+        if len(frame[first].drop_duplicates()) == whole:
+            return _told(frame, first)
+    return _told(frame, differ)
+
+
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return jobs with columns backbone, setting and arm, all ordered categories.
+
+    `arm` joins what differs: ``r-resnet50+gamma=0.5, softmax, image fourier``.
+    """
+    frame = frame.assign(backbone=backbones(frame), setting=settings(frame))
+    names = order_backbones(frame["backbone"])
+    smoothings = order_smoothings(frame["smoothing"])
+    told = sorted(set(frame["setting"]), key=natural)
+    parts = {"backbone": names, "smoothing": smoothings, "setting": told}
+    used = [key for key, values in parts.items() if len(values) > 1] or ["backbone"]
+    frame = frame.assign(**{k: pd.Categorical(frame[k], values) for k, values in parts.items()})
+    frame["arm"] = (
+        frame[used].astype(str).agg(lambda row: ", ".join(text for text in row if text), axis=1)
+    )
+    ordered = frame.sort_values(list(parts), kind="stable")["arm"].drop_duplicates()
+    frame["arm"] = pd.Categorical(frame["arm"], ordered)
+    return frame
+
+
+def judged(results: Results) -> pd.DataFrame:
+    """Return a row for each metric of each job that is ok, with the columns of `labelled`.
+
+    Raises:
+        NoDataError: no metrics.
+    """
+    jobs = results.results[results.results["status"] == "ok"]
+    if not len(jobs) or not len(results.metrics):
+        raise NoDataError("no metrics in these results; make them with `stylebench judge`")
+    wanted = ["job_id", "arch", "weights", "options", "content", "style", "seed", *SETTINGS]
+    jobs = labelled(jobs)[[*wanted, "smoothing", "backbone", "setting", "arm"]]
+    return results.metrics[["job_id", *MEASURE, "value"]].merge(jobs, on="job_id")
+
+
+def in_common(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of metrics whose judge judged every arm: only these compare the arms."""
+    arms = frame.groupby(MEASURE)["arm"].nunique()
+    kept = arms[arms == frame["arm"].nunique()].index
+    return frame[pd.MultiIndex.from_frame(frame[MEASURE]).isin(kept)]
+
+
+def scores(frame: pd.DataFrame, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+    """Return mean and bootstrap 95 % interval of each arm by metric and judge.
+
+    Args:
+        frame: of `judged`.
+        metrics: names; by default all.
+
+    Returns:
+        Columns arm, metric, judge, judge_weights, mean, low, high, n (values) and pairs.
+    """
+    rows = []
+    for metric in metrics or frame["metric"].unique():
+        part = frame[frame["metric"] == metric].dropna(subset="value")
+        for key, values in part.groupby(["arm", *MEASURE], observed=True):
+            found = interval(values["value"].to_numpy())
+            rows.append(
+                {
+                    **dict(zip(["arm", *MEASURE], key, strict=True)),
+                    "mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
+                    "pairs": len(values[["content", "style"]].drop_duplicates()),
+                }
+            )  # fmt: skip
+    columns = ["arm", *MEASURE, "mean", "low", "high", "n", "pairs"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
+    """Return the comparison of two arms under one metric and judge; {} if they share no pair."""
+    repeated = [arm.groupby(["content", "style", "seed"])["value"].mean() for arm in (a, b)]
+    both = pd.concat(repeated, axis=1, join="inner", keys=["a", "b"]).dropna()
+    means = both.groupby(["content", "style"]).mean()
+    if not len(means):
+        return {}
+    found = compare(means["a"].to_numpy(), means["b"].to_numpy())
+    return {
+        "mean_a": means["a"].mean(), "mean_b": means["b"].mean(),
+        "difference": found.difference.mean, "low": found.difference.low,
+        "high": found.difference.high, "p": found.p, "pairs": found.difference.n,
+    }  # fmt: skip
+
+
+def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return paired comparisons a − b of arms under every metric and judge that judged both.
+
+    Args:
+        frame: of `judged`.
+        arms: (a, b), names of arms; those that are not there are left out.
+
+    Returns:
+        Columns a, b, metric, judge, judge_weights, mean_a, mean_b, difference with its bootstrap
+        95 % interval low and high, p (Wilcoxon, not corrected) and pairs; a pair is one content
+        and style, averaged over the seeds that both arms have.
+    """
+    rows = []
+    by_arm = dict(list(frame.groupby("arm", observed=True)))
+    for a, b in arms:
+        if a not in by_arm or b not in by_arm:
+            continue
+        other = dict(list(by_arm[b].groupby(MEASURE, sort=False)))
+        for key, part in by_arm[a].groupby(MEASURE, sort=False):
+            if key in other and (found := paired(part, other[key])):
+                rows.append({"a": a, "b": b, **dict(zip(MEASURE, key, strict=True)), **found})
+    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", "pairs"]
+    return pd.DataFrame(rows, columns=columns)
