@@ -44,9 +44,10 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     return pd.Series(names, index=frame.index)
 
 
-def _ratio(row: "pd.Series[float]") -> str:
-    style = row["style_weight"]
-    return f"α/β {row['content_weight'] / style:.3g}" if style else "no style"
+def _ratios(frame: pd.DataFrame) -> "pd.Series[str]":
+    weights = zip(frame["content_weight"], frame["style_weight"], strict=True)
+    told = [f"α/β {content / style:.3g}" if style else "no style" for content, style in weights]
+    return pd.Series(told, index=frame.index)
 
 
 def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
@@ -56,7 +57,7 @@ def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
         if key == "style_weight" and "content_weight" in keys:
             continue
         if key in ("content_weight", "style_weight"):
-            parts.append(frame.apply(_ratio, axis=1))
+            parts.append(_ratios(frame))
         elif key == "tv_weight":
             parts.append(frame[key].map(lambda value: f"TV {value:g}"))
         elif key in ("image", "optimiser"):
