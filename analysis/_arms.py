@@ -104,9 +104,8 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     parts = {"backbone": names, "smoothing": smoothings, "setting": told}
     used = [key for key, values in parts.items() if len(values) > 1] or ["backbone"]
     frame = frame.assign(**{k: pd.Categorical(frame[k], values) for k, values in parts.items()})
-    frame["arm"] = (
-        frame[used].astype(str).agg(lambda row: ", ".join(text for text in row if text), axis=1)
-    )
+    rows = frame[used].astype(str).to_numpy().tolist()
+    frame["arm"] = [", ".join(filter(None, row)) for row in rows]
     ordered = frame.sort_values(list(parts), kind="stable")["arm"].drop_duplicates()
     frame["arm"] = pd.Categorical(frame["arm"], ordered)
     return frame
