@@ -1,0 +1,112 @@
+"""Profiles of an experiment file, and variants: settings laid on the others, jobs put together."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stylebench import plan
+from stylebench.errors import InputError
+from stylebench.experiment import arms, load_sweep
+
+EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+TINY = "arch: r-tiny\nsize: 32\nevals: 3\nprecision: fp32\nstatistics_images: []\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "x.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_first_profile_is_the_default(tmp_path: Path) -> None:
+    path = written(tmp_path, "evals: 7\nprofiles:\n  small: {size: 32}\n  large: {size: 512}\n")
+    first, second = load_sweep(path), load_sweep(path, {}, "large")
+    assert (first.size, first.evals, first.profile) == (32, 7, "small")
+    assert (second.size, second.evals, second.profile) == (512, 7, "large")
+    assert load_sweep(path, {"size": 64}, "large").size == 64
+
+
+def test_a_profile_may_set_what_the_file_pairs(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, "profiles: {a: {content: china, style: [mosaic]}, b: {pairing: product}}"
+    )
+    assert load_sweep(path).content == ("china",)
+    assert load_sweep(path).pairing == "product"
+
+
+@pytest.mark.parametrize(
+    ("text", "profile", "message"),
+    [
+        ("size: 32", "quick", "no profile 'quick' (known: none)"),
+        ("profiles: {quick: {size: 32}}", "quik", "no profile 'quik'; did you mean 'quick'?"),
+        ("profiles: [quick]", None, "profiles: expected names with settings"),
+        ("profiles: {quick: 3}", None, "profiles: expected names with settings"),
+        ("profiles: {quick: {sise: 32}}", None, "unknown key 'sise'"),
+        ("variants: [{name: x}]", None, "variant 1: name is the whole sweep's"),
+        ("variants: [{}, {sise: 32}]", None, "variant 2: unknown key 'sise'"),
+        ("variants: [{loss: {balanse: target}}]", None, "variant 1: unknown key 'loss.balanse'"),
+        ("variants: 3", None, "variants:"),
+        ("variants: [3]", None, "variants"),
+    ],
+)
+def test_wrong_profiles_and_variants_are_one_line(
+    text: str, profile: str | None, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError) as error:
+        load_sweep(written(tmp_path, text), {}, profile)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sweep_is_the_union_of_its_variants(tmp_path: Path) -> None:
+    variants = "variants:\n  - start: style\n  - {start: noise, seed: [0, 1]}\n  - start: style\n"
+    planned = plan.expand(load_sweep(written(tmp_path, TINY + variants)))
+    found = [(job.start, job.seed, job.smoothing.label) for job in planned.jobs]
+    each = [("style", 0), ("noise", 0), ("noise", 1)]
+    assert sorted(set(found)) == sorted((*e, s) for e in each for s in ("none", "softmax"))
+    assert len(found) == 2 * len(set(found))  # two pairs, and nothing twice
+
+
+def test_a_variant_keeps_what_it_does_not_name(tmp_path: Path) -> None:
+    text = TINY + "loss: {content_weight: 3}\nvariants: [{loss: {balance: gradient}}, {evals: 9}]\n"
+    first, second = arms(load_sweep(written(tmp_path, text)))
+    assert (first.loss.content_weight, first.loss.balance, first.evals) == (3, "gradient", 3)
+    assert (second.loss.content_weight, second.loss.balance, second.evals) == (3, "target", 9)
+
+
+def test_the_preset_of_a_variant_replaces_what_the_file_says(tmp_path: Path) -> None:
+    text = TINY + "loss: {content_weight: 3}\nvariants: [{preset: released}]\n"
+    (arm,) = arms(load_sweep(written(tmp_path, text)))
+    assert (arm.loss.content_weight, arm.loss.style_weight, arm.resize) == (1, 1e17, "squash")
+
+
+def test_flags_go_before_variants(tmp_path: Path) -> None:
+    path = written(tmp_path, TINY + "variants: [{start: noise, evals: 9}, {preset: released}]\n")
+    config = load_sweep(path, {"evals": 2, "preset": "paper"})
+    assert [(arm.evals, arm.preset, arm.start) for arm in arms(config)] == [
+        (2, "paper", "noise"), (2, "paper", "content"),
+    ]  # fmt: skip
+
+
+def test_weights_may_be_given_for_a_backbone_of_one_variant(tmp_path: Path) -> None:
+    config = load_sweep(written(tmp_path, TINY + "variants: [{arch: p-vgg11}, {arch: r-tiny}]\n"))
+    with pytest.raises(InputError, match=r"absent\.safetensors"):
+        plan.expand(config, given={"vgg11": "file:absent.safetensors"})
+    with pytest.raises(InputError, match="p-vgg13 is not among the backbones"):
+        plan.expand(config, given={"vgg13": "file:absent.safetensors"})
+
+
+def test_a_sweep_without_pictures_measures_statistics_alone(tmp_path: Path) -> None:
+    text = "arch: r-tiny\nsize: 32\ncontent: []\nstyle: []\nstatistics_images: [chelsea]\n"
+    planned = plan.expand(load_sweep(written(tmp_path, text)))
+    assert (len(planned.jobs), len(planned.statistics)) == (0, 1)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_profile_of_every_experiment_loads(path: Path) -> None:
+    profiles = yaml.safe_load(path.read_text()).get("profiles", {})
+    for name in profiles:
+        config = load_sweep(path, {}, name)
+        assert (config.profile, len(arms(config))) == (name, max(1, len(config.variants)))
+    assert not profiles or list(profiles) == ["quick", "full"]
