@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep figures test test-slow lint check golden reference site bench bench-check clean
+.PHONY: help install sweep paper figures test test-slow lint check golden reference site bench bench-check clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -16,7 +16,8 @@ help:
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
-	@echo "make reference  sweep with real weights and refresh results/reference"
+	@echo "make paper      all experiments at quick size into results/paper; again: goes on (ARGS=...)"
+	@echo "make reference  refresh results/reference from results/paper"
 	@echo "make site       write results/reference/report.html"
 
 $(BIN)/python:
@@ -56,13 +57,25 @@ check: lint test
 golden: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.numeric.golden
 
+PAPER := fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff gatys_layers gatys_init \
+  gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \
+  peakiness_predicts
+JOBS ?= 2
+paper: install
+	@failed=; for name in $(PAPER); do \
+	  echo "== $$name"; \
+	  $(BIN)/stylebench sweep experiments/$$name.yaml --out results/paper/$$name --jobs $(JOBS) $(ARGS) \
+	    || failed="$$failed $$name"; \
+	done; \
+	$(BIN)/stylebench report results/paper && \
+	if [ -n "$$failed" ]; then echo "not whole:$$failed; run make paper again to go on"; exit 1; fi
+
 reference: install
-	rm -rf results/default
-	$(BIN)/stylebench sweep --arch all $(ARGS)
-	$(BIN)/stylebench judge results/default
-	mkdir -p results/reference
+	@for name in $(PAPER); do test -f results/paper/$$name/results.parquet || \
+	  { echo "results/paper/$$name is not there; run make paper first"; exit 1; }; done
 	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
-	cd results/default && cp -r *.parquet manifest.json images figures tables ../reference
+	for name in $(PAPER); do mkdir results/reference/$$name && (cd results/paper/$$name && \
+	  cp -r *.parquet manifest.json $$(ls -d images figures tables 2> /dev/null) ../../reference/$$name); done
 	$(BIN)/stylebench report results/reference
 
 site: install
