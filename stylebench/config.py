@@ -87,10 +87,15 @@ class LossSpec(Frozen):
 
 
 class OptimiserSpec(Frozen):
-    """How the image is optimised. `history` and `line_search` belong to L-BFGS alone.
+    """How the image is optimised.
+
+    ``lbfgs`` is ours, for batches, ``lbfgsb`` scipy's L-BFGS-B, in float64 and anew every 20
+    evaluations, as in Chollet's Keras example: one image at a time. Adam has no `history` and no
+    `line_search`; scipy has its own line search, and no `learning_rate`.
 
     `history` is the number of pairs that L-BFGS keeps; each is two pictures in float32, 6.3 MB at
-    512 × 512 px. Ten, as in scipy, reach the losses of torch's default, 100 (docs/performance.md).
+    512 × 512 px, twice that in scipy's float64. Ten, as in scipy, reach the losses of torch's
+    default, 100 (docs/performance.md).
 
     The default has a line search, which shortens steps that go too far; torch declares L-BFGS
     without one, and so the released code uses it.
@@ -99,7 +104,7 @@ class OptimiserSpec(Frozen):
     Adam's is pixel values in [0, 1].
     """
 
-    name: Literal["lbfgs", "adam"] = "lbfgs"
+    name: Literal["lbfgs", "adam", "lbfgsb"] = "lbfgs"
     learning_rate: Positive = 1.0
     history: Count = 10
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
