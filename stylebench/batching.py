@@ -16,7 +16,8 @@ PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Return what the jobs of a batch have in common: all but pictures, and their size."""
     own = {"content", "style"} | ({"seed"} if spec.arch.startswith("p-") else set())
-    alone = spec.job_id if spec.weights.options.get("batchnorm") == "train" else ""
+    mixes = spec.weights.options.get("batchnorm") == "train"
+    alone = spec.job_id if mixes or spec.optimiser.name == "lbfgsb" else ""
     return spec.model_dump_json(exclude=own) + alone, size
 
 
@@ -31,7 +32,8 @@ def groups(
     """Return jobs in groups to compute together, in the order of their first jobs.
 
     Stylisations go together where backbone, size of the content picture and all settings are the
-    same; not with BatchNorm in training mode, which would mix the pictures.
+    same; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
+    L-BFGS-B, which takes one at a time.
 
     Args:
         specs: jobs.

@@ -41,7 +41,7 @@ Seed = Annotated[
     list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="Of the losses: `paper`, `released` or `balanced`.")
+    str | None, typer.Option("--preset", help="Losses: `paper`, `released`, `keras` or `balanced`.")
 ]
 Precision = Annotated[
     str | None,

@@ -71,14 +71,16 @@ class LossSpec(Frozen):
             its gradient norm near the start (`stylebench.objective.PROBE`); ``none`` leaves them as
             `normalisation` says.
         normalisation: of the terms, where `balance` is ``none``; ``paper`` is eqs. (3) and (4),
-            ``released`` the authors' code. A balance cancels it.
+            ``released`` the authors' code, ``keras`` Chollet's Keras example. A balance cancels it,
+            but for the form of the total variation.
         content_weight: α.
         style_weight: β.
-        tv_weight: weight of the total variation, which is a mean over pixels.
+        tv_weight: γ, weight of the total variation: a mean over pixels in [0, 1] with exponent 2;
+            in ``keras`` a sum over pixels in 0..255 with exponent 2.5.
         layer_weights: w_l by name of the style node; those not named have weight 1.
     """
 
-    normalisation: Literal["paper", "released"] = "paper"
+    normalisation: Literal["paper", "released", "keras"] = "paper"
     balance: Literal["none", "target", "gradient"] = "target"
     content_weight: NonNegative = 1.0
     style_weight: NonNegative = 10.0
@@ -87,10 +89,15 @@ class LossSpec(Frozen):
 
 
 class OptimiserSpec(Frozen):
-    """How the image is optimised. `history` and `line_search` belong to L-BFGS alone.
+    """How the image is optimised.
+
+    ``lbfgs`` is ours, for batches, ``lbfgsb`` scipy's L-BFGS-B, in float64 and anew every 20
+    evaluations, as in Chollet's Keras example: one image at a time. Adam has no `history` and no
+    `line_search`; scipy has its own line search, and no `learning_rate`.
 
     `history` is the number of pairs that L-BFGS keeps; each is two pictures in float32, 6.3 MB at
-    512 × 512 px. Ten, as in scipy, reach the losses of torch's default, 100 (docs/performance.md).
+    512 × 512 px, twice that in scipy's float64. Ten, as in scipy, reach the losses of torch's
+    default, 100 (docs/performance.md).
 
     The default has a line search, which shortens steps that go too far; torch declares L-BFGS
     without one, and so the released code uses it.
@@ -99,7 +106,7 @@ class OptimiserSpec(Frozen):
     Adam's is pixel values in [0, 1].
     """
 
-    name: Literal["lbfgs", "adam"] = "lbfgs"
+    name: Literal["lbfgs", "adam", "lbfgsb"] = "lbfgs"
     learning_rate: Positive = 1.0
     history: Count = 10
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
@@ -273,7 +280,7 @@ class SweepConfig(Frozen):
     style: tuple[str, ...] = ("brush", "mosaic")
     pairing: Literal["product", "zip"] = "zip"
     statistics_images: tuple[str, ...] = ("builtin",)
-    preset: Literal["paper", "released", "balanced"] = "balanced"
+    preset: Literal["paper", "released", "keras", "balanced"] = "balanced"
     loss: LossSpec = LossSpec()
     optimiser: OptimiserSpec = OptimiserSpec()
     start: Literal["content", "style", "noise"] = "content"
@@ -304,6 +311,20 @@ PRESETS: dict[str, dict[str, Any]] = {
             "style_weight": 1e17,
         },
         "optimiser": {"line_search": "none", "history": 100},
+        "resize": "squash",
+    },
+    # Chollet's example as it is on keras.io (2020): 1e-6 for five style layers together. The older
+    # form, which had scipy's L-BFGS-B, has 0.025, 1 and 1: the same objective times 1e6. There the
+    # style picture is squashed to the size of the content.
+    "keras": {
+        "loss": {
+            "normalisation": "keras",
+            "balance": "none",
+            "content_weight": 2.5e-8,
+            "style_weight": 2e-7,
+            "tv_weight": 1e-6,
+        },
+        "optimiser": {"name": "lbfgsb"},
         "resize": "squash",
     },
     # Ours, the defaults of LossSpec and OptimiserSpec: relative errors, so that one setting serves

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-Normalisation = Literal["paper", "released"]
+Normalisation = Literal["paper", "released", "keras"]
 
 
 def wide(tensor: Tensor) -> Tensor:
@@ -70,20 +70,32 @@ def gram_distance(maps: Tensor, target: Tensor) -> Tensor:
 def content_factor(shape: tuple[int, ...], normalisation: Normalisation) -> float:
     """Return c in L_content = c·‖ΔF‖² for a map (B, D, H, W).
 
-    ``paper``: 1/2, eq. (3). ``released``: the mean over all entries, 1/(D·M).
+    ``paper``: 1/2, eq. (3). ``released``: the mean over all entries, 1/(D·M). ``keras``: 1.
     """
     _, d, h, w = shape
-    return 0.5 if normalisation == "paper" else 1 / (d * h * w)
+    return {"paper": 0.5, "released": 1 / (d * h * w), "keras": 1.0}[normalisation]
 
 
-def style_factor(channels: int, normalisation: Normalisation) -> float:
-    """Return c in L_style,l = c·‖ΔG/M‖² for D channels.
+def style_factor(shape: tuple[int, ...], normalisation: Normalisation, pixels: int) -> float:
+    """Return c in L_style,l = c·‖ΔG/M‖².
 
     ``paper``: 1/(4D²), eq. (4) with G/M for G, which is the same when both pictures have the same
     size and defined when they have not. ``released``: Gram matrices divided by D·M, squared
-    differences averaged over D² entries: 1/D⁴.
+    differences averaged over D² entries: 1/D⁴. ``keras``: ‖ΔG‖²/(4·3²·(H·W)²) with G = M·(G/M) and
+    the result's M for both pictures: M²/(36·(H·W)²). Source: Chollet's Keras example, which has
+    both pictures in one size.
+
+    Args:
+        shape: (B, D, h, w) of the result's map; M = h·w.
+        normalisation: which of the three.
+        pixels: H·W of the result.
     """
-    return 1 / (4 * channels**2) if normalisation == "paper" else 1 / channels**4
+    _, d, h, w = shape
+    return {
+        "paper": 1 / (4 * d**2),
+        "released": 1 / d**4,
+        "keras": (h * w / (6 * pixels)) ** 2,
+    }[normalisation]
 
 
 def squared_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -114,3 +126,22 @@ def total_variation(image: Tensor) -> Tensor:
     vertical = (image[..., 1:, :] - image[..., :-1, :]).square().flatten(1).sum(dim=1)
     horizontal = (image[..., :, 1:] - image[..., :, :-1]).square().flatten(1).sum(dim=1)
     return (vertical + horizontal) / image[0].numel()
+
+
+def keras_total_variation(image: Tensor) -> Tensor:
+    """Return Chollet's total variation: Σ ((Δ_v x)² + (Δ_h x)²)^1.25, summed over channels too.
+
+    Both differences are to the next pixel, at the (H−1)·(W−1) positions that have both, of pixels
+    in 0..255: a factor of 255^2.5. Source: total_variation_loss of the Keras example.
+
+    Args:
+        image: (B, 3, H, W), in [0, 1].
+
+    Returns:
+        (B,).
+    """
+    corner = image[..., :-1, :-1]
+    vertical = (image[..., 1:, :-1] - corner).square()
+    horizontal = (image[..., :-1, 1:] - corner).square()
+    powers = (255**2 * (vertical + horizontal)).pow(1.25)
+    return powers.flatten(1).sum(dim=1)

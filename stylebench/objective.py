@@ -1,7 +1,7 @@
 """The loss of a batch of images and its gradient, from targets that are encoded once."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -38,14 +38,15 @@ class Evaluation:
 class _Target:
     """What one picture asks of one node: a map or a Gram matrix.
 
-    `unit` is that of the smoothing, `shape` that of the map (1, D, H, W), `square` is ‖value‖².
+    `unit` is that of the smoothing, `shapes` are those of all maps of the picture, (1, D, H, W), by
+    node; `square` is ‖value‖².
     """
 
     node: str
     stage: int
     value: Tensor
     unit: float
-    shape: tuple[int, ...]
+    shapes: dict[str, tuple[int, ...]]
     square: float
 
 
@@ -66,18 +67,21 @@ def _encode(
         with torch.no_grad():
             maps = backbone(picture)
             known[key] = tuple(
-                _target(node.name, node.stage, maps[node.name], smooth, role)
+                _target(node.name, node.stage, maps, smooth, role)
                 for node in ((backbone.content,) if role == "content" else backbone.style)
             )
     found: tuple[_Target, ...] = known[key]
     return found
 
 
-def _target(name: str, stage: int, maps: Tensor, smooth: SmoothingSpec, role: str) -> _Target:
-    smoothed, unit = smoothing.apply(smooth, maps, stage)
+def _target(
+    name: str, stage: int, maps: Mapping[str, Tensor], smooth: SmoothingSpec, role: str
+) -> _Target:
+    smoothed, unit = smoothing.apply(smooth, maps[name], stage)
     value = losses.gram(smoothed) if role == "style" else losses.wide(smoothed).contiguous()
     square = float(float64(value).square().sum())
-    return _Target(name, stage, value, unit, tuple(maps.shape), square)
+    shapes = {node: tuple(found.shape) for node, found in maps.items()}
+    return _Target(name, stage, value, unit, shapes, square)
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ class Objective:
         self._backbone, self._smooth, self.spec = backbone, smooth, spec
         contents = [_encode(backbone, content, smooth, "content") for content, _ in pairs]
         styles = [_encode(backbone, style, smooth, "style") for _, style in pairs]
+        self._shapes, self._pixels = contents[0][0].shapes, pairs[0][0][0, 0].numel()
         self._terms = [
             self._term(list(group), is_style=False) for group in zip(*contents, strict=True)
         ]
@@ -143,16 +148,15 @@ class Objective:
     def _term(self, targets: Sequence[_Target], *, is_style: bool) -> _Term:
         """Return the term of one node, from the targets of the images."""
         spec, first = self.spec, targets[0]
+        shape = self._shapes[first.node]
         if is_style:
             weight = spec.style_weight * spec.layer_weights.get(first.node, 1.0)
-            factors = [
-                losses.style_factor(t.shape[1], spec.normalisation) * t.unit**4 for t in targets
-            ]
+            factor = losses.style_factor(shape, spec.normalisation, self._pixels)
+            factors = [factor * t.unit**4 for t in targets]
         else:
             weight = spec.content_weight
-            factors = [
-                losses.content_factor(t.shape, spec.normalisation) * t.unit**2 for t in targets
-            ]
+            factor = losses.content_factor(shape, spec.normalisation)
+            factors = [factor * t.unit**2 for t in targets]
         if spec.balance == "target":  # the unit of the smoothing cancels
             factors = [1 / t.square if t.square > 0 else 0.0 for t in targets]
         values = torch.cat([t.value for t in targets])
@@ -168,7 +172,9 @@ class Objective:
                 values.append(losses.gram_distance(smoothed, term.targets))
             else:
                 values.append(losses.squared_distance(losses.wide(smoothed), term.targets))
-        values.append(losses.total_variation(images))
+        is_keras = self.spec.normalisation == "keras"
+        variation = losses.keras_total_variation if is_keras else losses.total_variation
+        values.append(variation(images))
         return torch.stack(values)
 
     def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:

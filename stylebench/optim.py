@@ -1,13 +1,17 @@
 """Optimisers of a batch of independent images on a count of closure evaluations."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
+from scipy.optimize import minimize
 from torch import Tensor
 
 from stylebench.config import OptimiserSpec
+from stylebench.errors import InputError
 from stylebench.lbfgs import LBFGS
 from stylebench.runtime import float64
 
@@ -18,6 +22,9 @@ PATIENCE = 10
 """So many evaluations in a row with a loss above DIVERGED times the lowest seen are divergence:
 L-BFGS recovers from a single step that goes too far. A loss that is not finite counts as such a
 step in a line search, which then shortens it, and is divergence without one."""
+RESTART = 20
+"""Evaluations after which scipy's L-BFGS-B begins anew, without its history; it ends its line
+search first. Source: ``maxfun`` of each call of fmin_l_bfgs_b in Chollet's Keras example (2016)."""
 LOOK_EVERY = 10
 """Evaluations on a GPU from one look at whether all images have stopped to the next: to look is to
 wait for the device."""
@@ -112,17 +119,66 @@ def _optimiser(start: Tensor, spec: OptimiserSpec) -> Optimiser:
     return LBFGS(start, spec.history, spec.learning_rate, spec.line_search != "none")
 
 
+class _StopError(Exception):
+    """Raised in the function that scipy minimises, as it takes no more evaluations."""
+
+
+def _by_scipy(objective: Objective, start: Tensor, history: int, evals: int) -> Progress:
+    """Minimise over one image (1, 3, H, W) by runs of scipy's L-BFGS-B; arguments as of `iterate`.
+
+    Its variables are the pixels in [0, 1], in float64; the objective sees them in the type of
+    `start`. Both tolerances are 0. It has converged where a run takes no step, or sees nothing
+    lower than the runs before it; scipy's "converged" says only that one iteration lowered nothing.
+    """
+    if len(start) != 1:
+        raise InputError(
+            f"optimiser lbfgsb: expected one picture, found a batch of {len(start)}; "
+            "stylise them one by one"
+        )
+    progress = Progress(start.detach().flatten(1), line_search=True)
+
+    def value(x: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, np.ndarray[Any, Any]]:
+        index = int(progress.evaluations)
+        if index == evals:
+            raise _StopError
+        trial = torch.from_numpy(x).to(start).view(1, -1)
+        loss, gradient = objective(trial.view_as(start))
+        loss, gradient = progress.see(trial, loss, gradient.flatten(1), index)
+        if progress.diverged.all():
+            raise _StopError
+        return float(loss), float64(gradient)[0].cpu().numpy()
+
+    x, before = float64(progress.image)[0].cpu().numpy(), progress.lowest
+    with suppress(_StopError):
+        while not progress.converged.all():
+            found = minimize(
+                value, x, jac=True, method="L-BFGS-B",
+                options={"maxcor": history, "maxfun": RESTART, "ftol": 0, "gtol": 0},
+            )  # fmt: skip
+            progress.converged = (progress.lowest >= before) | (found.nit == 0)
+            x, before = found.x, progress.lowest
+    return progress
+
+
 def iterate(
     objective: Objective, start: Tensor, spec: OptimiserSpec, evals: int
 ) -> Iterator[Progress]:
     """Yield after each closure evaluation, until there were `evals` or all images have stopped.
+
+    scipy's L-BFGS-B calls the objective itself: with it there is one yield, at the end.
 
     Args:
         objective: maps (B, 3, H, W) to losses (B,), in double precision, and their gradients.
         start: (B, 3, H, W), not changed.
         spec: the optimiser.
         evals: the most closure evaluations that it may take.
+
+    Raises:
+        InputError: several images for ``lbfgsb``.
     """
+    if spec.name == "lbfgsb":
+        yield _by_scipy(objective, start, spec.history, evals)
+        return
     optimiser = _optimiser(start.detach().flatten(1).contiguous(), spec)
     searches = spec.name == "lbfgs" and spec.line_search != "none"
     progress = Progress(optimiser.trial, searches)

@@ -133,7 +133,7 @@ def stylize_batch(
         seeds: one for each pair; 0 by default.
 
     Raises:
-        InputError: as `stylize`, and contents of several sizes.
+        InputError: as `stylize`, contents of several sizes, several pairs for ``lbfgsb``.
     """
     _check(pairs, evals)
     seeds = seeds or [0] * len(pairs)

@@ -38,7 +38,8 @@ def test_paper_normalisation_is_equations_3_and_4() -> None:
     difference = (numpy_gram(x) - numpy_gram(target)) * m  # G = F Fᵀ, as in eq. (1)
     expected = (difference**2).sum() / (4 * d**2 * m**2)
     distance = losses.squared_distance(losses.gram(x), losses.gram(target))
-    assert_allclose((losses.style_factor(d, "paper") * distance).item(), expected, rtol=1e-12)
+    factor = losses.style_factor((1, 6, 5, 4), "paper", pixels=80)
+    assert_allclose((factor * distance).item(), expected, rtol=1e-12)
 
 
 def test_total_variation_equals_numpy() -> None:
@@ -46,6 +47,64 @@ def test_total_variation_equals_numpy() -> None:
     x = image[0].numpy()
     expected = ((np.diff(x, axis=1) ** 2).sum() + (np.diff(x, axis=2) ** 2).sum()) / x.size
     assert_allclose(losses.total_variation(image).item(), expected, rtol=1e-13)
+
+
+def keras_variation(image: np.ndarray) -> float:
+    """The Keras example's, of one image (1, 3, H, W) in [0, 1], position by position."""
+    x, total = 255 * image[0].astype(np.float64), 0.0
+    _, height, width = x.shape
+    for i in range(height - 1):
+        for j in range(width - 1):
+            a, b = (x[:, i, j] - x[:, i + 1, j]) ** 2, (x[:, i, j] - x[:, i, j + 1]) ** 2
+            total += ((a + b) ** 1.25).sum()
+    return total
+
+
+def test_keras_total_variation_equals_numpy() -> None:
+    image = torch.rand(2, 3, 7, 5, generator=torch.Generator().manual_seed(3)).double()
+    expected = [keras_variation(one.numpy()) for one in image[:, None]]
+    assert_allclose(losses.keras_total_variation(image).numpy(), expected, rtol=1e-12)
+    assert torch.autograd.gradcheck(losses.keras_total_variation, image.requires_grad_())
+
+
+def test_keras_total_variation_is_flat_on_a_flat_picture() -> None:
+    image = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    variation = losses.keras_total_variation(image)
+    variation.sum().backward()  # type: ignore[no-untyped-call]
+    assert image.grad is not None
+    assert variation.item() == image.grad.abs().max().item() == 0
+
+
+@pytest.mark.parametrize("size", [(32, 40), (64, 56)])
+def test_keras_preset_is_the_keras_example(size: tuple[int, int]) -> None:
+    """Its formulas in float64; a style picture of another size counts by its mean per position."""
+    generator = torch.Generator().manual_seed(5)
+    x, content = torch.rand(2, 1, 3, 32, 40, generator=generator)
+    style = torch.rand(1, 3, *size, generator=generator)
+    backbone = build("r-tiny", WeightsRef(source="random:0"), seed=0)
+    with torch.no_grad():
+        maps, wanted_c, wanted_s = (
+            {name: found.double() for name, found in backbone(image).items()}
+            for image in (x, content, style)
+        )
+    expected_c = float(((maps["stage3"] - wanted_c["stage3"]).numpy() ** 2).sum())
+    expected_s = 0.0
+    for name in (f"stage{stage}" for stage in range(5)):
+        a, b = (m[name].flatten(2)[0].numpy() for m in (maps, wanted_s))
+        positions = a.shape[1] / b.shape[1]  # 1 where both pictures have one size, as in Keras
+        expected_s += ((a @ a.T - positions * b @ b.T) ** 2).sum() / (4 * 3**2 * (32 * 40) ** 2)
+    expected_v = keras_variation(x.numpy())
+    spec = LossSpec.model_validate(PRESETS["keras"]["loss"])
+    objective = Objective(backbone, [(content, style)], SmoothingSpec(name="none"), spec)
+    objective(x)
+    ((found, _),) = objective.trace(0, 1)
+    assert_allclose(
+        (found.content_loss, found.style_loss, found.tv_loss),
+        (expected_c, expected_s, expected_v),
+        rtol=1e-4,
+    )
+    expected = 2.5e-8 * expected_c + 1e-6 / 5 * expected_s + 1e-6 * expected_v
+    assert_allclose(found.loss, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["none", "softmax", "softmax-channels", "softmax-space", "scale"])

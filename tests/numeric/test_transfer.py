@@ -189,7 +189,12 @@ def test_a_picture_in_its_own_style_does_not_move(
 @pytest.mark.parametrize("start", ["content", "style", "noise"])
 @pytest.mark.parametrize(
     "optimiser",
-    [{"name": "lbfgs"}, {"name": "adam"}, {"name": "lbfgs", "line_search": "none"}],
+    [
+        {"name": "lbfgs"},
+        {"name": "adam"},
+        {"name": "lbfgsb"},
+        {"name": "lbfgs", "line_search": "none"},
+    ],
 )
 def test_every_start_and_optimiser_lowers_the_loss(
     backbone: Backbone, pair: tuple[Tensor, Tensor], start: Start, optimiser: dict[str, str]
@@ -302,7 +307,11 @@ def objective_of(values: list[float]) -> tuple[list[Tensor], Losses]:
     return seen, objective
 
 
-@pytest.mark.parametrize("spec", [OptimiserSpec(name="adam"), TORCH], ids=["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "spec",
+    [OptimiserSpec(name="adam"), OptimiserSpec(name="lbfgsb"), TORCH],
+    ids=["adam", "lbfgsb", "lbfgs"],
+)
 def test_divergence_is_detected_and_the_best_iterate_kept(spec: OptimiserSpec) -> None:
     seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
     (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)

@@ -48,6 +48,7 @@ def test_auto_keeps_to_the_pixels_of_the_device() -> None:
         ({"seed": [0, 1]}, 2),
         ({"arch": ["r-resnet18+batchnorm=train"]}, 4),
         ({"arch": ["r-resnet18+batchnorm=calibrated"]}, 1),
+        ({"optimiser": {"name": "lbfgsb"}}, 4),
         ({"resize": "aspect", "content": ["chelsea", "astronaut"]}, 2),
         ({"statistics_images": ["chelsea"]}, 2),
     ],

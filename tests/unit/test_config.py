@@ -78,8 +78,21 @@ def test_presets_set_the_loss_and_yaml_goes_before_them(preset: str, tmp_path: P
     config = load_sweep(path)
     expected = LossSpec.model_validate({**PRESETS[preset].get("loss", {}), "style_weight": 7})
     assert config.loss == expected
-    assert config.optimiser.line_search == ("strong_wolfe" if preset == "balanced" else "none")
-    assert config.resize == ("squash" if preset == "released" else "aspect")
+    optimiser = OptimiserSpec.model_validate(PRESETS[preset].get("optimiser", {}))
+    assert config.optimiser == optimiser
+    assert config.resize == ("squash" if preset in ("released", "keras") else "aspect")
+
+
+def test_the_presets_of_published_code_are_theirs() -> None:
+    """torch's L-BFGS as declared; Keras' weights, and fmin_l_bfgs_b with its default history."""
+    for name in ("paper", "released"):
+        config = load_sweep(None, {"preset": name})
+        assert (config.optimiser.line_search, config.optimiser.history) == ("none", 100)
+    keras = load_sweep(None, {"preset": "keras"})
+    assert (keras.optimiser.name, keras.optimiser.history) == ("lbfgsb", 10)
+    assert (keras.loss.normalisation, keras.loss.balance) == ("keras", "none")
+    assert (keras.loss.content_weight, keras.loss.tv_weight) == (2.5e-8, 1e-6)
+    assert 5 * keras.loss.style_weight == pytest.approx(1e-6)
 
 
 def test_flags_go_before_yaml_and_pair_everything(tmp_path: Path) -> None:
