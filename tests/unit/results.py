@@ -16,13 +16,8 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.figures import load_analysis
-from stylebench.store import (
-    METRIC_COLUMNS,
-    RESULT_COLUMNS,
-    STATISTICS_COLUMNS,
-    TRACE_COLUMNS,
-    Results,
-)
+from stylebench.store import Results
+from stylebench.tables import METRIC_COLUMNS, RESULT_COLUMNS, STATISTICS_COLUMNS, TRACE_COLUMNS
 
 FIGURE_NAMES = ["curves", "grid", "scale_free", "statistics"]
 TABLE_NAMES = ["comparisons", "metrics", "statistics", "summary"]
