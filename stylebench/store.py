@@ -1,9 +1,11 @@
 """The results folder: atomic job folders, what is still to do, and the tables made from them.
 
-OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet; and
+OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet;
+                          gradients.parquet, where the configuration asks for it; and
                           metrics.parquet, which `stylebench judge` adds later
 OUT/statistics/<id>/      record.json, statistics.parquet
-OUT/results.parquet, stats, trace, metrics, images/, manifest.json: made from those above.
+OUT/results.parquet, stats, trace, gradients, metrics, images/: made from those above.
+OUT/manifest.json: see `stylebench.sweep`.
 """
 
 import contextlib
@@ -32,6 +34,7 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
+GRADIENTS_FILE = "gradients.parquet"
 
 
 @contextlib.contextmanager
@@ -92,16 +95,22 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _files(spec: JobSpec | StatisticsSpec) -> tuple[str, ...]:
+    """Return what the folder of a finished job holds beside its record."""
+    if isinstance(spec, StatisticsSpec):
+        return STATISTICS_FILES
+    return (*TRANSFER_FILES, GRADIENTS_FILE) if spec.gradients else TRANSFER_FILES
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
     """Return the record in a job folder, or None if it is not whole: the job is to do again."""
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
-        model.model_validate(record["spec"])
+        spec = model.model_validate(record["spec"])
         if not {"job_id", "status", "finished"} <= record.keys():
             return None
-        files = TRANSFER_FILES if record["kind"] == "transfer" else STATISTICS_FILES
-        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in files)
+        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in _files(spec))
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if whole else None
@@ -155,7 +164,20 @@ def _gather(
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
-    return pd.concat(frames)[list(columns)] if frames else tables.frame([], columns)
+    return _joined(frames, columns)
+
+
+def _joined(frames: Sequence[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
+    full = [frame[list(columns)] for frame in frames if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else tables.frame([], columns)
+
+
+def _write_if_any(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table that not every results folder has, or remove it if it has no rows."""
+    if len(frame):
+        _write_parquet(frame, path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_picture(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
@@ -193,7 +215,7 @@ def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
 
 
 def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame:
-    """Make results.parquet, stats.parquet, trace.parquet and images/ from the job folders.
+    """Make the tables (results, stats, trace, gradients, metrics) and images/ from the job folders.
 
     Args:
         out: results folder.
@@ -216,7 +238,10 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
     newest = values.drop_duplicates(keys, keep="last", ignore_index=True)
     _write_parquet(newest, out / "stats.parquet")
     trace = _gather(out, jobs, "trace.parquet", tables.TRACE_COLUMNS)
-    _write_parquet(trace.reset_index(drop=True), out / "trace.parquet")
+    _write_parquet(trace, out / "trace.parquet")
+    budgeted = [record for record in jobs if record["spec"].get("gradients")]
+    gradients = _gather(out, budgeted, GRADIENTS_FILE, tables.GRADIENT_COLUMNS)
+    _write_if_any(gradients, out / GRADIENTS_FILE)
     compact_metrics(out, jobs)
     return frame
 
@@ -236,11 +261,8 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def compact_metrics(out: Path, jobs: Iterable[dict[str, Any]]) -> None:
     """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
-    found = (read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok")
-    if frames := [frame for frame in found if len(frame)]:
-        _write_parquet(pd.concat(frames, ignore_index=True), out / "metrics.parquet")
-    else:
-        (out / "metrics.parquet").unlink(missing_ok=True)
+    found = [read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok"]
+    _write_if_any(_joined(found, tables.METRIC_COLUMNS), out / "metrics.parquet")
 
 
 @dataclass(frozen=True)
@@ -253,6 +275,9 @@ class Results:
     trace: pd.DataFrame
     manifest: dict[str, Any]
     metrics: pd.DataFrame = field(default_factory=lambda: tables.frame([], tables.METRIC_COLUMNS))
+    gradients: pd.DataFrame = field(
+        default_factory=lambda: tables.frame([], tables.GRADIENT_COLUMNS)
+    )
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -294,6 +319,7 @@ def load(out: Path | str) -> Results:
         trace=_table(folder, "trace.parquet", tables.TRACE_COLUMNS),
         manifest=read_manifest(folder),
         metrics=_table(folder, "metrics.parquet", tables.METRIC_COLUMNS),
+        gradients=_table(folder, GRADIENTS_FILE, tables.GRADIENT_COLUMNS),
     )
 
 

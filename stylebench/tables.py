@@ -21,9 +21,10 @@ RESULT_COLUMNS = {
     "content_weight": "float64", "style_weight": "float64", "tv_weight": "float64",
     "layer_weights": "str", "optimiser": "str", "learning_rate": "float64", "history": "int64",
     "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
-    "content_picture": "str", "style_picture": "str",
+    "content_picture": "str", "style_picture": "str", "image": "str",
 }  # fmt: skip
-"""Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known."""
+"""Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
+``image`` is what was optimised: pixels or fourier."""
 
 STATISTICS_COLUMNS = {
     "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
@@ -35,6 +36,9 @@ TRACE_COLUMNS = {
     "job_id": "str", "evaluation": "int64", "loss": "float64", "content_loss": "float64",
     "style_loss": "float64", "tv_loss": "float64",
 }  # fmt: skip
+
+GRADIENT_COLUMNS = {"job_id": "str", "term": "str", "layer": "str", "gradient": "float64"}
+"""Of gradients.parquet: what each term asks of the picture (`objective.TermGradient`)."""
 
 METRIC_COLUMNS = {
     "job_id": "str", "arch": "str", "smoothing": "str", "content": "str", "style": "str",
@@ -60,7 +64,7 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
     }
 
 
-_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision")
+_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision", "image")
 
 
 def result_row(record: dict[str, Any]) -> dict[str, Any]:
