@@ -179,6 +179,8 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
         {"evals": 6},
         {"seed": 1},
         {"precision": "bf16"},
+        {"image": "fourier"},
+        {"gradients": True},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -189,3 +191,4 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
     assert job().job_id == "60a4e6cd80a97a92"
+    assert job(chosen=None, image="pixels", gradients=False).job_id == "60a4e6cd80a97a92"
