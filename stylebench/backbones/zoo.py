@@ -138,6 +138,13 @@ class BackboneSpec:
 
         return nodes.modules(paths)
 
+    def resolutions(self, options: Mapping[str, str]) -> dict[str, int]:
+        """Return the positions H·W of each node's map, by its name, for a picture of `size`."""
+        from stylebench.backbones import graph
+
+        part = self.extractor(self._sketch(options))
+        return {k: shape[2] * shape[3] for k, shape in graph.shapes(part, self.size).items()}
+
     def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
         """Return the backbone; of `unused` what its nodes need is gone.
 
@@ -147,7 +154,7 @@ class BackboneSpec:
         from stylebench.backbones import graph
 
         part = graph.extractor(self._sketch(options), self.nodes)
-        for name, shape in graph.shapes(part, self.min_side).items():
+        for name, shape in graph.shapes(part, self.size).items():
             if len(shape) != 4:
                 found = f"a tensor of shape {shape}" if shape else "no tensor"
                 raise InputError(f"nodes: {arch}: expected a map (B, D, H, W), {name} is {found}")
