@@ -303,7 +303,8 @@ NORM: Options = {"batchnorm": ("eval", "train", "calibrated")}
 POOLED: Options = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
 PLAIN: Options = POOLED | {"rescale": ("none", "mean")}
 BATCHNORM: Options = POOLED | NORM
-RESIDUAL: Options = BATCHNORM | {
+PLAIN_RESNET: Options = BATCHNORM | {"downsample": ("strided", "blur")}
+RESIDUAL: Options = PLAIN_RESNET | {
     "gamma": ("1", "0.5", "0.25", "0"),
     "shortcut": ("on", "off", "pre-relu"),
 }
@@ -351,7 +352,7 @@ ARCHS.add(
         target="stylebench.backbones.surgery:noresnet50",
         style=RESNET_NODES,
         content=_STAGES[2],
-        options=BATCHNORM,
+        options=PLAIN_RESNET,
     ),
 )
 ARCHS.add(
@@ -361,7 +362,7 @@ ARCHS.add(
         target="stylebench.backbones.surgery:pseudo_vgg",
         style=RESNET_NODES,
         content=_STAGES[2],
-        options=BATCHNORM,
+        options=PLAIN_RESNET,
     ),
 )
 ARCHS.add(
