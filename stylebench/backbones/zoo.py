@@ -47,6 +47,8 @@ class BackboneSpec:
         style: the style nodes, shallow to deep.
         content: the content node.
         checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
+        published: where its weights are, if that is no source of ours: a file of them is given, and
+            it has no random weights (those of another backbone, with the same network, do).
         unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
         arguments: keyword arguments of the target.
         options: name -> allowed values, the first being the default; see `backbones.controls`.
@@ -62,6 +64,7 @@ class BackboneSpec:
     style: tuple[Node, ...]
     content: Node
     checkpoint: str = ""
+    published: str = ""
     unused: tuple[str, ...] = ()
     arguments: dict[str, object] = field(default_factory=dict)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -70,6 +73,13 @@ class BackboneSpec:
     renamed: dict[str, str] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What its names begin with: r- for random weights, p- for pretrained ones."""
+        if self.published:
+            return ("p-",)
+        return ("r-", "p-") if self.checkpoint else ("r-",)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -199,12 +209,12 @@ ALL = (
 
 
 def names(*, hidden: bool = False) -> list[str]:
-    """Return the names that ``--arch`` knows: r- for each backbone, p- where weights exist."""
+    """Return the names that ``--arch`` knows, see `BackboneSpec.prefixes`."""
     return [
         prefix + name
         for name, spec in ARCHS.items()
         if hidden or not spec.hidden
-        for prefix in (("r-", "p-") if spec.checkpoint else ("r-",))
+        for prefix in spec.prefixes
     ]
 
 
