@@ -174,10 +174,11 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
 class NodeChoice(Frozen):
     """Nodes in place of a backbone's own: paths in its graph, or timm's modules or indices.
 
-    One to five style nodes, shallow to deep; their stages end at 4.
+    One to 64 style nodes, shallow to deep. Stages of up to five end at 4, one a node; those of more
+    follow from the resolutions of the maps, the coarsest being stage 4 (`backbones.nodes.choose`).
     """
 
-    style: tuple[int | str, ...] = Field(min_length=1, max_length=5)
+    style: tuple[int | str, ...] = Field(min_length=1, max_length=64)
     content: int | str
 
 

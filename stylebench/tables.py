@@ -25,8 +25,8 @@ RESULT_COLUMNS = {
     "nodes": "str",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
-``image`` is what was optimised: pixels or fourier; ``nodes`` are those that the experiment chose, as
-JSON, empty for the backbone's own."""
+``image`` is what was optimised: pixels or fourier; ``nodes`` are those that the experiment chose,
+as JSON, empty for the backbone's own."""
 
 STATISTICS_COLUMNS = {
     "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
