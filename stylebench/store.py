@@ -35,6 +35,8 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
+PREVIEW = 80
+"""JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 
 
 @contextlib.contextmanager
@@ -200,7 +202,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
         if not fresh:
             target.parent.mkdir(exist_ok=True)
             try:
-                images.save(target, read_picture(source))
+                images.save(target, read_picture(source), PREVIEW)
             except (OSError, ValueError) as error:
                 raise damaged(source.parent, error) from None
 
