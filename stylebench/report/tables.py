@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import ModuleType
 
@@ -20,6 +20,9 @@ JOBS = {
     "seconds": "seconds", "error": "error", "job_id": "job",
 }  # fmt: skip
 """Columns of results.parquet in the table of jobs, and their names there."""
+
+DETAILS, SUMS = 60, 300
+"""Rows that a table of jobs or layers, or one of analysis/, has at most where it must be short."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,15 @@ def from_frame(frame: pd.DataFrame, key: str, title: str, note: str = "") -> Tab
     return Table(key, title, note, tuple(n.replace("_", " ") for n in shown), numeric, rows)
 
 
-def _jobs(results: Results) -> Table | None:
+def _jobs(results: Results, common: ModuleType) -> Table | None:
     frame = results.results
     if not len(frame):
         return None
-    frame = frame.assign(moved=frame["moved"] * 255)[list(JOBS)].rename(columns=JOBS)
+    differ = [key for key in common.settings(frame) if len(set(frame[key])) > 1]
+    columns = {key: key.replace("_", " ") for key in differ} | JOBS
+    columns = {key: columns[key] for key in [*JOBS, *columns] if key != "job_id"}
+    columns["job_id"] = JOBS["job_id"]
+    frame = frame.assign(moved=frame["moved"] * 255)[list(columns)].rename(columns=columns)
     note = "One row a job. moved: root mean square change of the pixels, of 255 grey levels."
     return from_frame(frame, "jobs", "Stylisations, job by job", note)
 
@@ -119,8 +126,27 @@ def _registered(results: Results, name: str) -> Table | None:
         return Table(key, title, figures.told(name, error), (), (), ())
 
 
-def tables(results: Results, common: ModuleType) -> list[Table]:
-    """Return all tables for which there are data: those of analysis/, which sum up, come first."""
-    found = [_registered(results, name) for name in figures.TABLES]
-    found += [_layers(results, common), _jobs(results)]
+def _cut(table: Table | None, rows: int, file: str) -> Table | None:
+    """Return the table, without its rows if they are more than `rows`: `file` has them."""
+    if table is None or len(table.rows) <= rows:
+        return table
+    note = f"{table.note} {len(table.rows)} rows, which are not shown here: see {file}.".lstrip()
+    return replace(table, note=note, rows=())
+
+
+def tables(results: Results, common: ModuleType, *, short: bool = False) -> list[Table]:
+    """Return all tables for which there are data: those of analysis/, which sum up, come first.
+
+    Args:
+        results: of a folder.
+        common: the module ``_common`` of analysis/: orders, names, settings.
+        short: leave out the rows of long tables, and name the file in the folder that has them.
+    """
+    made = [(_registered(results, name), SUMS, f"tables/{name}.csv") for name in figures.TABLES]
+    made += [
+        (_layers(results, common), DETAILS, "stats.parquet"),
+        (_jobs(results, common), DETAILS, "results.parquet"),
+    ]
+    folder = results.folder.resolve().name
+    found = [_cut(t, rows, f"{folder}/{file}") if short else t for t, rows, file in made]
     return [table for table in found if table is not None]
