@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylebench import figures
 
-STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (640, 32, 60))
+STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (800, 32, 60), (640, 32, 60))
 """(largest width in px, colours of a PNG, quality of a JPEG): from the best to the smallest."""
 
 BUDGET = 2_800_000

@@ -163,7 +163,7 @@ def _facts(chapters: Sequence[Chapter], results: Sequence[Results]) -> list[str]
     return facts + chapter.job_facts(results)
 
 
-def _fill(**context: Any) -> str:
+def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
     style, script = (
         (figures.ANALYSIS / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
@@ -184,7 +184,8 @@ def _fill(**context: Any) -> str:
         style=Markup(style),
         script=Markup(script),
         version=__version__,
-        findings=findings.read(FINDINGS),
+        findings=findings.read(FINDINGS, [made.anchor for made in chapters]),
+        chapters=chapters,
         size=(curves.WIDTH, curves.HEIGHT, curves.LEFT, curves.RIGHT, curves.TOP, curves.BOTTOM),
         **context,
     )

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stylebench import figures
+from stylebench import figures, store
 from stylebench.errors import InputError
 from stylebench.figures import NoDataError
-from stylebench.report import drawings, findings, page, pictures
+from stylebench.report import chapter, drawings, findings, page, pictures, tables
 from stylebench.store import Results
 from tests.unit.html_page import Page
 from tests.unit.results import ARCHS, make
@@ -109,7 +109,7 @@ def test_chapters(several: Path) -> None:
 def test_chapters_are_shorter_than_a_page_of_their_own(
     several: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page.chapter.tables, "DETAILS", 9)
+    monkeypatch.setattr(tables, "DETAILS", 9)
     shown, alone = Page(page.render(several)), Page(page.render(several / "fig10"))
     assert "The first 3 of 5 pairs; all are in fig10/images." in shown.one("main").text
     assert len([e for e in shown.all("img") if "fig10/" in e.attributes.get("id", "")]) == 3 * 4
@@ -155,22 +155,22 @@ def test_anchors_are_ids() -> None:
 
 def test_pictures_are_counted_as_they_are_shown(several: Path) -> None:
     for pairs in (None, 3):
-        modules = page.chapter.analysis()
-        results = page.store.load(several / "fig10")
+        modules = chapter.analysis()
+        results = store.load(several / "fig10")
         made = pictures.grids(results, modules.common, {}, 96, pairs)
         shown = sum(len(row.cells) for grid in made for row in grid.rows)
         assert pictures.count(results.results, modules.common, pairs) == shown
 
 
 def test_figures_keep_to_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawings, "BUDGET", 100_000)
+    monkeypatch.setattr(drawings, "BUDGET", 70_000)
     noise = np.random.default_rng(0).integers(0, 255, (300, 1400, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     Image.new("RGB", (1400, 300), "white").save(tmp_path / "plain.png")
     (tmp_path / "broken.png").write_bytes(b"nothing")
     found = drawings.read(sorted(tmp_path.glob("*.png")))
-    assert {path.stem: made.width for path, made in found.items()} == {"noise": 640, "plain": 1400}
-    assert sum(len(made.uri) for made in found.values()) * 3 / 4 < 100_000
+    assert {path.stem: made.width for path, made in found.items()} == {"noise": 800, "plain": 1400}
+    assert sum(len(made.uri) for made in found.values()) * 3 / 4 < 70_000
 
 
 @pytest.mark.parametrize(
@@ -375,6 +375,16 @@ def test_findings(made: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert link.attributes["href"] == "https://example.org/a_b?x=1&y=2"
     assert len(rows) == 2
     assert len(rows[0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("target", "href"),
+    [("../results/reference/report.html#fig6", "#fig6"), ("#fig6", "#fig6"),
+     ("report.html#fig7", None), ("other.html#fig6", None), ("report.html", None)],
+)  # fmt: skip
+def test_findings_lead_to_chapters(target: str, href: str | None) -> None:
+    links = Page(str(findings.inline(f"[x]({target})", {"fig6"}))).all("a")
+    assert [link.attributes["href"] for link in links] == ([href] if href else [])
 
 
 @pytest.mark.parametrize(
