@@ -87,27 +87,27 @@ def analysis() -> Analysis:
 def make(
     results: Results, modules: Analysis, anchor: str, side: int, drawn: Sequence[Figure]
 ) -> Chapter:
-    """Return the chapter of a results folder, cut where it is one of several.
+    """Return the chapter of a results folder, with fewer pairs where it is one of several.
 
     Args:
         results: of the folder.
         modules: of analysis/.
-        anchor: of its heading; empty if it is the whole page, which shows everything.
+        anchor: of its heading; empty if it is the whole page, which shows all pairs.
         side: the long side of its pictures in px.
         drawn: its figures.
     """
-    several, common = bool(anchor), modules.common
-    pairs = pictures.PAIRS if several else None
+    common = modules.common
+    pairs = pictures.PAIRS if anchor else None
     prefix = f"{anchor}/" if anchor else ""
     grids = pictures.grids(results, common, modules.grid.FLAGS, side, pairs, prefix)
     return Chapter(
-        name=results.folder.resolve().name,
+        name=results.folder.absolute().name,
         anchor=anchor,
         description=_description(results),
         facts=_facts(results, grids),
         figures=drawn,
         grids=grids,
-        tables=tables.tables(results, common, short=several),
+        tables=tables.tables(results, common),
         curves=curves.curves(results, common, modules.curves),
         runs=[_run(run) for run in results.manifest.get("runs", [])],
     )

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from stylebench import figures, store
 from stylebench.errors import InputError
-from stylebench.report import chapter, curves, drawings, findings, pictures
+from stylebench.report import chapter, curves, drawings, findings, pictures, tables
 from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
 from stylebench.version import __version__
@@ -139,11 +140,12 @@ def _of_several(
         chapters.append(Chapter(part.name, anchor, trouble=told))
     if len(trouble) == len(parts):
         raise InputError(f"{str(folder)!r} holds no results that can be read: {trouble[parts[0]]}")
+    short = tables.fit({made.name: made.tables for made in chapters})
     return {
         "name": folder.resolve().name,
         "description": "",
         "facts": _facts(chapters, [found[part] for part in parts if part not in trouble]),
-        "chapters": chapters,
+        "chapters": [replace(made, tables=short[made.name]) for made in chapters],
     }
 
 

@@ -252,7 +252,7 @@ def grids(
         shown = every[:pairs]
         note = ""
         if len(shown) < len(every):
-            where = f"{results.folder.resolve().name}/images"
+            where = f"{results.folder.absolute().name}/images"
             note = f"The first {len(shown)} of {len(every)} pairs; all are in {where}."
         rows = tuple(sheet.rows(shown, arms))
         made.append(Grid(title, common.caption(results, jobs), arms, rows, note))

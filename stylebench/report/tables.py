@@ -1,7 +1,7 @@
 """Tables of the page: those that analysis/ registers, statistics by layer, and jobs."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import ModuleType
@@ -21,8 +21,11 @@ JOBS = {
 }  # fmt: skip
 """Columns of results.parquet in the table of jobs, and their names there."""
 
-DETAILS, SUMS = 60, 300
-"""Rows that a table of jobs or layers, or one of analysis/, has at most where it must be short."""
+DETAILS = 60
+"""Rows that a table of jobs or layers has at most in a page of several folders."""
+
+BUDGET = 2_000_000
+"""Characters of HTML of all tables of such a page."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,13 @@ class Table:
     head: tuple[str, ...]
     numeric: tuple[bool, ...]
     rows: tuple[tuple[Field, ...], ...]
+    file: str = ""
+    """In the results folder, with the same rows."""
+
+    @property
+    def length(self) -> int:
+        """About how many characters of HTML the rows take."""
+        return sum(30 + len(f.text) + len(f.value) for row in self.rows for f in row)
 
 
 def _field(value: object, spread: float | None = None) -> Field:
@@ -126,27 +136,42 @@ def _registered(results: Results, name: str) -> Table | None:
         return Table(key, title, figures.told(name, error), (), (), ())
 
 
-def _cut(table: Table | None, rows: int, file: str) -> Table | None:
-    """Return the table, without its rows if they are more than `rows`: `file` has them."""
-    if table is None or len(table.rows) <= rows:
-        return table
-    note = f"{table.note} {len(table.rows)} rows, which are not shown here: see {file}.".lstrip()
-    return replace(table, note=note, rows=())
-
-
-def tables(results: Results, common: ModuleType, *, short: bool = False) -> list[Table]:
+def tables(results: Results, common: ModuleType) -> list[Table]:
     """Return all tables for which there are data: those of analysis/, which sum up, come first.
 
     Args:
         results: of a folder.
         common: the module ``_common`` of analysis/: orders, names, settings.
-        short: leave out the rows of long tables, and name the file in the folder that has them.
     """
-    made = [(_registered(results, name), SUMS, f"tables/{name}.csv") for name in figures.TABLES]
-    made += [
-        (_layers(results, common), DETAILS, "stats.parquet"),
-        (_jobs(results, common), DETAILS, "results.parquet"),
-    ]
-    folder = results.folder.resolve().name
-    found = [_cut(t, rows, f"{folder}/{file}") if short else t for t, rows, file in made]
-    return [table for table in found if table is not None]
+    made = {f"tables/{name}.csv": _registered(results, name) for name in figures.TABLES}
+    made["stats.parquet"] = _layers(results, common)
+    made["results.parquet"] = _jobs(results, common)
+    return [replace(table, file=file) for file, table in made.items() if table is not None]
+
+
+def fit(chapters: Mapping[str, Sequence[Table]]) -> dict[str, list[Table]]:
+    """Return the tables of several folders without the rows of the longest, to keep to `BUDGET`.
+
+    Args:
+        chapters: name of the folder -> its tables; what is left out is told with its file.
+    """
+    every = [table for tables in chapters.values() for table in tables if not _detailed(table)]
+    left, cap = BUDGET, 0
+    for length in sorted(table.length for table in every):
+        if length > left:
+            break
+        left, cap = left - length, length
+    return {
+        name: [_cut(t, name) if _detailed(t) or t.length > cap else t for t in tables]
+        for name, tables in chapters.items()
+    }
+
+
+def _detailed(table: Table) -> bool:
+    return table.key in ("jobs", "layers") and len(table.rows) > DETAILS
+
+
+def _cut(table: Table, folder: str) -> Table:
+    file = f"{folder}/{table.file}"
+    note = f"{table.note} {len(table.rows)} rows, which are not shown here: see {file}.".lstrip()
+    return replace(table, note=note, rows=())

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,6 +144,21 @@ def test_a_broken_manifest_breaks_one_chapter(tmp_path: Path) -> None:
     shown = Page(page.render(tmp_path))
     assert list(shown.rows("a/jobs"))
     assert "cannot be read. ValueError: " in shown.one("section", id="b").text
+
+
+def test_the_longest_tables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(rows: int, key: str = "summary") -> tables.Table:
+        frame = pd.DataFrame({"x": ["ten letter"] * rows})  # 40 characters a row
+        return replace(tables.from_frame(frame, key, "Title", "Note."), file=f"tables/{key}.csv")
+
+    made = {"a": [table(50), table(10)], "b": [table(20), table(61, "jobs")], "c": []}
+    for budget, rows in ((3200, [50, 10, 20, 0]), (3199, [0, 10, 20, 0]), (399, [0, 0, 0, 0])):
+        monkeypatch.setattr(tables, "BUDGET", budget)
+        found = tables.fit(made)
+        assert list(found) == ["a", "b", "c"]
+        assert [len(t.rows) for name in "ab" for t in found[name]] == rows
+        told = "61 rows, which are not shown here: see b/tables/jobs.csv."
+        assert found["b"][1].note == f"Note. {told}"
 
 
 def test_anchors_are_ids() -> None:
