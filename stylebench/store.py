@@ -306,10 +306,21 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     return frame
 
 
+def holds_results(folder: Path) -> bool:
+    """Return whether the folder itself is a results folder."""
+    return any((folder / name).is_file() for name in ("results.parquet", "stats.parquet"))
+
+
+def folders(out: Path) -> list[Path]:
+    """Return the subfolders that are results folders, by name: ``fig3`` comes before ``fig10``."""
+    found = [f for f in out.glob("[!.]*") if holds_results(f)]
+    return sorted(found, key=lambda f: re.sub(r"\d+", lambda digits: digits[0].zfill(9), f.name))
+
+
 def load(out: Path | str) -> Results:
     """Return the tables of a results folder; one that holds none raises InputError."""
     folder = Path(out)
-    if not any((folder / name).is_file() for name in ("results.parquet", "stats.parquet")):
+    if not holds_results(folder):
         raise InputError(
             f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
             "make some with `stylebench sweep` or `stylebench stats`"
