@@ -15,6 +15,7 @@ from stylebench.errors import InputError
 from stylebench.report import chapter, curves, drawings, findings, pictures, tables
 from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
+from stylebench.tables import slug
 from stylebench.version import __version__
 
 FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
@@ -82,10 +83,10 @@ def anchors(names: Iterable[str]) -> list[str]:
     """
     taken, made = set(OWN_IDS), []
     for name in names:
-        anchor, number = store.slug(name), 1
+        anchor, number = slug(name), 1
         while anchor in taken:
             number += 1
-            anchor = f"{store.slug(name)}-{number}"
+            anchor = f"{slug(name)}-{number}"
         taken.add(anchor)
         made.append(anchor)
     return made
