@@ -29,7 +29,7 @@ def legend_columns(labels: Collection[str]) -> int:
 
 
 def panels(
-    rows: int, columns: int, *, height: float, gap: float, legend: Collection[str]
+    rows: int, columns: int, *, height: float, gap: float, legend: Collection[str], lines: int = 1
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with `rows` × `columns` axes and room for title, legend and note.
 
@@ -39,8 +39,9 @@ def panels(
         height: of the axes, in inches.
         gap: between rows of axes, in inches.
         legend: its labels.
+        lines: of the note.
     """
-    foot = LINE * (-(-len(legend) // legend_columns(legend)) + 1) + 0.6
+    foot = LINE * (-(-len(legend) // legend_columns(legend)) + lines) + 0.6
     total = HEAD + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
     width = (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
@@ -69,7 +70,7 @@ def annotate(
     Args:
         figure: made by `panels`.
         title: bold, at the top.
-        note: one line at the bottom.
+        note: at the bottom, each of its lines cut where it is too long.
         entries: label -> keyword arguments of ``Axes.plot``.
     """
     height = figure.get_figheight()
@@ -77,11 +78,13 @@ def annotate(
         0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=11, fontweight="bold"
     )
     look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
-    figure.text(0.5, 0.09 / height, shorten(note, NOTE_LENGTH), **look)
+    lines = note.split("\n")
+    for place, line in enumerate(reversed(lines)):
+        figure.text(0.5, (0.09 + place * LINE) / height, shorten(line, NOTE_LENGTH), **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
     options: dict[str, Any] = {
         "loc": "lower center",
-        "bbox_to_anchor": (0.5, (0.06 + LINE) / height),
+        "bbox_to_anchor": (0.5, (0.06 + len(lines) * LINE) / height),
         "ncols": legend_columns(entries),
         "handlelength": 3.2,
         "borderpad": 0,
