@@ -74,6 +74,11 @@ def against(
     return found
 
 
+def plainer(first: str) -> Callable[[pd.Series], str]:
+    """Return a reference for `against`: the network without options; if it has none, `first`."""
+    return lambda row: str(row["arch"]) if row["backbone"] != row["arch"] else first
+
+
 def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """Return a − b pair by pair in the rows of a: a frame like that of `by_pair`.
 

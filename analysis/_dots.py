@@ -100,20 +100,42 @@ def layout(frame: pd.DataFrame) -> Layout:
     return Layout(rows, heads, place - 0.5)
 
 
-def _mark(axes: Axes, place: float, values: np.ndarray[Any, Any], look: dict[str, Any]) -> None:
-    """Draw the pairs' values, their mean and its interval."""
-    left = axes.get_xlim()[0]
-    found = interval(values)
-    inside = values[values >= left]
-    color = look["color"]
-    axes.plot(
-        inside, np.full(len(inside), place), ".", color=color, alpha=0.35, markersize=4, zorder=2,
-        markeredgewidth=0,
-    )  # fmt: skip
+def draw_mean(
+    axes: Axes, place: float, values: np.ndarray[Any, Any], look: dict[str, Any], *, upright: bool
+) -> float:
+    """Draw values of pairs as dots, their mean and its bootstrap interval; return the mean.
+
+    Args:
+        axes: with limits; what is below them becomes an arrow at the edge. On a logarithmic axis
+            the mean is the geometric one.
+        place: on the other axis.
+        values: (n,).
+        look: of the mean's marker.
+        upright: the values' axis is y.
+    """
+    edge, kind = axes.get_xlim()[0], axes.get_xscale()
+    if upright:
+        edge, kind = axes.get_ylim()[0], axes.get_yscale()
+    if kind == "log":
+        found = interval(np.log(values))
+        mean, low, high = (float(np.exp(v)) for v in (found.mean, found.low, found.high))
+    else:
+        found = interval(values)
+        mean, low, high = found.mean, found.low, found.high
+
+    def plot(along: Any, **style: Any) -> None:
+        across = np.full(len(along), place)
+        axes.plot(*((across, along) if upright else (along, across)), **style)
+
+    inside, color = values[values >= edge], look["color"]
+    dot = {"marker": ".", "linestyle": "", "markersize": 4, "markeredgewidth": 0, "alpha": 0.35}
+    plot(inside, color=color, zorder=2, **dot)
     if len(inside) < len(values):
-        axes.plot(left, place, "<", color=color, alpha=0.5, markersize=4, clip_on=False)
-    axes.plot([max(found.low, left), found.high], [place, place], color=color, linewidth=1.4)
-    axes.plot(max(found.mean, left), place, clip_on=False, zorder=4, **look)
+        arrow = {"marker": "v" if upright else "<", "markersize": 4, "alpha": 0.5}
+        plot([edge], color=color, clip_on=False, **arrow)
+    plot([max(low, edge), high], color=color, linewidth=1.4)
+    plot([max(mean, edge)], clip_on=False, zorder=4, **look)
+    return max(mean, edge)
 
 
 def limits(values: "pd.Series[float]", *, floor: bool) -> tuple[float, float]:
@@ -128,19 +150,20 @@ def _column(
     axes: Axes, column: Column, frame: pd.DataFrame, places: Layout, looks: Mapping[str, Look],
     series: Sequence[str],
 ) -> None:  # fmt: skip
-    values = column.of(frame)
-    axes.set_xlim(*limits(values["value"], floor=column.metric.endswith("_share")))
+    found = column.of(frame)
+    axes.set_xlim(*limits(found["value"], floor=column.metric.endswith("_share")))
     axes.set_ylim(places.height, 0)
     axes.axvline(0, color="#777777", linewidth=0.9, zorder=1)
     shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(series)) if len(series) > 1 else [0.0]
     for (group, row), place in places.rows.items():
-        part = values[(values["group"] == group) & (values["row"] == row)]
+        part = found[(found["group"] == group) & (found["row"] == row)]
         for number, (name, shift) in enumerate(zip(series, shifts, strict=True)):
             chosen = part[part["series"] == name]
             if len(chosen):
                 look = mark(looks[chosen["arch"].iloc[0]])
                 shape = {"marker": SERIES[number % len(SERIES)]} if len(series) > 1 else {}
-                _mark(axes, place + shift, chosen["value"].to_numpy(), look | shape)
+                values = chosen["value"].to_numpy()
+                draw_mean(axes, place + shift, values, look | shape, upright=False)
     axes.set_title(column.title, fontsize=8.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.tick_params(axis="y", left=False, labelleft=False)
