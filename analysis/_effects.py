@@ -181,8 +181,11 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
         axes.set_title(column.title.replace("\n", ", "), fontsize=8.5)
     grid[-1][0].set_ylabel("scores", fontweight="bold")
     images = statistics["unit"].nunique()
-    upper = f"Above: means over {images} images.  Below: " if len(frames) > 1 else "Means "
-    told = f"{upper}over {counts(scored)}; bootstrap 95 % intervals; faint dots: single ones."
+    upper = f"{images} images, of the maps that the losses compare; below: over "
+    told = (
+        f"Means and bootstrap 95 % intervals over {upper if len(frames) > 1 else ''}"
+        f"{counts(scored)}; faint dots: single ones."
+    )
     annotate(figure, title, foot(results, told, found), legend)
     return figure
 

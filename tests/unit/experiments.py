@@ -10,12 +10,12 @@ import pandas as pd
 
 from stylebench import store
 from stylebench.figures import load_analysis
-from stylebench.store import (
+from stylebench.store import Results
+from stylebench.tables import (
     METRIC_COLUMNS,
     RESULT_COLUMNS,
     STATISTICS_COLUMNS,
     TRACE_COLUMNS,
-    Results,
 )
 from tests.unit.results import STATISTIC_NAMES, _job
 
