@@ -26,8 +26,8 @@ NAME, JUDGE = 42, 24
 FLOOR = -1.0
 """Shares further below are drawn as arrows at the edge: a distance has no upper bound."""
 SERIES = ("o", "D", "^")
-SPREAD = 0.5
-"""Of a row's height, over which its series are spread."""
+SPREAD = 0.4
+"""Of a row's height, between its series."""
 TITLES = {
     "gram_share": "Gram share", "swd_share": "SWD share", "texture_share": "texture share",
     "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
@@ -154,16 +154,18 @@ def _column(
     axes.set_xlim(*limits(found["value"], floor=column.metric.endswith("_share")))
     axes.set_ylim(places.height, 0)
     axes.axvline(0, color="#777777", linewidth=0.9, zorder=1)
-    shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(series)) if len(series) > 1 else [0.0]
-    for (group, row), place in places.rows.items():
+    for number, ((group, row), place) in enumerate(places.rows.items()):
         part = found[(found["group"] == group) & (found["row"] == row)]
-        for number, (name, shift) in enumerate(zip(series, shifts, strict=True)):
+        there = [name for name in series if (part["series"] == name).any()]
+        if len(series) > 1 and number % 2:
+            axes.axhspan(place - 0.5, place + 0.5, color="#f4f4f4", zorder=0, linewidth=0)
+        for name in there:
             chosen = part[part["series"] == name]
-            if len(chosen):
-                look = mark(looks[chosen["arch"].iloc[0]])
-                shape = {"marker": SERIES[number % len(SERIES)]} if len(series) > 1 else {}
-                values = chosen["value"].to_numpy()
-                draw_mean(axes, place + shift, values, look | shape, upright=False)
+            look = mark(looks[chosen["arch"].iloc[0]])
+            if len(series) > 1:
+                look |= {"marker": SERIES[series.index(name) % len(SERIES)], "markersize": 4}
+            shift = SPREAD * (there.index(name) - (len(there) - 1) / 2)
+            draw_mean(axes, place + shift, chosen["value"].to_numpy(), look, upright=False)
     axes.set_title(column.title, fontsize=8.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.tick_params(axis="y", left=False, labelleft=False)
@@ -219,11 +221,13 @@ def foot(results: Results, told: str, found: Sequence[Column]) -> str:
         results: drawn from.
         told: what stands first.
         found: the columns that are drawn.
+
+    Returns:
+        Three lines, or four if there is `trouble`.
     """
     jobs = results.results[results.results["status"] == "ok"]
     second = f"{judges_told(found)}.  p- pretrained (filled), r- random weights (hollow)."
-    first = [f"{told}  {trouble(results)}".strip(), second]
-    return "\n".join([*first, caption(results, jobs)])
+    return "\n".join(filter(None, [told, second, trouble(results), caption(results, jobs)]))
 
 
 def dots(results: Results, frame: pd.DataFrame, title: str, what: str = "") -> Figure:
@@ -246,7 +250,13 @@ def dots(results: Results, frame: pd.DataFrame, title: str, what: str = "") -> F
     series = [str(name) for name in frame["series"].cat.categories]
     places = layout(frame)
     legend = series if len(series) > 1 else []
-    below = LINE * (3 + bool(legend)) + 0.5
+    shown = frame[frame["metric"].isin([column.metric for column in found])]
+    told = (
+        f"{what}Means and bootstrap 95 % intervals over {counts(shown)}; faint dots: single pairs. "
+        "A share is 0 at the content picture and 1 at the style's statistics."
+    )
+    note = foot(results, told, found)
+    below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5
     height = HEAD + places.height * ROW + below
     figure = Figure(figsize=(WIDTH, height))
     width = (WIDTH - LEFT - RIGHT - (len(found) - 1) * BETWEEN) / len(found)
@@ -257,16 +267,11 @@ def dots(results: Results, frame: pd.DataFrame, title: str, what: str = "") -> F
         _column(axes, column, frame, places, arch_looks(results), series)
         if not number:
             _names(axes, places)
-    shown = frame[frame["metric"].isin([column.metric for column in found])]
-    told = (
-        f"{what}Means and bootstrap 95 % intervals over {counts(shown)}; faint dots: single pairs. "
-        "A share is 0 at the content picture and 1 at the style's statistics."
-    )
     entries = {
         name: {"marker": SERIES[number % len(SERIES)], "linestyle": "", "color": "#444444"}
         for number, name in enumerate(legend)
     }
-    annotate(figure, title, foot(results, told, found), entries)
+    annotate(figure, title, note, entries)
     return figure
 
 

@@ -5,9 +5,9 @@ A place on the x axis for each variant: above the statistics of the deepest stag
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,10 +21,10 @@ from stylebench.store import Results
 from ._arms import backbones, judged
 from ._claims import by_pair
 from ._common import DASHED, SOLID, Look, arch_looks, order_backbones, order_smoothings, shorten
-from ._dots import columns, counts, draw_mean, foot, limits, mark
+from ._dots import Column, columns, counts, draw_mean, foot, limits, mark
 from ._furniture import annotate, log_axis, panels
 
-HEIGHT, GAP, DODGE, NAME = 1.9, 0.6, 0.5, 22
+HEIGHT, GAP, DODGE, NAME = 1.9, 0.7, 0.5, 22
 """Inches: a panel, and between rows. Of a step of x: over it the lines are spread. Characters."""
 MARKERS = ("o", "D", "s", "^")
 """By smoothing, in order."""
@@ -37,6 +37,7 @@ STATISTICS = {
 }
 """The two entropies of the paper, which a constant factor changes, and three that none does."""
 LOGARITHMIC = ("max_over_mean", "gram_effective_rank")
+T = TypeVar("T")
 SCORES = ("gram_share", "texture_share", "colour_share", "ssim")
 
 
@@ -138,6 +139,29 @@ def _statistic(axes: Axes, name: str, frame: pd.DataFrame, lines: list[Line]) ->
     _draw(axes, found, lines)
 
 
+def _score(axes: Axes, column: Column, frame: pd.DataFrame, lines: list[Line]) -> None:
+    values = column.of(frame)
+    axes.set_ylim(*limits(values["value"], floor=column.metric.endswith("_share")))
+    axes.axhline(0, color="#777777", linewidth=0.9, zorder=1)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_title(column.title.replace("\n", ", "), fontsize=8.5)
+    _draw(axes, values, lines)
+
+
+def _row(
+    row: list[Axes], name: str, frame: pd.DataFrame, lines: list[Line], what: Iterable[T],
+    draw: Callable[[Axes, T, pd.DataFrame, list[Line]], None],
+) -> None:  # fmt: skip
+    """Draw each of `what` into a panel of its own; the panels that are left are not shown."""
+    chosen = list(what)
+    for axes, one in zip(row, chosen, strict=False):
+        draw(axes, one, frame, lines)
+        _ticks(axes, frame["x"].cat.categories)
+    for axes in row[len(chosen) :]:
+        axes.set_axis_off()
+    row[0].set_ylabel(name, fontweight="bold")
+
+
 def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -> Figure:
     """Return the figure of one thing that is changed.
 
@@ -160,33 +184,22 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
         raise NoDataError("no metric that all arms of these results were judged by")
     lines = _lines(frames[-1], arch_looks(results))
     legend = {line.name: line.look for line in lines}
-    wide = max(len(found), len(STATISTICS) if len(frames) > 1 else 0)
-    figure, grid = panels(len(frames), wide, height=HEIGHT, gap=GAP, legend=legend, lines=3)
-    for axes in (axes for row in grid for axes in row):
-        axes.set_axis_off()
-    if len(frames) > 1:
-        for axes, name in zip(grid[0], STATISTICS, strict=False):
-            axes.set_axis_on()
-            _statistic(axes, name, frames[0], lines)
-            _ticks(axes, frames[0]["x"].cat.categories)
-        grid[0][0].set_ylabel("deepest stage", fontweight="bold")
-    for axes, column in zip(grid[-1], found, strict=False):
-        values = column.of(frames[-1])
-        axes.set_axis_on()
-        axes.set_ylim(*limits(values["value"], floor=column.metric.endswith("_share")))
-        axes.axhline(0, color="#777777", linewidth=0.9, zorder=1)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        _draw(axes, values, lines)
-        _ticks(axes, values["x"].cat.categories)
-        axes.set_title(column.title.replace("\n", ", "), fontsize=8.5)
-    grid[-1][0].set_ylabel("scores", fontweight="bold")
     images = statistics["unit"].nunique()
     upper = f"{images} images, of the maps that the losses compare; below: over "
     told = (
         f"Means and bootstrap 95 % intervals over {upper if len(frames) > 1 else ''}"
-        f"{counts(scored)}; faint dots: single ones."
+        f"{counts(scored)}; faint dots: single ones; "
+        "geometric means on logarithmic axes."
     )
-    annotate(figure, title, foot(results, told, found), legend)
+    note = foot(results, told, found)
+    wide = max(len(found), len(STATISTICS) if len(frames) > 1 else 0)
+    figure, grid = panels(
+        len(frames), wide, height=HEIGHT, gap=GAP, legend=legend, lines=note.count("\n") + 1
+    )
+    if len(frames) > 1:
+        _row(grid[0], "deepest stage", frames[0], lines, STATISTICS, _statistic)
+    _row(grid[-1], "scores", frames[-1], lines, found, _score)
+    annotate(figure, title, note, legend)
     return figure
 
 

@@ -11,11 +11,11 @@ from ._claims import against, claims, plainer
 from ._effects import effects
 
 LABELS = {
-    "r-resnet50": "bottleneck",
-    "r-resnet50+shortcut=pre-relu": "bottleneck\npre-ReLU",
+    "r-resnet50": "bottle-\nneck",
+    "r-resnet50+shortcut=pre-relu": "bottle-\nneck,\npre-ReLU",
     "r-resnet34": "basic",
-    "r-resnet34+shortcut=pre-relu": "basic\npre-ReLU",
-    "r-noresnet50": "no\nshortcut",
+    "r-resnet34+shortcut=pre-relu": "basic,\npre-ReLU",
+    "r-noresnet50": "no short-\ncut",
 }
 
 

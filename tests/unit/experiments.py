@@ -60,30 +60,22 @@ def score(arm: int, pair: int, seed: int, metric: int) -> float:
 
 def _jobs(given: Sequence[Arm], pairs: Sequence[tuple[str, str]], seeds: int) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for arm in given:
+    for number, arm in enumerate(given):
         settings = {**arm, "options": json.dumps(arm["options"], sort_keys=True)}
         suffix = "".join(f"+{key}={value}" for key, value in sorted(arm["options"].items()))
         for pair in pairs:
             for seed in range(1 if arm["arch"].startswith("p-") else seeds):
                 row = _job(len(rows), arm["arch"], arm["smoothing"], pair, seed) | settings
-                rows.append(row | {"weights": row["weights"] + suffix})
+                rows.append(row | {"weights": row["weights"] + suffix, "_arm": number})
     return pd.DataFrame(rows)
 
 
-def _metrics(
-    jobs: pd.DataFrame, given: Sequence[Arm], pairs: Sequence[tuple[str, str]]
-) -> pd.DataFrame:
-    keys = [
-        json.dumps({**arm, "options": json.dumps(arm["options"], sort_keys=True)}, sort_keys=True)
-        for arm in given
-    ]
-    names = sorted({key for arm in given for key in arm})
+def _metrics(jobs: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     rows = []
     for job in jobs.to_dict("records"):
-        arm = keys.index(json.dumps({name: job[name] for name in names}, sort_keys=True))
-        pair = pairs.index((job["content"], job["style"]))
+        pair = list(pairs).index((job["content"], job["style"]))
         for number, (metric, judge, weights) in enumerate(METRICS):
-            value = score(arm, pair, job["seed"], number)
+            value = score(job["_arm"], pair, job["seed"], number)
             rows.append(
                 {**job, "metric": metric, "judge": judge, "judge_weights": weights, "value": value}
             )
@@ -122,11 +114,10 @@ def make(
     load_analysis()
     out.mkdir(exist_ok=True, parents=True)
     jobs = _jobs(given, pairs, seeds)
-    columns = [*RESULT_COLUMNS, *(set(jobs) - set(RESULT_COLUMNS))]
-    jobs[columns].to_parquet(out / "results.parquet")
+    jobs[list(RESULT_COLUMNS)].to_parquet(out / "results.parquet")
     _statistics(jobs).to_parquet(out / "stats.parquet")
     pd.DataFrame(columns=list(TRACE_COLUMNS)).to_parquet(out / "trace.parquet")
-    _metrics(jobs, given, list(pairs)).to_parquet(out / "metrics.parquet")
+    _metrics(jobs, pairs).to_parquet(out / "metrics.parquet")
     run = {"command": "stylebench sweep", "environment": {"torch": "2.0"}, "config": {"name": name}}
     (out / "manifest.json").write_text(json.dumps({"runs": [run]}))
     return store.load(out)
