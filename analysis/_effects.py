@@ -53,7 +53,8 @@ def deepest(results: Results) -> pd.DataFrame:
     frame = frame[frame["stage"].eq(frame.groupby(["arch", "weights"])["stage"].transform("max"))]
     frame = frame.assign(backbone=backbones(frame.assign(options=frame["weights"].map(options))))
     keys = ["arch", "backbone", "smoothing", "statistic", "image"]
-    return frame.groupby(keys)["value"].mean().reset_index().rename(columns={"image": "unit"})
+    means: pd.DataFrame = frame.groupby(keys)["value"].mean().reset_index()
+    return means.rename(columns={"image": "unit"})
 
 
 def options(weights: str) -> str:

@@ -60,15 +60,15 @@ def _change(row: pd.Series) -> str:
 def controls_rival(results: Results) -> Figure:
     """What each rival explanation changes in the scores, pair by pair, beside VGG-19's lead."""
     frame = judged(results)
-    found = rivals(frame).set_index("a")
-    values = by_pair(frame)
-    values = differences(values, found["b"].items())
+    found = rivals(frame)
+    values = differences(by_pair(frame), zip(found["a"], found["b"], strict=True))
     if not len(values):
         raise NoDataError("no arm of these results has a plain one beside it")
-    plain = [f"against {name}" for name in values["arm"].map(found["plain"])]
+    told = found.set_index("a").loc[values["arm"].astype(str).tolist()]
+    groups = [f"against {name}" for name in told["plain"]]
     values = values.assign(
-        group=pd.Categorical(plain, sorted(set(plain))),
-        row=pd.Categorical(values["arm"].map(found["change"]), NAMES.values()),
+        group=pd.Categorical(groups, sorted(set(groups))),
+        row=pd.Categorical(told["change"].tolist(), list(NAMES.values())),
     )
     title = "Differences from the plain network: pixels, no smoothing, no option"
     return dots(results, values, title, "Differences. ")
@@ -96,4 +96,5 @@ def _of_gap(made: pd.DataFrame, found: pd.DataFrame) -> "pd.Series[float]":
     lead = gap.set_index(keys)["difference"]
     keyed = pd.MultiIndex.from_frame(made[keys].astype(str))
     lead.index = pd.MultiIndex.from_frame(gap[keys].astype(str))
-    return made["difference"] / lead.reindex(keyed).to_numpy()
+    shares: pd.Series[float] = made["difference"] / lead.reindex(keyed).to_numpy()
+    return shares
