@@ -186,16 +186,15 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
     lines = _lines(frames[-1], arch_looks(results))
     legend = {line.name: line.look for line in lines}
     images = statistics["unit"].nunique()
-    upper = f"{images} images, of the maps that the losses compare; below: over "
+    upper = f"{images} images, of the maps as smoothed, geometric on logarithmic axes; below: over "
     told = (
         f"Means and bootstrap 95 % intervals over {upper if len(frames) > 1 else ''}"
-        f"{counts(scored)}; faint dots: single ones; "
-        "geometric means on logarithmic axes."
+        f"{counts(scored)}; faint dots: single ones."
     )
     note = foot(results, told, found)
     wide = max(len(found), len(STATISTICS) if len(frames) > 1 else 0)
     figure, grid = panels(
-        len(frames), wide, height=HEIGHT, gap=GAP, legend=legend, lines=note.count("\n") + 1
+        len(frames), wide, height=HEIGHT, gap=GAP, legend=legend, notes=note.count("\n") + 1
     )
     if len(frames) > 1:
         _row(grid[0], "deepest stage", frames[0], lines, STATISTICS, _statistic)
