@@ -120,7 +120,15 @@ def order_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
 
 def looks(results: Results) -> dict[str, Look]:
     """Return how each backbone of the results is drawn, the same in every figure of them."""
-    names = {*backbone_names(results.results), *backbone_names(results.statistics)}
+    return _looks({*backbone_names(results.results), *backbone_names(results.statistics)})
+
+
+def arch_looks(results: Results) -> dict[str, Look]:
+    """Return how each architecture of the results is drawn, whatever its options and weights."""
+    return _looks({*results.results["arch"], *results.statistics["arch"]})
+
+
+def _looks(names: Iterable[str]) -> dict[str, Look]:
     families = {name: family(name) for name in names}
     unknown = sorted(set(families.values()) - set(FAMILIES), key=natural)
     table = FAMILIES | {name: OTHERS[i % len(OTHERS)] for i, name in enumerate(unknown)}

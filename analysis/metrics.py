@@ -14,11 +14,11 @@ from stylebench.intervals import interval
 from stylebench.store import Results
 
 from ._arms import MEASURE, paired
+from ._claims import favours
 from ._common import OF_ARM, SETTINGS, backbone_names, order_backbones, order_smoothings
 
 BACKBONES = ("p-vgg19", "p-resnet50")
 SMOOTHINGS = ("none", "softmax")
-LEVEL = 0.05
 SHARED = [key for key in SETTINGS if key not in OF_ARM]
 """Settings that two arms share."""
 
@@ -105,10 +105,8 @@ def _compared(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
     if not found:
         return {}
     better = a["better"].iloc[0]
-    clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)
-    winner = a if (found["difference"] < 0) == (better == "lower") else b
-    favours = winner["arm"].iloc[0] if clear and better else ""
-    return {"better": better, **found, "favours": favours}
+    winner = {"a": a["arm"].iloc[0], "b": b["arm"].iloc[0], "": ""}[favours(found, better)]
+    return {"better": better, **found, "favours": winner}
 
 
 @table("comparisons")

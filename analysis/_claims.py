@@ -1,0 +1,144 @@
+"""Claims: which arms an experiment sets against each other, pair by pair, and the table of it."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pandas as pd
+
+from stylebench.figures import NoDataError
+
+from ._arms import MEASURE, compared, in_common
+
+PARTS = ["backbone", "smoothing", "setting"]
+ARM = [*PARTS, "arm", "arch"]
+UNIT = ["content", "style"]
+LEVEL = 0.05
+JUDGES = 2
+"""So many judges at most stand in a figure; a table names them all."""
+
+
+def judges(frame: pd.DataFrame, metric: str = "gram_share") -> list[tuple[str, str]]:
+    """Return the judges (name, weights) that judged every arm, pretrained first, two at most."""
+    from stylebench.judges import PRETRAINED
+
+    common = in_common(frame[frame["metric"].eq(metric) & frame["judge"].ne("")])
+    rank = {name: place for place, name in enumerate(PRETRAINED)}
+    found = {
+        (str(n), str(w)) for n, w in zip(common["judge"], common["judge_weights"], strict=True)
+    }
+    return sorted(found, key=lambda judge: (rank.get(judge[0], len(rank)), judge))[:JUDGES]
+
+
+def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one value per arm, metric, judge and pair: the mean over seeds. NaN is left out.
+
+    Args:
+        frame: of `judged`.
+
+    Returns:
+        Columns backbone, smoothing, setting, arm, arch, metric, judge, judge_weights, content,
+        style, value and seeds (how many).
+    """
+    groups = frame.dropna(subset="value").groupby([*ARM, *MEASURE, *UNIT], observed=True)
+    return groups["value"].agg(value="mean", seeds="size").reset_index()
+
+
+def arm(frame: pd.DataFrame, **parts: str) -> str:
+    """Return the name of the one arm with these parts (`PARTS`), "" if there is none or several."""
+    for key, value in parts.items():
+        frame = frame[frame[key] == value]
+    found = frame["arm"].unique()
+    return str(found[0]) if len(found) == 1 else ""
+
+
+def against(
+    frame: pd.DataFrame, key: str, reference: Callable[[pd.Series], str]
+) -> list[tuple[str, str]]:
+    """Return each arm with the arm that differs from it in one part alone.
+
+    Args:
+        frame: of `judged`.
+        key: the part that differs: backbone, smoothing or setting.
+        reference: what that part is in the other arm, from a row of `ARM`.
+
+    Returns:
+        (arm, reference arm), in the order of the arms; those without one are left out.
+    """
+    arms = frame[ARM].drop_duplicates("arm").sort_values("arm")
+    found = []
+    for _, row in arms.iterrows():
+        same = {part: str(row[part]) for part in PARTS if part != key}
+        other = arm(frame, **same, **{key: reference(row)})
+        if other and other != row["arm"]:
+            found.append((str(row["arm"]), other))
+    return found
+
+
+def plainer(first: str) -> Callable[[pd.Series], str]:
+    """Return a reference for `against`: the network without options; if it has none, `first`."""
+    return lambda row: str(row["arch"]) if row["backbone"] != row["arch"] else first
+
+
+def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return a − b pair by pair in the rows of a: a frame like that of `by_pair`.
+
+    Args:
+        values: of `by_pair`.
+        arms: (a, b), names of arms.
+    """
+    keys = [*MEASURE, *UNIT]
+    frames = []
+    for a, b in arms:
+        other = values.loc[values["arm"] == b, [*keys, "value"]]
+        both = values[values["arm"] == a].merge(other, on=keys, suffixes=("", "_b"))
+        frames.append(both.assign(value=both["value"] - both["value_b"], b=b))
+    found = pd.concat(frames) if frames else values[:0].assign(b="")
+    return found.drop(columns="value_b", errors="ignore").reset_index(drop=True)
+
+
+def favours(found: dict[str, Any], better: str) -> str:
+    """Return the better arm, "a" or "b", where interval and test (p < 0.05) agree; else "".
+
+    Args:
+        found: of `_arms.paired`.
+        better: ``lower`` or ``higher``; "" favours none.
+    """
+    clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)
+    if not clear or not better:
+        return ""
+    return "a" if (found["difference"] < 0) == (better == "lower") else "b"
+
+
+def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return the table of paired comparisons a − b, as the table ``comparisons`` has them.
+
+    A distance whose share of the way is judged too is left out: the share says the same.
+
+    Args:
+        frame: of `judged`.
+        arms: (a, b), names of arms; those that are not there are left out.
+
+    Returns:
+        The columns of `compared` with better (lower or higher) and favours, the arm that is better
+        where the interval excludes zero and p < 0.05, which takes six pairs at least.
+
+    Raises:
+        NoDataError: no two arms share a pair and a judge.
+    """
+    from stylebench.metrics import METRICS
+
+    shares = set(frame["metric"])
+    frame = frame[[f"{metric}_share" not in shares for metric in frame["metric"]]]
+    found = compared(frame, arms)
+    if not len(found):
+        raise NoDataError("nothing to compare: no two of this table's arms share a pair")
+    names = [*METRICS, *sorted(set(found["metric"]) - {*METRICS})]
+    better = found["metric"].map({name: metric.better for name, metric in METRICS.items()})
+    found.insert(5, "better", better.fillna(""))
+    rows = found.to_dict("records")
+    sides = [favours({str(k): v for k, v in row.items()}, row["better"]) for row in rows]
+    found["favours"] = [row[side] if side else "" for side, row in zip(sides, rows, strict=True)]
+    found["metric"] = pd.Categorical(found["metric"], names)
+    by_arms = found.groupby(["a", "b"], sort=False)
+    parts = [part.sort_values(["metric", "judge"], kind="stable") for _, part in by_arms]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,47 @@
+"""The paper's figures 1 and 2 in numbers: which backbone transfers style, and what smoothing does.
+
+The pictures themselves are in the figure ``grid``.
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import figure, table
+from stylebench.store import Results
+
+from ._arms import judged
+from ._claims import against, arm, by_pair, claims
+from ._dots import dots
+
+BACKBONES = (
+    ("p-vgg19", "p-resnet50"),
+    ("r-vgg19", "r-resnet50"),
+    ("r-noresnet50", "r-resnet50"),
+    ("r-pseudo-vgg", "r-pseudo-resvgg"),
+)
+"""The paper's claims about pairs of backbones, all without smoothing: the first one is better."""
+
+
+@figure("fig1_2", experiment="fig1_2")
+def fig1_2(results: Results) -> Figure:
+    """Scores of every backbone with and without smoothing (the paper's figures 1 and 2)."""
+    values = by_pair(judged(results))
+    values = values.assign(group=values["backbone"], row=values["smoothing"])
+    return dots(results, values, "Style, colour and content by backbone and smoothing")
+
+
+@table("fig1_2", experiment="fig1_2")
+def claims_of_the_paper(results: Results) -> pd.DataFrame:
+    """The paper's claims as paired comparisons a − b: of backbones, and softmax against none.
+
+    A pair is one content and style, averaged over the seeds that both arms have. difference: mean
+    of a − b with its bootstrap 95 % interval; p: two-sided, Wilcoxon's signed-rank test, not
+    corrected for the number of comparisons; favours: the arm that is better where the interval
+    excludes zero and p < 0.05, which takes six pairs at least. Only judges of both arms compare.
+    """
+    frame = judged(results)
+    of_backbones = [
+        tuple(arm(frame, backbone=name, smoothing="none") for name in pair) for pair in BACKBONES
+    ]
+    smoothed = [(a, b) for a, b in against(frame, "smoothing", lambda _: "none")]
+    return claims(frame, [(a, b) for a, b in of_backbones if a and b] + smoothed)

@@ -1,0 +1,81 @@
+"""The paper's figure 3: its four statistics by stage, and beside them two without scale.
+
+Multiplying a map by a constant moves the first four, and not the last two.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.intervals import interval
+from stylebench.store import Results
+
+from ._common import backbone_names, order_backbones, order_smoothings
+from ._panels import Panel, draw_panels
+from .tables import STATISTICS
+
+PANELS = (
+    Panel("max", "activation maximum, eq. (5)", "log"),
+    Panel("entropy", "activation entropy, eq. (6)", "unit"),
+    Panel("gram_max", "Gram maximum (G/M), eq. (7)", "log"),
+    Panel("gram_entropy", "Gram entropy (G/M), eq. (8)", "unit"),
+    Panel("max_over_mean", "max|F| / mean|F|", "log"),
+    Panel("gram_effective_rank", "effective rank of G", "log"),
+)
+TITLE = "The paper's four statistics by stage; at the right two that no constant factor changes"
+LOGARITHMS = ("max", "gram_max")
+"""What the paper shows on a logarithmic axis; the table has log10 of them too."""
+
+
+@figure("fig3", experiment="fig3")
+def fig3(results: Results) -> Figure:
+    """The paper's four statistics by stage, and two that a constant factor does not change."""
+    return draw_panels(results, PANELS, TITLE)
+
+
+@table("fig3", experiment="fig3")
+def by_stage(results: Results) -> pd.DataFrame:
+    """Every statistic by stage, of raw and smoothed maps: mean and bootstrap 95 % interval.
+
+    n: values, one per image and seed of random weights. Seeds count as further values: where there
+    are several, the interval speaks of these images and of networks drawn anew. ``log10 max`` and
+    ``log10 gram_max`` are means of logarithms, as on the paper's axes; what is not positive is left
+    out of them.
+    """
+    frame = results.statistics
+    if not len(frame):
+        raise NoDataError("no statistics in these results")
+    frame = pd.concat([frame, *map(_logarithm, [frame] * 2, LOGARITHMS)], ignore_index=True)
+    frame = frame[np.isfinite(frame["value"])]
+    names = backbone_names(frame)
+    frame = frame.assign(
+        backbone=pd.Categorical(names, order_backbones(names)),
+        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
+        statistic=pd.Categorical(frame["statistic"], _ordered(frame["statistic"])),
+    )
+    keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
+    rows = []
+    for values, part in frame.groupby(keys, observed=True):
+        found = interval(part["value"].to_numpy())
+        rows.append(
+            {
+                **dict(zip(keys, values, strict=True)),
+                "mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
+                "images": part["image"].nunique(), "seeds": part["seed"].nunique(),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of log10 of a statistic, where it is positive."""
+    part = frame[frame["statistic"].eq(name) & (frame["value"] > 0)]
+    return part.assign(statistic=f"log10 {name}", value=np.log10(part["value"]))
+
+
+def _ordered(found: "pd.Series[str]") -> list[str]:
+    """Return the statistics, each logarithm behind its own, others at the end."""
+    known = [text for name in STATISTICS for text in (name, f"log10 {name}")]
+    there = set(found)
+    return [*(name for name in known if name in there), *sorted(there - set(known))]

@@ -1,0 +1,29 @@
+"""The paper's figure 6 in numbers: Wide ResNet and Inception, with and without smoothing."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import figure, table
+from stylebench.store import Results
+
+from ._arms import judged
+from ._claims import against, by_pair, claims
+from ._dots import dots
+
+
+@figure("fig6", experiment="fig6")
+def fig6(results: Results) -> Figure:
+    """Scores of Wide ResNet and Inception, with and without smoothing (the paper's figure 6)."""
+    values = by_pair(judged(results))
+    values = values.assign(group=values["backbone"], row=values["smoothing"])
+    return dots(results, values, "Wide ResNet and Inception, with and without smoothing")
+
+
+@table("fig6", experiment="fig6")
+def softmax_against_none(results: Results) -> pd.DataFrame:
+    """Softmax against none of each backbone, by pairs.
+
+    The columns are those of the table ``comparisons``; p is not corrected for their number.
+    """
+    frame = judged(results)
+    return claims(frame, against(frame, "smoothing", lambda _: "none"))
