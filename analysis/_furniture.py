@@ -29,7 +29,15 @@ def legend_columns(labels: Collection[str]) -> int:
 
 
 def panels(
-    rows: int, columns: int, *, height: float, gap: float, legend: Collection[str]
+    rows: int,
+    columns: int,
+    *,
+    height: float,
+    gap: float,
+    legend: Collection[str],
+    left: float = LEFT,
+    notes: int = 1,
+    sharex: bool = True,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with `rows` × `columns` axes and room for title, legend and note.
 
@@ -39,18 +47,21 @@ def panels(
         height: of the axes, in inches.
         gap: between rows of axes, in inches.
         legend: its labels.
+        left: room beside the first column, in inches.
+        notes: lines of the note.
+        sharex: one x axis for all.
     """
-    foot = LINE * (-(-len(legend) // legend_columns(legend)) + 1) + 0.6
+    foot = LINE * (-(-len(legend) // legend_columns(legend)) + notes) + 0.6
     total = HEAD + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
-    width = (WIDTH - LEFT - RIGHT - (columns - 1) * BETWEEN) / columns
+    width = (WIDTH - left - RIGHT - (columns - 1) * BETWEEN) / columns
     grid = figure.subplots(
         rows,
         columns,
         squeeze=False,
-        sharex=True,
+        sharex=sharex,
         gridspec_kw={
-            "left": LEFT / WIDTH,
+            "left": left / WIDTH,
             "right": 1 - RIGHT / WIDTH,
             "top": 1 - HEAD / total,
             "bottom": foot / total,
@@ -69,7 +80,7 @@ def annotate(
     Args:
         figure: made by `panels`.
         title: bold, at the top.
-        note: one line at the bottom.
+        note: at the bottom; lines are shortened to the width.
         entries: label -> keyword arguments of ``Axes.plot``.
     """
     height = figure.get_figheight()
@@ -77,11 +88,12 @@ def annotate(
         0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=11, fontweight="bold"
     )
     look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
-    figure.text(0.5, 0.09 / height, shorten(note, NOTE_LENGTH), **look)
+    lines = [shorten(line, NOTE_LENGTH) for line in note.split("\n")]
+    figure.text(0.5, 0.09 / height, "\n".join(lines), **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
     options: dict[str, Any] = {
         "loc": "lower center",
-        "bbox_to_anchor": (0.5, (0.06 + LINE) / height),
+        "bbox_to_anchor": (0.5, (0.06 + LINE * len(lines)) / height),
         "ncols": legend_columns(entries),
         "handlelength": 3.2,
         "borderpad": 0,
