@@ -20,9 +20,12 @@ QUICK_SIZE, QUICK_EVALS = 512, 500
 SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
-    "line_search",
+    "line_search", "image", "nodes",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
+
+OF_ARM = ("precision", "nodes")
+"""Settings in which backbones and smoothings may differ within one sweep."""
 
 FAMILIES = {
     "vgg19": ("#0072B2", "o"),
@@ -128,13 +131,14 @@ def looks(results: Results) -> dict[str, Look]:
 
 
 def settings(frame: pd.DataFrame) -> list[str]:
-    """Return the columns by which jobs are told apart: `SETTINGS`, mostly without the precision.
+    """Return the columns by which jobs are told apart: `SETTINGS`, mostly without `OF_ARM`.
 
-    ``precision: auto`` gives smoothings different ones, which stand beside each other in a figure.
-    Where one backbone with one smoothing has several, the precision is a setting like the others.
+    ``precision: auto`` gives smoothings different precisions, and backbones have their own nodes:
+    these stand beside each other in a figure. Where one backbone with one smoothing has several,
+    they are settings like the others.
     """
-    arms = frame.groupby(["arch", "weights", "smoothing"])["precision"].nunique()
-    return [key for key in SETTINGS if key != "precision" or (arms > 1).any()]
+    arms = frame.groupby(["arch", "weights", "smoothing"])[list(OF_ARM)].nunique()
+    return [key for key in SETTINGS if key not in OF_ARM or (arms[key] > 1).any()]
 
 
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -14,13 +14,13 @@ from stylebench.intervals import interval
 from stylebench.store import Results
 
 from ._arms import MEASURE, paired
-from ._common import SETTINGS, backbone_names, order_backbones, order_smoothings
+from ._common import OF_ARM, SETTINGS, backbone_names, order_backbones, order_smoothings
 
 BACKBONES = ("p-vgg19", "p-resnet50")
 SMOOTHINGS = ("none", "softmax")
 LEVEL = 0.05
-SHARED = [key for key in SETTINGS if key != "precision"]
-"""Settings that two arms share; ``precision: auto`` may differ between smoothings."""
+SHARED = [key for key in SETTINGS if key not in OF_ARM]
+"""Settings that two arms share."""
 
 
 def _judged(results: Results) -> pd.DataFrame:

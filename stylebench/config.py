@@ -21,6 +21,7 @@ Size = Annotated[int, Field(ge=16, le=16384, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
+Image = Literal["pixels", "fourier"]
 Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
@@ -154,9 +155,12 @@ class WeightsRef(Frozen):
         return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
+_ADDED = {"chosen": None, "image": "pixels", "gradients": False}
+"""Keys that came later, with what jobs did before: at that they do not enter the job id."""
+
+
 def _digest(meaning: dict[str, Any]) -> str:
-    if meaning.get("chosen") is None:  # ids as they were before nodes could be chosen
-        meaning = {key: value for key, value in meaning.items() if key != "chosen"}
+    meaning = {k: v for k, v in meaning.items() if k not in _ADDED or v != _ADDED[k]}
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -170,10 +174,11 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
 class NodeChoice(Frozen):
     """Nodes in place of a backbone's own: paths in its graph, or timm's modules or indices.
 
-    One to five style nodes, shallow to deep; their stages end at 4.
+    One to 64 style nodes, shallow to deep. Stages of up to five end at 4, one a node; those of more
+    follow from the resolutions of the maps, the coarsest being stage 4 (`backbones.nodes.choose`).
     """
 
-    style: tuple[int | str, ...] = Field(min_length=1, max_length=5)
+    style: tuple[int | str, ...] = Field(min_length=1, max_length=64)
     content: int | str
 
 
@@ -181,7 +186,7 @@ class JobSpec(Frozen):
     """One stylisation: everything that decides its result, and where to read its inputs.
 
     `nodes` are the backbone's, path -> name, so that a change of nodes is another job; `chosen` is
-    what the sweep says of them.
+    what the sweep says of them. `image` and `gradients` are as in `SweepConfig`.
     """
 
     arch: str
@@ -200,6 +205,8 @@ class JobSpec(Frozen):
     evals: Count
     seed: Seed
     precision: Precision
+    image: Image = "pixels"
+    gradients: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -266,6 +273,8 @@ class SweepConfig(Frozen):
     `variants`: settings laid on the others, one after another; the sweep is all of their jobs
     together (`stylebench.experiment.arms`). `judge`: measure the metrics of what is finished.
     `profile`: which of the file's profiles this is; none for "".
+    `image`: what is optimised, the pixels or their spectrum (`stylebench.parameterisation`).
+    `gradients`: write what each term asks of the picture (`stylebench.objective.TermGradient`).
     """
 
     name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -289,6 +298,8 @@ class SweepConfig(Frozen):
     evals: Count = 60
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    image: Image = "pixels"
+    gradients: bool = False
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
     nodes: dict[str, NodeChoice] = {}

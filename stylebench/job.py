@@ -103,6 +103,8 @@ def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
         start=spec.start,
         evals=spec.evals,
         seeds=[spec.seed for spec in specs],
+        image=spec.image,
+        gradients=spec.gradients,
     )
     return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
 
@@ -110,11 +112,14 @@ def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
 def _outcome(content: Tensor, style: Tensor, found: Stylization) -> Outcome:
     trace = pd.DataFrame([asdict(step) for step in found.trace])
     trace.insert(0, "evaluation", range(1, len(trace) + 1))
+    tables = {"trace.parquet": trace}
+    if found.gradients:
+        tables["gradients.parquet"] = pd.DataFrame([asdict(term) for term in found.gradients])
     pictures = {"result": found.image, "content": content, "style": style}
     return Outcome(
         _fields(found),
         {f"{name}.png": to_pixels(picture) for name, picture in pictures.items()},
-        {"trace.parquet": trace},
+        tables,
     )
 
 

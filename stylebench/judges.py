@@ -82,8 +82,11 @@ class Lpips:
 
 
 def architecture(arch: str) -> str:
-    """Return the name of a backbone's architecture: ``p-timm:resnet50.a1_in1k`` -> resnet50."""
-    return arch[2:].removeprefix("timm:").partition(".")[0]
+    """Return the name of a backbone's architecture: ``p-timm:resnet50.a1_in1k`` -> resnet50.
+
+    So is that of ``p-robust-resnet50``.
+    """
+    return arch[2:].removeprefix("timm:").removeprefix("robust-").partition(".")[0]
 
 
 def judged_by(arch: str, judge: str) -> bool:

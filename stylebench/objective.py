@@ -14,6 +14,7 @@ from stylebench import losses, smoothing
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.errors import InputError
+from stylebench.parameterisation import PIXELS, Parameterisation
 from stylebench.runtime import float64
 
 FIRST_STEP = 1 / 25
@@ -21,7 +22,8 @@ FIRST_STEP = 1 / 25
 objective is scaled so that it is this much; see `Objective.__call__`."""
 PROBE = 0.1
 """Standard deviation of the noise (pixels in [0, 1]) added to the start where gradient norms are
-measured for ``balance: gradient``; at the content picture itself the content gradient is zero."""
+measured, for ``balance: gradient`` and `Objective.gradients`; at the content picture itself the
+content gradient is zero."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,23 @@ class Evaluation:
     content_loss: float
     style_loss: float
     tv_loss: float
+
+
+@dataclass(frozen=True)
+class TermGradient:
+    """What one term of the loss asks of the picture: the gradient budget has one of each.
+
+    Attributes:
+        term: ``content``, ``style`` (one of each style node) or ``tv``.
+        layer: name of the node; empty for the total variation.
+        gradient: L2 norm of ∂(weighted term)/∂x at the start plus noise (see PROBE), x the pixels
+            in [0, 1]; the weight has all in it: α, β·w_l or γ, the normalisation or balance, and
+            the unit of the smoothing. It is multiplied in double precision.
+    """
+
+    term: Literal["content", "style", "tv"]
+    layer: str
+    gradient: float
 
 
 @dataclass(frozen=True)
@@ -108,10 +127,11 @@ class Objective:
             style picture (1, 3, H', W').
         smooth: applied to the maps in the losses.
         spec: normalisation, balance and weights.
+        space: what the objective is a function of; the pixels by default.
 
     Attributes:
         scales: of each image's objective; a power of two, chosen at the first evaluation.
-        initial_gradients: L2 norms of the gradients of the losses at the start.
+        initial_gradients: L2 norms of the gradients of the losses by the pixels at the start.
 
     Raises:
         InputError: a layer weight for a node that the backbone has not.
@@ -123,13 +143,14 @@ class Objective:
         pairs: Sequence[tuple[Tensor, Tensor]],
         smooth: SmoothingSpec,
         spec: LossSpec,
+        space: Parameterisation = PIXELS,
     ) -> None:
         names = [node.name for node in backbone.style]
         for name in spec.layer_weights:
             if name not in names:
                 known = ", ".join(names)
                 raise InputError(f"layer_weights: no style node {name!r} (known: {known})")
-        self._backbone, self._smooth, self.spec = backbone, smooth, spec
+        self._backbone, self._smooth, self._space, self.spec = backbone, smooth, space, spec
         contents = [_encode(backbone, content, smooth, "content") for content, _ in pairs]
         styles = [_encode(backbone, style, smooth, "style") for _, style in pairs]
         self._shapes, self._pixels = contents[0][0].shapes, pairs[0][0][0, 0].numel()
@@ -177,27 +198,49 @@ class Objective:
         values.append(variation(images))
         return torch.stack(values)
 
-    def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:
-        """Divide each term by the L2 norm of its own gradient near `start` (see PROBE).
+    def _gradient_norms(self, start: Tensor, seeds: Sequence[int]) -> list[list[float]]:
+        """Return the L2 norms of the gradients of `_distances` near `start` (see PROBE).
 
         Args:
-            start: (B, 3, H, W).
+            start: pixels (B, 3, H, W).
             seeds: of the noise of each image.
+
+        Returns:
+            A row for each distance, an entry for each image.
         """
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         noise = torch.cat([torch.randn(start[:1].shape, generator=g) for g in generators])
         images = (start + PROBE * noise.to(start)).requires_grad_()
-        distances = self._distances(images)
-        inverse = []
-        for row in distances:
+        norms = []
+        for row in self._distances(images):
             (gradient,) = torch.autograd.grad(row.sum(), images, retain_graph=True)
-            norms = float64(gradient).flatten(1).norm(dim=1).tolist()
-            inverse.append([1 / norm if norm > 0 else 0.0 for norm in norms])
+            norms.append(float64(gradient).flatten(1).norm(dim=1).tolist())
+        return norms
+
+    def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:
+        """Divide each term by the L2 norm of its own gradient; arguments of `_gradient_norms`."""
+        norms = self._gradient_norms(start, seeds)
+        inverse = [[1 / norm if norm > 0 else 0.0 for norm in row] for row in norms]
         self._terms = [
             replace(term, factors=factors)
             for term, factors in zip(self._terms, inverse[:-1], strict=True)
         ]
         self._tv_factors = inverse[-1]
+
+    def gradients(self, start: Tensor, seeds: Sequence[int]) -> list[tuple[TermGradient, ...]]:
+        """Return the gradient budget of each image; arguments as of `_gradient_norms`."""
+        weights, _ = self._weights([1.0] * len(start), start)
+        norms = weights.new_tensor(self._gradient_norms(start, seeds))
+        return [
+            (
+                *(
+                    TermGradient("style" if term.is_style else "content", term.node, value)
+                    for term, value in zip(self._terms, column[:-1], strict=True)
+                ),
+                TermGradient("tv", "", column[-1]),
+            )
+            for column in (weights * norms).T.tolist()
+        ]
 
     def _weights(self, scales: Sequence[float], like: Tensor) -> tuple[Tensor, Tensor]:
         """Return the coefficients of the scaled distances: in double, and in the images' type."""
@@ -207,27 +250,30 @@ class Objective:
         exact = exact.to(float64(like[:0]).device)
         return exact, exact.to(like)
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scaled losses and their gradients.
 
-        The scale of an image is a power of two, chosen at the first evaluation so that the mean of
-        |gradient| is in [1, 2) times FIRST_STEP. Rounding aside, L-BFGS takes the same steps for
-        any scale as long as it has a curvature pair. It drops pairs with y·s ≤ 1e-10, as torch's
-        does, and then steps along −g itself: a large gradient throws the picture far out, a small
-        one crawls. With this scale such a step is a change of some ten grey levels.
+        The scale of an image is a power of two, chosen at the first evaluation so that a step along
+        −g changes a pixel by [1, 2) times FIRST_STEP in the mean: by |g|, or in another space by
+        |T Tᵀ g| (`stylebench.parameterisation`), where g is the gradient by the pixels.
+
+        Rounding aside, L-BFGS takes the same steps for any scale as long as it has a curvature
+        pair. It drops pairs with y·s ≤ 1e-10, as torch's does, and then steps along −g itself: a
+        large gradient throws the picture far out, a small one crawls. With this scale such a step
+        is a change of some ten grey levels.
 
         Args:
-            images: (B, 3, H, W).
+            vectors: (B, 3, H, W), in the space of the parameterisation.
 
         Returns:
             (B,) in double precision, and (B, 3, H, W).
         """
         first = self._coefficients is None
         if self._coefficients is None:
-            exact, _ = self._weights([1.0] * len(images), images)
+            exact, _ = self._weights([1.0] * len(vectors), vectors)
             self.scales = [_power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
-            self._coefficients = self._weights(self.scales, images)
-        images = images.detach().requires_grad_()
+            self._coefficients = self._weights(self.scales, vectors)
+        images = self._space.image(vectors.detach()).requires_grad_()
         distances = self._distances(images)
         (self._coefficients[1] * distances).sum().backward()  # type: ignore[no-untyped-call]
         gradient = images.grad
@@ -235,19 +281,21 @@ class Objective:
         if first:
             gradient = self._rescaled(gradient)
         self._seen.append(distances.detach())
-        return (self._coefficients[0] * float64(distances.detach())).sum(dim=0), gradient
+        total = (self._coefficients[0] * float64(distances.detach())).sum(dim=0)
+        return total, self._space.gradient(gradient)
 
     def _rescaled(self, gradient: Tensor) -> Tensor:
-        """Choose the scales from the first gradient, and return it with these."""
-        flat = float64(gradient).flatten(1)
+        """Choose the scales from the first gradient by the pixels, and return it with these."""
+        norms = float64(gradient).flatten(1).norm(dim=1).tolist()
         self.initial_gradients = [
-            norm / scale for norm, scale in zip(flat.norm(dim=1).tolist(), self.scales, strict=True)
+            norm / scale for norm, scale in zip(norms, self.scales, strict=True)
         ]
+        step = float64(self._space.image(self._space.gradient(gradient))).flatten(1)
         factors = [
-            2 * _power_of_two(FIRST_STEP * flat.shape[1] / total)
+            2 * _power_of_two(FIRST_STEP * step.shape[1] / total)
             if total > 0 and math.isfinite(total)
             else 1.0
-            for total in flat.abs().sum(dim=1).tolist()
+            for total in step.abs().sum(dim=1).tolist()
         ]
         self.scales = [s * f for s, f in zip(self.scales, factors, strict=True)]
         self._coefficients = self._weights(self.scales, gradient)

@@ -341,5 +341,5 @@ def _statistics(
     return list({spec.job_id: spec for spec in found}.values())
 
 
-_SHARED = ("optimiser", "start", "size", "resize", "evals")
+_SHARED = ("optimiser", "start", "size", "resize", "evals", "image", "gradients")
 """Keys that a job takes over from its sweep as they are."""

@@ -7,7 +7,8 @@ have the same size. Where the style picture has another size, N·σ(F) is what i
 for Gram matrices: σ itself is smaller for a larger picture, its Gram matrix out of reach.
 
 To add one: a function with the signature of `softmax`, decorated with ``@smoothing(name)``. Its
-keyword parameters become keys in YAML.
+keyword parameters become keys in YAML: positive numbers, and whole ones from the default on where
+that is an int.
 """
 
 import inspect
@@ -25,10 +26,11 @@ Smoothing = Callable[..., tuple[Tensor, float]]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
 smoothing = SMOOTHINGS.register
 
-LINEAR = frozenset({"none", "scale"})
-"""Smoothings that a map in bf16 bears. Others exponentiate it: where it is 1000, as in a random
-ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to e². ``precision: auto`` is fp32
-for them."""
+LINEAR = frozenset({"none", "scale", "mean"})
+"""Smoothings that a map in bf16 bears: they multiply it by a number (``mean`` by one of each image,
+an average in float32), which leaves its relative error, 2⁻⁹, what it is. Others exponentiate it:
+where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to
+e². ``precision: auto`` is fp32 for them."""
 
 DEEP_STAGE = 3
 """``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
@@ -56,6 +58,61 @@ def softmax(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
     count = math.prod(maps.shape[1:])
     flat = (wide(maps) / temperature).flatten(1).softmax(dim=1) * count
     return flat.view_as(maps), 1 / count
+
+
+@smoothing("nested")
+def nested(maps: Tensor, times: int = 2) -> tuple[Tensor, float]:
+    """σ(F) = softmax(N·softmax(F)), over channels and positions: a softmax of a softmax.
+
+    Source: this bench; eq. (11) twice. The inner softmax is multiplied by N, so that its mean is 1:
+    its own entries are about 1/N, 1e-6 and below, and the softmax of numbers that small is uniform
+    to 1e-6, with nothing of F left. A peak of N·softmax(F) grows sharper.
+
+    Args:
+        maps: (B, D, H, W).
+        times: softmaxes in all, 2 or more.
+
+    Returns:
+        N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
+    """
+    smoothed, unit = softmax(maps)
+    for _ in range(int(times) - 1):
+        smoothed, unit = softmax(smoothed)
+    return smoothed, unit
+
+
+@smoothing("mean")
+def mean(maps: Tensor) -> tuple[Tensor, float]:
+    """σ(F) = F / mean|F|, the mean over channels and positions of each image: scale taken away.
+
+    Source: this bench, the control that changes a map's scale and nothing else. A map that is zero
+    everywhere stays zero. The mean is a function of the image, and the gradient goes through it.
+
+    Args:
+        maps: (B, D, H, W).
+
+    Returns:
+        σ(F) of the same shape, mean magnitude 1, and the unit 1.
+    """
+    maps = wide(maps)
+    size = maps.abs().mean(dim=(1, 2, 3), keepdim=True)
+    return maps / size.where(size > 0, 1.0), 1.0
+
+
+@smoothing("softmax-mean")
+def softmax_mean(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+    """σ(F) = softmax(F / (T·mean|F|)), over channels and positions: eq. (11) free of scale.
+
+    Source: this bench; `softmax` after `mean`, so that T means the same in every network and layer.
+
+    Args:
+        maps: (B, D, H, W).
+        temperature: T > 0, in mean magnitudes of F.
+
+    Returns:
+        N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
+    """
+    return softmax(mean(maps)[0], temperature)
 
 
 @smoothing("softmax-channels")
@@ -116,6 +173,12 @@ def check(spec: SmoothingSpec) -> None:
             )
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"smoothing {spec.name!r}: {key} must be positive, found {value!r}")
+        least = known[key]
+        if isinstance(least, int) and not (value >= least and value == int(value)):
+            raise InputError(
+                f"smoothing {spec.name!r}: {key} must be a whole number of at least {least}, "
+                f"found {value:g}"
+            )
 
 
 def canonical(spec: SmoothingSpec) -> SmoothingSpec:

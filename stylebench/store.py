@@ -1,16 +1,17 @@
 """The results folder: atomic job folders, what is still to do, and the tables made from them.
 
-OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet; and
+OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet;
+                          gradients.parquet, where the configuration asks for it; and
                           metrics.parquet, which `stylebench judge` adds later
 OUT/statistics/<id>/      record.json, statistics.parquet
-OUT/results.parquet, stats, trace, metrics, images/, manifest.json: made from those above.
+OUT/results.parquet, stats, trace, gradients, metrics, images/: made from those above.
+OUT/manifest.json: see `stylebench.sweep`.
 """
 
 import contextlib
 import json
 import math
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from stylebench import tables
 from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.errors import InputError
 
@@ -32,39 +34,7 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
-
-RESULT_COLUMNS = {
-    "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
-    "content": "str", "style": "str", "seed": "int64", "size": "int64", "preset": "str",
-    "start": "str", "evals": "int64", "evals_budget": "int64", "seconds": "float64",
-    "peak_memory_mb": "float64", "loss_initial": "float64", "loss_final": "float64",
-    "content_loss": "float64", "style_loss": "float64", "style_loss_initial": "float64",
-    "tv_loss": "float64", "moved": "float64", "stop_reason": "str", "flags": "str",
-    "error": "str", "precision": "str", "device": "str", "weights_sha256": "str",
-    "options": "str", "resize": "str", "balance": "str", "normalisation": "str",
-    "content_weight": "float64", "style_weight": "float64", "tv_weight": "float64",
-    "layer_weights": "str", "optimiser": "str", "learning_rate": "float64", "history": "int64",
-    "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
-    "content_picture": "str", "style_picture": "str",
-}  # fmt: skip
-"""Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known."""
-
-STATISTICS_COLUMNS = {
-    "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
-    "stage": "int64", "statistic": "str", "value": "float64", "seed": "int64", "size": "int64",
-    "resize": "str", "image_digest": "str",
-}  # fmt: skip
-
-TRACE_COLUMNS = {
-    "job_id": "str", "evaluation": "int64", "loss": "float64", "content_loss": "float64",
-    "style_loss": "float64", "tv_loss": "float64",
-}  # fmt: skip
-
-METRIC_COLUMNS = {
-    "job_id": "str", "arch": "str", "smoothing": "str", "content": "str", "style": "str",
-    "seed": "int64", "metric": "str", "judge": "str", "judge_weights": "str", "value": "float64",
-}  # fmt: skip
-"""Of metrics.parquet; ``judge`` is empty where none is needed, NaN marks what is not defined."""
+GRADIENTS_FILE = "gradients.parquet"
 
 
 @contextlib.contextmanager
@@ -125,16 +95,22 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _files(spec: JobSpec | StatisticsSpec) -> tuple[str, ...]:
+    """Return what the folder of a finished job holds beside its record."""
+    if isinstance(spec, StatisticsSpec):
+        return STATISTICS_FILES
+    return (*TRANSFER_FILES, GRADIENTS_FILE) if spec.gradients else TRANSFER_FILES
+
+
 def read_record(folder: Path) -> dict[str, Any] | None:
     """Return the record in a job folder, or None if it is not whole: the job is to do again."""
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
         model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
-        model.model_validate(record["spec"])
+        spec = model.model_validate(record["spec"])
         if not {"job_id", "status", "finished"} <= record.keys():
             return None
-        files = TRANSFER_FILES if record["kind"] == "transfer" else STATISTICS_FILES
-        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in files)
+        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in _files(spec))
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return record if whole else None
@@ -163,72 +139,6 @@ def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str
     return record if record is not None and record["finished"] >= since else None
 
 
-def slug(text: str) -> str:
-    """Return a file name made of a text: ASCII letters, digits, ``._-``, at most 40 characters."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"
-
-
-def _picture_names(spec: JobSpec) -> dict[str, str]:
-    """Return column -> path in OUT of the pictures of a job."""
-    content, style = slug(spec.content.name), slug(spec.style.name)
-    parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
-    size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
-    return {
-        "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",
-        "content_picture": f"images/content_{content}_{size}_{spec.content.digest[:8]}.jpg",
-        "style_picture": f"images/style_{style}_{size}_{spec.style.digest[:8]}.jpg",
-    }
-
-
-_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision")
-
-
-def result_row(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of results.parquet for a record of a transfer job."""
-    spec = JobSpec.model_validate(record["spec"])
-    row = {
-        **{column: record.get(column) for column in RESULT_COLUMNS},
-        "arch": spec.arch,
-        "weights": spec.weights.label,
-        "weights_sha256": spec.weights.sha256,
-        "options": json.dumps(spec.weights.options, sort_keys=True),
-        "smoothing": spec.smoothing.label,
-        "content": spec.content.name,
-        "style": spec.style.name,
-        "flags": " ".join(record.get("flags", [])),
-        "evals": record.get("evals", 0),
-        "evals_budget": spec.evals,
-        **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
-        **spec.loss.model_dump(exclude={"layer_weights"}),
-        "layer_weights": json.dumps(spec.loss.layer_weights, sort_keys=True),
-        **spec.optimiser.model_dump(exclude={"name"}),
-        "optimiser": spec.optimiser.name,
-        "content_digest": spec.content.digest,
-        "style_digest": spec.style.digest,
-    }
-    return row | (_picture_names(spec) if record["status"] == "ok" else {})
-
-
-def unavailable(spec: JobSpec) -> dict[str, Any]:
-    """Return the record of a job whose weights are not at hand; it is not written anywhere."""
-    return {
-        "job_id": spec.job_id,
-        "kind": "transfer",
-        "status": "unavailable",
-        "error": spec.weights.missing,
-        "spec": spec.model_dump(mode="json"),
-        "finished": 0.0,
-    }
-
-
-def _frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(columns))
-    for column, kind in columns.items():
-        filled = frame[column].fillna("") if kind == "str" else frame[column]
-        frame[column] = filled.astype(pd.api.types.pandas_dtype(kind))
-    return frame
-
-
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     frame.to_parquet(temporary, index=False)
@@ -254,7 +164,20 @@ def _gather(
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
-    return pd.concat(frames)[list(columns)] if frames else _frame([], columns)
+    return _joined(frames, columns)
+
+
+def _joined(frames: Sequence[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
+    full = [frame[list(columns)] for frame in frames if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else tables.frame([], columns)
+
+
+def _write_if_any(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table that not every results folder has, or remove it if it has no rows."""
+    if len(frame):
+        _write_parquet(frame, path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_picture(path: Path) -> "np.ndarray[Any, np.dtype[np.uint8]]":
@@ -284,7 +207,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
     try:
-        frame = _table(out, "results.parquet", RESULT_COLUMNS)
+        frame = _table(out, "results.parquet", tables.RESULT_COLUMNS)
     except InputError:
         return []
     rows = frame[frame["status"] == "unavailable"].to_dict("records")
@@ -292,7 +215,7 @@ def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
 
 
 def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame:
-    """Make results.parquet, stats.parquet, trace.parquet and images/ from the job folders.
+    """Make the tables (results, stats, trace, gradients, metrics) and images/ from the job folders.
 
     Args:
         out: results folder.
@@ -303,19 +226,22 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
         The table of results.
     """
     jobs, statistics = records(out), records(out, "statistics")
-    absent = [result_row(unavailable(spec)) for spec in missing or ()]
-    rows = [*map(result_row, jobs), *(_unavailable_rows(out) if missing is None else absent)]
+    absent = [tables.result_row(tables.unavailable(spec)) for spec in missing or ()]
+    rows = [*map(tables.result_row, jobs), *(_unavailable_rows(out) if missing is None else absent)]
     for row in rows:
         if row["status"] == "ok":
             _copy_pictures(out, row)
-    frame = _frame(rows, RESULT_COLUMNS)
+    frame = tables.frame(rows, tables.RESULT_COLUMNS)
     _write_parquet(frame, out / "results.parquet")
-    values = _gather(out, statistics, "statistics.parquet", STATISTICS_COLUMNS)
+    values = _gather(out, statistics, "statistics.parquet", tables.STATISTICS_COLUMNS)
     keys = [column for column in values if column not in ("value", "stage", "image_digest")]
     newest = values.drop_duplicates(keys, keep="last", ignore_index=True)
     _write_parquet(newest, out / "stats.parquet")
-    trace = _gather(out, jobs, "trace.parquet", TRACE_COLUMNS)
-    _write_parquet(trace.reset_index(drop=True), out / "trace.parquet")
+    trace = _gather(out, jobs, "trace.parquet", tables.TRACE_COLUMNS)
+    _write_parquet(trace, out / "trace.parquet")
+    budgeted = [record for record in jobs if record["spec"].get("gradients")]
+    gradients = _gather(out, budgeted, GRADIENTS_FILE, tables.GRADIENT_COLUMNS)
+    _write_if_any(gradients, out / GRADIENTS_FILE)
     compact_metrics(out, jobs)
     return frame
 
@@ -323,23 +249,20 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
-        return pd.read_parquet(folder / "metrics.parquet")[list(METRIC_COLUMNS)]
+        return pd.read_parquet(folder / "metrics.parquet")[list(tables.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
-        return _frame([], METRIC_COLUMNS)
+        return tables.frame([], tables.METRIC_COLUMNS)
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the metrics of a job into its folder: they go with it when the job is run again."""
-    _write_parquet(_frame(rows, METRIC_COLUMNS), folder / "metrics.parquet")
+    _write_parquet(tables.frame(rows, tables.METRIC_COLUMNS), folder / "metrics.parquet")
 
 
 def compact_metrics(out: Path, jobs: Iterable[dict[str, Any]]) -> None:
     """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
-    found = (read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok")
-    if frames := [frame for frame in found if len(frame)]:
-        _write_parquet(pd.concat(frames, ignore_index=True), out / "metrics.parquet")
-    else:
-        (out / "metrics.parquet").unlink(missing_ok=True)
+    found = [read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok"]
+    _write_if_any(_joined(found, tables.METRIC_COLUMNS), out / "metrics.parquet")
 
 
 @dataclass(frozen=True)
@@ -351,7 +274,10 @@ class Results:
     statistics: pd.DataFrame
     trace: pd.DataFrame
     manifest: dict[str, Any]
-    metrics: pd.DataFrame = field(default_factory=lambda: _frame([], METRIC_COLUMNS))
+    metrics: pd.DataFrame = field(default_factory=lambda: tables.frame([], tables.METRIC_COLUMNS))
+    gradients: pd.DataFrame = field(
+        default_factory=lambda: tables.frame([], tables.GRADIENT_COLUMNS)
+    )
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -367,7 +293,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
 def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     path = out / name
     if not path.is_file():
-        return _frame([], columns)
+        return tables.frame([], columns)
     try:
         frame = pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -388,14 +314,15 @@ def load(out: Path | str) -> Results:
         )
     return Results(
         folder=folder,
-        results=_table(folder, "results.parquet", RESULT_COLUMNS),
-        statistics=_table(folder, "stats.parquet", STATISTICS_COLUMNS),
-        trace=_table(folder, "trace.parquet", TRACE_COLUMNS),
+        results=_table(folder, "results.parquet", tables.RESULT_COLUMNS),
+        statistics=_table(folder, "stats.parquet", tables.STATISTICS_COLUMNS),
+        trace=_table(folder, "trace.parquet", tables.TRACE_COLUMNS),
         manifest=read_manifest(folder),
-        metrics=_table(folder, "metrics.parquet", METRIC_COLUMNS),
+        metrics=_table(folder, "metrics.parquet", tables.METRIC_COLUMNS),
+        gradients=_table(folder, GRADIENTS_FILE, tables.GRADIENT_COLUMNS),
     )
 
 
 def load_results(out: Path | str) -> pd.DataFrame:
-    """Return results.parquet of a results folder: a row a job, columns as `RESULT_COLUMNS` says."""
+    """Return results.parquet of a results folder: a row a job, with `tables.RESULT_COLUMNS`."""
     return load(out).results

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylebench import store
+from stylebench import store, tables
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 
@@ -125,7 +125,7 @@ class Tracker:
     def _log_job(self, run_id: str, record: Mapping[str, Any]) -> None:
         from mlflow.entities import Metric, Param
 
-        row = store.result_row(dict(record))
+        row = tables.result_row(dict(record))
         when = int(record["finished"] * 1000)
         numbers = {k: v for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
         params = {
@@ -166,7 +166,7 @@ class Tracker:
         keys = ["arch", "weights", "smoothing", "seed", "size", "resize"]
         means = statistics.groupby([*keys, "stage", "statistic"])["value"].mean().reset_index()
         for record in records:
-            row = store.result_row(dict(record))
+            row = tables.result_row(dict(record))
             run = self._known.get(row["job_id"])
             if run is None or row["status"] != "ok" or "stylebench.statistics" in run.data.tags:
                 continue

@@ -10,10 +10,11 @@ from torch.nn.functional import interpolate
 
 from stylebench import smoothing
 from stylebench.backbones.extractor import Backbone
-from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec
+from stylebench.config import Image, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.objective import Evaluation, Objective
+from stylebench.objective import Evaluation, Objective, TermGradient
 from stylebench.optim import Minimum, StopReason, minimise
+from stylebench.parameterisation import Parameterisation, parameterise
 
 Start = Literal["content", "style", "noise"]
 
@@ -33,9 +34,10 @@ class Stylization:
         stop_reason: ``evaluations``, ``converged`` or ``diverged``.
         objective_scale: power of two by which the objective was multiplied for the optimiser.
         style_layers: w_l·style_l of the best iterate by node.
-        initial_gradient: L2 norm of the gradient of the loss at the start.
+        initial_gradient: L2 norm of the gradient of the loss by the pixels at the start.
         moved: root mean square change of the clamped pixels from the start.
         flags: ``did-not-move``, ``few-evaluations``, ``diverged``, as they apply.
+        gradients: what each term asks of the picture near the start, if that was wanted.
     """
 
     image: Tensor
@@ -48,6 +50,7 @@ class Stylization:
     initial_gradient: float
     moved: float
     flags: tuple[str, ...]
+    gradients: tuple[TermGradient, ...]
 
 
 def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Tensor:
@@ -84,6 +87,8 @@ def stylize(
     start: Start = "content",
     evals: int = 60,
     seed: int = 0,
+    image: Image = "pixels",
+    gradients: bool = False,
 ) -> Stylization:
     """Return the content picture in the style of the other, as the backbone sees style.
 
@@ -96,15 +101,17 @@ def stylize(
         optimiser: L-BFGS with a line search by default.
         start: where the optimisation begins.
         evals: closure evaluations, at most.
-        seed: of a start from noise, and of the probe of ``balance: gradient``.
+        seed: of a start from noise, and of the noise at which gradients of terms are measured.
+        image: what is optimised, ``pixels`` or ``fourier`` (`stylebench.parameterisation`).
+        gradients: whether to measure what each term asks of the picture.
 
     Raises:
         InputError: a picture of another shape, no evaluations, an unknown smoothing or parameter,
-            a layer weight for an unknown node.
+            a layer weight for an unknown node, an unknown parameterisation.
     """
     (found,) = stylize_batch(
         backbone, [(content, style)], smooth=smooth, loss=loss, optimiser=optimiser,
-        start=start, evals=evals, seeds=[seed],
+        start=start, evals=evals, seeds=[seed], image=image, gradients=gradients,
     )  # fmt: skip
     return found
 
@@ -119,18 +126,22 @@ def stylize_batch(
     start: Start = "content",
     evals: int = 60,
     seeds: Sequence[int] | None = None,
+    image: Image = "pixels",
+    gradients: bool = False,
 ) -> list[Stylization]:
     """Stylise several pairs at once; each is optimised as `stylize` does it alone.
 
     Args:
         backbone: from ``stylebench.backbones.extractor.build``.
         pairs: (content, style), as for `stylize`; all contents have one size.
-        smooth: as for `stylize`, and so are `loss`, `optimiser`, `start` and `evals`.
+        smooth: as for `stylize`, and so are the others without an explanation here.
         loss: see `smooth`.
         optimiser: see `smooth`.
         start: see `smooth`.
         evals: closure evaluations of each pair, at most.
         seeds: one for each pair; 0 by default.
+        image: see `smooth`.
+        gradients: see `smooth`.
 
     Raises:
         InputError: as `stylize`, contents of several sizes, several pairs for ``lbfgsb``.
@@ -139,23 +150,31 @@ def stylize_batch(
     seeds = seeds or [0] * len(pairs)
     spec, smooth = loss or LossSpec(), smooth or SmoothingSpec(name="none")
     smoothing.check(smooth)
-    objective = Objective(backbone, pairs, smooth, spec)
     images = torch.cat(
         [_start_image(start, *pair, seed) for pair, seed in zip(pairs, seeds, strict=True)]
     )
+    space = parameterise(image, images)
+    objective = Objective(backbone, pairs, smooth, spec, space)
     if spec.balance == "gradient":
         objective.balance_gradients(images, seeds)
-    minima = minimise(objective, images, optimiser or OptimiserSpec(), evals)
+    budgets = objective.gradients(images, seeds) if gradients else [()] * len(pairs)
+    minima = minimise(objective, space.vector(images), optimiser or OptimiserSpec(), evals)
     return [
-        _stylization(objective, index, images[index], found, evals)
-        for index, found in enumerate(minima)
+        _stylization(objective, index, images[index : index + 1], space, found, evals, budget)
+        for index, (found, budget) in enumerate(zip(minima, budgets, strict=True))
     ]
 
 
 def _stylization(
-    objective: Objective, index: int, start: Tensor, found: Minimum, evals: int
+    objective: Objective,
+    index: int,
+    start: Tensor,
+    space: Parameterisation,
+    found: Minimum,
+    evals: int,
+    gradients: tuple[TermGradient, ...],
 ) -> Stylization:
-    result = found.image.clamp(0, 1)
+    result = space.image(found.image.unsqueeze(0)).clamp(0, 1)
     moved = float((result - start.clamp(0, 1)).square().mean().sqrt())
     checks = {
         "did-not-move": not moved >= MOVED,
@@ -164,7 +183,7 @@ def _stylization(
     }
     seen = objective.trace(index, found.evaluations)
     return Stylization(
-        image=result.unsqueeze(0),
+        image=result,
         trace=tuple(evaluation for evaluation, _ in seen),
         initial=seen[0][0],
         final=seen[found.best][0],
@@ -174,4 +193,5 @@ def _stylization(
         initial_gradient=objective.initial_gradients[index],
         moved=moved,
         flags=tuple(flag for flag, applies in checks.items() if applies),
+        gradients=gradients,
     )

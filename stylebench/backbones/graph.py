@@ -10,9 +10,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
-SIDE = 224
-"""Of the picture on which the shapes of maps are found out, in px, at least."""
-
 
 def not_in_place(network: nn.Module) -> nn.Module:
     """Return `network`, its activations no longer in place: they falsify maps taken before them."""
@@ -42,16 +39,15 @@ def extractor(network: nn.Module, nodes: Mapping[str, str]) -> nn.Module:
     return cast("nn.Module", found)
 
 
-def shapes(module: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
+def shapes(module: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of what an extractor on the meta device gives; () for what is no tensor.
 
     Args:
         module: see `extractor`.
-        side: of the smallest picture that the network takes, in px.
+        size: (H, W) of a picture that the network takes, in px.
     """
-    side = max(side, SIDE)
     with torch.no_grad():
-        maps = module.eval()(torch.empty(1, 3, side, side, device="meta"))
+        maps = module.eval()(torch.empty(1, 3, *size, device="meta"))
     return {
         name: tuple(value.shape) if isinstance(value, Tensor) else ()
         for name, value in maps.items()

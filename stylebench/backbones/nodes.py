@@ -12,6 +12,9 @@ from stylebench.registry import suggestion
 SHOWN = 10
 """Nodes that an error lists, at most."""
 
+DEEPEST = 4
+"""The last stage; the first is 0."""
+
 Spec = TypeVar("Spec", bound=BackboneSpec)
 
 
@@ -31,8 +34,27 @@ def modules(paths: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def staged(spec: Spec, options: Mapping[str, str]) -> Spec:
+    """Return a backbone whose nodes' stages follow from the resolutions of their maps.
+
+    Nodes of the coarsest resolution are of stage 4, those of the next finer of 3, and so on; none
+    is below 0. So the 16 ReLUs of VGG-19 have the stages of its blocks, and ResNet-50's stem 0 and
+    its blocks 1 to 4. A network of one resolution (ViT) is all stage 4.
+    """
+    found = spec.resolutions(options)
+    ranks = {area: rank for rank, area in enumerate(sorted(set(found.values())))}
+
+    def placed(node: Node) -> Node:
+        return replace(node, stage=max(DEEPEST - ranks[found[node.name]], 0))
+
+    return replace(spec, style=tuple(map(placed, spec.style)), content=placed(spec.content))
+
+
 def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]) -> Spec:
     """Return a backbone with other nodes.
+
+    The stages of up to five end at 4, one a node, and a content node that is none of them has 3;
+    those of more follow from the resolutions of the maps, see `staged`.
 
     Args:
         spec: of the backbone.
@@ -59,7 +81,9 @@ def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]
         )
 
     style = [found(value) for value in choice.style]
-    nodes = {places[p]: Node(p, p, stage) for stage, p in enumerate(style, 5 - len(style))}
+    few = len(style) <= DEEPEST + 1
+    first = DEEPEST + 1 - len(style) if few else 0
+    nodes = {places[p]: Node(p, p, stage) for stage, p in enumerate(style, first)}
     if len(nodes) < len(style):
         raise InputError(f"nodes: {arch}: a style node is named twice: {', '.join(style)}")
     content = found(choice.content)
@@ -68,4 +92,5 @@ def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]
         style=tuple(nodes.values()),
         content=nodes.get(places[content]) or Node(content, content, 3),
     )
-    return chosen.fitted(arch, options)
+    chosen = chosen.fitted(arch, options)
+    return chosen if few else staged(chosen, options)

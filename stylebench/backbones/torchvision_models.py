@@ -7,6 +7,7 @@ and ConvNeXt end their blocks without.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from stylebench.backbones.zoo import (
     ARCHS,
@@ -208,4 +209,18 @@ _add(
     unused=("classifier.",),
     options=PLAIN,
     min_side=63,
+)
+
+ARCHS.add(
+    "robust-resnet50",
+    replace(
+        ARCHS["resnet50"],
+        description="ResNet-50 with adversarially trained weights (Salman et al. 2020) of a file",
+        checkpoint="",
+        published="Salman et al. 2020 publish resnet50_l2_eps3.ckpt at "
+        "https://huggingface.co/madrylab/robust-imagenet-models; README, Weights, converts it",
+        unused=("fc.", "normalizer.", "normalize."),
+        # DataParallel's module., and model. or attacker.model. of the package robustness.
+        renamed={r"^(module\.)?(attacker\.)?(model\.)?": ""},
+    ),
 )

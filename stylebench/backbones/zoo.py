@@ -47,6 +47,8 @@ class BackboneSpec:
         style: the style nodes, shallow to deep.
         content: the content node.
         checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
+        published: where its weights are, if that is no source of ours: a file of them is given, and
+            it has no random weights (those of another backbone, with the same network, do).
         unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
         arguments: keyword arguments of the target.
         options: name -> allowed values, the first being the default; see `backbones.controls`.
@@ -62,6 +64,7 @@ class BackboneSpec:
     style: tuple[Node, ...]
     content: Node
     checkpoint: str = ""
+    published: str = ""
     unused: tuple[str, ...] = ()
     arguments: dict[str, object] = field(default_factory=dict)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -70,6 +73,13 @@ class BackboneSpec:
     renamed: dict[str, str] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What its names begin with: r- for random weights, p- for pretrained ones."""
+        if self.published:
+            return ("p-",)
+        return ("r-", "p-") if self.checkpoint else ("r-",)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,6 +148,13 @@ class BackboneSpec:
 
         return nodes.modules(paths)
 
+    def resolutions(self, options: Mapping[str, str]) -> dict[str, int]:
+        """Return the positions H·W of each node's map, by its name, for a picture of `size`."""
+        from stylebench.backbones import graph
+
+        part = self.extractor(self._sketch(options))
+        return {k: shape[2] * shape[3] for k, shape in graph.shapes(part, self.size).items()}
+
     def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
         """Return the backbone; of `unused` what its nodes need is gone.
 
@@ -147,7 +164,7 @@ class BackboneSpec:
         from stylebench.backbones import graph
 
         part = graph.extractor(self._sketch(options), self.nodes)
-        for name, shape in graph.shapes(part, self.min_side).items():
+        for name, shape in graph.shapes(part, self.size).items():
             if len(shape) != 4:
                 found = f"a tensor of shape {shape}" if shape else "no tensor"
                 raise InputError(f"nodes: {arch}: expected a map (B, D, H, W), {name} is {found}")
@@ -192,12 +209,12 @@ ALL = (
 
 
 def names(*, hidden: bool = False) -> list[str]:
-    """Return the names that ``--arch`` knows: r- for each backbone, p- where weights exist."""
+    """Return the names that ``--arch`` knows, see `BackboneSpec.prefixes`."""
     return [
         prefix + name
         for name, spec in ARCHS.items()
         if hidden or not spec.hidden
-        for prefix in (("r-", "p-") if spec.checkpoint else ("r-",))
+        for prefix in spec.prefixes
     ]
 
 
@@ -296,7 +313,8 @@ NORM: Options = {"batchnorm": ("eval", "train", "calibrated")}
 POOLED: Options = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
 PLAIN: Options = POOLED | {"rescale": ("none", "mean")}
 BATCHNORM: Options = POOLED | NORM
-RESIDUAL: Options = BATCHNORM | {
+PLAIN_RESNET: Options = BATCHNORM | {"downsample": ("strided", "blur")}
+RESIDUAL: Options = PLAIN_RESNET | {
     "gamma": ("1", "0.5", "0.25", "0"),
     "shortcut": ("on", "off", "pre-relu"),
 }
@@ -344,7 +362,7 @@ ARCHS.add(
         target="stylebench.backbones.surgery:noresnet50",
         style=RESNET_NODES,
         content=_STAGES[2],
-        options=BATCHNORM,
+        options=PLAIN_RESNET,
     ),
 )
 ARCHS.add(
@@ -354,7 +372,7 @@ ARCHS.add(
         target="stylebench.backbones.surgery:pseudo_vgg",
         style=RESNET_NODES,
         content=_STAGES[2],
-        options=BATCHNORM,
+        options=PLAIN_RESNET,
     ),
 )
 ARCHS.add(

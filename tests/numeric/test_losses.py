@@ -11,6 +11,7 @@ from torchvision.models import resnet50
 from stylebench import losses, smoothing
 from stylebench.backbones.extractor import build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
+from stylebench.errors import InputError
 from stylebench.objective import Objective
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for ImageNet
@@ -108,6 +109,7 @@ def test_keras_preset_is_the_keras_example(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "softmax", "softmax-channels", "softmax-space", "scale"])
+@pytest.mark.parametrize("name", list(smoothing.SMOOTHINGS))
 def test_gradients_of_the_smoothed_gram_loss(name: str) -> None:
     target = losses.gram(random_maps(1, 3, 4, 3, seed=2))
 
@@ -133,6 +135,82 @@ def test_smoothing_equals_scipy_softmax(
         (found * unit).numpy(), scipy_softmax(maps.numpy() / temperature, axes), rtol=1e-12
     )
     assert found.mean().item() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_nested_is_a_softmax_of_n_times_a_softmax(times: int) -> None:
+    maps = 2 * random_maps(2, 5, 4, 3)
+    found, unit = smoothing.apply(SmoothingSpec(name="nested", params={"times": times}), maps, 0)
+    expected = scipy_softmax(maps.numpy(), (1, 2, 3))
+    for _ in range(times - 1):
+        expected = scipy_softmax(60 * expected, (1, 2, 3))
+    assert_allclose((found * unit).numpy(), expected, rtol=1e-11)
+    assert found.mean().item() == pytest.approx(1, rel=1e-12)
+    plain = smoothing.apply(SmoothingSpec(name="nested"), maps, 0)[0]
+    assert torch.equal(plain, found) is (times == 2)
+
+
+def test_nested_keeps_what_a_bare_softmax_of_a_softmax_loses() -> None:
+    maps = random_maps(1, 100, 100, 100)
+    bare = maps.flatten(1).softmax(dim=1).softmax(dim=1) * maps.numel()
+    found, _ = smoothing.apply(SmoothingSpec(name="nested"), maps, 0)
+    assert float((bare - 1).abs().max()) < 2e-4
+    assert float(found.std()) > 0.5
+
+
+def test_mean_divides_each_image_by_its_mean_magnitude() -> None:
+    maps = random_maps(3, 5, 4, 3) * torch.tensor([1e-3, 1.0, 1e4]).view(3, 1, 1, 1)
+    found, unit = smoothing.apply(SmoothingSpec(name="mean"), maps, 0)
+    sizes = np.abs(maps.numpy()).mean(axis=(1, 2, 3), keepdims=True)
+    assert unit == 1
+    assert_allclose(found.numpy(), maps.numpy() / sizes, rtol=1e-13)
+
+
+def test_mean_of_a_dead_map_is_zero_and_so_is_its_gradient_finite() -> None:
+    maps = random_maps(2, 3, 4, 3)
+    maps[0] = 0
+    maps.requires_grad_()
+    found, _ = smoothing.apply(SmoothingSpec(name="mean"), maps, 0)
+    torch.autograd.backward(found.square().sum())
+    assert not found[0].any()
+    assert maps.grad is not None
+    assert torch.isfinite(maps.grad).all()
+
+
+def test_mean_of_a_map_in_bf16_keeps_its_relative_error() -> None:
+    """Whatever the scale: 2^-9 by rounding each entry, and less for their average."""
+    maps = random_maps(1, 8, 16, 16) * 1e3
+    exact, _ = smoothing.apply(SmoothingSpec(name="mean"), maps, 0)
+    found, _ = smoothing.apply(SmoothingSpec(name="mean"), maps.bfloat16(), 0)
+    assert found.dtype == torch.float32
+    assert_allclose(found.numpy(), exact.numpy(), rtol=2**-8)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 10.0])
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_softmax_mean_is_softmax_without_the_scale(temperature: float, size: float) -> None:
+    maps = random_maps(2, 5, 4, 3)
+    spec = SmoothingSpec(name="softmax-mean", params={"temperature": temperature})
+    found, unit = smoothing.apply(spec, size * maps, stage=0)
+    scaled = maps.numpy() / np.abs(maps.numpy()).mean(axis=(1, 2, 3), keepdims=True)
+    expected = scipy_softmax(scaled / temperature, (1, 2, 3))
+    assert_allclose((found * unit).numpy(), expected, rtol=1e-11)
+    assert found.mean().item() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("times", [1.0, 2.5])
+def test_times_is_a_whole_number_of_at_least_2(times: float) -> None:
+    with pytest.raises(
+        InputError, match=f"times must be a whole number of at least 2, found {times:g}"
+    ):
+        smoothing.check(SmoothingSpec(name="nested", params={"times": times}))
+    smoothing.check(SmoothingSpec(name="nested", params={"times": 3.0}))
+
+
+def test_defaults_are_no_part_of_a_smoothing() -> None:
+    for name in ("nested", "softmax-mean", "mean"):
+        spec = SmoothingSpec(name=name, params=smoothing.parameters(name))
+        assert smoothing.canonical(spec) == SmoothingSpec(name=name)
 
 
 def test_scale_multiplies_by_alpha() -> None:

@@ -16,13 +16,8 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.figures import load_analysis
-from stylebench.store import (
-    METRIC_COLUMNS,
-    RESULT_COLUMNS,
-    STATISTICS_COLUMNS,
-    TRACE_COLUMNS,
-    Results,
-)
+from stylebench.store import Results
+from stylebench.tables import METRIC_COLUMNS, RESULT_COLUMNS, STATISTICS_COLUMNS, TRACE_COLUMNS
 
 FIGURE_NAMES = ["curves", "grid", "scale_free", "statistics"]
 TABLE_NAMES = ["comparisons", "metrics", "statistics", "summary"]
@@ -54,7 +49,7 @@ def _job(
         "learning_rate": 1.0, "history": 100, "line_search": "strong_wolfe",
         "content_digest": pair[0], "style_digest": pair[1],
         "picture": f"images/{job}.jpg", "content_picture": "images/content.jpg",
-        "style_picture": "images/style.jpg",
+        "style_picture": "images/style.jpg", "image": "pixels", "nodes": "",
     }  # fmt: skip
 
 

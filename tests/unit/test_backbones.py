@@ -213,12 +213,14 @@ def test_names() -> None:
     assert zoo.expand(["all", "p-vgg19"])["p-vgg19"]
     assert "r-tiny" not in zoo.expand(["*"])
     assert zoo.expand(["r-tiny"]) == {"r-tiny": True}
+    assert list(zoo.expand(["*-robust-*"])) == ["p-robust-resnet50"]
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
         ("r-resnet5", "did you mean 'r-resnet50'"),
+        ("r-robust-resnet50", "did you mean 'p-robust-resnet50'"),
         ("p-noresnet50", "did you mean 'r-noresnet50'"),
         ("vgg19", "did you mean 'r-vgg19' or 'p-vgg19'"),
         ("x-*", "no backbone matches 'x-\\*'"),

@@ -11,6 +11,7 @@ from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    NodeChoice,
     OptimiserSpec,
     SmoothingSpec,
     SweepConfig,
@@ -134,6 +135,7 @@ def test_adam_has_its_own_learning_rate() -> None:
         ("preset: papper", "unknown preset 'papper'; did you mean 'paper'"),
         ("name: ../up", "name: "),
         ("arch: []", "arch: "),
+        (f"nodes: {{vgg19: {{style: {[*range(65)]}, content: 0}}}}", "vgg19.style: .* at most 64"),
         ("- a\n- b", "expected a mapping of keys to values, found list"),
         ("{", "expected YAML"),
         ("evals: true", "evals: .*found True"),
@@ -179,6 +181,8 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
         {"evals": 6},
         {"seed": 1},
         {"precision": "bf16"},
+        {"image": "fourier"},
+        {"gradients": True},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -189,3 +193,6 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
     assert job().job_id == "60a4e6cd80a97a92"
+    assert job(chosen=None, image="pixels", gradients=False).job_id == "60a4e6cd80a97a92"
+    chosen = NodeChoice(style=("features.1", "features.6"), content=6)
+    assert job(chosen=chosen).job_id == "51140332020adf2c"

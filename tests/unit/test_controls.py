@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torchvision.models import alexnet, resnet18, resnet50, vgg11
 
 from stylebench import images, plan
-from stylebench.backbones import controls, extractor, zoo
+from stylebench.backbones import controls, extractor, surgery, zoo
 from stylebench.backbones.extractor import build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -79,6 +80,91 @@ def test_average_pooling_keeps_the_windows() -> None:
     pool = changed(vgg11, "pool", "avg").features[2]
     x = torch.rand(1, 3, 4, 4)
     torch.testing.assert_close(pool(x), x.unfold(2, 2, 2).unfold(3, 2, 2).mean(dim=(4, 5)))
+
+
+def blurred(maps: Tensor) -> Tensor:
+    """Every second pixel after the filter [1, 2, 1]/4 in both directions, by scipy."""
+    found = maps.detach().numpy()
+    for axis in (2, 3):
+        found = ndimage.convolve1d(found, [0.25, 0.5, 0.25], axis=axis, mode="nearest")
+    return torch.from_numpy(found[:, :, ::2, ::2].copy())
+
+
+def test_blur_pooling_follows_max_pooling() -> None:
+    """Of windows of 3 × 3 in a ResNet, of 2 × 2 in a pseudo network."""
+    x = torch.rand(1, 64, 9, 12)
+    dense = torch.from_numpy(ndimage.maximum_filter(x.numpy(), (1, 1, 3, 3), mode="nearest"))
+    pool = changed(resnet18, "downsample", "blur").maxpool
+    torch.testing.assert_close(pool(x), blurred(dense))
+    model = surgery.pseudo_vgg()
+    controls.change_downsampling(model, "blur")
+    dense = x.unfold(2, 2, 1).unfold(3, 2, 1).amax(dim=(4, 5))
+    for pool in (model.maxpool, model.layer2.pool):
+        torch.testing.assert_close(pool(x), blurred(dense))
+
+
+@pytest.mark.parametrize(
+    ("function", "stride_in", "strided"),
+    [(resnet18, "conv2", 1), (resnet50, "conv2", 2), (resnet50, "conv1", 1)],
+)
+def test_blur_pooling_follows_the_relu_of_a_strided_convolution(
+    function: Any, stride_in: str, strided: int
+) -> None:
+    plain, other = made(function), made(function)
+    options = {"downsample": "blur", "stride_in": stride_in}
+    controls.apply(other, options, {"downsample": "strided", "stride_in": "conv2"})
+    block = plain.layer2[0]
+    for module in block.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+    x = torch.rand(1, block.conv1.in_channels, 9, 12)
+    with torch.no_grad():
+        out = x
+        for index in (1, 2, 3) if function is resnet50 else (1, 2):
+            if index > 1:
+                out = out.relu()
+                out = blurred(out) if index == strided + 1 else out
+            out = getattr(block, f"bn{index}")(getattr(block, f"conv{index}")(out))
+        expected = (out + block.downsample(blurred(x))).relu()
+        torch.testing.assert_close(other.layer2[0](x), expected, rtol=1e-4, atol=1e-5)
+        x = torch.rand(1, 3, 33, 48)
+        plain.conv1.stride = (1, 1)
+        stem = other.relu(other.bn1(other.conv1(x)))
+        torch.testing.assert_close(stem, blurred(plain.bn1(plain.conv1(x)).relu()))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("resnet18", {"shortcut": "pre-relu", "activation": "leaky"}),
+        ("resnet50", {"gamma": "0.5", "stride_in": "conv1"}),
+        ("noresnet50", {}),
+        ("pseudo-vgg", {"pool": "avg"}),
+        ("pseudo-resvgg", {"shortcut": "off"}),
+    ],
+)
+def test_blur_pooling_changes_neither_weights_nor_sizes_and_bears_shifts(
+    name: str, other: dict[str, str]
+) -> None:
+    """With other options too, for even and odd sides."""
+    arch, side = f"r-{name}", 64
+    strided, blur = built(arch, **other), built(arch, **other, downsample="blur")
+    for a, b in zip(strided.parameters(), blur.parameters(), strict=True):
+        assert torch.equal(a, b)
+    photo = torch.from_numpy(images.read("builtin:chelsea", side + 1, resize="squash"))
+    photo = photo.permute(2, 0, 1)[None].float() / 255
+    changes = []
+    with torch.no_grad():
+        for size in (slice(side), slice(side - 9)):
+            maps = strided(photo[..., size, :]), blur(photo[..., size, :])
+            assert {k: v.shape for k, v in maps[0].items()} == {
+                k: v.shape for k, v in maps[1].items()
+            }
+        for features in (strided, blur):
+            still, moved = features(photo[..., :-1, :-1]), features(photo[..., 1:, 1:])
+            changes.append({k: float((moved[k] - v).norm() / v.norm()) for k, v in still.items()})
+    for node in ("stage2", "stage3", "stage4"):
+        assert changes[1][node] < 0.7 * changes[0][node], node
 
 
 def test_leaky_relu_everywhere() -> None:

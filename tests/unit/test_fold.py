@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from stylebench.backbones import fold, zoo
+from stylebench.backbones import controls, fold, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
 
@@ -34,20 +34,27 @@ def picture(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def backbone_of(name: str, style: tuple[str, ...] = ()) -> Backbone:
+def backbone_of(
+    name: str, style: tuple[str, ...] = (), options: dict[str, str] | None = None
+) -> Backbone:
     """A backbone that is not folded, with random norms; other nodes by their paths."""
     spec = zoo.split(f"r-{name}")[1]
     if style:
         nodes = tuple(zoo.Node(path, path, 4) for path in style)
         spec = replace(spec, style=nodes, content=nodes[-1])
-    return Backbone(spec, randomised(random_network(spec, 0)))
+    network = randomised(random_network(spec, 0))
+    controls.apply(network, options or {}, spec.defaults)
+    return Backbone(spec, network)
 
 
 def check(
-    name: str, style: tuple[str, ...] = (), size: tuple[int, int] | None = None
+    name: str,
+    style: tuple[str, ...] = (),
+    size: tuple[int, int] | None = None,
+    options: dict[str, str] | None = None,
 ) -> tuple[int, int]:
     """Folded maps are those of before, in float64; return how many norms there were and are."""
-    backbone = backbone_of(name, style).double()
+    backbone = backbone_of(name, style, options).double()
     before, side = norms(backbone), max(zoo.split(f"r-{name}")[1].min_side, 48)
     image = picture(*(size or (side, side + 16))).double()
     state = torch.get_rng_state()
@@ -65,12 +72,26 @@ def check(
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, spec in zoo.ARCHS.items() if "batchnorm" in spec.options]
+    "name",
+    [n for n, spec in zoo.ARCHS.items() if "batchnorm" in spec.options and "r-" in spec.prefixes],
 )
 def test_folded_backbones_give_the_same_maps(name: str) -> None:
     """None is left but for densenet's, which stand before the convolution."""
     before, after = check(name)
     assert after == 0 or (name.startswith("densenet") and 0 < after < before)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("resnet18", {}),
+        ("resnet50", {"shortcut": "pre-relu"}),
+        ("noresnet50", {}),
+        ("pseudo-resvgg", {"gamma": "0.5"}),
+    ],
+)
+def test_norms_beside_blur_pooling_are_folded(name: str, other: dict[str, str]) -> None:
+    assert check(name, options={"downsample": "blur", **other})[1] == 0
 
 
 @pytest.mark.parametrize(

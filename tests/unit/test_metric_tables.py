@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from stylebench.figures import TABLES, NoDataError
-from stylebench.store import METRIC_COLUMNS, Results
+from stylebench.store import Results
+from stylebench.tables import METRIC_COLUMNS
 from tests.unit.results import make
 
 PAIRS = [(f"photo{index}", "mosaic") for index in range(8)]

@@ -287,6 +287,7 @@ def test_what_a_picture_gives_is_forgotten_with_it() -> None:
         ("p-vgg19", "vgg19"),
         ("r-timm:resnet50", "resnet50"),
         ("p-timm:resnet50.a1_in1k", "resnet50"),
+        ("p-robust-resnet50", "resnet50"),
     ],
 )
 def test_architecture(arch: str, name: str) -> None:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from stylebench import plan, weights
+from stylebench import plan, smoothing, weights
 from stylebench.backbones import zoo
 from stylebench.backbones.extractor import build, random_network
-from stylebench.config import NodeChoice, WeightsRef
+from stylebench.config import NodeChoice, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.experiment import load_sweep
 
@@ -117,6 +117,69 @@ def test_a_module_is_its_output(name: str, path: str) -> None:
     normalised = (IMAGE - backbone.mean) / backbone.std
     with torch.no_grad():
         same(backbone(IMAGE)[path], output(network, path, normalised))
+
+
+RELUS = [f"features.{i}" for i in (1, 3, 6, 8, 11, 13, 15, 17, 20, 22, 24, 26, 29, 31, 33, 35)]
+"""relu1_1, relu1_2, relu2_1 … relu5_4 of VGG-19."""
+BLOCKS = [f"layer{s}.{b}" for s, count in enumerate((3, 4, 6, 3), 1) for b in range(count)]
+"""Of ResNet-50 (He et al. 2016, table 1)."""
+
+
+@pytest.mark.parametrize(
+    ("name", "style", "per_stage"),
+    [
+        ("vgg19", RELUS, [2, 2, 4, 4, 4]),
+        ("resnet50", ["relu", *BLOCKS], [1, 3, 4, 6, 3]),
+        ("pseudo-vgg", ["relu", *BLOCKS], [1, 3, 4, 6, 3]),
+        ("resnet50", ["conv1", "relu", "maxpool", *BLOCKS[:7]], [0, 0, 2, 4, 4]),
+        ("timm:vit_tiny_patch16_224", [f"blocks.{i}" for i in range(12)], [0, 0, 0, 0, 12]),
+        ("timm:resnet18", ["act1", *(f"{how}layer{i}" for i in (1, 2, 3, 4)
+                                    for how in ("input of ", ""))], [1, 3, 2, 2, 1]),
+    ],
+)  # fmt: skip
+def test_stages_of_many_nodes_follow_from_the_resolution(
+    name: str, style: list[str], per_stage: list[int]
+) -> None:
+    """The coarsest maps are stage 4, those of twice the side 3, and so on."""
+    arch = f"r-{name}"
+    spec = zoo.split(arch)[1].choose(arch, NodeChoice(style=tuple(style), content=style[-2]))
+    assert [node.path for node in spec.style] == style
+    expected = [stage for stage, count in enumerate(per_stage) for _ in range(count)]
+    assert [node.stage for node in spec.style] == expected
+    assert spec.content == spec.style[-2]
+
+
+def test_resolutions_beyond_five_are_stage_0() -> None:
+    nodes = NodeChoice(style=("features.1", "features.6", *RELUS[4:], "features.36", "avgpool"),
+                       content="features.36")  # fmt: skip
+    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", nodes)  # 224, 112, 56, 28, 14 and 7 px
+    assert [node.stage for node in chosen.style[:3]] == [0, 0, 1]
+    assert chosen.content.stage == 4
+
+
+def test_up_to_five_stages_end_at_4() -> None:
+    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:5]), content=3))
+    assert [node.stage for node in chosen.style] == [0, 1, 2, 3, 4]
+    fewer = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:2]), content=22))
+    assert [node.stage for node in (*fewer.style, fewer.content)] == [3, 4, 3]
+
+
+def test_deep_smooths_the_coarsest_two_resolutions_of_many_nodes() -> None:
+    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS), content=22))
+    spec, maps = SmoothingSpec(name="softmax", layers="deep"), torch.rand(1, 3, 2, 2)
+    smoothed = [n.path for n in chosen.style if smoothing.apply(spec, maps, n.stage)[0] is not maps]
+    assert smoothed == RELUS[8:], "relu4_1 to relu5_4"
+
+
+def test_weights_behind_the_default_nodes_are_needed_by_those_that_reach_there() -> None:
+    chosen = zoo.ARCHS["vgg19"].choose("p-vgg19", NodeChoice(style=tuple(RELUS), content=22))
+    assert chosen.unused == ("classifier.",)
+
+
+def test_what_is_no_map_is_told_among_many_nodes() -> None:
+    nodes = NodeChoice(style=(*RELUS, "flatten"), content=0)
+    with pytest.raises(InputError, match=r"expected a map \(B, D, H, W\), flatten is a tensor"):
+        zoo.ARCHS["vgg19"].choose("r-vgg19", nodes)
 
 
 def test_a_module_and_its_last_node_are_one() -> None:

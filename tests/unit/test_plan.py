@@ -45,6 +45,11 @@ def test_an_explicit_name_without_weights_is_an_error() -> None:
         expand(arch=["r-tiny", "p-vgg19"])
 
 
+def test_jobs_take_over_what_is_optimised_and_measured() -> None:
+    found = expand(image="fourier", gradients=True).jobs
+    assert {(job.image, job.gradients) for job in found} == {("fourier", True)}
+
+
 def test_zip_wants_as_many_styles_as_contents() -> None:
     with pytest.raises(InputError, match="as many contents as styles, found 2 and 1"):
         expand(content=["chelsea", "china"], style=["mosaic"], pairing="zip")

@@ -15,6 +15,8 @@ from stylebench.config import ImageRef, JobSpec, WeightsRef
 from stylebench.errors import InputError
 from tests.unit.test_config import job
 
+BUDGET = {"term": ["content", "tv"], "layer": ["stage3", ""], "gradient": [2.0, 0.0]}
+
 
 def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
     """Put a job in place as run_job does, with a grey picture."""
@@ -27,6 +29,8 @@ def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
         trace = {"evaluation": [1, 2], "loss": [2.0, 1.0], "content_loss": [0.0, 0.1],
                  "style_loss": [2.0, 0.9], "tv_loss": [0.0, 0.0]}  # fmt: skip
         pd.DataFrame(trace).to_parquet(folder / "trace.parquet")
+        if spec.gradients:
+            pd.DataFrame(BUDGET).to_parquet(folder / "gradients.parquet")
         store.write_record(folder, record)
 
 
@@ -158,6 +162,20 @@ def test_pictures_stay_in_the_folder(tmp_path: Path, name: str) -> None:
     made = [p for p in (out / "images").rglob("*") if p.is_file()]
     assert len(made) == 3
     assert all(p.parent == out / "images" and len(p.name) < 200 for p in made)
+
+
+def test_gradients_are_gathered_from_the_jobs_that_have_them(tmp_path: Path) -> None:
+    plain, budgeted = job(), job(gradients=True, seed=1)
+    finish(tmp_path, plain)
+    finish(tmp_path, budgeted)
+    store.compact(tmp_path)
+    found = store.load(tmp_path).gradients
+    assert found.to_dict("list") == {"job_id": [budgeted.job_id] * 2, **BUDGET}
+    (tmp_path / "jobs" / budgeted.job_id / "gradients.parquet").unlink()
+    assert store.pending(tmp_path, [plain, budgeted]) == [budgeted]
+    store.compact(tmp_path)
+    assert not (tmp_path / "gradients.parquet").exists()
+    assert list(store.load(tmp_path).gradients) == ["job_id", "term", "layer", "gradient"]
 
 
 def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from stylebench import weights
 from stylebench.backbones.extractor import build
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
-from stylebench.weights import download, registry
+from stylebench.weights import download, manage, registry
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -133,6 +133,57 @@ def test_a_classifier_of_another_size_is_no_matter(tmp_path: Path) -> None:
     tens = {"fc.weight": torch.zeros(10, 2048), "fc.bias": torch.zeros(10)}
     save_file(state("resnet50") | tens, path)
     build("p-resnet50", weights.resolve("p-resnet50", 0, given={"resnet50": path}), 0)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "nested"),
+    [("", False), ("module.", True), ("module.model.", True), ("attacker.model.", False)],
+)
+def test_robust_weights_are_those_of_resnet50_by_other_names(
+    folder: Path, tmp_path: Path, prefix: str, nested: bool
+) -> None:
+    """As the package robustness and DataParallel name them, with its normaliser."""
+    plain = state("resnet50")
+    found = {prefix + key: value for key, value in plain.items()}
+    if "model." in prefix:
+        root = prefix.partition("model.")[0].removesuffix("attacker.")
+        found |= {f"{root}{name}.new_{value}": torch.zeros(3, 1, 1)
+                  for name in ("normalizer", "attacker.normalize")
+                  for value in ("mean", "std")}  # fmt: skip
+    path = tmp_path / "robust.pt"
+    torch.save({"model": found, "epoch": 1} if nested else found, path)
+    manage.import_file("robust-resnet50", path)
+    ref = weights.resolve("p-robust-resnet50", 0)
+    assert ref.source == "file:robust-resnet50.pth"
+    robust = build("p-robust-resnet50", ref, 0).features
+    other = weights.resolve("p-resnet50", 0, given={"resnet50": folder / "resnet50.safetensors"})
+    expected = build("p-resnet50", other, 0).features
+    assert robust.state_dict().keys() == expected.state_dict().keys()
+    for key, value in expected.state_dict().items():
+        assert torch.equal(robust.state_dict()[key], value)
+
+
+def test_the_weights_of_the_attacked_model_may_stand_there_twice(tmp_path: Path) -> None:
+    plain, path = state("resnet50"), tmp_path / "robust.pt"
+    both = ("module.model.", "module.attacker.model.")
+    torch.save({prefix + key: value for key, value in plain.items() for prefix in both}, path)
+    weights.resolve("p-robust-resnet50", 0, given={"robust-resnet50": path})
+    torch.save({f"vgg.{k}": v for k, v in plain.items()}, path)
+    assert "expected the weights of robust-resnet50, but it lacks" in refused(
+        path, "robust-resnet50"
+    )
+
+
+def test_robust_weights_that_are_not_here_say_where_they_are() -> None:
+    with pytest.raises(UnavailableError) as found:
+        weights.resolve("p-robust-resnet50", 0)
+    text = str(found.value)
+    assert "\n" not in text
+    for part in ("--weights robust-resnet50=PATH", "Salman et al. 2020", "resnet50_l2_eps3.ckpt"):
+        assert part in text
+    assert "weights get" not in text
+    with pytest.raises(UnavailableError, match="torchvision publishes no weights of robust-"):
+        weights.resolve("p-robust-resnet50", 0, given={"robust-resnet50": "torchvision"})
 
 
 def refused(path: Path, name: str = "vgg19") -> str:

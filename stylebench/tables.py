@@ -1,0 +1,117 @@
+"""The tables of a results folder: their columns and types, and the row that a record becomes."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from stylebench.config import JobSpec
+
+RESULT_COLUMNS = {
+    "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
+    "content": "str", "style": "str", "seed": "int64", "size": "int64", "preset": "str",
+    "start": "str", "evals": "int64", "evals_budget": "int64", "seconds": "float64",
+    "peak_memory_mb": "float64", "loss_initial": "float64", "loss_final": "float64",
+    "content_loss": "float64", "style_loss": "float64", "style_loss_initial": "float64",
+    "tv_loss": "float64", "moved": "float64", "stop_reason": "str", "flags": "str",
+    "error": "str", "precision": "str", "device": "str", "weights_sha256": "str",
+    "options": "str", "resize": "str", "balance": "str", "normalisation": "str",
+    "content_weight": "float64", "style_weight": "float64", "tv_weight": "float64",
+    "layer_weights": "str", "optimiser": "str", "learning_rate": "float64", "history": "int64",
+    "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
+    "content_picture": "str", "style_picture": "str", "image": "str",
+    "nodes": "str",
+}  # fmt: skip
+"""Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
+``image`` is what was optimised: pixels or fourier; ``nodes`` are those that the experiment chose,
+as JSON, empty for the backbone's own."""
+
+STATISTICS_COLUMNS = {
+    "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
+    "stage": "int64", "statistic": "str", "value": "float64", "seed": "int64", "size": "int64",
+    "resize": "str", "image_digest": "str",
+}  # fmt: skip
+
+TRACE_COLUMNS = {
+    "job_id": "str", "evaluation": "int64", "loss": "float64", "content_loss": "float64",
+    "style_loss": "float64", "tv_loss": "float64",
+}  # fmt: skip
+
+GRADIENT_COLUMNS = {"job_id": "str", "term": "str", "layer": "str", "gradient": "float64"}
+"""Of gradients.parquet: what each term asks of the picture (`objective.TermGradient`)."""
+
+METRIC_COLUMNS = {
+    "job_id": "str", "arch": "str", "smoothing": "str", "content": "str", "style": "str",
+    "seed": "int64", "metric": "str", "judge": "str", "judge_weights": "str", "value": "float64",
+}  # fmt: skip
+"""Of metrics.parquet; ``judge`` is empty where none is needed, NaN marks what is not defined."""
+
+
+def slug(text: str) -> str:
+    """Return a file name made of a text: ASCII letters, digits, ``._-``, at most 40 characters."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"
+
+
+def _picture_names(spec: JobSpec) -> dict[str, str]:
+    """Return column -> path in OUT of the pictures of a job."""
+    content, style = slug(spec.content.name), slug(spec.style.name)
+    parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
+    size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
+    return {
+        "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",
+        "content_picture": f"images/content_{content}_{size}_{spec.content.digest[:8]}.jpg",
+        "style_picture": f"images/style_{style}_{size}_{spec.style.digest[:8]}.jpg",
+    }
+
+
+_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision", "image")
+
+
+def result_row(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of results.parquet for a record of a transfer job."""
+    spec = JobSpec.model_validate(record["spec"])
+    row = {
+        **{column: record.get(column) for column in RESULT_COLUMNS},
+        "arch": spec.arch,
+        "weights": spec.weights.label,
+        "weights_sha256": spec.weights.sha256,
+        "options": json.dumps(spec.weights.options, sort_keys=True),
+        "smoothing": spec.smoothing.label,
+        "content": spec.content.name,
+        "style": spec.style.name,
+        "flags": " ".join(record.get("flags", [])),
+        "evals": record.get("evals", 0),
+        "evals_budget": spec.evals,
+        **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
+        **spec.loss.model_dump(exclude={"layer_weights"}),
+        "layer_weights": json.dumps(spec.loss.layer_weights, sort_keys=True),
+        **spec.optimiser.model_dump(exclude={"name"}),
+        "optimiser": spec.optimiser.name,
+        "content_digest": spec.content.digest,
+        "style_digest": spec.style.digest,
+        "nodes": spec.chosen.model_dump_json() if spec.chosen else "",
+    }
+    return row | (_picture_names(spec) if record["status"] == "ok" else {})
+
+
+def unavailable(spec: JobSpec) -> dict[str, Any]:
+    """Return the record of a job whose weights are not at hand; it is not written anywhere."""
+    return {
+        "job_id": spec.job_id,
+        "kind": "transfer",
+        "status": "unavailable",
+        "error": spec.weights.missing,
+        "spec": spec.model_dump(mode="json"),
+        "finished": 0.0,
+    }
+
+
+def frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
+    """Return a table with these columns and types; text that is missing is empty."""
+    table = pd.DataFrame(rows, columns=list(columns))
+    for column, kind in columns.items():
+        filled = table[column].fillna("") if kind == "str" else table[column]
+        table[column] = filled.astype(pd.api.types.pandas_dtype(kind))
+    return table

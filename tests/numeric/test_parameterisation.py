@@ -1,0 +1,160 @@
+"""The Fourier parameterisation against numpy, autograd and dense matrices."""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import Tensor
+
+from stylebench.backbones.extractor import Backbone, build
+from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.errors import InputError
+from stylebench.objective import FIRST_STEP, Objective
+from stylebench.optim import minimise
+from stylebench.parameterisation import PIXELS, Fourier, parameterise
+from stylebench.transfer import Start, stylize, stylize_batch
+
+SIZES = [(16, 24), (17, 24), (16, 23), (17, 23)]
+NONE = SmoothingSpec(name="none")
+# Lucid, optvis/param/color.py
+LUCID = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
+
+
+def noise(size: tuple[int, int], seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, 3, *size, generator=generator, dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return copy.deepcopy(build("r-tiny", WeightsRef(source="random:0"), seed=0)).double()
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[tuple[Tensor, Tensor]]:
+    """Smooth pictures that stay in [0, 1] when they are optimised."""
+    rough = 0.4 + 0.2 * torch.rand(4, 3, 9, 9, generator=torch.Generator().manual_seed(0)).double()
+    smooth = torch.nn.functional.interpolate(rough, size=(33, 40), mode="bilinear")
+    return [(smooth[i : i + 1].contiguous(), smooth[i + 2 : i + 3].contiguous()) for i in range(2)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_round_trips(size: tuple[int, int]) -> None:
+    x = noise(size, dtype=torch.float32)
+    space = Fourier(x)
+    assert_allclose(space.image(space.vector(x)).numpy(), x.numpy(), atol=1e-5)
+    assert_allclose(space.vector(space.image(x)).numpy(), x.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gradient_is_that_of_autograd_and_of_the_adjoint(size: tuple[int, int]) -> None:
+    z, y = noise(size), noise(size, 1)
+    space = Fourier(z)
+    variable = z.clone().requires_grad_()
+    (y * space.image(variable).sin()).sum().backward()  # type: ignore[no-untyped-call]
+    assert variable.grad is not None
+    found = space.gradient(y * space.image(z).cos())
+    assert_allclose(found.numpy(), variable.grad.numpy(), atol=1e-10)
+    inner = (space.image(z) * y).sum(), (z * space.gradient(y)).sum()
+    assert_allclose(float(inner[0]), float(inner[1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_coefficients_are_those_of_lucid(size: tuple[int, int]) -> None:
+    """Lucid's x = C·irfft2(S·Z), up to one factor and the rotation of real and imaginary parts."""
+    height, width = size
+    x = noise(size).numpy()
+    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)
+    scale = 1 / np.maximum(np.sqrt(fy**2 + fx**2), 1 / max(size))
+    colours = np.einsum("ij,bjhw->bihw", np.linalg.inv(LUCID), x)
+    lucid = np.fft.rfft2(colours, norm="ortho") / scale
+    z = Fourier(torch.from_numpy(x)).vector(torch.from_numpy(x)).numpy()
+    half = z[..., : width // 2 + 1]
+    ratio = half / (lucid.real - lucid.imag)
+    assert_allclose(ratio, np.broadcast_to(ratio.flat[0], ratio.shape), rtol=1e-8)
+    opposite = np.roll(z[..., ::-1, ::-1], (1, 1), axis=(-2, -1))[..., : width // 2 + 1]
+    assert_allclose(half**2 + opposite**2, 2 * np.abs(lucid * ratio.flat[0]) ** 2, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (5, 7)])
+def test_the_mean_square_of_the_singular_values_is_one(size: tuple[int, int]) -> None:
+    count = 3 * size[0] * size[1]
+    basis = torch.eye(count, dtype=torch.float64).view(count, 3, *size)
+    matrix = Fourier(basis).image(basis).reshape(count, count).numpy()
+    values = np.linalg.svd(matrix, compute_uv=False)
+    assert_allclose((values**2).mean(), 1, rtol=1e-12)
+    assert values.min() > 0.01
+
+
+def test_the_first_step_changes_pixels_as_one_in_pixels_does(
+    backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
+) -> None:
+    content = pairs[0][0]
+    for space in (PIXELS, Fourier(content)):
+        objective = Objective(backbone, pairs[:1], NONE, LossSpec(), space)
+        _, gradient = objective(space.vector(content))
+        assert 1 <= float(space.image(gradient).abs().mean()) / FIRST_STEP < 2
+
+
+def test_a_quadratic_is_minimised() -> None:
+    target = noise((17, 24), 5)
+    space = Fourier(target)
+
+    def distance(vectors: Tensor) -> tuple[Tensor, Tensor]:
+        change = space.image(vectors) - target
+        return change.square().sum(dim=(1, 2, 3)), space.gradient(2 * change)
+
+    minima = minimise(distance, space.vector(noise((17, 24), 6)), OptimiserSpec(history=100), 400)
+    found = space.image(torch.stack([minimum.image for minimum in minima]))
+    assert_allclose(found.numpy(), target.numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("start", ["content", "style", "noise"])
+@pytest.mark.parametrize(
+    "optimiser",
+    [{"name": "lbfgs"}, {"name": "adam", "learning_rate": 0.002}, {"line_search": "none"}],
+)
+def test_it_lowers_the_loss_of_the_pixels(
+    backbone: Backbone,
+    pairs: list[tuple[Tensor, Tensor]],
+    start: Start,
+    optimiser: dict[str, Any],
+) -> None:
+    spec = OptimiserSpec.model_validate(optimiser)
+    pixels = stylize(backbone, *pairs[0], optimiser=spec, start=start, evals=30)
+    found = stylize(backbone, *pairs[0], optimiser=spec, start=start, evals=30, image="fourier")
+    assert found.initial.loss == pytest.approx(pixels.initial.loss, rel=1e-6)
+    assert found.initial_gradient == pytest.approx(pixels.initial_gradient, rel=1e-6)
+    assert found.final.loss < 0.9 * found.initial.loss
+    assert found.final.loss != pytest.approx(pixels.final.loss, rel=1e-3)
+    assert found.flags == ()
+
+
+def test_the_result_is_the_best_iterate_in_pixels(
+    backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
+) -> None:
+    found = stylize(backbone, *pairs[0], evals=20, image="fourier")
+    assert 0 < float(found.image.min()) < float(found.image.max()) < 1  # so nothing was clamped
+    objective = Objective(backbone, pairs[:1], NONE, LossSpec())
+    objective(found.image)
+    ((evaluation, _),) = objective.trace(0, 1)
+    assert evaluation.loss == pytest.approx(found.final.loss, rel=1e-9)
+
+
+def test_a_batch_equals_its_pairs_one_by_one(
+    backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
+) -> None:
+    together = stylize_batch(backbone, pairs, evals=12, image="fourier")
+    for pair, found in zip(pairs, together, strict=True):
+        alone = stylize(backbone, *pair, evals=12, image="fourier")
+        losses = [step.loss for step in alone.trace]
+        assert [step.loss for step in found.trace] == pytest.approx(losses, rel=1e-9)
+        assert_allclose(found.image.numpy(), alone.image.numpy(), atol=1e-9)
+
+
+def test_an_unknown_name_is_told() -> None:
+    with pytest.raises(InputError, match="image: expected pixels or fourier, found 'wavelets'"):
+        parameterise("wavelets", torch.zeros(1, 3, 8, 8))  # type: ignore[arg-type]
