@@ -11,7 +11,7 @@ NOTE = 16
 """Pixels: a line under a picture."""
 
 SMALL, LARGE = 6.3, 8.6
-"""Pixels that a character takes under pictures, and in the names over columns."""
+"""Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
 
 FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
 WARNING = "#B23A00"
@@ -36,11 +36,23 @@ def height_of(folder: Path, job: pd.Series, width: int) -> int:
     return round(width * min(max(down / across, 0.4), 1.6))
 
 
-def draw_under(canvas: Canvas, box: Box, text: str, line: int = 0, **look: str) -> None:
-    """Write a line under a cell, shortened to its width; `line` 1 is the second one."""
+def draw_under(
+    canvas: Canvas, box: Box, text: str, line: int = 0, size: float = 8, **look: str
+) -> None:
+    """Write a line under a cell, shortened to its width.
+
+    Args:
+        canvas: to write on.
+        box: of the cell.
+        text: of the line.
+        line: 0 is the first one, 1 that below.
+        size: of the letters, in points.
+        look: keyword arguments of ``Figure.text``.
+    """
     x, y, width, height = box
-    text = shorten(text, max(8, int(width / SMALL)))
-    canvas.text(x + width / 2, y + height + (line + 0.5) * NOTE - 1, text, **look)
+    text = shorten(text, max(8, int(width / (SMALL * size / 8))))
+    middle = y + height + (line + 0.5) * NOTE - 1
+    canvas.text(x + width / 2, middle, text, fontsize=size, **look)
 
 
 def draw_remark(canvas: Canvas, job: pd.Series, box: Box, line: int = 0) -> None:

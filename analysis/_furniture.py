@@ -13,6 +13,9 @@ from ._common import legend_label, power_of_ten, shorten
 WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
 """Inches, 100 pixels each: the figure, its title, a line of the legend or the note."""
 
+TWO = 0.8
+"""`HEAD` of panels whose titles have two lines."""
+
 LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
 """Inches beside the panels (the first has a label on its y axis), and between two of them."""
 
@@ -38,6 +41,8 @@ def panels(
     left: float = LEFT,
     notes: int = 1,
     sharex: bool = True,
+    head: float = HEAD,
+    foot: float = 0.0,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with `rows` × `columns` axes and room for title, legend and note.
 
@@ -50,9 +55,11 @@ def panels(
         left: room beside the first column, in inches.
         notes: lines of the note.
         sharex: one x axis for all.
+        head: room for the title and those of the first panels, in inches.
+        foot: room for the labels of the last x axes, in inches, beyond one line and its name.
     """
-    foot = LINE * (-(-len(legend) // legend_columns(legend)) + notes) + 0.6
-    total = HEAD + rows * height + (rows - 1) * gap + foot
+    foot += LINE * (-(-len(legend) // legend_columns(legend)) + notes) + 0.6
+    total = head + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
     width = (WIDTH - left - RIGHT - (columns - 1) * BETWEEN) / columns
     grid = figure.subplots(
@@ -63,7 +70,7 @@ def panels(
         gridspec_kw={
             "left": left / WIDTH,
             "right": 1 - RIGHT / WIDTH,
-            "top": 1 - HEAD / total,
+            "top": 1 - head / total,
             "bottom": foot / total,
             "wspace": BETWEEN / width,
             "hspace": gap / height,

@@ -15,9 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from stylebench.figures import NoDataError
 from stylebench.store import Results
 
-from ._arms import in_common, scores
+from ._arms import MEASURE, in_common, judged, scores
 from ._common import Look, backbone_names, caption, looks, shorten
-from ._furniture import annotate, panels
+from ._furniture import TWO, annotate, panels
+from ._strips import strip
 
 UNDER_JUDGES = {"gram_share": "Gram distance", "swd_share": "feature distribution (SWD)"}
 PLAIN = {"texture_share": "texture (Portilla–Simoncelli)", "colour_share": "colour (CIELAB)"}
@@ -101,7 +102,7 @@ def notes(frame: pd.DataFrame, *, content: bool = True) -> tuple[dict[str, str],
     lines = {}
     for job in frame["job_id"].unique():
         shares = [f"{values[m][job]:z.2f}" for m in style if job in values[m]]
-        parts = [f"style {' · '.join(shares)}"] if shares else []
+        parts = [f"style {', '.join(shares)}"] if shares else []
         parts += [
             f"{word} {found[job]:z.2f}"
             for m, found in values.items()
@@ -109,16 +110,37 @@ def notes(frame: pd.DataFrame, *, content: bool = True) -> tuple[dict[str, str],
         ]
         lines[str(job)] = "  ".join(parts)
     meaning = (
-        f"style: share of the Gram distance covered, judge {' · '.join(m.judge for m in style)}"
+        f"style: share of the Gram distance covered, judge {', '.join(m.judge for m in style)}"
     )
     other = "SSIM: with the content" if content else "texture: share of its distance covered"
     return lines, "; ".join([*([meaning] if style else []), other]) + "."
+
+
+def pictures(
+    results: Results, jobs: pd.DataFrame, *, content: bool = True, told: str = ""
+) -> Figure:
+    """Return the sheet of pictures of jobs, with a line of scores under each where there are any.
+
+    Args:
+        results: the folder that has the pictures.
+        jobs: as `_strips.strip` takes them.
+        content: as `notes` takes it.
+        told: a line under the sheet.
+    """
+    lines, meaning = notes(judged(results), content=content) if len(results.metrics) else ({}, "")
+    return strip(results, jobs, notes=lines, told=[meaning, told])
 
 
 def count(frame: pd.DataFrame) -> str:
     """Return how many pairs and seeds there are: ``6 pairs, 2 seeds``."""
     pairs, seeds = len(frame[["content", "style"]].drop_duplicates()), frame["seed"].nunique()
     return f"{pairs} pair{'s' * (pairs > 1)}, {seeds} seed{'s' * (seeds > 1)}"
+
+
+def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics averaged over the seeds of each pair: intervals are over pairs."""
+    keys = ["arm", *MEASURE, "content", "style"]
+    return frame.groupby(keys, observed=True)["value"].mean().reset_index()
 
 
 def look_of(results: Results, frame: pd.DataFrame) -> dict[str, Look]:
@@ -154,9 +176,12 @@ def _draw(axes: Axes, part: pd.DataFrame, places: dict[str, int], styles: dict[s
         }
         axes.plot(values[~low], [place] * int((~low).sum()), "o", markersize=4, **options)
         axes.plot([LOWEST] * int(low.sum()), [place] * int(low.sum()), "<", markersize=5, **options)
-    table = scores(part)
-    for row in table[table["mean"] >= LOWEST].to_dict("records"):
+    table = scores(by_pair(part))
+    for row in table.to_dict("records"):
         arm = str(row["arm"])
+        if row["mean"] < LOWEST:
+            axes.plot(LOWEST, places[arm], "<", color=styles[arm].color, markersize=7)
+            continue
         low, high = (abs(row[key] - row["mean"]) for key in ("low", "high"))
         low = min(low, row["mean"] - LOWEST)
         error = None if np.isnan(low) else [[low], [high]]
@@ -170,7 +195,7 @@ def _furnish(axes: Axes, measure: Measure, places: dict[str, int]) -> None:
     if measure.is_share:
         axes.axvline(0, color="#999999", linewidth=0.8, zorder=0)
         axes.axvline(1, color="#999999", linewidth=0.8, zorder=0)
-        axes.set_xlabel("share: 0 = content, 1 = style")
+        axes.set_xlabel("share covered: 0 = content, 1 = style")
     else:
         axes.set_xlabel("1 = the content picture")
 
@@ -185,7 +210,7 @@ def dots(
         frame: of `_arms.judged`, or a part of it.
         title: of the figure.
         content: with the measures of the content.
-        told: more for the note.
+        told: a line of the note.
 
     Raises:
         NoDataError: no measure is common to all arms.
@@ -199,10 +224,24 @@ def dots(
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     labels = [shorten(arm, LABEL) for arm in places]
+    jobs = results.results[results.results["job_id"].isin(frame["job_id"])]
+    note = (
+        f"Markers: mean and bootstrap 95 % interval over pairs; dots: single pictures "
+        f"({count(frame)}); ◂ under {LOWEST:g}. Judges: networks that no arm optimised."
+    )
+    lines = [note, *([told] if told else []), caption(results, jobs)]
     height = max(LEAST, ROW * (len(arms) + 1))
     left = 0.3 + LETTER * max(map(len, labels))
     figure, grid = panels(
-        rows, columns, height=height, gap=GAP, legend=(), left=left, notes=2, sharex=False
+        rows,
+        columns,
+        height=height,
+        gap=GAP,
+        legend=(),
+        left=left,
+        notes=len(lines),
+        sharex=False,
+        head=TWO,
     )
     for index, axes in enumerate(axes for line in grid for axes in line):
         if index >= len(shown):
@@ -211,11 +250,5 @@ def dots(
         _draw(axes, shown[index].of(frame), places, styles)
         _furnish(axes, shown[index], places)
         axes.set_yticks(range(len(arms)), labels if index % columns == 0 else [""] * len(arms))
-    jobs = results.results[results.results["job_id"].isin(frame["job_id"])]
-    note = [
-        f"Markers: mean and bootstrap 95 % interval; dots: single pictures ({count(frame)}); ◂ a "
-        f"value under {LOWEST:g}. Judges: networks that no arm optimised. {told}",
-        caption(results, jobs),
-    ]
-    annotate(figure, title, "\n".join(note), {})
+    annotate(figure, title, "\n".join(lines), {})
     return figure

@@ -176,7 +176,7 @@ def _line(
         box = (sheet.left(index), top, sheet.cell, height)
         if draw_result(canvas, sheet.results.folder, job, box) and job is not None:
             note = sheet.notes.get(str(job["job_id"]), "")
-            draw_under(canvas, box, note)
+            draw_under(canvas, box, note, size=7.2)
             draw_remark(canvas, job, box, line=1 if note else 0)
 
 
@@ -220,8 +220,9 @@ def strip(
     placed = list(_placed(sheet))
     pair, _, _, top, _ = placed[-1]
     end = top + sheet.height(pair) + sheet.under + FOOT
-    shown = [f"Shown: {'; '.join(left_out)}."] if left_out else []
-    told = [*told, *shown, "r- = random weights, p- = pretrained.  " + caption(results, jobs)]
+    shown = f"  Shown: {'; '.join(left_out)}." if left_out else ""
+    legend = "r- = random weights, p- = pretrained."
+    told = [*filter(None, told), legend + shown, caption(results, jobs)]
     canvas = Canvas(sheet.width, end + LINE * len(told) + MARGIN)
     for pair, number, line, top, headed in placed:
         if headed:

@@ -7,8 +7,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._arms import compared, in_common, judged, labelled
-from ._measured import dots, notes
-from ._strips import strip
+from ._measured import dots, pictures
 
 NAME = "gatys_layers"
 LAYERS = {"features.8": "conv2_2", "features.22": "conv4_2"}
@@ -28,11 +27,9 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 @figure(NAME, experiment=NAME)
-def pictures(results: Results) -> Figure:
+def sheet(results: Results) -> Figure:
     """Pictures by content layer."""
-    lines, meaning = notes(judged(results))
-    jobs = _named(labelled(results.results))
-    return strip(results, jobs, notes=lines, told=[meaning])
+    return pictures(results, _named(labelled(results.results)))
 
 
 @figure(f"{NAME}_scores", experiment=NAME)

@@ -6,17 +6,15 @@ from stylebench.figures import figure
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._measured import dots, notes
-from ._strips import strip
+from ._measured import dots, pictures
 
 NAME = "gatys_photoreal"
 
 
 @figure(NAME, experiment=NAME)
-def pictures(results: Results) -> Figure:
+def sheet(results: Results) -> Figure:
     """Pictures by backbone."""
-    lines, meaning = notes(judged(results))
-    return strip(results, labelled(results.results), notes=lines, told=[meaning])
+    return pictures(results, labelled(results.results))
 
 
 @figure(f"{NAME}_scores", experiment=NAME)

@@ -11,9 +11,8 @@ from stylebench.store import Results
 
 from ._arms import in_common, judged, labelled, scores
 from ._common import Look, caption
-from ._furniture import annotate, panels
-from ._measured import COLUMNS, Measure, count, look_of, measures, notes
-from ._strips import strip
+from ._furniture import TWO, annotate, panels
+from ._measured import COLUMNS, Measure, by_pair, count, look_of, measures, pictures
 
 NAME = "gatys_tradeoff"
 CONTENT = Measure("ssim", "", "", "SSIM with the content")
@@ -22,15 +21,14 @@ HEIGHT, GAP = 2.6, 0.5
 
 
 @figure(NAME, experiment=NAME)
-def pictures(results: Results) -> Figure:
+def sheet(results: Results) -> Figure:
     """Pictures by α/β: small ones to the left have most style."""
-    lines, meaning = notes(judged(results))
-    return strip(results, labelled(results.results), notes=lines, told=[meaning])
+    return pictures(results, labelled(results.results))
 
 
 def _points(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Return means and intervals of a style measure and of the content by arm, in their order."""
-    style, content = (scores(m.of(frame)).set_index("arm") for m in (measure, CONTENT))
+    style, content = (scores(by_pair(m.of(frame))).set_index("arm") for m in (measure, CONTENT))
     points = style.join(content, lsuffix="_style", rsuffix="_content", how="inner")
     first = frame.drop_duplicates("arm").set_index("arm")
     points = points.join(first[["backbone"]])
@@ -82,7 +80,13 @@ def curve(results: Results) -> Figure:
     }
     columns = min(COLUMNS, len(shown))
     made, grid = panels(
-        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=entries, notes=2
+        -(-len(shown) // columns),
+        columns,
+        height=HEIGHT,
+        gap=GAP,
+        legend=entries,
+        notes=2,
+        head=TWO,
     )
     for axes, measure in zip((a for line in grid for a in line), shown, strict=False):
         _draw(axes, frame, measure, styles)
@@ -91,8 +95,8 @@ def curve(results: Results) -> Figure:
         axes.set_xlabel("SSIM with the content")
     grid[0][0].set_ylabel("share: 0 = content, 1 = style")
     note = (
-        f"Points: mean and bootstrap 95 % interval over {count(frame)}; faint: single pictures. "
-        "The ends of a line are labelled with their α/β."
+        f"Points: mean and bootstrap 95 % interval over pairs ({count(frame)}); faint: single "
+        "pictures. The ends of a line are labelled with their α/β."
     )
     jobs = results.results[results.results["job_id"].isin(frame["job_id"])]
     title = "Style against content by α/β"

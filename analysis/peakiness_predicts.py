@@ -14,7 +14,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._common import FAMILIES, Look, caption, family, natural, shorten
-from ._furniture import annotate, panels
+from ._furniture import TWO, annotate, panels
 from ._measured import COLUMNS, Measure, count
 from ._predictors import (
     AVERAGED,
@@ -105,7 +105,7 @@ def coefficients(results: Results) -> Figure:
     }
     made, grid = panels(
         -(-len(found) // columns), columns, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
-        left=LEFT, notes=2, sharex=False,
+        left=LEFT, notes=2, sharex=False, head=TWO,
     )  # fmt: skip
     axes_of = [axes for line in grid for axes in line]
     for index, (axes, (measure, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
@@ -167,7 +167,7 @@ def scatter(results: Results) -> Figure:
     entries = {arch: {**paper[arch], "linestyle": "none"} for arch in order}
     entries["other backbones"] = {**OTHER.line(), "linestyle": "none"}
     made, grid = panels(
-        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=2, sharex=False
+        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=2, sharex=False, head=TWO
     )
     for row, statistic in enumerate(chosen):
         for axes, (measure, scores) in zip(grid[row], found.items(), strict=True):

@@ -9,8 +9,7 @@ from stylebench.figures import figure
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._measured import dots, notes
-from ._strips import strip
+from ._measured import dots, pictures
 
 NAME = "texture"
 TOLD = (
@@ -19,11 +18,9 @@ TOLD = (
 
 
 @figure(NAME, experiment=NAME)
-def pictures(results: Results) -> Figure:
+def sheet(results: Results) -> Figure:
     """Textures by backbone and smoothing."""
-    lines, meaning = notes(judged(results), content=False)
-    jobs = labelled(results.results)
-    return strip(results, jobs, notes=lines, told=[f"{meaning} {TOLD}"])
+    return pictures(results, labelled(results.results), content=False, told=TOLD)
 
 
 @figure(f"{NAME}_scores", experiment=NAME)
