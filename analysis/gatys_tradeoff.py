@@ -29,7 +29,7 @@ def sheet(results: Results) -> Figure:
 def _points(frame: pd.DataFrame, measure: Measure) -> pd.DataFrame:
     """Return means and intervals of a style measure and of the content by arm, in their order."""
     style, content = (scores(by_pair(m.of(frame))).set_index("arm") for m in (measure, CONTENT))
-    points = style.join(content, lsuffix="_style", rsuffix="_content", how="inner")
+    points = style.add_suffix("_style").join(content.add_suffix("_content"), how="inner")
     first = frame.drop_duplicates("arm").set_index("arm")
     points = points.join(first[["backbone"]])
     points["ratio"] = first["content_weight"] / first["style_weight"]

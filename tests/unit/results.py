@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -164,6 +165,16 @@ def panel(figure: Figure, title: str) -> Axes:
 
 def ydata(line: Line2D) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.asarray(line.get_ydata(), dtype=np.float64)
+
+
+def xdata(line: Line2D) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    return np.asarray(line.get_xdata(), dtype=np.float64)
+
+
+def bars(axes: Axes) -> list[Line2D]:
+    """Return the points of everything that has error bars, in the order in which it was drawn."""
+    found = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
+    return [container.lines[0] for container in found if container.lines[0] is not None]
 
 
 def texts(figure: Figure) -> Iterator[str]:
