@@ -39,22 +39,32 @@ function makeFilter(table) {
   const input = document.createElement("input");
   const told = document.createElement("span");
   const rows = [...table.tBodies[0].rows];
-  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  let texts = null;
   box.className = "filter";
   input.type = "search";
   told.setAttribute("role", "status");
   label.append("Filter ", input);
   box.append(label, told);
+  const tell = (shown) => (told.textContent = `${shown} of ${rows.length} rows`);
   input.addEventListener("input", () => {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !words.every((word) => texts.get(row).includes(word));
-    tell();
+    texts ??= rows.map((row) => row.textContent.toLowerCase());
+    rows.forEach((row, index) => (row.hidden = !words.every((word) => texts[index].includes(word))));
+    tell(rows.filter((row) => !row.hidden).length);
   });
-  const tell = () => {
-    told.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
-  };
-  tell();
+  tell(rows.length);
   table.closest(".scroll").before(box);
+}
+
+// A table in a closed part of the page is made ready when that is opened.
+function prepare(table) {
+  const fold = table.closest("details");
+  const ready = () => {
+    makeSortable(table);
+    makeFilter(table);
+  };
+  if (!fold || fold.open) ready();
+  else fold.addEventListener("toggle", ready, { once: true });
 }
 
 // The comparison: a range input over two pictures says how much of the upper one is shown.
@@ -64,11 +74,10 @@ function fill(select, labels, chosen) {
   select.selectedIndex = chosen;
 }
 
-function compare() {
-  const pairs = JSON.parse(document.getElementById("compare-data").textContent);
-  const [pair, left, right, split, stage] = ["pair", "left", "right", "split", "stage"].map((name) =>
-    document.getElementById(`compare-${name}`),
-  );
+function compare(section) {
+  const part = (name) => document.getElementById(`${section.id}-${name}`);
+  const pairs = JSON.parse(part("data").textContent);
+  const [pair, left, right, split, stage] = ["pair", "left", "right", "split", "stage"].map(part);
   const [under, over] = stage.querySelectorAll("img");
 
   const show = () => {
@@ -78,7 +87,7 @@ function compare() {
       const source = document.getElementById(arm.key);
       Object.assign(image, { src: source.src, alt: source.alt });
       for (const side of ["width", "height"]) image.setAttribute(side, source.getAttribute(side));
-      document.getElementById(`compare-${end}-name`).textContent = arm.label;
+      part(`${end}-name`).textContent = arm.label;
     }
     move();
   };
@@ -104,9 +113,38 @@ function compare() {
   choose();
 }
 
-for (const table of document.querySelectorAll("table.data")) {
-  makeSortable(table);
-  makeFilter(table);
+// The bar of links marks where the reader is, and keeps that link in sight.
+
+function follow(bar) {
+  const links = new Map(
+    [...bar.querySelectorAll("a")].map((link) => [
+      document.getElementById(link.hash.slice(1)),
+      link,
+    ]),
+  );
+  const mark = (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const link = links.get(target);
+      if (isIntersecting) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    }
+    const here = bar.querySelector("[aria-current]");
+    if (here) bar.scrollTo({ left: here.offsetLeft - (bar.clientWidth - here.offsetWidth) / 2 });
+  };
+  const middle = new IntersectionObserver(mark, { rootMargin: "-20% 0px -79% 0px" });
+  for (const target of links.keys()) middle.observe(target);
 }
+
+// A link to a closed part opens it.
+function unfold() {
+  const target = document.getElementById(location.hash.slice(1));
+  const fold = target?.querySelector(":scope > details") ?? target?.closest("details");
+  if (fold) fold.open = true;
+}
+
+for (const table of document.querySelectorAll("table.data")) prepare(table);
+for (const part of document.querySelectorAll("section.scripted")) compare(part);
 for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
-if (document.getElementById("compare-data")) compare();
+follow(document.querySelector("nav"));
+addEventListener("hashchange", unfold);
+unfold();

@@ -271,7 +271,7 @@ def stats(
 
 @app.command()
 def figures(
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    folder: Annotated[Path, typer.Argument(help="A results folder, or a folder of such.")],
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Names (`stylebench ls figures`).")
     ] = None,
@@ -284,12 +284,15 @@ def figures(
 
         stylebench figures results/reference --only statistics --only grid
     """
+    from stylebench import store
     from stylebench.figures import NoDataError, draw, told
 
     broken = 0
-    for name, found in draw(folder, only):
-        print(told(name, found))
-        broken += isinstance(found, Exception) and not isinstance(found, NoDataError)
+    several = not store.holds_results(folder) and store.folders(folder)
+    for place in several or [folder]:
+        for name, found in draw(place, only):
+            print(told(f"{place.name}/{name}" if several else name, found))
+            broken += isinstance(found, Exception) and not isinstance(found, NoDataError)
     if broken:
         raise typer.Exit(1)
 

@@ -1,5 +1,6 @@
 """The command ``stylebench report``; like cli.py, it imports nothing heavy before its use."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,12 +8,14 @@ import typer
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="A results folder.")],
+    folder: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="HTML to write; default: in the folder.")
     ] = None,
 ) -> None:
     """Write a results folder as one HTML page that needs no other file.
+
+    A folder whose subfolders are results folders gives a page with a chapter for each.
 
     Examples:
 
@@ -22,5 +25,5 @@ def report(
     """
     from stylebench.report import page
 
-    path = page.write(folder, output)
+    path = page.write(folder, output, lambda line: print(line, file=sys.stderr))
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -36,12 +36,13 @@ _UPRIGHT = {  # EXIF orientation (TIFF 6.0, tag 274) -> what turns the picture u
 }
 
 
-def save(path: Path, array: Picture) -> None:
-    """Write a picture as PNG or JPEG (quality 92), by the suffix of `path`, all or nothing.
+def save(path: Path, array: Picture, quality: int = 92) -> None:
+    """Write a picture as PNG or JPEG, by the suffix of `path`, all or nothing.
 
     Args:
         path: where to; the folder is made if need be.
         array: uint8 (H, W, 3), RGB.
+        quality: of a JPEG, 1 to 95.
 
     Raises:
         InputError: another suffix, another kind of array, or a place that cannot be written.
@@ -52,7 +53,7 @@ def save(path: Path, array: Picture) -> None:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise InputError(f"expected uint8 (H, W, 3), found {array.dtype} {array.shape}")
     partial = path.with_name(f".{uuid.uuid4().hex}.part")
-    options = {"quality": 92, "optimize": True} if kind == "JPEG" else {}
+    options = {"quality": quality, "optimize": True} if kind == "JPEG" else {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)

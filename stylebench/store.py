@@ -12,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -35,6 +36,8 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
+PREVIEW = 80
+"""JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 
 
 @contextlib.contextmanager
@@ -200,7 +203,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
         if not fresh:
             target.parent.mkdir(exist_ok=True)
             try:
-                images.save(target, read_picture(source))
+                images.save(target, read_picture(source), PREVIEW)
             except (OSError, ValueError) as error:
                 raise damaged(source.parent, error) from None
 
@@ -304,10 +307,21 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     return frame
 
 
+def holds_results(folder: Path) -> bool:
+    """Return whether the folder itself is a results folder."""
+    return any((folder / name).is_file() for name in ("results.parquet", "stats.parquet"))
+
+
+def folders(out: Path) -> list[Path]:
+    """Return the subfolders that are results folders, by name: ``fig3`` comes before ``fig10``."""
+    found = [f for f in out.glob("[!.]*") if holds_results(f)]
+    return sorted(found, key=lambda f: re.sub(r"\d+", lambda digits: digits[0].zfill(9), f.name))
+
+
 def load(out: Path | str) -> Results:
     """Return the tables of a results folder; one that holds none raises InputError."""
     folder = Path(out)
-    if not any((folder / name).is_file() for name in ("results.parquet", "stats.parquet")):
+    if not holds_results(folder):
         raise InputError(
             f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
             "make some with `stylebench sweep` or `stylebench stats`"

@@ -19,7 +19,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 8, 8, 34
 CEILING, FLOOR = 30.0, 1e-12
 """Relative losses outside are drawn at these: a run that diverges can jump by 1e13."""
 
-POINTS, LOOKS = 120, 7
+POINTS, LOOKS = 60, 7
 """Points a line has at most; how many looks the style sheet has."""
 
 

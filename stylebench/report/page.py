@@ -1,94 +1,63 @@
-"""The page: everything that is read from a results folder, put into the template of analysis/."""
+"""The page: a chapter for each results folder, put into the template of analysis/."""
 
 import base64
 import hashlib
-import importlib
-import inspect
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from stylebench import figures, store
 from stylebench.errors import InputError
-from stylebench.report import curves, findings, pictures, tables
-from stylebench.report.pictures import Grid
+from stylebench.report import chapter, curves, drawings, findings, pictures, tables
+from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
+from stylebench.tables import slug
 from stylebench.version import __version__
 
 FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
 
-WIDEST = 1400
-"""Pixels: figures that are wider are made smaller."""
+OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
+"""Of the page itself; a chapter of such a name gets another anchor."""
+
+SHOWN_ANYWAY = ("grid", "curves")
+"""Figures that a chapter leaves out, as it shows the same pictures and curves itself."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure: its name, what it shows, and the embedded picture."""
-
-    name: str
-    text: str
-    uri: str
-    width: int
-    height: int
+def _no_word(line: str) -> None:
+    """Tell nothing."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """How a part of the folder was made: a run of the manifest."""
-
-    command: str
-    began: str
-    device: str
-    versions: tuple[tuple[str, str], ...]
-    weights: tuple[tuple[str, str, str], ...]
-    """(backbone, source, sha256) of each."""
-
-
-def render(folder: Path) -> str:
-    """Return the page of a results folder; the same results give the same page.
+def render(folder: Path, tell: Callable[[str], None] = _no_word) -> str:
+    """Return the page of a results folder, or of a folder of such; the same gives the same page.
 
     Args:
-        folder: results, as a sweep leaves them.
+        folder: results, as a sweep leaves them, or a folder whose subfolders hold results: each
+            becomes a chapter, whose heading has the subfolder's name as its anchor.
+        tell: takes a line for every subfolder that cannot be read, which the page says too.
 
     Raises:
-        InputError: the folder holds no results, or tables that are not those of stylebench.
+        InputError: no results, or tables that are not those of stylebench (of several folders: in
+            all of them).
     """
-    package = figures.load_analysis()
-    common, grid, drawing = (
-        importlib.import_module(f"{package}.{name}") for name in ("_common", "grid", "curves")
-    )
-    results = store.load(folder)
-    if not (len(results.results) or len(results.statistics)):
-        raise InputError(f"{str(folder)!r} holds no results: its tables are empty")
-    grids = pictures.grids(results, common, grid.FLAGS)
-    return _fill(
-        name=folder.resolve().name,
-        description=_description(results),
-        facts=_facts(results, grids),
-        findings=findings.read(FINDINGS),
-        grids=grids,
-        comparison=_comparison(grids),
-        tables=tables.tables(results, common),
-        curves=curves.curves(results, common, drawing),
-        size=(curves.WIDTH, curves.HEIGHT, curves.LEFT, curves.RIGHT, curves.TOP, curves.BOTTOM),
-        figures=_figures(folder),
-        runs=[_run(run) for run in results.manifest.get("runs", [])],
-        version=__version__,
-    )
+    modules = chapter.analysis()
+    parts = [] if store.holds_results(folder) else store.folders(folder)
+    if parts:
+        return _fill(**_of_several(folder, parts, modules, tell))
+    made = _alone(folder, modules)
+    return _fill(name=made.name, description=made.description, facts=made.facts, chapters=[made])
 
 
-def write(folder: Path, output: Path | None = None) -> Path:
+def write(folder: Path, output: Path | None = None, tell: Callable[[str], None] = _no_word) -> Path:
     """Write the page of a results folder; the file is the old one or the whole new one.
 
     Args:
-        folder: results.
+        folder: results, or a folder of results folders.
         output: HTML file; FOLDER/report.html by default.
+        tell: as that of `render`.
 
     Returns:
         Where it was written.
@@ -99,14 +68,105 @@ def write(folder: Path, output: Path | None = None) -> Path:
     output = output or folder / "report.html"
     if output.is_dir():
         raise InputError(f"--output {str(output)!r}: expected a file, found a folder")
-    text = render(folder)
+    text = render(folder, tell)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: no folder {str(output.parent)!r}")
     store.write_text(output, text)
     return output
 
 
-def _fill(**context: Any) -> str:
+def anchors(names: Iterable[str]) -> list[str]:
+    """Return an id for each name, the name itself where it can be one, all different.
+
+    >>> anchors(["fig1_2", "my fig", "my-fig", "main"])
+    ['fig1_2', 'my-fig', 'my-fig-2', 'main-2']
+    """
+    taken, made = set(OWN_IDS), []
+    for name in names:
+        anchor, number = slug(name), 1
+        while anchor in taken:
+            number += 1
+            anchor = f"{slug(name)}-{number}"
+        taken.add(anchor)
+        made.append(anchor)
+    return made
+
+
+def _load(folder: Path) -> Results:
+    results = store.load(folder)
+    if not (len(results.results) or len(results.statistics)):
+        raise InputError(f"{str(folder)!r} holds no results: its tables are empty")
+    return results
+
+
+def _alone(folder: Path, modules: Analysis) -> Chapter:
+    """Return the chapter that is the whole page."""
+    results = _load(folder)
+    side = pictures.long_side(pictures.count(results.results, modules.common))
+    drawn = drawings.read(drawings.paths(folder))
+    return chapter.make(results, modules, "", side, [*drawn.values()])
+
+
+def _of_several(
+    folder: Path, parts: Sequence[Path], modules: Analysis, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """Return the context of a page of several folders; one that is damaged leaves the rest whole.
+
+    Raises:
+        InputError: all are damaged.
+    """
+    found: dict[Path, Results] = {}
+    trouble: dict[Path, Exception] = {}
+    pixels = 0
+    for part in parts:
+        try:
+            results = _load(part)
+            pixels += pictures.count(results.results, modules.common, pictures.PAIRS)
+            found[part] = results
+        except Exception as error:
+            trouble[part] = error
+    side = pictures.long_side(pixels)
+    drawn = drawings.read([path for part in found for path in drawings.paths(part, SHOWN_ANYWAY)])
+    chapters = []
+    for part, anchor in zip(parts, anchors(part.name for part in parts), strict=True):
+        if part in found:
+            mine = [figure for path, figure in drawn.items() if path.parent.parent == part]
+            try:
+                chapters.append(chapter.make(found[part], modules, anchor, side, mine))
+                continue
+            except Exception as error:
+                trouble[part] = error
+        told = _told(part, trouble[part])
+        tell(f"{part.name}: {told}")
+        chapters.append(Chapter(part.name, anchor, trouble=told))
+    if len(trouble) == len(parts):
+        raise InputError(f"{str(folder)!r} holds no results that can be read: {trouble[parts[0]]}")
+    short = tables.fit({made.name: made.tables for made in chapters})
+    return {
+        "name": folder.resolve().name,
+        "description": "",
+        "facts": _facts(chapters, [found[part] for part in parts if part not in trouble]),
+        "chapters": [replace(made, tables=short[made.name]) for made in chapters],
+    }
+
+
+def _told(part: Path, error: Exception) -> str:
+    """Return one line of an error, without the path of the folder, which is another elsewhere."""
+    kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return kind + " ".join(str(error).replace(str(part), part.name).split())
+
+
+def _facts(chapters: Sequence[Chapter], results: Sequence[Results]) -> list[str]:
+    quick = sum(made.quick for made in chapters)
+    facts = [f"{len(chapters)} experiments, a chapter each"]
+    if quick:
+        facts.insert(0, f"quick results in {quick} of {len(chapters)} chapters, which say so")
+    damaged = [made.name for made in chapters if made.trouble]
+    facts += [f"cannot be read: {', '.join(damaged)}"] if damaged else []
+    return facts + chapter.job_facts(results)
+
+
+def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
     style, script = (
         (figures.ANALYSIS / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
@@ -122,94 +182,18 @@ def _fill(**context: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
-    own = {"style": Markup(style), "script": Markup(script)}
-    return template.render(policy=policy, **own, **context)
+    return environment.get_template("report.html.j2").render(
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        version=__version__,
+        findings=findings.read(FINDINGS, [made.anchor for made in chapters]),
+        chapters=chapters,
+        size=(curves.WIDTH, curves.HEIGHT, curves.LEFT, curves.RIGHT, curves.TOP, curves.BOTTOM),
+        **context,
+    )
 
 
 def _digest(text: str) -> str:
     """Return the source of a content security policy that allows this very text."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _description(results: Results) -> str:
-    found = [
-        str(config["description"])
-        for run in results.manifest.get("runs", [])
-        if isinstance(config := run.get("config"), dict) and config.get("description")
-    ]
-    return found[-1] if found else ""
-
-
-def _facts(results: Results, grids: Sequence[Grid]) -> list[str]:
-    """Return what stands at the top: how large the results are, with which weights."""
-    frame = results.results
-    facts = list(dict.fromkeys(grid.caption for grid in grids))
-    if len(facts) > 1:
-        quick = any(fact.startswith("quick") for fact in facts)
-        facts = [f"{'quick results in part; ' * quick}{len(grids)} settings, named at each grid"]
-    if not facts:
-        facts = figures.provenance(results)[:1]
-    counts = frame["status"].value_counts()
-    if len(frame):
-        facts.append("jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
-    labels = {*frame["weights"], *results.statistics["weights"]}
-    made_up = sum(label.startswith("random") for label in labels)
-    if made_up:
-        facts.append(
-            "backbones named r-… have random weights; they know nothing of pictures"
-            + ("" if made_up < len(labels) else ": there are no others here")
-        )
-    return facts
-
-
-def _comparison(grids: Sequence[Grid]) -> list[dict[str, Any]]:
-    """Return the pairs with the pictures that can be compared, for the script of the page."""
-    pairs = []
-    for grid in grids:
-        for row in grid.rows:
-            arms = [{"label": c.label, "key": c.key} for c in row.cells if c.picture]
-            label = f"{row.content} × {row.style}" + (f" ({grid.title})" if grid.title else "")
-            if len(arms) > 1:
-                pairs.append({"label": label, "arms": arms})
-    return pairs
-
-
-def _figures(folder: Path) -> list[Figure]:
-    """Return the figures of OUT/figures, each as the smaller of a palette PNG and a JPEG."""
-    made = []
-    for path in sorted((folder / "figures").glob("[!.]*.png")):
-        try:
-            with Image.open(path) as image:
-                picture = image.convert("RGB")
-        except (OSError, ValueError):
-            continue
-        picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
-        kind, data = min(_encoded(picture).items(), key=lambda item: len(item[1]))
-        uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-        known = path.stem in figures.FIGURES
-        text = inspect.getdoc(figures.FIGURES[path.stem]) if known else ""
-        first = (text or path.stem).splitlines()[0]
-        made.append(Figure(path.stem.replace("_", " "), first, uri, *picture.size))
-    return made
-
-
-def _encoded(picture: Image.Image) -> dict[str, bytes]:
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
-    picture.save(jpeg, "JPEG", quality=pictures.QUALITY, optimize=True)
-    return {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
-
-
-def _run(run: dict[str, Any]) -> Run:
-    weights = [entry for entry in run.get("weights", []) if isinstance(entry, dict)]
-    return Run(
-        command=str(run["command"]),
-        began=str(run.get("began", "")),
-        device=str(run.get("device", "")),
-        versions=tuple((str(k), str(v)) for k, v in dict(run["environment"]).items()),
-        weights=tuple(
-            (str(w.get("arch", "")), str(w.get("source", "")), str(w.get("sha256", "")))
-            for w in weights
-        ),
-    )

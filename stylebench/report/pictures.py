@@ -14,8 +14,11 @@ from PIL import Image
 
 from stylebench.store import Results
 
-BUDGET, PER_PIXEL, LARGEST, SMALLEST = 5_000_000, 0.6, 512, 96
-"""Bytes of all pictures of the grid; bytes a pixel of them takes; long sides in px."""
+BUDGET, PER_PIXEL, LARGEST, SMALLEST = 3_900_000, 0.45, 512, 96
+"""Bytes of all pictures of the page; bytes a pixel takes (measured: 0.35 to 0.42); sides in px."""
+
+PAIRS = 3
+"""Rows of a grid in a page of several results folders."""
 
 QUALITY = 82
 """Of JPEGs that are made smaller; others are embedded as they are."""
@@ -74,6 +77,8 @@ class Grid:
     caption: str
     arms: tuple[Arm, ...]
     rows: tuple[Row, ...]
+    note: str = ""
+    """Which pairs are not shown."""
 
     @property
     def backbones(self) -> list[tuple[str, str, int]]:
@@ -123,7 +128,8 @@ class _Sheet:
 
     results: Results
     jobs: pd.DataFrame
-    number: int
+    prefix: str
+    """Of the keys of its cells."""
     side: int
     words: dict[str, str]
     album: dict[str, Picture | None]
@@ -169,7 +175,7 @@ class _Sheet:
 
     def rows(self, pairs: list[tuple[str, str]], arms: tuple[Arm, ...]) -> Iterator[Row]:
         for place, pair in enumerate(pairs):
-            key = f"picture-{self.number}-{place}"
+            key = f"{self.prefix}-{place}"
             given = (self.given(pair, role, f"{key}-{role}") for role in (0, 1))
             made = (self.made(pair, arm, f"{key}-{i}") for i, arm in enumerate(arms, 2))
             yield Row(*pair, (*given, *made))
@@ -183,23 +189,54 @@ def _outcome(job: "pd.Series[float]") -> str:
     return ", ".join(told)
 
 
-def grids(results: Results, common: ModuleType, words: dict[str, str]) -> list[Grid]:
-    """Return a grid for every setting of the results; the pictures of all keep to `BUDGET`.
+def _keyed(frame: pd.DataFrame, common: ModuleType) -> tuple[pd.DataFrame, list[str]]:
+    """Return the jobs with a column backbone, and the columns by which grids are told apart."""
+    keys = list(dict.fromkeys([*common.settings(frame), "layer_weights"]))
+    return frame.assign(backbone=common.backbone_names(frame)), keys
+
+
+def count(frame: pd.DataFrame, common: ModuleType, pairs: int | None = None) -> int:
+    """Return how many pictures `grids` shows of these jobs.
+
+    Args:
+        frame: results.parquet.
+        common: the module ``_common`` of analysis/.
+        pairs: how many a grid shows; all by default.
+    """
+    if not len(frame):
+        return 0
+    frame, keys = _keyed(frame, common)
+    places = 0
+    for _, jobs in frame.groupby(keys):
+        shown = set(common.order_pairs(jobs)[:pairs])
+        made = jobs[["content", "style", "backbone", "smoothing"]].drop_duplicates()
+        drawn = sum(p in shown for p in zip(made["content"], made["style"], strict=True))
+        places += 2 * len(shown) + drawn
+    return places
+
+
+def grids(
+    results: Results,
+    common: ModuleType,
+    words: dict[str, str],
+    side: int,
+    pairs: int | None = None,
+    prefix: str = "",
+) -> list[Grid]:
+    """Return a grid for every setting of the results.
 
     Args:
         results: of a folder.
         common: the module ``_common`` of analysis/: orders, names, settings.
         words: flag -> how it is told.
+        side: the long side of the pictures in px, see `long_side`.
+        pairs: how many a grid shows; all by default.
+        prefix: of the keys of all cells.
     """
-    frame = results.results
-    if not len(frame):
+    if not len(results.results):
         return []
-    frame = frame.assign(backbone=common.backbone_names(frame))
-    keys = [*common.settings(frame), "layer_weights"]
+    frame, keys = _keyed(results.results, common)
     differ = [key for key in keys if len(set(frame[key])) > 1]
-    pairs = frame.groupby(keys)[["content", "style"]].apply(lambda f: len(f.drop_duplicates()))
-    places = frame[[*keys, "content", "style", "backbone", "smoothing"]].drop_duplicates()
-    side = long_side(len(places) + 2 * int(pairs.sum()))
     album: dict[str, Picture | None] = {}
     made = []
     for number, (_, jobs) in enumerate(frame.groupby(keys, sort=False)):
@@ -209,8 +246,14 @@ def grids(results: Results, common: ModuleType, words: dict[str, str]) -> list[G
             for smooth in common.order_smoothings(jobs["smoothing"])
             if len(part := jobs[(jobs["backbone"] == name) & (jobs["smoothing"] == smooth)])
         )
-        sheet = _Sheet(results, jobs, number, side, words, album)
+        sheet = _Sheet(results, jobs, f"{prefix}picture-{number}", side, words, album)
         title = ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ)
-        rows = tuple(sheet.rows(common.order_pairs(jobs), arms))
-        made.append(Grid(title, common.caption(results, jobs), arms, rows))
+        every = common.order_pairs(jobs)
+        shown = every[:pairs]
+        note = ""
+        if len(shown) < len(every):
+            where = f"{results.folder.absolute().name}/images"
+            note = f"The first {len(shown)} of {len(every)} pairs; all are in {where}."
+        rows = tuple(sheet.rows(shown, arms))
+        made.append(Grid(title, common.caption(results, jobs), arms, rows, note))
     return made

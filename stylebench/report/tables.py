@@ -1,8 +1,8 @@
 """Tables of the page: those that analysis/ registers, statistics by layer, and jobs."""
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from types import ModuleType
 
@@ -20,6 +20,12 @@ JOBS = {
     "seconds": "seconds", "error": "error", "job_id": "job",
 }  # fmt: skip
 """Columns of results.parquet in the table of jobs, and their names there."""
+
+DETAILS = 60
+"""Rows that a table of jobs or layers has at most in a page of several folders."""
+
+BUDGET = 2_000_000
+"""Characters of HTML of all tables of such a page."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,13 @@ class Table:
     head: tuple[str, ...]
     numeric: tuple[bool, ...]
     rows: tuple[tuple[Field, ...], ...]
+    file: str = ""
+    """In the results folder, with the same rows."""
+
+    @property
+    def length(self) -> int:
+        """About how many characters of HTML the rows take."""
+        return sum(30 + len(f.text) + len(f.value) for row in self.rows for f in row)
 
 
 def _field(value: object, spread: float | None = None) -> Field:
@@ -65,11 +78,15 @@ def from_frame(frame: pd.DataFrame, key: str, title: str, note: str = "") -> Tab
     return Table(key, title, note, tuple(n.replace("_", " ") for n in shown), numeric, rows)
 
 
-def _jobs(results: Results) -> Table | None:
+def _jobs(results: Results, common: ModuleType) -> Table | None:
     frame = results.results
     if not len(frame):
         return None
-    frame = frame.assign(moved=frame["moved"] * 255)[list(JOBS)].rename(columns=JOBS)
+    differ = [key for key in common.settings(frame) if len(set(frame[key])) > 1]
+    columns = {key: key.replace("_", " ") for key in differ} | JOBS
+    columns = {key: columns[key] for key in [*JOBS, *columns] if key != "job_id"}
+    columns["job_id"] = JOBS["job_id"]
+    frame = frame.assign(moved=frame["moved"] * 255)[list(columns)].rename(columns=columns)
     note = "One row a job. moved: root mean square change of the pixels, of 255 grey levels."
     return from_frame(frame, "jobs", "Stylisations, job by job", note)
 
@@ -120,7 +137,41 @@ def _registered(results: Results, name: str) -> Table | None:
 
 
 def tables(results: Results, common: ModuleType) -> list[Table]:
-    """Return all tables for which there are data: those of analysis/, which sum up, come first."""
-    found = [_registered(results, name) for name in figures.TABLES]
-    found += [_layers(results, common), _jobs(results)]
-    return [table for table in found if table is not None]
+    """Return all tables for which there are data: those of analysis/, which sum up, come first.
+
+    Args:
+        results: of a folder.
+        common: the module ``_common`` of analysis/: orders, names, settings.
+    """
+    made = {f"tables/{name}.csv": _registered(results, name) for name in figures.TABLES}
+    made["stats.parquet"] = _layers(results, common)
+    made["results.parquet"] = _jobs(results, common)
+    return [replace(table, file=file) for file, table in made.items() if table is not None]
+
+
+def fit(chapters: Mapping[str, Sequence[Table]]) -> dict[str, list[Table]]:
+    """Return the tables of several folders without the rows of the longest, to keep to `BUDGET`.
+
+    Args:
+        chapters: name of the folder -> its tables; what is left out is told with its file.
+    """
+    every = [table for tables in chapters.values() for table in tables if not _detailed(table)]
+    left, cap = BUDGET, 0
+    for length in sorted(table.length for table in every):
+        if length > left:
+            break
+        left, cap = left - length, length
+    return {
+        name: [_cut(t, name) if _detailed(t) or t.length > cap else t for t in tables]
+        for name, tables in chapters.items()
+    }
+
+
+def _detailed(table: Table) -> bool:
+    return table.key in ("jobs", "layers") and len(table.rows) > DETAILS
+
+
+def _cut(table: Table, folder: str) -> Table:
+    file = f"{folder}/{table.file}"
+    note = f"{table.note} {len(table.rows)} rows, which are not shown here: see {file}.".lstrip()
+    return replace(table, note=note, rows=())

@@ -23,6 +23,17 @@ def test_page_is_written_and_told() -> None:
     assert Path("page.html").read_bytes() == path.read_bytes()
 
 
+def test_page_of_several_folders() -> None:
+    Path("all").mkdir()
+    make(Path("all/fig3"), ["r-vgg19"], seeds=1)
+    Path("all/fig4").mkdir()
+    Path("all/fig4/stats.parquet").write_text("no table")
+    done = invoke("report", "all")
+    assert done.status == 0
+    assert done.err.startswith("fig4: fig4/stats.parquet: expected a parquet table")
+    assert done.out.startswith(f"{Path('all/report.html')}: ")
+
+
 def test_bad_input() -> None:
     assert "holds no results" in refused("report", "missing")
     Path("empty").mkdir()

@@ -98,9 +98,11 @@ class Page:
         while self._loads == loads:
             self._receive()
 
-    def run(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+    def run(self, expression: str, *, wait: bool = False) -> Any:
+        """Return the value of a JavaScript expression in the page; wait for it if a promise."""
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

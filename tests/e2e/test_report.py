@@ -29,6 +29,17 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two experiments, and of one whose name is long."""
+    out = tmp_path_factory.mktemp("several") / "reference"
+    out.mkdir()
+    for name in ("fig3", "fig6", "an-experiment-of-a-long-name-" * 3):
+        make(out / name, ["r-vgg19", "p-vgg19"], seeds=1)
+    assert list(draw(out / "fig6", ["statistics"]))
+    return report.write(out)
+
+
+@pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
     command = find()
     assert command is not None
@@ -38,16 +49,16 @@ def page() -> Iterator[Page]:
 
 def column(page: Page, place: int, table: str = "jobs") -> list[Any]:
     """Return the texts of a column of the rows that are seen."""
-    rows = f"[...document.querySelectorAll('#{table} tbody tr')].filter((r) => !r.hidden)"
+    rows = f"[...document.getElementById('{table}').tBodies[0].rows].filter((r) => !r.hidden)"
     found: list[Any] = page.run(f"{rows}.map((row) => row.cells[{place}].textContent)")
     return found
 
 
-def split(page: Page) -> tuple[str, str, float]:
+def split(page: Page, key: str = "compare") -> tuple[str, str, float]:
     """Return the slider's value, what it says, and where the upper picture ends (0 to 1)."""
     value, text, clip, width = page.run(
-        "(() => { const split = document.getElementById('compare-split');"
-        "const over = document.querySelector('#compare-stage .over');"
+        f"(() => {{ const split = document.getElementById('{key}-split');"
+        f"const over = document.getElementById('{key}-stage').querySelector('.over');"
         "return [split.value, split.getAttribute('aria-valuetext'),"
         "getComputedStyle(over).clipPath, over.clientWidth]; })()"
     )
@@ -168,6 +179,77 @@ def test_tables_filter(page: Page, path: Path) -> None:
     page.call("Input.insertText", text=" nowhere")
     assert column(page, 0) == []
     assert page.run("document.querySelectorAll('#layers tbody tr[hidden]').length") == 0
+
+
+TOP = "document.getElementById('{}').getBoundingClientRect().top"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_page_of_several_fits(page: Page, several: Path, width: int, dark: bool) -> None:
+    page.open(several, width=width, dark=dark)
+    page.run("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+    assert page.complaints == []
+    assert page.run(OVERFLOW) <= 0
+    assert page.run(BROKEN) == 0
+
+
+def test_contents_lead_to_chapters(page: Page, several: Path) -> None:
+    page.open(several, width=390)
+    assert page.run(TOP.format("fig6")) > 800
+    page.run("document.querySelector('.contents a[href=\"#fig6\"]').focus()")
+    page.press("Enter")
+    bar = page.run("document.querySelector('nav').getBoundingClientRect().bottom")
+    assert bar <= page.run(TOP.format("fig6")) <= bar + 100
+    assert page.run("document.querySelector('nav').getBoundingClientRect().top") == 0
+    current = "document.querySelector('nav [aria-current]')"
+    page.run(
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))", wait=True
+    )
+    assert page.run(f"{current}.textContent") == "fig6"
+    page.run("document.querySelector('nav a').click()")
+    assert 0 <= page.run(TOP.format("contents")) <= bar + 100
+
+
+def test_a_link_opens_what_is_closed(page: Page, several: Path) -> None:
+    page.open(several)
+    seen = "document.querySelector('[id=\"fig6/{}\"]').checkVisibility()"
+    assert not page.run(seen.format("jobs"))
+    page.run("location.hash = '#fig6/curves'")
+    page.run("location.hash = '#fig6/jobs'")
+    assert page.run(seen.format("jobs"))
+    assert page.run("document.getElementById('fig6/curves').querySelector('details').open")
+    assert page.run("document.querySelectorAll('details[open]').length") == 2
+
+
+def test_slider_of_the_second_chapter(page: Page, several: Path) -> None:
+    page.open(several)
+    page.run("document.getElementById('fig6/compare-split').focus()")
+    page.press("ArrowLeft", 2)
+    assert split(page, "fig6/compare")[:2] == ("48", "48 % r-vgg19, none")
+    assert split(page, "fig3/compare")[0] == "50"
+    sources = page.run(
+        "[document.querySelector('[id=\"fig6/compare-stage\"] .over'),"
+        "document.getElementById('fig6/picture-0-0-2')].map((image) => image.src)"
+    )
+    assert sources[0] == sources[1]
+
+
+def test_tables_of_an_opened_part(page: Page, several: Path) -> None:
+    page.open(several)
+    assert page.run("document.querySelectorAll('.chapter th button').length") == 0
+    table = "document.getElementById('fig6/jobs')"
+    page.run(f"{table}.closest('details').querySelector('summary').focus()")
+    page.press("Enter")
+    head = f"{table}.querySelectorAll('th button')[3]"
+    assert page.run(f"{head}.textContent") == "content"
+    page.run(f"{head}.click()")
+    assert column(page, 3, "fig6/jobs") == ["cat"] * 4 + ["house"] * 4
+    page.run(f"{table}.closest('details').querySelector('input').focus()")
+    page.call("Input.insertText", text="house p-vgg19")
+    assert column(page, 0, "fig6/jobs") == ["p-vgg19"] * 2
+    assert len(column(page, 0, "fig3/jobs")) == 8
+    assert page.complaints == []
 
 
 def test_without_script(page: Page, path: Path) -> None:

@@ -108,7 +108,6 @@ def test_keras_preset_is_the_keras_example(size: tuple[int, int]) -> None:
     assert_allclose(found.loss, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["none", "softmax", "softmax-channels", "softmax-space", "scale"])
 @pytest.mark.parametrize("name", list(smoothing.SMOOTHINGS))
 def test_gradients_of_the_smoothed_gram_loss(name: str) -> None:
     target = losses.gram(random_maps(1, 3, 4, 3, seed=2))

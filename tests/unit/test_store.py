@@ -190,3 +190,14 @@ def test_a_broken_table_is_told(tmp_path: Path) -> None:
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "results.parquet")
     with pytest.raises(InputError, match="lacks job_id"):
         store.load_results(tmp_path)
+
+
+def test_folders_are_those_that_hold_results(tmp_path: Path) -> None:
+    for name in ("fig10", "fig3", "fig1_2", "gamma", ".hidden", "empty"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "stats.parquet").write_text("")
+    (tmp_path / "bench.json").write_text("{}")
+    found = [folder.name for folder in store.folders(tmp_path)]
+    assert found == ["fig1_2", "fig3", "fig10", "gamma"]
+    assert store.folders(tmp_path / "nowhere") == []

@@ -1,0 +1,162 @@
+"""A chapter of the page: everything that is shown of one results folder."""
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from stylebench import figures
+from stylebench.report import curves, pictures, tables
+from stylebench.report.curves import Curves
+from stylebench.report.drawings import Figure
+from stylebench.report.pictures import Grid
+from stylebench.report.tables import Table
+from stylebench.store import Results
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a part of the folder was made: a run of the manifest."""
+
+    command: str
+    began: str
+    device: str
+    versions: tuple[tuple[str, str], ...]
+    weights: tuple[tuple[str, str, str], ...]
+    """(backbone, source, sha256) of each."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A results folder in the page; `trouble` says why there is nothing but its name."""
+
+    name: str
+    anchor: str
+    """Of its heading, as in ``report.html#fig6``; empty where the folder is the whole page."""
+    description: str = ""
+    facts: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    grids: Sequence[Grid] = ()
+    tables: Sequence[Table] = ()
+    curves: Curves | None = None
+    runs: Sequence[Run] = ()
+    trouble: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What the ids of its elements begin with; no anchor holds a slash."""
+        return f"{self.anchor}/" if self.anchor else ""
+
+    @property
+    def quick(self) -> bool:
+        """Whether pictures or evaluations are fewer than the paper's."""
+        return bool(self.facts) and self.facts[0].startswith("quick")
+
+    @property
+    def comparison(self) -> list[dict[str, Any]]:
+        """The pairs with the pictures that can be compared, for the script of the page."""
+        pairs = []
+        for grid in self.grids:
+            for row in grid.rows:
+                arms = [{"label": c.label, "key": c.key} for c in row.cells if c.picture]
+                label = f"{row.content} × {row.style}" + (f" ({grid.title})" if grid.title else "")
+                if len(arms) > 1:
+                    pairs.append({"label": label, "arms": arms})
+        return pairs
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The modules of analysis/ that the page is made with."""
+
+    common: ModuleType
+    grid: ModuleType
+    curves: ModuleType
+
+
+def analysis() -> Analysis:
+    """Return the modules of analysis/, loaded from beside the package."""
+    package = figures.load_analysis()
+    names = ("_common", "grid", "curves")
+    return Analysis(*(importlib.import_module(f"{package}.{name}") for name in names))
+
+
+def make(
+    results: Results, modules: Analysis, anchor: str, side: int, drawn: Sequence[Figure]
+) -> Chapter:
+    """Return the chapter of a results folder, with fewer pairs where it is one of several.
+
+    Args:
+        results: of the folder.
+        modules: of analysis/.
+        anchor: of its heading; empty if it is the whole page, which shows all pairs.
+        side: the long side of its pictures in px.
+        drawn: its figures.
+    """
+    common = modules.common
+    pairs = pictures.PAIRS if anchor else None
+    prefix = f"{anchor}/" if anchor else ""
+    grids = pictures.grids(results, common, modules.grid.FLAGS, side, pairs, prefix)
+    return Chapter(
+        name=results.folder.absolute().name,
+        anchor=anchor,
+        description=_description(results),
+        facts=_facts(results, grids),
+        figures=drawn,
+        grids=grids,
+        tables=tables.tables(results, common),
+        curves=curves.curves(results, common, modules.curves),
+        runs=[_run(run) for run in results.manifest.get("runs", [])],
+    )
+
+
+def job_facts(results: Iterable[Results]) -> list[str]:
+    """Return how many jobs ended how, and whether backbones have random weights."""
+    found = list(results)
+    counts = pd.concat([r.results["status"] for r in found]).value_counts()
+    labels = {label for r in found for label in (*r.results["weights"], *r.statistics["weights"])}
+    made_up = sum(label.startswith("random") for label in labels)
+    facts = []
+    if len(counts):
+        facts.append("jobs: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    if made_up:
+        facts.append(
+            "backbones named r-… have random weights; they know nothing of pictures"
+            + ("" if made_up < len(labels) else ": there are no others here")
+        )
+    return facts
+
+
+def _description(results: Results) -> str:
+    found = [
+        str(config["description"])
+        for run in results.manifest.get("runs", [])
+        if isinstance(config := run.get("config"), dict) and config.get("description")
+    ]
+    return found[-1] if found else ""
+
+
+def _facts(results: Results, grids: Sequence[Grid]) -> list[str]:
+    """Return what stands at the top: how large the results are, with which weights."""
+    facts = list(dict.fromkeys(grid.caption for grid in grids))
+    if len(facts) > 1:
+        quick = any(fact.startswith("quick") for fact in facts)
+        facts = [f"{'quick results in part; ' * quick}{len(grids)} settings, named at each grid"]
+    return [*(facts or figures.provenance(results)[:1]), *job_facts([results])]
+
+
+def _run(run: dict[str, Any]) -> Run:
+    weights = [entry for entry in run.get("weights", []) if isinstance(entry, dict)]
+    return Run(
+        command=str(run["command"]),
+        began=str(run.get("began", "")),
+        device=str(run.get("device", "")),
+        versions=tuple((str(k), str(v)) for k, v in dict(run["environment"]).items()),
+        weights=tuple(
+            (str(w.get("arch", "")), str(w.get("source", "")), str(w.get("sha256", "")))
+            for w in weights
+        ),
+    )

@@ -1,0 +1,100 @@
+"""The figures that were drawn into results folders, embedded within a budget of bytes."""
+
+import base64
+import inspect
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from stylebench import figures
+
+STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (800, 32, 60), (640, 32, 60))
+"""(largest width in px, colours of a PNG, quality of a JPEG): from the best to the smallest."""
+
+BUDGET = 2_800_000
+"""Bytes of all figures of the page, unless so many that the last step does not suffice."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: its name, what it shows, and the embedded picture."""
+
+    name: str
+    text: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A picture file as it is embedded."""
+
+    path: Path
+    kind: str
+    data: bytes
+    size: tuple[int, int]
+
+
+def paths(folder: Path, without: Iterable[str] = ()) -> list[Path]:
+    """Return the figures of a results folder, less those of some names."""
+    found = sorted((folder / "figures").glob("[!.]*.png"))
+    return [path for path in found if path.stem not in set(without)]
+
+
+def read(files: Sequence[Path]) -> dict[Path, Figure]:
+    """Return the figures of all files that are pictures; the largest shrink to keep to `BUDGET`."""
+    made = [found for path in files if (found := _encode(path, *STEPS[0]))]
+    cap = largest([len(entry.data) for entry in made], BUDGET)
+    return {entry.path: _figure(_shrunk(entry, cap)) for entry in made}
+
+
+def largest(sizes: Sequence[int], budget: float) -> float:
+    """Return the size at which the larger ones are to be cut so that all keep to the budget.
+
+    >>> largest([1, 2, 9, 9], 11)
+    4.0
+    """
+    left = budget
+    for place, size in enumerate(sorted(sizes)):
+        share = left / (len(sizes) - place)
+        if size > share:
+            return share
+        left -= size
+    return math.inf
+
+
+def _encode(path: Path, width: int, colours: int, quality: int) -> _Encoded | None:
+    """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture."""
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    picture.thumbnail((width, 8 * width), Image.Resampling.LANCZOS)
+    png, jpeg = io.BytesIO(), io.BytesIO()
+    picture.quantize(colours, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+    picture.save(jpeg, "JPEG", quality=quality, optimize=True)
+    files = {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
+    kind, data = min(files.items(), key=lambda item: len(item[1]))
+    return _Encoded(path, kind, data, picture.size)
+
+
+def _shrunk(entry: _Encoded, cap: float) -> _Encoded:
+    """Return the figure at the first step at which it has at most `cap` bytes, or at the last."""
+    for step in STEPS[1:]:
+        if len(entry.data) <= cap:
+            break
+        entry = _encode(entry.path, *step) or entry
+    return entry
+
+
+def _figure(entry: _Encoded) -> Figure:
+    name = entry.path.stem
+    text = inspect.getdoc(figures.FIGURES[name]) if name in figures.FIGURES else ""
+    uri = f"data:image/{entry.kind};base64,{base64.b64encode(entry.data).decode()}"
+    return Figure(name.replace("_", " "), (text or name).splitlines()[0], uri, *entry.size)
