@@ -34,10 +34,10 @@ LOOKS = (
 
 def _budget(results: Results) -> pd.DataFrame:
     """Return the positive norms beside their jobs, terms in the order of the layers."""
-    if not len(results.gradients):
-        raise NoDataError("no gradients in these results; experiments with `gradients: true` do")
-    jobs = labelled(results.results[results.results["status"] == "ok"])
-    frame = results.gradients.merge(jobs, on="job_id")
+    done = results.results[results.results["status"] == "ok"]
+    if not len(done) or not len(results.gradients):
+        raise NoDataError("no gradients in these results; `gradients: true` measures them")
+    frame = results.gradients.merge(labelled(done), on="job_id")
     frame = frame[frame["gradient"].between(0, math.inf, inclusive="neither")]
     if not len(frame):
         raise NoDataError("no gradient of these results is a positive number")

@@ -149,7 +149,7 @@ def test_folder_with_statistics_alone(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     drawn = list(draw(tmp_path))
     reasons = {name: str(reason) for name, reason in drawn if isinstance(reason, NoDataError)}
-    assert set(reasons) == {"comparisons", "curves", "grid", "metrics", "summary"}
+    assert set(reasons) == {"comparisons", "curves", "gradients", "grid", "metrics", "summary"}
     assert all(reason.startswith("no ") for reason in reasons.values())
     assert sum(isinstance(path, Path) for _, path in drawn) == 3
     text = (tmp_path / "tables" / "statistics.md").read_text(encoding="utf-8")
@@ -205,8 +205,8 @@ def test_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 def test_scripts_are_loaded_once_and_need_the_folder(tmp_path: Path) -> None:
     load_analysis()
-    assert sorted(FIGURES) == FIGURE_NAMES
-    assert sorted(TABLES) == TABLE_NAMES
+    assert sorted({*FIGURES} - {*figures.EXPERIMENTS}) == FIGURE_NAMES
+    assert sorted({*TABLES} - {*figures.EXPERIMENTS}) == TABLE_NAMES
     with pytest.raises(InputError, match="not in the wheel"):
         load_analysis(tmp_path / "none")
 
