@@ -61,7 +61,7 @@ def _draw(axes: Axes, frame: pd.DataFrame, measure: Measure, styles: dict[str, L
             axes.annotate(
                 f"{point['ratio']:.0e}".replace("e-0", "e-"),
                 (point["mean_content"], point["mean_style"]),
-                (4, 4), textcoords="offset points", fontsize=7, color=look.color,
+                (-4, -9), textcoords="offset points", fontsize=7, color=look.color, ha="right",
             )  # fmt: skip
 
 
