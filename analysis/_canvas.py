@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 DPI = 100
+Box = tuple[int, int, int, int]
+"""Left, top, width and height in pixels, from the top left corner."""
 
 
 def picture_shape(path: Path) -> tuple[int, int] | None:
@@ -37,7 +39,7 @@ class Canvas:
         } | options
         self.figure.text(x / self.width, 1 - y / self.height, text, **look)
 
-    def picture(self, box: tuple[int, int, int, int], path: Path) -> bool:
+    def picture(self, box: Box, path: Path) -> bool:
         """Draw a picture in a box (x, y, width, height), as large as it fits, scaled once.
 
         Returns:
@@ -56,7 +58,7 @@ class Canvas:
         axes.imshow(pixels, interpolation="none", aspect="auto")
         return True
 
-    def frame(self, box: tuple[int, int, int, int], text: str) -> None:
+    def frame(self, box: Box, text: str) -> None:
         """Draw an empty frame with a word in it."""
         x, y, width, height = box
         axes = self._axes(*box)

@@ -71,8 +71,8 @@ class Look:
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:
-    """Return a sort key by which ``T=2`` comes before ``T=10``."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    """Return a sort key by which ``T=2`` comes before ``T=10``, and ``1e-05`` before both."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[-+]\d+)?)", text)
     return [(1, float(p), "") if i % 2 else (0, 0.0, p) for i, p in enumerate(parts)]
 
 

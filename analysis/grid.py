@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from stylebench.figures import NoDataError, figure
 from stylebench.store import Results
 
-from ._canvas import Canvas, picture_shape
+from ._canvas import Box, Canvas
+from ._cells import LARGE, NOTE, SMALL, draw_input, draw_remark, draw_result, height_of
 from ._common import (
     backbone_names,
     caption,
@@ -27,17 +28,14 @@ from ._common import (
 WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 10, 22
 """Pixels: the figure, its edge, between pictures, between bands, the names of smoothings."""
 
-NOTE, HEADING, CAPTION = 16, 24, 46
-"""Pixels: the line under every picture, the names of the backbones, the caption."""
+HEADING, CAPTION = 24, 46
+"""Pixels: the names of the backbones, the caption."""
 
 WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 24
 """The widest cell; how many backbones in a line, pairs, and rows of pictures at most."""
 
-TINY, SMALL, LARGE = 5.9, 6.3, 8.6
-"""Pixels that a character takes: names of smoothings, under pictures, of backbones."""
-
-FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
-WARNING = "#B23A00"
+TINY = 5.9
+"""Pixels that a character takes in the names of smoothings."""
 
 Key = tuple[str, str, str, str]
 
@@ -72,10 +70,7 @@ class Sheet:
 
     def height(self, pair: tuple[str, str]) -> int:
         """Height of the pictures of a pair in pixels: as their content picture has it."""
-        job = self.any_job(pair)
-        shape = picture_shape(self.results.folder / job["content_picture"]) if len(job) else None
-        width, height = shape or (3, 2)
-        return round(self.cell * min(max(height / width, 0.4), 1.6))
+        return height_of(self.results.folder, self.any_job(pair), self.cell)
 
     def any_job(self, pair: tuple[str, str]) -> pd.Series:
         """Return a job of a pair that has pictures; an empty series if there is none."""
@@ -115,38 +110,20 @@ def _sheet(results: Results) -> tuple[Sheet, pd.DataFrame, list[str]]:
     return sheet, frame, notes
 
 
-def _remark(job: pd.Series) -> str:
-    """Return what stands under a picture: why it may look as it does, or nothing."""
-    found = {*str(job["flags"]).split(), str(job["stop_reason"])}
-    return next((text for flag, text in FLAGS.items() if flag in found), "")
-
-
-def _cell(canvas: Canvas, sheet: Sheet, key: Key, box: tuple[int, int, int, int]) -> None:
+def _cell(canvas: Canvas, sheet: Sheet, key: Key, box: Box) -> None:
     """Draw one stylisation, or a frame that says why there is none."""
-    x, y, width, height = box
     job = sheet.jobs.get(key)
-    if job is None:
-        canvas.frame(box, "not run")
-    elif job["status"] != "ok":
-        canvas.frame(box, str(job["status"]))
-    elif not job["picture"] or not canvas.picture(box, sheet.results.folder / job["picture"]):
-        canvas.frame(box, "no picture")
-    elif remark := _remark(job):
-        text = shorten(remark, max(8, int(width / SMALL)))
-        canvas.text(x + width / 2, y + height + NOTE / 2 - 1, text, color=WARNING, style="italic")
+    if draw_result(canvas, sheet.results.folder, job, box) and job is not None:
+        draw_remark(canvas, job, box)
 
 
 def _lead(canvas: Canvas, sheet: Sheet, pair: tuple[str, str], top: int, height: int) -> None:
     """Draw the content and the style picture of a pair."""
     job, cell = sheet.any_job(pair), sheet.cell
-    for index, (role, name) in enumerate(zip(("content", "style"), pair, strict=True)):
+    for index, role in enumerate(("content", "style")):
         x = MARGIN + (index * (cell + GUTTER) if sheet.lead == 2 else 0)
         y = top + (0 if sheet.lead == 2 else index * (height + NOTE))
-        box = (x, y, cell, height)
-        if not len(job) or not canvas.picture(box, sheet.results.folder / job[f"{role}_picture"]):
-            canvas.frame(box, "no picture")
-        label = shorten(f"{role}: {name}", max(8, int(cell / SMALL)))
-        canvas.text(x + cell / 2, y + height + NOTE / 2 - 1, label)
+        draw_input(canvas, sheet.results.folder, job, role, pair[index], (x, y, cell, height))
 
 
 def _headings(canvas: Canvas, sheet: Sheet, backbones: Sequence[str], top: int) -> None:

@@ -73,14 +73,14 @@ class Analysis:
     """The modules of analysis/ that the page is made with."""
 
     common: ModuleType
-    grid: ModuleType
+    cells: ModuleType
     curves: ModuleType
 
 
 def analysis() -> Analysis:
     """Return the modules of analysis/, loaded from beside the package."""
     package = figures.load_analysis()
-    names = ("_common", "grid", "curves")
+    names = ("_common", "_cells", "curves")
     return Analysis(*(importlib.import_module(f"{package}.{name}") for name in names))
 
 
@@ -99,7 +99,7 @@ def make(
     common = modules.common
     pairs = pictures.PAIRS if anchor else None
     prefix = f"{anchor}/" if anchor else ""
-    grids = pictures.grids(results, common, modules.grid.FLAGS, side, pairs, prefix)
+    grids = pictures.grids(results, common, modules.cells.FLAGS, side, pairs, prefix)
     return Chapter(
         name=results.folder.absolute().name,
         anchor=anchor,

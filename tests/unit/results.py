@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -17,10 +18,16 @@ from PIL import Image
 from stylebench import store
 from stylebench.figures import load_analysis
 from stylebench.store import Results
-from stylebench.tables import METRIC_COLUMNS, RESULT_COLUMNS, STATISTICS_COLUMNS, TRACE_COLUMNS
+from stylebench.tables import (
+    GRADIENT_COLUMNS,
+    METRIC_COLUMNS,
+    RESULT_COLUMNS,
+    STATISTICS_COLUMNS,
+    TRACE_COLUMNS,
+)
 
-FIGURE_NAMES = ["curves", "grid", "scale_free", "statistics"]
-TABLE_NAMES = ["comparisons", "metrics", "statistics", "summary"]
+FIGURE_NAMES = ["curves", "gradients", "grid", "scale_free", "statistics"]
+TABLE_NAMES = ["comparisons", "gradients", "metrics", "statistics", "summary"]
 STATISTIC_NAMES = [
     "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",
     "participation_ratio", "gram_effective_rank", "gram_top_share", "gram_diagonal_share",
@@ -103,6 +110,17 @@ def _metrics(results: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[list(METRIC_COLUMNS)]
 
 
+def _gradients(results: pd.DataFrame) -> pd.DataFrame:
+    """Return two style terms, the content and a total variation of weight 0 for every job."""
+    terms = [("style", "stem", 100.0), ("style", "deep", 1e-6), ("content", "deep", 3.0)]
+    rows = [
+        (job, term, layer, value)
+        for job in results.loc[results["status"] == "ok", "job_id"]
+        for term, layer, value in [*terms, ("tv", "", 0.0)]
+    ]
+    return pd.DataFrame(rows, columns=list(GRADIENT_COLUMNS))
+
+
 def _write_pictures(out: Path, names: Sequence[str]) -> None:
     (out / "images").mkdir(exist_ok=True)
     for name in sorted({*names, "images/content.jpg", "images/style.jpg"} - {""}):
@@ -128,6 +146,7 @@ def make(
     _statistics(archs, smoothings, seeds).to_parquet(out / "stats.parquet")
     _trace(results).to_parquet(out / "trace.parquet")
     _metrics(results).to_parquet(out / "metrics.parquet")
+    _gradients(results).to_parquet(out / "gradients.parquet")
     run = {"command": "stylebench sweep", "environment": {"torch": "2.0"}}
     manifest = {"runs": [run, run, {**run, "command": "stylebench stats"}]}
     (out / "manifest.json").write_text(json.dumps(manifest))
@@ -146,6 +165,16 @@ def panel(figure: Figure, title: str) -> Axes:
 
 def ydata(line: Line2D) -> "np.ndarray[Any, np.dtype[np.float64]]":
     return np.asarray(line.get_ydata(), dtype=np.float64)
+
+
+def xdata(line: Line2D) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    return np.asarray(line.get_xdata(), dtype=np.float64)
+
+
+def bars(axes: Axes) -> list[Line2D]:
+    """Return the points of everything that has error bars, in the order in which it was drawn."""
+    found = [container for container in axes.containers if isinstance(container, ErrorbarContainer)]
+    return [container.lines[0] for container in found if container.lines[0] is not None]
 
 
 def texts(figure: Figure) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """Intervals and paired tests: closed forms, enumeration, and a distribution with a known answer."""
 
 import math
-from itertools import product
+from itertools import permutations, product
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, t
+from scipy.stats import rankdata, spearmanr, t
 
-from stylebench.intervals import compare, interval
+from stylebench.intervals import compare, holm, interval, spearman
 
 
 def test_interval_is_near_students_for_normal_values() -> None:
@@ -79,3 +79,77 @@ def test_arms_that_do_not_differ_and_pairs_that_are_not_known() -> None:
     assert math.isnan(found.p)
     with pytest.raises(ValueError, match="expected pairs, found 1 and 2"):
         compare([1.0], [1.0, 2.0])
+
+
+def test_spearman_of_a_textbook() -> None:
+    # IQ and hours of television a week: ρ = 1 − 6·194/(10·99) = −29/165.
+    iq = [106.0, 100, 86, 101, 99, 103, 97, 113, 112, 110]
+    hours = [7.0, 27, 2, 50, 28, 29, 20, 12, 6, 17]
+    found = spearman(iq, hours)
+    assert found.rho == pytest.approx(-29 / 165)
+    assert found.p == pytest.approx(0.627188, abs=1e-6)
+    assert found.n == 10
+    assert found.low < found.rho < found.high
+
+
+def test_spearman_p_is_near_the_share_of_permutations() -> None:
+    x, y = np.arange(8.0), np.array([2.0, 6, 4, 3, 8, 5, 1, 7])
+    found = spearman(x, y)
+    orders = np.array(list(permutations(y)))
+    shuffled = (orders - y.mean()) @ (x - x.mean()) / np.square(x - x.mean()).sum()
+    exact = (np.abs(shuffled) >= abs(found.rho) - 1e-12).mean()
+    assert found.p == pytest.approx(exact, abs=0.01)
+
+
+def test_spearman_interval_is_near_that_of_plain_resampling() -> None:
+    random = np.random.default_rng(3)
+    x = random.normal(size=40)
+    y = x + random.normal(size=40)
+    drawn = [spearmanr(x[i], y[i]).statistic for i in random.integers(0, 40, (1000, 40))]
+    found = spearman(x, y)
+    assert found.rho == pytest.approx(spearmanr(x, y).statistic)
+    assert (found.low, found.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.05)
+
+
+def test_spearman_knows_ranks_alone_and_no_order() -> None:
+    x = np.array([3.0, 1.0, 7.0, 2.0, 9.0, 4.0])
+    y = np.array([1.0, 2.0, 8.0, 1.5, 7.0, 3.0])
+    found = spearman(x, y)
+    assert found == spearman(x[::-1], y[::-1])
+    assert spearman(np.exp(x), y).rho == pytest.approx(found.rho)
+    assert spearman(-x, y).rho == pytest.approx(-found.rho)
+    assert spearman(x, x**3).rho == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "n"),
+    [
+        ([], [], 0),
+        ([1.0, 2.0], [1.0, 2.0], 2),
+        ([1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0], 4),
+        ([1.0, math.nan, 3.0, 4.0], [1.0, 2.0, math.inf, 4.0], 2),
+    ],
+)
+def test_spearman_where_there_is_none(x: list[float], y: list[float], n: int) -> None:
+    found = spearman(x, y)
+    assert found.n == n
+    assert all(math.isnan(value) for value in (found.rho, found.low, found.high, found.p))
+
+
+def test_spearman_of_pairs_that_are_none() -> None:
+    with pytest.raises(ValueError, match="expected pairs, found 1 and 2"):
+        spearman([1.0], [1.0, 2.0])
+
+
+def test_holm() -> None:
+    # The example of Holm's procedure with four tests: 0.01, 0.04, 0.03, 0.005.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+    found = holm([math.nan, 0.01, 0.2])
+    assert math.isnan(found[0])
+    assert found[1:] == pytest.approx([0.02, 0.2])
+    given = [0.01, 0.04]
+    holm(np.array(given))
+    assert given == [0.01, 0.04]

@@ -149,7 +149,7 @@ def test_folder_with_statistics_alone(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
     drawn = list(draw(tmp_path))
     reasons = {name: str(reason) for name, reason in drawn if isinstance(reason, NoDataError)}
-    assert set(reasons) == {"comparisons", "curves", "grid", "metrics", "summary"}
+    assert set(reasons) == {"comparisons", "curves", "gradients", "grid", "metrics", "summary"}
     assert all(reason.startswith("no ") for reason in reasons.values())
     assert sum(isinstance(path, Path) for _, path in drawn) == 3
     text = (tmp_path / "tables" / "statistics.md").read_text(encoding="utf-8")

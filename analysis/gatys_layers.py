@@ -1,0 +1,60 @@
+"""Gatys et al. 2016, figure 5: the content layer; conv2_2 keeps detail, conv4_2 arrangement."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.store import Results
+
+from ._arms import compared, in_common, judged, labelled
+from ._measured import dots, pictures
+
+NAME = "gatys_layers"
+LAYERS = {"features.8": "conv2_2", "features.22": "conv4_2"}
+"""Paths in torchvision's VGG-19, after the ReLU -> names in Simonyan & Zisserman's."""
+
+
+def _put(text: str) -> str:
+    """Return a text that ends with the path of a layer with that layer's name."""
+    head, _, last = text.rpartition(" ")
+    return f"{head} {LAYERS.get(last, last)}" if head else text
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame in which settings and arms have the names of the layers."""
+    names = {key: frame[key].cat.rename_categories(_put) for key in ("setting", "arm")}
+    return frame.assign(**names)
+
+
+@figure(NAME, experiment=NAME)
+def sheet(results: Results) -> Figure:
+    """Pictures by content layer."""
+    return pictures(results, _named(labelled(results.results)))
+
+
+@figure(f"{NAME}_scores", experiment=NAME)
+def scores(results: Results) -> Figure:
+    """Style, colour and content by content layer."""
+    return dots(results, _named(judged(results)), "Style, colour and content by content layer")
+
+
+@table(NAME, experiment=NAME)
+def differences(results: Results) -> pd.DataFrame:
+    """Paired differences of the content layers, conv2_2 − conv4_2, under every metric and judge.
+
+    difference: mean with its bootstrap 95 % interval; p: Wilcoxon's signed-rank test, two-sided,
+    not corrected for the number of metrics.
+    """
+    frame = in_common(_named(judged(results)))
+    first, second = (f"content {layer}" for layer in LAYERS.values())
+    arms = {str(arm): str(name) for arm, name in zip(frame["arm"], frame["setting"], strict=True)}
+    pairs = [
+        (a, b)
+        for a, name in arms.items()
+        for b, other in arms.items()
+        if name.endswith(first) and other.endswith(second)
+    ]
+    found = compared(frame, pairs)
+    if not len(found):
+        raise NoDataError(f"no pair has both {first} and {second}")
+    return found

@@ -1,0 +1,23 @@
+"""Gatys et al. 2016, figure 7: photographs as style."""
+
+from matplotlib.figure import Figure
+
+from stylebench.figures import figure
+from stylebench.store import Results
+
+from ._arms import judged, labelled
+from ._measured import dots, pictures
+
+NAME = "gatys_photoreal"
+
+
+@figure(NAME, experiment=NAME)
+def sheet(results: Results) -> Figure:
+    """Pictures by backbone."""
+    return pictures(results, labelled(results.results))
+
+
+@figure(f"{NAME}_scores", experiment=NAME)
+def scores(results: Results) -> Figure:
+    """Style, colour and content by backbone."""
+    return dots(results, judged(results), "Style, colour and content with photographs as style")

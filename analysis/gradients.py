@@ -1,0 +1,142 @@
+"""The gradient budget: what each term of the loss asks of the picture at the start.
+
+Smoothing changes these norms by powers of ten, so that it re-weights the layers' terms.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.intervals import interval
+from stylebench.store import Results
+
+from ._arms import labelled
+from ._common import caption, order_smoothings, shorten
+from ._furniture import annotate, log_axis, panels
+from ._measured import count
+
+NAME = "gradients"
+TERMS = ("style", "content", "tv")
+COLUMNS, PANELS, HEIGHT, GAP = 3, 12, 2.0, 0.95
+"""Panels in a row, at most; inches: a panel, between rows, which has the names of the layers."""
+
+LOOKS = (
+    ("#222222", "o"), ("#D55E00", "s"), ("#0072B2", "^"), ("#009E73", "D"), ("#CC79A7", "v"),
+    ("#E69F00", "P"), ("#56B4E9", "X"),
+)  # fmt: skip
+"""By smoothing, in order."""
+
+
+def _budget(results: Results) -> pd.DataFrame:
+    """Return the positive norms beside their jobs, terms in the order of the layers."""
+    done = results.results[results.results["status"] == "ok"]
+    if not len(done) or not len(results.gradients):
+        raise NoDataError("no gradients in these results; `gradients: true` measures them")
+    frame = results.gradients.merge(labelled(done), on="job_id")
+    frame = frame[frame["gradient"].between(0, math.inf, inclusive="neither")]
+    if not len(frame):
+        raise NoDataError("no gradient of these results is a positive number")
+    name = frame["term"].where(frame["term"] != "style", frame["layer"])
+    rank = frame["term"].map(TERMS.index)
+    order = frame.assign(name=name, rank=rank).sort_values("rank", kind="stable")
+    return frame.assign(name=pd.Categorical(name, order["name"].drop_duplicates()))
+
+
+def _mean(part: pd.DataFrame) -> dict[str, Any]:
+    """Return the geometric mean over pairs with its bootstrap 95 % interval."""
+    logs = part.set_index(["content", "style"])["gradient"].map(np.log)
+    found = interval(logs.groupby(["content", "style"]).mean().tolist())
+    values = {key: float(np.exp(getattr(found, key))) for key in ("mean", "low", "high")}
+    return {"gradient": values["mean"], "low": values["low"], "high": values["high"]}
+
+
+@table(NAME)
+def budget(results: Results) -> pd.DataFrame:
+    """Norm of the gradient of each weighted term by the pixels, at the start plus noise.
+
+    gradient: geometric mean over pairs of ‖∂(weight · term)/∂x‖, x in [0, 1], the weights and the
+    unit of the smoothing in it, with its bootstrap 95 % interval; seeds are averaged first. Terms
+    of weight 0 are left out. Terms of one arm compare with each other; arms compare by ratios of
+    terms, for a factor that all terms share changes nothing.
+    """
+    keys = ["backbone", "smoothing", "setting", "term", "layer", "name"]
+    rows = [
+        {
+            **dict(zip(keys[:-1], key[:-1], strict=True)),
+            **_mean(part),
+            "pairs": len(part[["content", "style"]].drop_duplicates()),
+        }
+        for key, part in _budget(results)
+        .assign(rank=lambda frame: frame["name"].cat.codes)
+        .sort_values(["backbone", "smoothing", "setting", "rank"], kind="stable")
+        .groupby(keys, observed=True, sort=False)
+    ]
+    found = pd.DataFrame(rows)
+    return found if len(set(found["setting"])) > 1 else found.drop(columns="setting")
+
+
+def _draw(axes: Axes, part: pd.DataFrame, smoothings: list[str]) -> None:
+    """Draw the terms of one backbone and setting; a colour a smoothing."""
+    names = [str(name) for name in part["name"].cat.categories if name in set(part["name"])]
+    shifts = np.linspace(-0.2, 0.2, len(smoothings)) if len(smoothings) > 1 else [0.0]
+    for shift, smoothing, (color, marker) in zip(shifts, smoothings, LOOKS, strict=False):
+        own = part[part["smoothing"].astype(str) == smoothing]
+        for name, rows in own.groupby("name", observed=True):
+            place, norms = names.index(str(name)) + shift, rows["gradient"]
+            found = _mean(rows)
+            axes.plot(
+                [place] * len(norms), norms, marker, color=color, alpha=0.25, markersize=3,
+                markeredgewidth=0,
+            )  # fmt: skip
+            error = [[found["gradient"] - found["low"]], [found["high"] - found["gradient"]]]
+            axes.errorbar(
+                place, found["gradient"], yerr=None if np.isnan(error).any() else error,
+                color=color, marker=marker, markersize=5, linestyle="none",
+            )  # fmt: skip
+    texts = {"content": "content", "tv": "total variation"}
+    axes.set_xticks(range(len(names)), [texts.get(n, shorten(n, 16)) for n in names])
+    axes.tick_params(axis="x", labelrotation=30)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    log_axis(axes)
+
+
+@figure(NAME)
+def norms(results: Results) -> Figure:
+    """Norm of the gradient of each term by smoothing; a panel a backbone and setting."""
+    frame = _budget(results)
+    smoothings = order_smoothings(frame["smoothing"].astype(str))[: len(LOOKS)]
+    groups = list(frame.groupby(["backbone", "setting"], observed=True))
+    shown = groups[:PANELS]
+    columns = min(COLUMNS, len(shown))
+    entries = {
+        f"smoothing: {name}": {"color": color, "marker": marker, "linestyle": "none"}
+        for name, (color, marker) in zip(smoothings, LOOKS, strict=False)
+    }
+    made, grid = panels(
+        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=entries, notes=2,
+        sharex=False, foot=0.25,
+    )  # fmt: skip
+    axes_of = [axes for line in grid for axes in line]
+    for index, (axes, ((backbone, setting), part)) in enumerate(zip(axes_of, shown, strict=False)):
+        _draw(axes, part, smoothings)
+        axes.set_title(shorten(", ".join(filter(None, (str(backbone), str(setting)))), 70))
+        if index % columns == 0:
+            axes.set_ylabel("‖∂(weighted term)/∂x‖")
+    for axes in axes_of[len(shown) :]:
+        axes.set_axis_off()
+    left = f" The first {len(shown)} of {len(groups)} panels." if len(groups) > len(shown) else ""
+    note = (
+        "At the start plus noise. Markers: geometric mean and bootstrap 95 % interval over pairs "
+        f"({count(frame)}); faint: single pictures. Terms of weight 0 are not shown.{left}"
+    )
+    jobs = results.results[results.results["job_id"].isin(frame["job_id"])]
+    title = "Gradient of each term of the loss by the picture"
+    annotate(made, title, f"{note}\n{caption(results, jobs)}", entries)
+    return made

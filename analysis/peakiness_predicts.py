@@ -1,0 +1,184 @@
+"""Does a statistic of its feature maps predict how well a backbone stylises?
+
+The paper says that peaky maps, with large maxima and a softmax entropy near 0, are why residual
+networks stylise badly. Here each of its four statistics, and six that do not change with the scale
+of the maps, stand against the scores of many backbones. `_predictors` says what a correlation over
+architectures can and cannot tell.
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.store import Results
+
+from ._common import FAMILIES, Look, caption, family, natural, shorten
+from ._furniture import TWO, annotate, panels
+from ._measured import COLUMNS, Measure, count
+from ._predictors import (
+    AVERAGED,
+    DEEPEST,
+    FEWEST,
+    GROUPS,
+    LOGARITHMIC,
+    PAPERS,
+    TITLES,
+    correlations,
+    jobs,
+    means,
+    of_group,
+    predictors,
+    shown,
+)
+
+NAME = "peakiness_predicts"
+ROW, GAP, HEIGHT, LEFT = 0.21, 0.8, 2.1, 2.0
+"""Inches: a statistic, between rows of panels, a scatter plot, the names of statistics."""
+
+COLORS = {True: "#D55E00", False: "#0072B2"}
+"""Of statistics: the paper's, the scale-free ones."""
+
+OTHER = Look("#9A9A9A", ".", pretrained=True)
+
+
+@table(NAME, experiment=NAME)
+def every(results: Results) -> pd.DataFrame:
+    """Spearman's ρ of every statistic with every score over backbones.
+
+    A score is the mean over pairs and seeds; a statistic the mean over images, at the deepest stage
+    or over all stages (log10 of maxima, ratios and ranks). low, high: bootstrap 95 % interval over
+    backbones, which takes them as independent; p: not corrected for the number of statistics;
+    p_holm: corrected for the statistics of one group, metric and judge, not for groups and scores.
+    """
+    frame, known = jobs(results), predictors(results)
+    parts = []
+    for measure in shown(frame, limit=len(frame)):
+        for group in GROUPS:
+            scores = of_group(means(frame, measure), group)
+            if len(scores) >= FEWEST:
+                found = correlations(known, scores)
+                found.insert(0, "backbones", group)
+                found.insert(1, "metric", measure.metric)
+                found.insert(2, "judge", measure.judge)
+                found.insert(5, "scale_free", ~found["statistic"].isin(PAPERS))
+                parts.append(found)
+    if not parts:
+        raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(axes: Axes, found: pd.DataFrame) -> None:
+    """Draw ρ with its interval, a line a statistic; filled at the deepest stage, else hollow."""
+    order = list(TITLES)
+    for row in found.dropna(subset="rho").to_dict("records"):
+        deepest = row["stages"] == DEEPEST
+        color = COLORS[row["statistic"] in PAPERS]
+        place = order.index(row["statistic"]) + (-0.17 if deepest else 0.17)
+        low, high = row["rho"] - row["low"], row["high"] - row["rho"]
+        axes.errorbar(
+            row["rho"], place, xerr=[[max(low, 0)], [max(high, 0)]], color=color, marker="o",
+            markersize=4.5, markerfacecolor=color if deepest else "white", elinewidth=1.1,
+        )  # fmt: skip
+    axes.axvline(0, color="#777777", linewidth=0.9, zorder=0)
+    axes.axhline(len(PAPERS) - 0.5, color="#999999", linewidth=0.7, linestyle=(0, (3, 3)))
+    axes.set(xlim=(-1.04, 1.04), ylim=(len(order) - 0.4, -0.6))
+    axes.set_xlabel("Spearman's ρ")
+
+
+@figure(NAME, experiment=NAME)
+def coefficients(results: Results) -> Figure:
+    """Spearman's ρ of statistics and scores over the random backbones, a panel a score."""
+    frame, known = jobs(results), predictors(results)
+    found = {m: of_group(means(frame, m), "random") for m in shown(frame)}
+    found = {m: scores for m, scores in found.items() if len(scores) >= FEWEST}
+    if not found:
+        raise NoDataError(f"fewer than {FEWEST} random backbones have statistics and metrics")
+    names = list(TITLES)
+    columns = min(COLUMNS, len(found))
+    look = {"marker": "o", "linestyle": "none"}
+    entries = {
+        "the paper's statistics, eqs. (5) to (8)": {**look, "color": COLORS[True]},
+        "scale-free statistics": {**look, "color": COLORS[False]},
+        "deepest stage": {**look, "color": "#555555"},
+        AVERAGED: {**look, "color": "#555555", "markerfacecolor": "white"},
+    }
+    made, grid = panels(
+        -(-len(found) // columns), columns, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
+        left=LEFT, notes=2, sharex=False, head=TWO,
+    )  # fmt: skip
+    axes_of = [axes for line in grid for axes in line]
+    for index, (axes, (measure, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
+        _draw(axes, correlations(known, scores))
+        axes.set_title(f"{measure.title} (n = {len(scores)})", fontsize=8)
+        labels = [shorten(TITLES[name], 34) for name in names]
+        axes.set_yticks(range(len(names)), labels if index % columns == 0 else [""] * len(names))
+    for axes in axes_of[len(found) :]:
+        axes.set_axis_off()
+    note = (
+        f"Random backbones alone. Lines: bootstrap 95 % interval over backbones, taken as "
+        f"independent; no correction for the number of statistics. Scores: means over "
+        f"{count(frame)}."
+    )
+    told = f"{note}\n{caption(results, results.results)}"
+    annotate(made, "Rank correlation of statistics and scores over backbones", told, entries)
+    return made
+
+
+def _best(known: pd.DataFrame, scores: "list[pd.Series[float]]") -> str:
+    """Return the scale-free statistic whose ρ at the deepest stage is largest over the scores."""
+    found = pd.concat([correlations(known, part) for part in scores])
+    found = found[(found["stages"] == DEEPEST) & ~found["statistic"].isin(PAPERS)]
+    strength = found.assign(rho=found["rho"].abs()).groupby("statistic", sort=False)["rho"].mean()
+    if not strength.notna().any():
+        raise NoDataError("no scale-free statistic differs between the backbones")
+    return str(strength.idxmax())
+
+
+def _look(backbone: str) -> Look:
+    arch = backbone.split(" ")[0]
+    if family(arch) not in FAMILIES:
+        return OTHER
+    return Look(*FAMILIES[family(arch)], pretrained=not arch.startswith("r-"))
+
+
+def _scatter(axes: Axes, statistic: "pd.Series[float]", scores: "pd.Series[float]") -> None:
+    """Draw a point a backbone, the paper's over the others."""
+    both = pd.concat([statistic, scores], axis=1, keys=["x", "y"], join="inner").dropna()
+    for name in sorted(both.index, key=lambda name: _look(name) is not OTHER):
+        point, look = both.loc[name], _look(name)
+        axes.plot(point["x"], point["y"], **{**look.line(), "linestyle": "none", "markersize": 6})
+
+
+@figure("peakiness_scatter", experiment=NAME)
+def scatter(results: Results) -> Figure:
+    """Scores of all backbones against the paper's entropy and the best scale-free statistic."""
+    frame, known = jobs(results), predictors(results)
+    found: dict[Measure, pd.Series[float]] = {m: means(frame, m) for m in shown(frame)}
+    found = {m: s for m, s in found.items() if m.metric != "swd_share" and len(s) >= FEWEST}
+    style = [s for m, s in found.items() if m.metric in ("gram_share", "texture_share")]
+    if not style:
+        raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
+    found = dict(list(found.items())[: COLUMNS + 1])
+    chosen = ("entropy", _best(known, style))
+    names = {name.split(" ")[0]: _look(name).line() for name in frame["backbone"].unique()}
+    paper = {arch: look for arch, look in names.items() if family(arch) in FAMILIES}
+    order = sorted(paper, key=lambda arch: (list(FAMILIES).index(family(arch)), natural(arch)))
+    entries = {arch: {**paper[arch], "linestyle": "none"} for arch in order}
+    entries["other backbones"] = {**OTHER.line(), "linestyle": "none"}
+    made, grid = panels(
+        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=2, sharex=False, head=TWO
+    )
+    for row, statistic in enumerate(chosen):
+        for axes, (measure, scores) in zip(grid[row], found.items(), strict=True):
+            _scatter(axes, known[(statistic, DEEPEST)], scores)
+            axes.set_title(measure.title, fontsize=8.5)
+            axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
+    note = (
+        "A point is a backbone: statistic at the deepest stage, mean over images; score, mean over "
+        f"{count(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one with "
+        "the largest mean |ρ| here, so that it looks better than it is."
+    )
+    told = f"{note}\n{caption(results, results.results)}"
+    annotate(made, "Scores against statistics of the deepest stage", told, entries)
+    return made
