@@ -1,4 +1,4 @@
-"""Arms: what an experiment compares, their scores by judges, and paired comparisons of them.
+"""Arms: what an experiment compares, what judges say of them, and paired comparisons.
 
 An arm is a backbone with its options, a smoothing, and whatever settings its experiment varies.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from stylebench.figures import NoDataError
-from stylebench.intervals import compare, interval
+from stylebench.intervals import compare
 from stylebench.store import Results
 
 from ._common import SETTINGS, natural, order_backbones, order_smoothings
@@ -130,32 +130,6 @@ def in_common(frame: pd.DataFrame) -> pd.DataFrame:
     arms = frame.groupby(MEASURE)["arm"].nunique()
     kept = arms[arms == frame["arm"].nunique()].index
     return frame[pd.MultiIndex.from_frame(frame[MEASURE]).isin(kept)]
-
-
-def scores(frame: pd.DataFrame, metrics: Iterable[str] | None = None) -> pd.DataFrame:
-    """Return mean and bootstrap 95 % interval of each arm by metric and judge.
-
-    Args:
-        frame: of `judged`.
-        metrics: names; by default all.
-
-    Returns:
-        Columns arm, metric, judge, judge_weights, mean, low, high, n (values) and pairs.
-    """
-    rows = []
-    for metric in metrics or frame["metric"].unique():
-        part = frame[frame["metric"] == metric].dropna(subset="value")
-        for key, values in part.groupby(["arm", *MEASURE], observed=True):
-            found = interval(values["value"].to_numpy())
-            rows.append(
-                {
-                    **dict(zip(["arm", *MEASURE], key, strict=True)),
-                    "mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
-                    "pairs": len(values[["content", "style"]].drop_duplicates()),
-                }
-            )  # fmt: skip
-    columns = ["arm", *MEASURE, "mean", "low", "high", "n", "pairs"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stylebench.figures import NoDataError
 
-from ._arms import MEASURE, compared, in_common
+from ._arms import MEASURE, compared
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
@@ -17,15 +17,13 @@ JUDGES = 2
 """So many judges at most stand in a figure; a table names them all."""
 
 
-def judges(frame: pd.DataFrame, metric: str = "gram_share") -> list[tuple[str, str]]:
-    """Return the judges (name, weights) that judged every arm, pretrained first, two at most."""
+def judges(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the judges (name, weights) of Gram shares, pretrained first, two at most."""
     from stylebench.judges import PRETRAINED
 
-    common = in_common(frame[frame["metric"].eq(metric) & frame["judge"].ne("")])
+    asked = frame[frame["metric"].eq("gram_share") & frame["judge"].ne("")]
     rank = {name: place for place, name in enumerate(PRETRAINED)}
-    found = {
-        (str(n), str(w)) for n, w in zip(common["judge"], common["judge_weights"], strict=True)
-    }
+    found = {(str(n), str(w)) for n, w in zip(asked["judge"], asked["judge_weights"], strict=True)}
     return sorted(found, key=lambda judge: (rank.get(judge[0], len(rank)), judge))[:JUDGES]
 
 

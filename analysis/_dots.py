@@ -32,6 +32,8 @@ TITLES = {
     "gram_share": "Gram share", "swd_share": "SWD share", "texture_share": "texture share",
     "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
 }  # fmt: skip
+CONTENT = ("ssim", "edges", "lpips")
+"""Columns of what is kept of the content."""
 OF = {"texture_share": "of luminance", "colour_share": "CIELAB", "ssim": "with content",
       "edges": "with content", "lpips": "to content, less: nearer"}  # fmt: skip
 
@@ -56,16 +58,15 @@ class Column:
 
 
 def columns(frame: pd.DataFrame) -> list[Column]:
-    """Return style under each judge, texture, colour and content: what all arms were judged by.
+    """Return style under each of `judges`, texture, colour and content, as far as they are there.
 
     Args:
-        frame: of `judged` or `by_pair`.
+        frame: of `judged` or `by_pair`, without NaN; where arms are compared, of `in_common`.
     """
-    common = in_common(frame.dropna(subset="value"))
-    known = set(common[MEASURE].drop_duplicates().itertuples(index=False, name=None))
+    known = set(frame[MEASURE].drop_duplicates().itertuples(index=False, name=None))
     lpips = sorted(key for key in known if key[0] == "lpips")
     wanted = [
-        *((metric, *judge) for metric in ("gram_share", "swd_share") for judge in judges(common)),
+        *((metric, *judge) for metric in ("gram_share", "swd_share") for judge in judges(frame)),
         *((metric, "", "") for metric in ("texture_share", "colour_share", "ssim")),
         *(lpips[:1] or [("edges", "", "")]),
     ]
@@ -106,8 +107,8 @@ def draw_mean(
     """Draw values of pairs as dots, their mean and its bootstrap interval; return the mean.
 
     Args:
-        axes: with limits; what is below them becomes an arrow at the edge. On a logarithmic axis
-            the mean is the geometric one.
+        axes: with limits; what is below them, the mean too, becomes an arrow at the edge. On a
+            logarithmic axis the mean is the geometric one.
         place: on the other axis.
         values: (n,).
         look: of the mean's marker.
@@ -127,14 +128,14 @@ def draw_mean(
         across = np.full(len(along), place)
         axes.plot(*((across, along) if upright else (along, across)), **style)
 
-    inside, color = values[values >= edge], look["color"]
+    inside, color, arrow = values[values >= edge], look["color"], "v" if upright else "<"
     dot = {"marker": ".", "linestyle": "", "markersize": 4, "markeredgewidth": 0, "alpha": 0.35}
     plot(inside, color=color, zorder=2, **dot)
     if len(inside) < len(values):
-        arrow = {"marker": "v" if upright else "<", "markersize": 4, "alpha": 0.5}
-        plot([edge], color=color, clip_on=False, **arrow)
+        plot([edge], color=color, clip_on=False, marker=arrow, markersize=4, alpha=0.5)
     plot([max(low, edge), high], color=color, linewidth=1.4)
-    plot([max(mean, edge)], clip_on=False, zorder=4, **look)
+    beyond = {"marker": arrow} if mean < edge else {}
+    plot([max(mean, edge)], clip_on=False, zorder=4, **look | beyond)
     return max(mean, edge)
 
 
@@ -178,10 +179,14 @@ def mark(look: Look) -> dict[str, Any]:
     return look.line() | {"linestyle": "", "markersize": 5}
 
 
-def counts(frame: pd.DataFrame) -> str:
-    """Return how many pairs and seeds the means are over: ``8 pairs, each over 1–3 seeds``."""
-    arms = frame.groupby(["arm", *MEASURE], observed=True)
-    pairs, seeds = arms.size(), frame["seeds"]
+def counts(frame: pd.DataFrame, keys: Sequence[str] = ("arm", *MEASURE)) -> str:
+    """Return what means are over: ``8 pairs, each averaged over 1–3 seeds``.
+
+    Args:
+        frame: of `by_pair`, or another with a row a pair and a column seeds.
+        keys: what makes the rows of one mean.
+    """
+    pairs, seeds = frame.groupby(list(keys), observed=True).size(), frame["seeds"]
     told = f"{_range(pairs)} pair{'s' if pairs.max() > 1 else ''}"
     return f"{told}, each averaged over {_range(seeds)} seed{'s' if seeds.max() > 1 else ''}"
 
@@ -230,21 +235,27 @@ def foot(results: Results, told: str, found: Sequence[Column]) -> str:
     return "\n".join(filter(None, [told, second, trouble(results), caption(results, jobs)]))
 
 
-def dots(results: Results, frame: pd.DataFrame, title: str, what: str = "") -> Figure:
+def dots(
+    results: Results, frame: pd.DataFrame, title: str, *, group: str = "backbone",
+    row: str = "smoothing", what: str = "",
+) -> Figure:  # fmt: skip
     """Return the figure of arms × metrics.
 
     Args:
         results: drawn from.
-        frame: of `by_pair` (or `differences`) with group and row, ordered categories; and with
-            series, a category too, where a row holds several arms.
+        frame: of `by_pair` (or `differences`); with a column series, a category, where a row
+            holds several arms.
         title: of the figure.
-        what: is shown, if not the metrics themselves.
+        group: column of the groups of rows, an ordered category.
+        row: column of the rows, another.
+        what: stands first in the note.
 
     Raises:
         NoDataError: no metric that all arms were judged by.
     """
+    frame = frame.assign(group=frame[group], row=frame[row])
     frame = frame if "series" in frame else frame.assign(series=pd.Categorical([""] * len(frame)))
-    found = columns(frame)
+    found = columns(in_common(frame))
     if not found:
         raise NoDataError("no metric that all arms of these results were judged by")
     series = [str(name) for name in frame["series"].cat.categories]
@@ -252,8 +263,8 @@ def dots(results: Results, frame: pd.DataFrame, title: str, what: str = "") -> F
     legend = series if len(series) > 1 else []
     shown = frame[frame["metric"].isin([column.metric for column in found])]
     told = (
-        f"{what}Means and bootstrap 95 % intervals over {counts(shown)}; faint dots: single pairs. "
-        "A share is 0 at the content picture and 1 at the style's statistics."
+        f"{what}Means and bootstrap 95 % intervals over {counts(shown)}; faint dots: single pairs; "
+        "◂ beyond the edge. A share is 0 at the content picture and 1 at the style's statistics."
     )
     note = foot(results, told, found)
     below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from stylebench.figures import NoDataError
 from stylebench.store import Results
 
-from ._arms import backbones, judged
+from ._arms import backbones, in_common, judged
 from ._claims import by_pair
 from ._common import DASHED, SOLID, Look, arch_looks, order_backbones, order_smoothings, shorten
 from ._dots import Column, columns, counts, draw_mean, foot, limits, mark
@@ -180,7 +180,7 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
     frames = [frame for frame in (statistics, scored) if key in frame and len(frame)]
     names = _order(frames, key, labels)
     frames = [_placed(frame, key, labels, names) for frame in frames]
-    found = [column for column in columns(scored) if column.metric in SCORES]
+    found = [column for column in columns(in_common(scored)) if column.metric in SCORES]
     if not found:
         raise NoDataError("no metric that all arms of these results were judged by")
     lines = _lines(frames[-1], arch_looks(results))

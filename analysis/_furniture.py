@@ -19,6 +19,9 @@ TWO = 0.8
 LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
 """Inches beside the panels (the first has a label on its y axis), and between two of them."""
 
+COLUMNS = 4
+"""Panels in a row, at most."""
+
 LEGEND_COLUMNS, NOTE_LENGTH, LABEL_LENGTH = 7, 235, 40
 """Entries, and characters, that fit in a line; characters of a legend's label, at most."""
 HANDLE, CHARACTER = 0.75, 0.07

@@ -16,8 +16,9 @@ from stylebench.store import Results
 
 from . import scale_free, statistics
 from ._arms import judged
+from ._claims import by_pair
 from ._common import one_setting
-from ._measured import Measure, measures
+from ._dots import Column
 
 PANELS = (*statistics.PANELS, *scale_free.PANELS)
 TITLES = {panel.statistic: panel.title for panel in PANELS}
@@ -71,22 +72,20 @@ def predictors(results: Results) -> pd.DataFrame:
 
 
 def jobs(results: Results) -> pd.DataFrame:
-    """Return metrics of the jobs without smoothing, of one setting, with a column backbone."""
+    """Return metrics of the jobs without smoothing, of one setting, as `by_pair` has them.
+
+    Of judges that judged `COVERAGE` of the backbones at least.
+    """
     frame = judged(results)
     frame, _ = one_setting(frame[frame["smoothing"].astype(str) == "none"])
-    return frame.assign(backbone=_backbone(frame))
+    values = by_pair(frame.assign(backbone=_backbone(frame)))
+    judged_by = values.groupby(["judge", "judge_weights"])["backbone"].transform("nunique")
+    return values[judged_by >= COVERAGE * values["backbone"].nunique()]
 
 
-def shown(frame: pd.DataFrame, **options: int) -> list[Measure]:
-    """Return the measures of `jobs` whose judge judged `COVERAGE` of the backbones at least."""
-    judged_by = frame.groupby(["judge", "judge_weights"])["backbone"].transform("nunique")
-    wide = judged_by >= COVERAGE * frame["backbone"].nunique()
-    return measures(frame[wide], **options)  # type: ignore[arg-type]
-
-
-def means(frame: pd.DataFrame, measure: Measure) -> "pd.Series[float]":
-    """Return the mean over pairs and seeds of a measure by backbone."""
-    values: pd.Series[float] = measure.of(frame).groupby("backbone")["value"].mean()
+def means(frame: pd.DataFrame, column: Column) -> "pd.Series[float]":
+    """Return the mean over the pairs of `jobs` of a metric by backbone."""
+    values: pd.Series[float] = column.of(frame).groupby("backbone")["value"].mean()
     return values
 
 

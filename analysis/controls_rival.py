@@ -67,11 +67,11 @@ def controls_rival(results: Results) -> Figure:
     told = found.set_index("a").loc[values["arm"].astype(str).tolist()]
     groups = [f"against {name}" for name in told["plain"]]
     values = values.assign(
-        group=pd.Categorical(groups, sorted(set(groups))),
-        row=pd.Categorical(told["change"].tolist(), list(NAMES.values())),
+        plain=pd.Categorical(groups, sorted(set(groups))),
+        change=pd.Categorical(told["change"].tolist(), list(NAMES.values())),
     )
     title = "Differences from the plain network: pixels, no smoothing, no option"
-    return dots(results, values, title, "Differences. ")
+    return dots(results, values, title, group="plain", row="change", what="Differences. ")
 
 
 @table("controls_rival", experiment="controls_rival")

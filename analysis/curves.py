@@ -23,9 +23,8 @@ from ._common import (
     order_smoothings,
     shorten,
 )
-from ._furniture import annotate, log_axis, panels
+from ._furniture import COLUMNS, annotate, log_axis, panels
 
-COLUMNS = 4
 HEIGHT, GAP = 1.75, 0.5
 """Inches: a panel, and between rows."""
 

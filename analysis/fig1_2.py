@@ -25,9 +25,9 @@ BACKBONES = (
 @figure("fig1_2", experiment="fig1_2")
 def fig1_2(results: Results) -> Figure:
     """Scores of every backbone with and without smoothing (the paper's figures 1 and 2)."""
-    values = by_pair(judged(results))
-    values = values.assign(group=values["backbone"], row=values["smoothing"])
-    return dots(results, values, "Style, colour and content by backbone and smoothing")
+    return dots(
+        results, by_pair(judged(results)), "Style, colour and content by backbone and smoothing"
+    )
 
 
 @table("fig1_2", experiment="fig1_2")

@@ -14,9 +14,9 @@ from ._dots import dots
 @figure("fig6", experiment="fig6")
 def fig6(results: Results) -> Figure:
     """Scores of Wide ResNet and Inception, with and without smoothing (the paper's figure 6)."""
-    values = by_pair(judged(results))
-    values = values.assign(group=values["backbone"], row=values["smoothing"])
-    return dots(results, values, "Wide ResNet and Inception, with and without smoothing")
+    return dots(
+        results, by_pair(judged(results)), "Wide ResNet and Inception, with and without smoothing"
+    )
 
 
 @table("fig6", experiment="fig6")

@@ -8,8 +8,10 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._arms import MEASURE, in_common, judged, labelled
+from ._claims import by_pair
+from ._dots import dots
 from ._ends import LOSSES, PAIR, courses, ends, finished
-from ._measured import dots, pictures
+from ._measured import pictures
 
 NAME = "gatys_init"
 STARTS = {"content": "from content", "style": "from style", "noise": "from noise"}
@@ -46,7 +48,8 @@ def losses(results: Results) -> Figure:
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, colour and content by start."""
-    return dots(results, _by_start(judged(results)), "Style, colour and content by start")
+    values = by_pair(_by_start(judged(results)))
+    return dots(results, values, "Style, colour and content by start", row="setting")
 
 
 @table(f"{NAME}_losses", experiment=NAME)

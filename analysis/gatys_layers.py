@@ -7,7 +7,9 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._arms import compared, in_common, judged, labelled
-from ._measured import dots, pictures
+from ._claims import by_pair
+from ._dots import dots
+from ._measured import pictures
 
 NAME = "gatys_layers"
 LAYERS = {"features.8": "conv2_2", "features.22": "conv4_2"}
@@ -35,7 +37,8 @@ def sheet(results: Results) -> Figure:
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, colour and content by content layer."""
-    return dots(results, _named(judged(results)), "Style, colour and content by content layer")
+    values = by_pair(_named(judged(results)))
+    return dots(results, values, "Style, colour and content by content layer", row="setting")
 
 
 @table(NAME, experiment=NAME)

@@ -6,7 +6,9 @@ from stylebench.figures import figure
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._measured import dots, pictures
+from ._claims import by_pair
+from ._dots import dots
+from ._measured import pictures
 
 NAME = "gatys_photoreal"
 
@@ -20,4 +22,5 @@ def sheet(results: Results) -> Figure:
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, colour and content by backbone."""
-    return dots(results, judged(results), "Style, colour and content with photographs as style")
+    title = "Style, colour and content with photographs as style"
+    return dots(results, by_pair(judged(results)), title)

@@ -17,13 +17,16 @@ from stylebench.store import Results
 
 from ._arms import labelled
 from ._common import caption, order_smoothings, shorten
+from ._dots import counts, draw_mean
 from ._furniture import annotate, log_axis, panels
-from ._measured import count
 
 NAME = "gradients"
 TERMS = ("style", "content", "tv")
 COLUMNS, PANELS, HEIGHT, GAP = 3, 12, 2.0, 0.95
 """Panels in a row, at most; inches: a panel, between rows, which has the names of the layers."""
+
+BY_TERM = ["backbone", "smoothing", "setting", "term", "layer", "name"]
+"""What makes a mean: an arm and a term."""
 
 LOOKS = (
     ("#222222", "o"), ("#D55E00", "s"), ("#0072B2", "^"), ("#009E73", "D"), ("#CC79A7", "v"),
@@ -33,7 +36,12 @@ LOOKS = (
 
 
 def _budget(results: Results) -> pd.DataFrame:
-    """Return the positive norms beside their jobs, terms in the order of the layers."""
+    """Return the positive norms by arm, term and pair: geometric means of the seeds.
+
+    Returns:
+        Columns of `BY_TERM`, sorted by them with terms in the order of the layers; content, style,
+        log, gradient and seeds (how many).
+    """
     done = results.results[results.results["status"] == "ok"]
     if not len(done) or not len(results.gradients):
         raise NoDataError("no gradients in these results; `gradients: true` measures them")
@@ -44,13 +52,17 @@ def _budget(results: Results) -> pd.DataFrame:
     name = frame["term"].where(frame["term"] != "style", frame["layer"])
     rank = frame["term"].map(TERMS.index)
     order = frame.assign(name=name, rank=rank).sort_values("rank", kind="stable")
-    return frame.assign(name=pd.Categorical(name, order["name"].drop_duplicates()))
+    frame = frame.assign(
+        name=pd.Categorical(name, order["name"].drop_duplicates()), log=np.log(frame["gradient"])
+    )
+    keys = ["backbone", "smoothing", "setting", "name", "term", "layer", "content", "style"]
+    found = frame.groupby(keys, observed=True)["log"].agg(log="mean", seeds="size").reset_index()
+    return found.assign(gradient=np.exp(found["log"]))
 
 
 def _mean(part: pd.DataFrame) -> dict[str, Any]:
     """Return the geometric mean over pairs with its bootstrap 95 % interval."""
-    logs = part.set_index(["content", "style"])["gradient"].map(np.log)
-    found = interval(logs.groupby(["content", "style"]).mean().tolist())
+    found = interval(part["log"].tolist())
     values = {key: float(np.exp(getattr(found, key))) for key in ("mean", "low", "high")}
     return {"gradient": values["mean"], "low": values["low"], "high": values["high"]}
 
@@ -64,17 +76,9 @@ def budget(results: Results) -> pd.DataFrame:
     of weight 0 are left out. Terms of one arm compare with each other; arms compare by ratios of
     terms, for a factor that all terms share changes nothing.
     """
-    keys = ["backbone", "smoothing", "setting", "term", "layer", "name"]
     rows = [
-        {
-            **dict(zip(keys[:-1], key[:-1], strict=True)),
-            **_mean(part),
-            "pairs": len(part[["content", "style"]].drop_duplicates()),
-        }
-        for key, part in _budget(results)
-        .assign(rank=lambda frame: frame["name"].cat.codes)
-        .sort_values(["backbone", "smoothing", "setting", "rank"], kind="stable")
-        .groupby(keys, observed=True, sort=False)
+        {**dict(zip(BY_TERM[:-1], key[:-1], strict=True)), **_mean(part), "pairs": len(part)}
+        for key, part in _budget(results).groupby(BY_TERM, observed=True, sort=False)
     ]
     found = pd.DataFrame(rows)
     return found if len(set(found["setting"])) > 1 else found.drop(columns="setting")
@@ -83,28 +87,22 @@ def budget(results: Results) -> pd.DataFrame:
 def _draw(axes: Axes, part: pd.DataFrame, smoothings: list[str]) -> None:
     """Draw the terms of one backbone and setting; a colour a smoothing."""
     names = [str(name) for name in part["name"].cat.categories if name in set(part["name"])]
+    norms = part["gradient"]
+    axes.set_ylim(norms.min() / 1.6, norms.max() * 1.6)
+    log_axis(axes)
     shifts = np.linspace(-0.2, 0.2, len(smoothings)) if len(smoothings) > 1 else [0.0]
     for shift, smoothing, (color, marker) in zip(shifts, smoothings, LOOKS, strict=False):
         own = part[part["smoothing"].astype(str) == smoothing]
-        for name, rows in own.groupby("name", observed=True):
-            place, norms = names.index(str(name)) + shift, rows["gradient"]
-            found = _mean(rows)
-            axes.plot(
-                [place] * len(norms), norms, marker, color=color, alpha=0.25, markersize=3,
-                markeredgewidth=0,
-            )  # fmt: skip
-            error = [[found["gradient"] - found["low"]], [found["high"] - found["gradient"]]]
-            axes.errorbar(
-                place, found["gradient"], yerr=None if np.isnan(error).any() else error,
-                color=color, marker=marker, markersize=5, linestyle="none",
-            )  # fmt: skip
+        look = {"color": color, "marker": marker, "markersize": 5}
+        for name, values in own.groupby("name", observed=True)["gradient"]:
+            place = names.index(str(name)) + shift
+            draw_mean(axes, place, values.to_numpy(), look, upright=True)
     texts = {"content": "content", "tv": "total variation"}
     axes.set_xticks(range(len(names)), [texts.get(n, shorten(n, 16)) for n in names])
     axes.tick_params(axis="x", labelrotation=30)
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
-    log_axis(axes)
 
 
 @figure(NAME)
@@ -134,9 +132,9 @@ def norms(results: Results) -> Figure:
     left = f" The first {len(shown)} of {len(groups)} panels." if len(groups) > len(shown) else ""
     note = (
         "At the start plus noise. Markers: geometric mean and bootstrap 95 % interval over pairs "
-        f"({count(frame)}); faint: single pictures. Terms of weight 0 are not shown.{left}"
+        f"({counts(frame, BY_TERM)}); faint: single pairs. Terms of weight 0 are not shown.{left}"
     )
-    jobs = results.results[results.results["job_id"].isin(frame["job_id"])]
+    jobs = results.results[results.results["job_id"].isin(results.gradients["job_id"])]
     title = "Gradient of each term of the loss by the picture"
     annotate(made, title, f"{note}\n{caption(results, jobs)}", entries)
     return made

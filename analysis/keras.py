@@ -7,8 +7,10 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._arms import judged, labelled
+from ._claims import by_pair
+from ._dots import dots
 from ._ends import courses, ends, finished
-from ._measured import dots, pictures
+from ._measured import pictures
 
 NAME = "keras"
 OPTIMISERS = {"lbfgsb": "scipy's L-BFGS-B", "lbfgs": "our L-BFGS", "adam": "Adam"}
@@ -26,7 +28,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 @figure(NAME, experiment=NAME)
 def sheet(results: Results) -> Figure:
     """Pictures by optimiser, and without total variation."""
-    return pictures(results, _named(labelled(results.results)), told="TV: total variation.")
+    return pictures(results, _named(labelled(results.results)), "TV: total variation.")
 
 
 @figure(f"{NAME}_losses", experiment=NAME)
@@ -40,7 +42,8 @@ def losses(results: Results) -> Figure:
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, colour and content by optimiser, and without total variation."""
-    return dots(results, _named(judged(results)), "Style, colour and content by optimiser and TV")
+    values = by_pair(_named(judged(results)))
+    return dots(results, values, "Style, colour and content by optimiser and TV", row="setting")
 
 
 @table(NAME, experiment=NAME)

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
+from ._arms import MEASURE
 from ._common import FAMILIES, Look, caption, family, natural, shorten
-from ._furniture import TWO, annotate, panels
-from ._measured import COLUMNS, Measure, count
+from ._dots import TITLES as SCORES
+from ._dots import Column, columns, counts
+from ._furniture import COLUMNS, TWO, annotate, panels
 from ._predictors import (
     AVERAGED,
     DEEPEST,
@@ -29,7 +31,6 @@ from ._predictors import (
     means,
     of_group,
     predictors,
-    shown,
 )
 
 NAME = "peakiness_predicts"
@@ -46,21 +47,23 @@ OTHER = Look("#9A9A9A", ".", pretrained=True)
 def every(results: Results) -> pd.DataFrame:
     """Spearman's ρ of every statistic with every score over backbones.
 
-    A score is the mean over pairs and seeds; a statistic the mean over images, at the deepest stage
-    or over all stages (log10 of maxima, ratios and ranks). low, high: bootstrap 95 % interval over
-    backbones, which takes them as independent; p: not corrected for the number of statistics;
-    p_holm: corrected for the statistics of one group, metric and judge, not for groups and scores.
+    A score is the mean over pairs, seeds averaged first; a statistic the mean over images, at the
+    deepest stage or over all stages (log10 of maxima, ratios and ranks). low, high: bootstrap 95 %
+    interval over backbones, which takes them as independent; p: not corrected for the number of
+    statistics; p_holm: corrected for the statistics of one group, metric and judge, not for groups
+    and scores.
     """
     frame, known = jobs(results), predictors(results)
     parts = []
-    for measure in shown(frame, limit=len(frame)):
+    asked = frame.loc[frame["metric"].isin(SCORES), MEASURE].drop_duplicates()
+    for column in (Column(*key) for key in asked.itertuples(index=False, name=None)):
         for group in GROUPS:
-            scores = of_group(means(frame, measure), group)
+            scores = of_group(means(frame, column), group)
             if len(scores) >= FEWEST:
                 found = correlations(known, scores)
                 found.insert(0, "backbones", group)
-                found.insert(1, "metric", measure.metric)
-                found.insert(2, "judge", measure.judge)
+                found.insert(1, "metric", column.metric)
+                found.insert(2, "judge", column.judge)
                 found.insert(5, "scale_free", ~found["statistic"].isin(PAPERS))
                 parts.append(found)
     if not parts:
@@ -90,12 +93,12 @@ def _draw(axes: Axes, found: pd.DataFrame) -> None:
 def coefficients(results: Results) -> Figure:
     """Spearman's ρ of statistics and scores over the random backbones, a panel a score."""
     frame, known = jobs(results), predictors(results)
-    found = {m: of_group(means(frame, m), "random") for m in shown(frame)}
-    found = {m: scores for m, scores in found.items() if len(scores) >= FEWEST}
+    found = {c: of_group(means(frame, c), "random") for c in columns(frame)}
+    found = {c: scores for c, scores in found.items() if len(scores) >= FEWEST}
     if not found:
         raise NoDataError(f"fewer than {FEWEST} random backbones have statistics and metrics")
     names = list(TITLES)
-    columns = min(COLUMNS, len(found))
+    wide = min(COLUMNS, len(found))
     look = {"marker": "o", "linestyle": "none"}
     entries = {
         "the paper's statistics, eqs. (5) to (8)": {**look, "color": COLORS[True]},
@@ -104,21 +107,21 @@ def coefficients(results: Results) -> Figure:
         AVERAGED: {**look, "color": "#555555", "markerfacecolor": "white"},
     }
     made, grid = panels(
-        -(-len(found) // columns), columns, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
+        -(-len(found) // wide), wide, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
         left=LEFT, notes=2, sharex=False, head=TWO,
     )  # fmt: skip
     axes_of = [axes for line in grid for axes in line]
-    for index, (axes, (measure, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
+    for index, (axes, (column, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
         _draw(axes, correlations(known, scores))
-        axes.set_title(f"{measure.title} (n = {len(scores)})", fontsize=8)
+        axes.set_title(f"{column.title} (n = {len(scores)})", fontsize=8)
         labels = [shorten(TITLES[name], 34) for name in names]
-        axes.set_yticks(range(len(names)), labels if index % columns == 0 else [""] * len(names))
+        axes.set_yticks(range(len(names)), labels if index % wide == 0 else [""] * len(names))
     for axes in axes_of[len(found) :]:
         axes.set_axis_off()
     note = (
         f"Random backbones alone. Lines: bootstrap 95 % interval over backbones, taken as "
         f"independent; no correction for the number of statistics. Scores: means over "
-        f"{count(frame)}."
+        f"{counts(frame)}."
     )
     told = f"{note}\n{caption(results, results.results)}"
     annotate(made, "Rank correlation of statistics and scores over backbones", told, entries)
@@ -154,9 +157,9 @@ def _scatter(axes: Axes, statistic: "pd.Series[float]", scores: "pd.Series[float
 def scatter(results: Results) -> Figure:
     """Scores of all backbones against the paper's entropy and the best scale-free statistic."""
     frame, known = jobs(results), predictors(results)
-    found: dict[Measure, pd.Series[float]] = {m: means(frame, m) for m in shown(frame)}
-    found = {m: s for m, s in found.items() if m.metric != "swd_share" and len(s) >= FEWEST}
-    style = [s for m, s in found.items() if m.metric in ("gram_share", "texture_share")]
+    found = {c: means(frame, c) for c in columns(frame) if c.metric != "swd_share"}
+    found = {c: scores for c, scores in found.items() if len(scores) >= FEWEST}
+    style = [s for c, s in found.items() if c.metric in ("gram_share", "texture_share")]
     if not style:
         raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
     found = dict(list(found.items())[: COLUMNS + 1])
@@ -170,14 +173,14 @@ def scatter(results: Results) -> Figure:
         2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=2, sharex=False, head=TWO
     )
     for row, statistic in enumerate(chosen):
-        for axes, (measure, scores) in zip(grid[row], found.items(), strict=True):
+        for axes, (column, scores) in zip(grid[row], found.items(), strict=True):
             _scatter(axes, known[(statistic, DEEPEST)], scores)
-            axes.set_title(measure.title, fontsize=8.5)
+            axes.set_title(column.title, fontsize=8.5)
             axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
     note = (
         "A point is a backbone: statistic at the deepest stage, mean over images; score, mean over "
-        f"{count(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one with "
-        "the largest mean |ρ| here, so that it looks better than it is."
+        f"{counts(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one "
+        "with the largest mean |ρ| here, so that it looks better than it is."
     )
     told = f"{note}\n{caption(results, results.results)}"
     annotate(made, "Scores against statistics of the deepest stage", told, entries)

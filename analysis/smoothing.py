@@ -29,10 +29,10 @@ def smoothing(results: Results) -> Figure:
         ", ".join(filter(None, texts))
         for texts in zip(values["backbone"].astype(str), values["setting"].astype(str), strict=True)
     ]
-    order = values.assign(group=told).sort_values(["backbone", "setting"])["group"]
+    order = values.assign(told=told).sort_values(["backbone", "setting"])["told"]
     values = values.assign(
-        group=pd.Categorical(told, list(dict.fromkeys(order))),
-        row=pd.Categorical(name, order_smoothings(name)),
+        backbone=pd.Categorical(told, list(dict.fromkeys(order))),
+        smoothing=pd.Categorical(name, order_smoothings(name)),
         series=pd.Categorical(deep.map({False: LAYERS[0], True: LAYERS[1]}), LAYERS),
     )
     return dots(results, values, "Smoothings, on all layers and on the two deepest stages")

@@ -9,22 +9,24 @@ from stylebench.figures import figure
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._measured import dots, pictures
+from ._claims import by_pair
+from ._dots import CONTENT, dots
+from ._measured import pictures
 
 NAME = "texture"
-TOLD = (
-    "No content term: started from noise; shares count from the content picture that is not used."
-)
+TOLD = "No content term; started from noise."
 
 
 @figure(NAME, experiment=NAME)
 def sheet(results: Results) -> Figure:
     """Textures by backbone and smoothing."""
-    return pictures(results, labelled(results.results), content=False, told=TOLD)
+    return pictures(results, labelled(results.results), TOLD)
 
 
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, texture and colour by backbone and smoothing."""
     title = "Style, texture and colour of textures from noise"
-    return dots(results, judged(results), title, content=False, told=TOLD)
+    values = by_pair(judged(results))
+    style = values[~values["metric"].isin(CONTENT)]
+    return dots(results, style, title, what=f"{TOLD} ")

@@ -177,6 +177,12 @@ def bars(axes: Axes) -> list[Line2D]:
     return [container.lines[0] for container in found if container.lines[0] is not None]
 
 
+def marks(axes: Axes) -> list[Line2D]:
+    """Return the markers of means, in the order in which they were drawn."""
+    solid = [line for line in axes.lines if line.get_alpha() is None]
+    return [mark for mark in solid if mark.get_marker() not in ("None", "")]
+
+
 def texts(figure: Figure) -> Iterator[str]:
     for text in figure.texts:
         yield text.get_text()

@@ -13,7 +13,7 @@ from scipy.stats import gmean
 from stylebench.figures import FIGURES, TABLES, NoDataError, draw
 from stylebench.store import Results
 from tests.unit.experiments import PAIRS, Arm, arms, make, values
-from tests.unit.results import helper, panel, texts
+from tests.unit.results import helper, marks, panel, texts, xdata, ydata
 
 BN = ("", "+batchnorm=calibrated", "+batchnorm=train")
 GAMMA = ("resnet50", "resnet50+gamma=0.5", "resnet50+gamma=0", "noresnet50")
@@ -58,10 +58,8 @@ def drawn(made: dict[str, Results]) -> dict[str, Figure]:
 def points(figure: Figure, title: str) -> dict[tuple[int, str], float]:
     """Return (nearest place on x, marker) -> mean, of a panel with one colour."""
     found = {}
-    for line in panel(figure, title).lines:
-        x, y = (np.asarray(v, float) for v in (line.get_xdata(), line.get_ydata()))
-        if len(x) == 1 and line.get_marker() not in (".", "v", "None"):
-            found[round(x[0]), str(line.get_marker())] = float(y[0])
+    for mark in marks(panel(figure, title)):
+        found[round(xdata(mark)[0]), str(mark.get_marker())] = float(ydata(mark)[0])
     return found
 
 
@@ -191,9 +189,8 @@ def test_weightings_are_compared_under_their_settings(made: dict[str, Results]) 
 
 
 def column(figure: Figure, title: str, marker: str) -> list[float]:
-    lines = panel(figure, title).lines
-    found = [line for line in lines if line.get_marker() == marker]
-    return [float(np.asarray(line.get_xdata(), float)[0]) for line in found]
+    found = marks(panel(figure, title))
+    return [float(xdata(mark)[0]) for mark in found if mark.get_marker() == marker]
 
 
 def test_smoothings_of_all_layers_stand_beside_deep_ones(drawn: dict[str, Figure]) -> None:
@@ -202,7 +199,7 @@ def test_smoothings_of_all_layers_stand_beside_deep_ones(drawn: dict[str, Figure
     assert len(column(figure, "SSIM\nwith content", "D")) == 1 + 1 + 1
     names = [text.get_text() for text in figure.axes[0].texts]
     assert [name for name in names if not name.startswith(" ")] == [
-        "r-resnet50, α/β 0.1", "p-resnet50, α/β 0.1", "p-resnet50, α/β 1e-17",
+        "r-resnet50, α/β 0.1", "p-resnet50, α/β 1e-17", "p-resnet50, α/β 0.1",
     ]  # fmt: skip
     assert [name.strip() for name in names[3:6]] == ["none", "softmax", "softmax(temperature=10)"]
 

@@ -42,8 +42,8 @@ def test_layers_are_paired_differences(tmp_path: Path) -> None:
     assert len(table) == 7
     assert "content conv2_2" in list(texts(FIGURES["gatys_layers"](results)))
     figure = FIGURES["gatys_layers_scores"](results)
-    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels == ["content conv2_2", "content conv4_2"]
+    labels = [text.get_text().strip() for text in figure.axes[0].texts]
+    assert labels == ["p-vgg19", "content conv2_2", "content conv4_2"]
 
 
 def test_one_layer_has_no_differences(tmp_path: Path) -> None:
@@ -98,8 +98,10 @@ def test_starts_are_drawn(starts: Results) -> None:
     axes = panel(FIGURES["gatys_init_losses"](starts), "cat × mosaic")
     assert len(axes.lines) == 4
     np.testing.assert_allclose(ydata(axes.lines[0]), [10, 10 / 4, 10 / 9, 10 / 16])
-    labels = [t.get_text() for t in FIGURES["gatys_init_scores"](starts).axes[0].get_yticklabels()]
-    assert labels == ["from content", "from style", "from noise"]
+    scores = FIGURES["gatys_init_scores"](starts)
+    labels = [text.get_text().strip() for text in scores.axes[0].texts]
+    assert labels == ["p-vgg19", "from content", "from style", "from noise"]
+    assert any("3 pairs, each averaged over 1–2 seeds" in text for text in texts(scores))
 
 
 def test_no_start_from_the_content(starts: Results) -> None:
@@ -134,6 +136,8 @@ def test_keras_losses_compare_only_on_one_objective(keras: Results) -> None:
     found = list(texts(FIGURES["keras"](keras)))
     for name in ("scipy's L-BFGS-B", "scipy's L-BFGS-B, no TV", "our L-BFGS"):
         assert found.count(name) == 1
+    labels = [text.get_text().strip() for text in FIGURES["keras_scores"](keras).axes[0].texts]
+    assert labels == ["p-vgg19", "scipy's L-BFGS-B", "scipy's L-BFGS-B, no TV", "our L-BFGS"]
 
 
 def test_losses_never_rise_in_a_course(keras: Results) -> None:

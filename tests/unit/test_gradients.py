@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError
-from tests.unit.results import bars, panel, texts, ydata
+from tests.unit.results import marks, panel, texts, ydata
 from tests.unit.scored import scored, varied
 
 PAIRS = (("cat", "mosaic"), ("house", "brush"), ("sea", "ink"))
@@ -38,7 +38,7 @@ def test_a_colour_for_each_smoothing_and_a_panel_for_each_setting(tmp_path: Path
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert len(titles) == 4
     axes = panel(figure, "p-vgg19, balance none")
-    means = bars(axes)
+    means = marks(axes)
     assert len(means) == 3 * 2  # terms × smoothings
     assert sorted({float(ydata(line)[0]) for line in means}) == pytest.approx([1e-6, 3, 100])
     labels = [label.get_text() for label in axes.get_xticklabels()]
@@ -46,7 +46,9 @@ def test_a_colour_for_each_smoothing_and_a_panel_for_each_setting(tmp_path: Path
     assert axes.get_yscale() == "log"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["smoothing: none", "smoothing: softmax"]
-    assert any("2 pairs, 1 seed" in text and "quick" in text for text in texts(figure))
+    told = " ".join(texts(figure))
+    assert "2 pairs, each averaged over 1 seed" in told
+    assert "quick" in told
 
 
 def test_every_experiment_has_them_if_it_wrote_them(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_judge_of_few_backbones_does_not_count(results: Results) -> None:
 
 def test_coefficients_are_drawn(results: Results) -> None:
     figure = FIGURES["peakiness_predicts"](results)
-    axes = panel(figure, "content: SSIM (n = 6)")
+    axes = panel(figure, "SSIM\nwith content (n = 6)")
     drawn = bars(axes)
     assert len(drawn) == 9 * 2  # one statistic is the same for all
     first = [float(xdata(line)[0]) for line in drawn[:4]]
@@ -99,7 +99,7 @@ def test_coefficients_are_drawn(results: Results) -> None:
 
 def test_scatter_shows_all_backbones(results: Results) -> None:
     figure = FIGURES["peakiness_scatter"](results)
-    axes = panel(figure, "content: SSIM")
+    axes = panel(figure, "SSIM\nwith content")
     points = {(float(xdata(line)[0]), float(ydata(line)[0])) for line in axes.lines}
     assert points == {(float(n), float(n)) for n in range(7)}
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
