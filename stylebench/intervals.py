@@ -64,9 +64,11 @@ def interval(values: Values) -> Interval:
     if known[0] == known[-1]:
         return Interval(mean, mean, mean, len(known))
     for method in ("BCa", "percentile"):
-        found = bootstrap(
-            (known,), np.mean, n_resamples=RESAMPLES, method=method, rng=np.random.default_rng(0)
-        ).confidence_interval
+        rng = np.random.default_rng(0)
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore")  # that BCa is not defined is looked at below
+            drawn = bootstrap((known,), np.mean, n_resamples=RESAMPLES, method=method, rng=rng)
+        found = drawn.confidence_interval
         if math.isfinite(found.low) and math.isfinite(found.high):
             break
     return Interval(mean, float(found.low), float(found.high), len(known))
