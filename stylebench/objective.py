@@ -53,17 +53,25 @@ class TermGradient:
     gradient: float
 
 
+EXTREME = 20
+"""Maps whose mean magnitude is beyond 2^±EXTREME are multiplied by a power of two in the losses: a
+random GoogLeNet ends at 1e-11, a random Inception-v3 at 1e9, and the squared distances of their
+Gram matrices leave the range of float32. It goes into the weights of the terms, exactly."""
+
+
 @dataclass(frozen=True)
 class _Target:
     """What one picture asks of one node: a map or a Gram matrix.
 
-    `unit` is that of the smoothing, `shapes` are those of all maps of the picture, (1, D, H, W), by
-    node; `square` is ‖value‖².
+    `gain` is what the smoothed maps are multiplied by (see EXTREME), `unit` that of the smoothing
+    divided by it, `shapes` are those of all maps of the picture, (1, D, H, W), by node; `square` is
+    ‖value‖².
     """
 
     node: str
     stage: int
     value: Tensor
+    gain: float
     unit: float
     shapes: dict[str, tuple[int, ...]]
     square: float
@@ -97,22 +105,34 @@ def _target(
     name: str, stage: int, maps: Mapping[str, Tensor], smooth: SmoothingSpec, role: str
 ) -> _Target:
     smoothed, unit = smoothing.apply(smooth, maps[name], stage)
+    gain = _gain(float(float64(smoothed).abs().mean()))
+    if gain != 1:
+        smoothed = losses.wide(smoothed) * gain
     value = losses.gram(smoothed) if role == "style" else losses.wide(smoothed).contiguous()
     square = float(float64(value).square().sum())
     shapes = {node: tuple(found.shape) for node, found in maps.items()}
-    return _Target(name, stage, value, unit, shapes, square)
+    return _Target(name, stage, value, gain, unit / gain, shapes, square)
+
+
+def _gain(mean: float) -> float:
+    """Return 1, or the power of two that brings an extreme mean magnitude to about 1."""
+    if not (mean > 0 and math.isfinite(mean)) or abs(math.log2(mean)) <= EXTREME:
+        return 1.0
+    return 1 / _power_of_two(mean)
 
 
 @dataclass(frozen=True)
 class _Term:
     """One squared distance: which map, its targets, c and the weight of each image's term.
 
-    c·distance is the term; its weight is α, or β·w_l.
+    c·distance is the term; its weight is α, or β·w_l. `gains` are those of the targets, (B, 1, 1,
+    1), None where all are 1.
     """
 
     node: str
     stage: int
     targets: Tensor
+    gains: Tensor | None
     factors: list[float]
     weight: float
     is_style: bool
@@ -181,7 +201,9 @@ class Objective:
         if spec.balance == "target":  # the unit of the smoothing cancels
             factors = [1 / t.square if t.square > 0 else 0.0 for t in targets]
         values = torch.cat([t.value for t in targets])
-        return _Term(first.node, first.stage, values, factors, weight, is_style)
+        gains = values.new_tensor([t.gain for t in targets]).view(-1, 1, 1, 1)
+        needed = gains if (gains != 1).any() else None
+        return _Term(first.node, first.stage, values, needed, factors, weight, is_style)
 
     def _distances(self, images: Tensor) -> Tensor:
         """Return the squared distances of all terms, and the total variation: (terms + 1, B)."""
@@ -189,6 +211,8 @@ class Objective:
         values = []
         for term in self._terms:
             smoothed, _ = smoothing.apply(self._smooth, maps[term.node], term.stage)
+            if term.gains is not None:
+                smoothed = losses.wide(smoothed) * term.gains
             if term.is_style:
                 values.append(losses.gram_distance(smoothed, term.targets))
             else:

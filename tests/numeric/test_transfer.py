@@ -139,6 +139,44 @@ def test_scaling_all_maps_is_a_change_of_weights_alone(
     assert torch.equal(c.image, d.image)
 
 
+class Scaled(Backbone):
+    """The tiny backbone with all maps multiplied by a factor, as a deep random network has them."""
+
+    def __init__(self, backbone: Backbone, factor: float) -> None:
+        torch.nn.Module.__init__(self)
+        self.inner, self.factor = backbone, factor
+        self.style, self.content = backbone.style, backbone.content
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        return {name: maps * self.factor for name, maps in self.inner(image).items()}
+
+
+@pytest.mark.parametrize("factor", [2.0**-45, 2.0**-25, 2.0**30, 2.0**45])
+@pytest.mark.parametrize("balance", ["target", "gradient"])
+def test_extreme_maps_are_brought_into_the_range_of_float32(
+    backbone: Backbone, pair: tuple[Tensor, Tensor], factor: float, balance: str
+) -> None:
+    """Squared distances of Gram matrices would go by the fourth power: 2^±180 is out of range."""
+    loss = LossSpec.model_validate({"balance": balance})
+    found = stylize(Scaled(backbone, factor), *pair, loss=loss, evals=8)
+    assert torch.equal(found.image, stylize(backbone, *pair, loss=loss, evals=8).image)
+
+
+@pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
+def test_a_gain_goes_into_the_weights(
+    backbone: Backbone, pair: tuple[Tensor, Tensor], factor: float
+) -> None:
+    spec = LossSpec(balance="none", content_weight=1, style_weight=1000)
+    plain, scaled = (
+        Objective(chosen, [pair], NONE, spec) for chosen in (backbone, Scaled(backbone, factor))
+    )
+    for one in (plain, scaled):
+        one(pair[1])
+    ((a, layers),), ((b, grown),) = plain.trace(0, 1), scaled.trace(0, 1)
+    assert b.content_loss == pytest.approx(a.content_loss * factor**2, rel=1e-5)
+    assert grown == pytest.approx({k: v * factor**4 for k, v in layers.items()}, rel=1e-5)
+
+
 def test_balance_gradient_gives_every_term_the_same_gradient_norm(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
