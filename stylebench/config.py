@@ -270,8 +270,9 @@ class SweepConfig(Frozen):
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
-    `variants`: settings laid on the others, one after another; the sweep is all of their jobs
-    together (`stylebench.experiment.arms`). `judge`: measure the metrics of what is finished.
+    `variants`: whole configurations in place of this one; the sweep is all of their jobs together
+    (`stylebench.experiment.arms`); in a file, what they differ in. `limit` holds for each.
+    `judge`: measure the metrics of what is finished.
     `profile`: which of the file's profiles this is; none for "".
     `image`: what is optimised, the pixels or their spectrum (`stylebench.parameterisation`).
     `gradients`: write what each term asks of the picture (`stylebench.objective.TermGradient`).

@@ -112,20 +112,21 @@ def _validated(data: Mapping[str, Any], where: str) -> SweepConfig:
 
 def _profiled(data: dict[str, Any], profile: str | None, where: str) -> dict[str, Any]:
     """Return a file's keys with those of a profile laid on them: of its first if none is named."""
-    profiles = data.pop("profiles", None) or {}
-    if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
-        raise InputError(
-            f"{where}: profiles: expected names with settings, as quick: {{size: 128}}"
-        )
+    if "profile" in data:
+        raise InputError(f"{where}: profile is chosen by --profile; a file defines profiles")
+    given = data.pop("profiles", None) or {}
+    if not isinstance(given, dict) or not all(isinstance(p, dict) for p in given.values()):
+        expected = "expected names with settings, as quick: {size: 128}"
+        raise InputError(f"{where}: profiles: {expected}")
+    profiles = {str(name): settings for name, settings in given.items()}
     if profile is None and not profiles:
         return data
-    name = profile or str(next(iter(profiles)))
+    name = profile or next(iter(profiles))
     if name not in profiles:
-        known = ", ".join(map(str, profiles)) or "none"
-        raise InputError(
-            f"{where}: no profile {name!r}{suggestion(name, map(str, profiles))} (known: {known})"
-        )
-    return {**_merged(_as_lists(data), _as_lists(profiles[name])), "profile": name}
+        known = ", ".join(profiles) or "none"
+        near = suggestion(name, profiles)
+        raise InputError(f"{where}: no profile {name!r}{near} (known: {known})")
+    return {**_laid(data, profiles[name]), "profile": name}
 
 
 def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,21 +136,43 @@ def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return _merged(_as_lists(data), _as_lists(over))
 
 
-def arms(config: SweepConfig) -> list[SweepConfig]:
-    """Return the configurations that a sweep is the union of: one for each variant, or itself.
-
-    Raises:
-        InputError: a variant with a key that is the whole sweep's, or a wrong value.
-    """
-    base = config.model_dump(exclude={"variants"})
-    found = []
-    for number, variant in enumerate(config.variants, start=1):
-        where = f"variant {number}"
+def _varied(
+    data: Mapping[str, Any], variants: object, given: Mapping[str, Any], where: str
+) -> list[dict[str, Any]]:
+    """Return a file's settings with each of its variants laid on them, and then the flags."""
+    if not isinstance(variants, list) or not all(isinstance(v, dict) for v in variants):
+        raise InputError(f"{where}: variants: expected a list of settings, as [{{start: noise}}]")
+    for number, variant in enumerate(variants, start=1):
         for key in OF_SWEEP:
             if key in variant:
-                raise InputError(f"{where}: {key} is the whole sweep's; set it outside of variants")
-        found.append(_validated(_laid(base, variant), where))
-    return found or [config]
+                reason = f"{key} is the whole sweep's; set it outside of variants"
+                raise InputError(f"{where}: variant {number}: {reason}")
+    own = {key: value for key, value in data.items() if key not in OF_SWEEP}
+    flags = {key: value for key, value in given.items() if key not in OF_SWEEP}
+    return [_laid(_paired(_laid(own, variant)), flags) for variant in variants]
+
+
+def _paired(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which pictures that are named are all paired, if nothing else is said."""
+    named = "content" in data or "style" in data
+    return {**({"pairing": "product"} if named else {}), **data}
+
+
+def arms(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
+    """Return the configurations that a sweep is the union of: one for each variant, or itself.
+
+    Args:
+        config: its ``variants`` are whole configurations without the keys of `OF_SWEEP`.
+        where: it comes from, for messages.
+
+    Raises:
+        InputError: a variant with an unknown key or a wrong value.
+    """
+    shared = {key: getattr(config, key) for key in OF_SWEEP if key != "variants"}
+    return [
+        _validated({**shared, **variant}, f"{where}: variant {number}")
+        for number, variant in enumerate(config.variants, start=1)
+    ] or [config]
 
 
 def load_sweep(
@@ -162,10 +185,10 @@ def load_sweep(
     Args:
         path: an experiment file; its stem is the sweep's name unless the file gives one. None
             means the built-in default, which experiments/default.yaml spells out.
-        flags: keys from the command line, which go before the file's; None values are left out.
-            Contents or styles from the command line are all paired with each other; those of a
-            file too, unless it says ``pairing: zip``. A preset from the command line replaces the
-            file's loss, optimiser and resize.
+        flags: keys from the command line, which go before the file's and its variants'; None
+            values are left out. Contents or styles from the command line are all paired with each
+            other; those of a file too, unless it says ``pairing: zip``. A preset from the command
+            line replaces the file's loss, optimiser and resize.
         profile: which of the file's ``profiles`` (name -> settings) is laid on its other settings;
             by default the first, if it has any.
 
@@ -179,13 +202,8 @@ def load_sweep(
             "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
         )
     data = _profiled(data, profile, where)
-    given = {key: value for key, value in (flags or {}).items() if value is not None}
-    if "content" in given or "style" in given:
-        given.setdefault("pairing", "product")
-    if "content" in data or "style" in data:
-        data.setdefault("pairing", "product")
-    config = _validated(_laid(data, given), where)
-    laid = tuple(_laid(variant, given) for variant in config.variants)
-    config = config.model_copy(update={"variants": laid})
-    arms(config)
+    given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
+    variants = _varied(data, data.pop("variants", []), given, where)
+    config = _validated({**_laid(_paired(data), given), "variants": variants}, where)
+    arms(config, where)
     return config

@@ -46,8 +46,9 @@ def test_a_profile_may_set_what_the_file_pairs(tmp_path: Path) -> None:
         ("variants: [{name: x}]", None, "variant 1: name is the whole sweep's"),
         ("variants: [{}, {sise: 32}]", None, "variant 2: unknown key 'sise'"),
         ("variants: [{loss: {balanse: target}}]", None, "variant 1: unknown key 'loss.balanse'"),
-        ("variants: 3", None, "variants:"),
-        ("variants: [3]", None, "variants"),
+        ("variants: 3", None, "variants: expected a list of settings"),
+        ("variants: [3]", None, "variants: expected a list of settings"),
+        ("profile: quick", None, "profile is chosen by --profile"),
     ],
 )
 def test_wrong_profiles_and_variants_are_one_line(
@@ -56,6 +57,7 @@ def test_wrong_profiles_and_variants_are_one_line(
     with pytest.raises(InputError) as error:
         load_sweep(written(tmp_path, text), {}, profile)
     assert message in str(error.value)
+    assert str(error.value).startswith(str(tmp_path))
     assert "\n" not in str(error.value)
 
 
@@ -79,6 +81,25 @@ def test_the_preset_of_a_variant_replaces_what_the_file_says(tmp_path: Path) -> 
     text = TINY + "loss: {content_weight: 3}\nvariants: [{preset: released}]\n"
     (arm,) = arms(load_sweep(written(tmp_path, text)))
     assert (arm.loss.content_weight, arm.loss.style_weight, arm.resize) == (1, 1e17, "squash")
+
+
+def test_what_a_variant_leaves_out_has_the_defaults_of_what_it_names(tmp_path: Path) -> None:
+    text = TINY + "variants: [{optimiser: {name: adam}}, {content: [china, coffee]}]\n"
+    first, second = arms(load_sweep(written(tmp_path, text)))
+    assert first.optimiser.learning_rate == 0.02
+    assert second.pairing == "product"
+
+
+def test_the_preset_of_a_profile_replaces_what_the_file_says(tmp_path: Path) -> None:
+    text = "loss: {balance: gradient}\nprofiles: {1: {preset: released}}\n"
+    found = load_sweep(written(tmp_path, text))
+    assert (found.profile, found.loss.balance, found.resize) == ("1", "none", "squash")
+
+
+def test_a_limit_holds_for_each_variant(tmp_path: Path) -> None:
+    text = TINY + "variants: [{arch: [r-vgg11, r-vgg13]}, {arch: [r-vgg13, r-vgg16]}]\n"
+    planned = plan.expand(load_sweep(written(tmp_path, text), {"limit": 1}))
+    assert {job.arch for job in planned.jobs} == {"r-vgg11", "r-vgg13"}
 
 
 def test_flags_go_before_variants(tmp_path: Path) -> None:
