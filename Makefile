@@ -16,8 +16,8 @@ help:
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
-	@echo "make paper      all experiments at quick size into results/paper; again: goes on (ARGS=...)"
-	@echo "make reference  refresh results/reference from results/paper"
+	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...)"
+	@echo "make reference  make paper, then refresh results/reference from it"
 	@echo "make site       write results/reference/report.html"
 
 $(BIN)/python:
@@ -61,21 +61,24 @@ PAPER := fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff gatys_l
   gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \
   peakiness_predicts
 JOBS ?= 2
+PROFILE ?= quick
+PLACE := results/paper$(if $(filter-out quick,$(PROFILE)),-$(PROFILE))
 paper: install
 	@failed=; for name in $(PAPER); do \
 	  echo "== $$name"; \
-	  $(BIN)/stylebench sweep experiments/$$name.yaml --out results/paper/$$name --jobs $(JOBS) $(ARGS) \
-	    || failed="$$failed $$name"; \
+	  $(BIN)/stylebench sweep experiments/$$name.yaml --profile $(PROFILE) --jobs $(JOBS) \
+	    --out $(PLACE)/$$name $(ARGS) || failed="$$failed $$name"; \
 	done; \
-	$(BIN)/stylebench report results/paper && \
+	$(BIN)/stylebench report $(PLACE) && \
 	if [ -n "$$failed" ]; then echo "not whole:$$failed; run make paper again to go on"; exit 1; fi
 
-reference: install
-	@for name in $(PAPER); do test -f results/paper/$$name/results.parquet || \
-	  { echo "results/paper/$$name is not there; run make paper first"; exit 1; }; done
-	find results/reference -mindepth 1 -maxdepth 1 ! -name bench.json -exec rm -r {} +
-	for name in $(PAPER); do mkdir results/reference/$$name && (cd results/paper/$$name && \
-	  cp -r *.parquet manifest.json $$(ls -d images figures tables 2> /dev/null) ../../reference/$$name); done
+reference: paper
+	rm -rf results/reference.new && mkdir results/reference.new
+	cp results/reference/bench.json results/reference.new
+	set -e; for name in $(PAPER); do mkdir results/reference.new/$$name; \
+	  (cd $(PLACE)/$$name && cp -r *.parquet manifest.json \
+	    $$(ls -d images figures tables 2> /dev/null) ../../reference.new/$$name); done
+	rm -rf results/reference && mv results/reference.new results/reference
 	$(BIN)/stylebench report results/reference
 
 site: install

@@ -24,6 +24,7 @@ from stylebench.cli_options import (
     Offline,
     Precision,
     Preset,
+    Profile,
     Resize,
     Seed,
     Size,
@@ -122,10 +123,7 @@ def sweep(
     evals: Evals = None,
     seed: Seed = None,
     preset: Preset = None,
-    profile: Annotated[
-        str | None,
-        typer.Option("--profile", help="Of the file: `quick`, `full` …; default: its first."),
-    ] = None,
+    profile: Profile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
     ] = None,
@@ -193,7 +191,7 @@ def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) ->
         counts = {"ok": summary.ok, "failed": summary.failed, "unavailable": summary.unavailable}
         seconds = time.monotonic() - began
         report.end({**counts, "seconds": round(seconds, 1), "out": str(options.out)})
-    if summary.failed:
+    if summary.failed or summary.unjudged:
         raise typer.Exit(1)
 
 

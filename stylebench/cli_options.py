@@ -43,6 +43,10 @@ Seed = Annotated[
 Preset = Annotated[
     str | None, typer.Option("--preset", help="Losses: `paper`, `released`, `keras` or `balanced`.")
 ]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="Of the file: `quick`, `full` …; default: its first."),
+]
 Precision = Annotated[
     str | None,
     typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),

@@ -303,7 +303,10 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     lacking = [column for column in columns if column not in frame]
     if lacking:
-        raise InputError(f"{path}: expected the columns of stylebench, lacks {', '.join(lacking)}")
+        raise InputError(
+            f"{path}: expected the columns of this version, lacks {', '.join(lacking)}; run the "
+            "sweep again, which makes the tables anew and keeps the finished jobs"
+        )
     return frame
 
 

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,11 +60,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a sweep ended: its jobs, statistics included, by status."""
+    """How a sweep ended: its jobs, statistics included, by status; and those without all metrics.
+
+    `unjudged` counts where the sweep measures metrics.
+    """
 
     ok: int
     failed: int
     unavailable: int
+    unjudged: int = 0
 
 
 def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> dict[str, Any]:
@@ -148,26 +152,27 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
             tracking.call("log", record)
 
     manifest = _work(config, planned, planned.missing, options, report, log)
-    if config.judge:
-        _judge(options, report)
+    unjudged = _judge(options, report) if config.judge else 0
     results = store.load(options.out)
     tracking.call("log_statistics", results.statistics, store.records(options.out))
     files = _draw(options.out, report)
     tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
-    return _summary(planned, options.out)
+    return replace(_summary(planned, options.out), unjudged=unjudged)
 
 
-def _judge(options: Options, report: Reporter) -> None:
-    """Measure the metrics of what is finished, and tell which were not measured."""
+def _judge(options: Options, report: Reporter) -> int:
+    """Measure the metrics of what is finished; return of how many jobs some are missing."""
     from stylebench import judging
 
-    if not any(record["status"] == "ok" for record in store.records(options.out)):
-        return
+    done = [record for record in store.records(options.out) if record["status"] == "ok"]
+    if not done:
+        return 0
     asked = judging.Options(device=options.device)
     try:
-        judging.run(options.out, asked, report.message, again=False)
+        return judging.run(options.out, asked, report.message, again=False).failed
     except InputError as error:
         report.message(f"not judged: {error}")
+        return len(done)
 
 
 def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:

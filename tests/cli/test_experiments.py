@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench import judges, weights
+from stylebench import judges, judging, weights
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -64,6 +64,19 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     drawn = invoke("figures", tmp_path / "paper")
     assert drawn.status == 0, drawn
     assert (out / "figures" / "gatys_init.png").stat().st_size > 0
+
+
+def test_metrics_that_are_missing_are_exit_status_1(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> float:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr(judging, "measure", broken)
+    done = invoke("sweep", path, "--out", tmp_path / "out")
+    assert done.status == 1
+    assert done.out.count("not judged in full") == 3
+    assert "3 ok, 0 failed" in done.out
 
 
 def test_the_full_profile_has_its_own_folder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Profiles of an experiment file, and variants: settings laid on the others, jobs put together."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,14 @@ def test_every_profile_of_every_experiment_loads(path: Path) -> None:
         config = load_sweep(path, {}, name)
         assert (config.profile, len(arms(config))) == (name, max(1, len(config.variants)))
     assert not profiles or list(profiles) == ["quick", "full"]
+
+
+@pytest.mark.usefixtures("no_weights")
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_the_stated_number_of_stylisations_is_right(path: Path) -> None:
+    text = path.read_text()
+    stated = re.findall(r"quick:  # (\d+) stylisations, about \d+ min on 2 cores", text)
+    assert bool(stated) is ("profiles:" in text)
+    if stated:
+        planned = plan.expand(load_sweep(path), offline=True, strict=False)
+        assert [len(planned.jobs) + len(planned.missing)] == [int(count) for count in stated]
