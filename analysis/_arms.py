@@ -4,6 +4,7 @@ An arm is a backbone with its options, a smoothing, and whatever settings its ex
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,12 +14,17 @@ from stylebench.figures import NoDataError
 from stylebench.intervals import compare
 from stylebench.store import Results
 
-from ._common import SETTINGS, natural, order_backbones, order_smoothings
+from ._common import SETTINGS, backbone_names, natural, order_backbones, order_smoothings, still
 from ._common import settings as common_settings
 
 MEASURE = ["metric", "judge", "judge_weights"]
+COUNTS = ["pairs", "seeds", "jobs", "still_a", "still_b"]
+"""What a paired comparison is over, see `compared`."""
 OF_PRESET = {"preset", "balance", "normalisation", "line_search", "learning_rate", "history"}
 """Settings that are named only if nothing else tells two arms apart: a preset decides them."""
+
+OPTIONS = re.compile(r"(\+\w+=[^+]*)*$")
+"""What ends the name of weights: the options of the backbone that has them."""
 
 
 def _options(text: str) -> dict[str, str]:
@@ -28,8 +34,10 @@ def _options(text: str) -> dict[str, str]:
 def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return each row's backbone with the options that not all jobs of it share.
 
+    Where one has several weights these stand behind it, as in `_common.backbone_names`.
+
     >>> jobs = pd.DataFrame({"arch": ["r-a", "r-a"], "options": ['{"gamma": "0"}', "{}"]})
-    >>> backbones(jobs).tolist()
+    >>> backbones(jobs.assign(weights=["random:0+gamma=0", "random:1"])).tolist()
     ['r-a+gamma=0', 'r-a']
     """
     options = frame["options"].map(_options)
@@ -41,7 +49,8 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
         arch + "".join(f"+{k}={v}" for k, v in sorted(set(found.items()) - shared[arch]))
         for arch, found in zip(frame["arch"], options, strict=True)
     ]
-    return pd.Series(names, index=frame.index)
+    weights = frame["weights"].str.replace(OPTIONS, "", regex=True)
+    return backbone_names(pd.DataFrame({"arch": names, "weights": weights}, index=frame.index))
 
 
 def _ratios(frame: pd.DataFrame) -> "pd.Series[str]":
@@ -62,8 +71,8 @@ def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
             parts.append(frame[key].map(lambda value: f"TV {value:g}"))
         elif key in ("image", "optimiser"):
             parts.append(frame[key].astype(str))
-        elif key == "nodes":
-            parts.append(frame[key].map(_content))
+        elif key in TOLD:
+            parts.append(frame[key].map(TOLD[key]))
         else:
             name = key.replace("_", " ")
             parts.append(frame[key].map(lambda value, name=name: f"{name} {value}"))
@@ -76,6 +85,15 @@ def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
 def _content(nodes: str) -> str:
     choice = json.loads(nodes or "{}")
     return f"content {choice['content']}" if choice else "content of its own"
+
+
+def _layer_weights(weights: str) -> str:
+    chosen = ", ".join(f"{node} {value:g}" for node, value in json.loads(weights or "{}").items())
+    return f"layer weights {chosen or 'all 1'}"
+
+
+TOLD = {"nodes": _content, "layer_weights": _layer_weights}
+"""How settings are told that are JSON."""
 
 
 def settings(frame: pd.DataFrame) -> "pd.Series[str]":
@@ -114,6 +132,8 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 def judged(results: Results) -> pd.DataFrame:
     """Return a row for each metric of each job that is ok, with the columns of `labelled`.
 
+    `still` tells whether the job did not move or diverged (`_common.still`).
+
     Raises:
         NoDataError: no metrics.
     """
@@ -121,7 +141,8 @@ def judged(results: Results) -> pd.DataFrame:
     if not len(jobs) or not len(results.metrics):
         raise NoDataError("no metrics in these results; make them with `stylebench judge`")
     wanted = ["job_id", "arch", "weights", "options", "content", "style", "seed", *SETTINGS]
-    jobs = labelled(jobs)[[*wanted, "smoothing", "backbone", "setting", "arm"]]
+    jobs = labelled(jobs.assign(still=still(jobs)))
+    jobs = jobs[[*wanted, "smoothing", "backbone", "setting", "arm", "still"]]
     return results.metrics[["job_id", *MEASURE, "value"]].merge(jobs, on="job_id")
 
 
@@ -133,10 +154,20 @@ def in_common(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
-    """Return the comparison of two arms under one metric and judge; {} if they share no pair."""
-    repeated = [arm.groupby(["content", "style", "seed"])["value"].mean() for arm in (a, b)]
-    both = pd.concat(repeated, axis=1, join="inner", keys=["a", "b"]).dropna()
-    means = both.groupby(["content", "style"]).mean()
+    """Return the comparison of two arms under one metric and judge; {} if they share no pair.
+
+    Args:
+        a: rows of one arm: columns content, style, seed, value and still.
+        b: rows of the other.
+
+    Returns:
+        What `compared` has of each comparison, from mean_a on.
+    """
+    asked = {"value": "mean", "still": "max"}
+    of_a, of_b = (arm.groupby(["content", "style", "seed"]).agg(asked) for arm in (a, b))
+    both = of_a.merge(of_b, left_index=True, right_index=True, suffixes=("_a", "_b")).dropna()
+    pairs = both[["value_a", "value_b"]].groupby(["content", "style"])
+    means, seeds = pairs.mean().set_axis(["a", "b"], axis=1), pairs.size()
     if not len(means):
         return {}
     found = compare(means["a"].to_numpy(), means["b"].to_numpy())
@@ -144,6 +175,8 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
         "mean_a": means["a"].mean(), "mean_b": means["b"].mean(),
         "difference": found.difference.mean, "low": found.difference.low,
         "high": found.difference.high, "p": found.p, "pairs": found.difference.n,
+        "seeds": int(seeds.min()), "jobs": len(both),
+        "still_a": int(both["still_a"].sum()), "still_b": int(both["still_b"].sum()),
     }  # fmt: skip
 
 
@@ -157,7 +190,9 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
     Returns:
         Columns a, b, metric, judge, judge_weights, mean_a, mean_b, difference with its bootstrap
         95 % interval low and high, p (Wilcoxon, not corrected) and pairs; a pair is one content
-        and style, averaged over the seeds that both arms have.
+        and style, averaged over the seeds that both arms have; seeds: how many a pair has (the
+        fewest); jobs: how many of each arm entered; still_a, still_b: how many of these did not
+        move or diverged.
     """
     rows = []
     by_arm = dict(list(frame.groupby("arm", observed=True)))
@@ -168,5 +203,5 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
         for key, part in by_arm[a].groupby(MEASURE, sort=False):
             if key in other and (found := paired(part, other[key])):
                 rows.append({"a": a, "b": b, **dict(zip(MEASURE, key, strict=True)), **found})
-    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", "pairs"]
+    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", *COUNTS]
     return pd.DataFrame(rows, columns=columns)

@@ -8,6 +8,7 @@ import pandas as pd
 from stylebench.figures import NoDataError
 
 from ._arms import MEASURE, compared
+from ._common import over_seeds
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
@@ -37,8 +38,7 @@ def by_pair(frame: pd.DataFrame) -> pd.DataFrame:
         Columns backbone, smoothing, setting, arm, arch, metric, judge, judge_weights, content,
         style, value and seeds (how many).
     """
-    groups = frame.dropna(subset="value").groupby([*ARM, *MEASURE, *UNIT], observed=True)
-    return groups["value"].agg(value="mean", seeds="size").reset_index()
+    return over_seeds(frame, [*ARM, *MEASURE, *UNIT])
 
 
 def arm(frame: pd.DataFrame, **parts: str) -> str:
@@ -97,12 +97,16 @@ def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.Dat
 def favours(found: dict[str, Any], better: str) -> str:
     """Return the better arm, "a" or "b", where interval and test (p < 0.05) agree; else "".
 
+    It is "" too where more than half of either arm's jobs did not move or diverged: a picture that
+    stays as it was scores high on the content and tells nothing of the backbone.
+
     Args:
         found: of `_arms.paired`.
         better: ``lower`` or ``higher``; "" favours none.
     """
     clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)
-    if not clear or not better:
+    stuck = 2 * max(found["still_a"], found["still_b"]) > found["jobs"]
+    if stuck or not clear or not better:
         return ""
     return "a" if (found["difference"] < 0) == (better == "lower") else "b"
 
@@ -118,7 +122,11 @@ def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame
 
     Returns:
         The columns of `compared` with better (lower or higher) and favours, the arm that is better
-        where the interval excludes zero and p < 0.05, which takes six pairs at least.
+        where the interval excludes zero and p < 0.05, which takes six pairs at least; empty where
+        most of either arm's jobs did not move or diverged (still_a, still_b, of jobs).
+
+    With one seed of random weights (seeds: 1) the interval speaks of these very networks, and not
+    of others drawn anew.
 
     Raises:
         NoDataError: no two arms share a pair and a judge.

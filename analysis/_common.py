@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,11 @@ QUICK_SIZE, QUICK_EVALS = 512, 500
 SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
-    "line_search", "image", "nodes",
+    "line_search", "image", "layer_weights", "nodes",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 
-OF_ARM = ("precision", "nodes")
+OF_ARM = ("precision", "layer_weights", "nodes")
 """Settings in which backbones and smoothings may differ within one sweep."""
 
 FAMILIES = {
@@ -138,12 +138,37 @@ def _looks(names: Iterable[str]) -> dict[str, Look]:
     }
 
 
+def flagged(jobs: pd.DataFrame, flag: str) -> "pd.Series[bool]":
+    """Return which jobs have a flag (``did-not-move``, ``diverged``), or stopped for it."""
+    found: pd.Series[bool] = jobs["flags"].str.contains(flag, regex=False)
+    return found | jobs["stop_reason"].eq(flag)
+
+
+def still(jobs: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which jobs did not move or diverged: their pictures are no evidence for a backbone."""
+    return flagged(jobs, "did-not-move") | flagged(jobs, "diverged")
+
+
+def over_seeds(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the mean value over seeds by `keys`, so that seeds never count as further pairs.
+
+    Args:
+        frame: with columns value, where NaN is left out, and `keys`.
+        keys: what is told apart.
+
+    Returns:
+        Columns `keys`, value and seeds (how many).
+    """
+    groups = frame.dropna(subset="value").groupby(list(keys), observed=True)
+    return groups["value"].agg(value="mean", seeds="size").reset_index()
+
+
 def settings(frame: pd.DataFrame) -> list[str]:
     """Return the columns by which jobs are told apart: `SETTINGS`, mostly without `OF_ARM`.
 
-    ``precision: auto`` gives smoothings different precisions, and backbones have their own nodes:
-    these stand beside each other in a figure. Where one backbone with one smoothing has several,
-    they are settings like the others.
+    ``precision: auto`` gives smoothings different precisions, and backbones have their own nodes
+    and weights of layers: these stand beside each other in a figure. Where one backbone with one
+    smoothing has several, they are settings like the others.
     """
     arms = frame.groupby(["arch", "weights", "smoothing"])[list(OF_ARM)].nunique()
     return [key for key in SETTINGS if key not in OF_ARM or (arms[key] > 1).any()]
@@ -164,12 +189,23 @@ def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 
 def caption(results: Results, frame: pd.DataFrame) -> str:
-    """Return the line under a figure of `frame`: settings, and "quick" if less than the paper's."""
+    """Return the line under a figure of `frame`: settings, and "quick" if less than the paper's.
+
+    Args:
+        results: drawn from.
+        frame: the jobs; without any, the line is that of the statistics.
+    """
     part = Results(results.folder, frame, results.statistics, results.trace, results.manifest)
-    text = provenance(part)[0]
-    small = int(frame["size"].max()) < QUICK_SIZE or int(frame["evals_budget"].max()) < QUICK_EVALS
-    told = f"quick settings (the paper: {PAPER_SIZE} px, about {PAPER_EVALS} evaluations): "
-    return (told if small else "") + text
+    return _quick(part) + provenance(part)[0]
+
+
+def _quick(results: Results) -> str:
+    jobs, budget = results.results, ""
+    small = (jobs if len(jobs) else results.statistics)["size"].max() < QUICK_SIZE
+    if len(jobs):
+        budget = f", about {PAPER_EVALS} evaluations"
+        small = small or jobs["evals_budget"].max() < QUICK_EVALS
+    return f"quick settings (the paper: {PAPER_SIZE} px{budget}): " if small else ""
 
 
 def shorten(text: str, length: int) -> str:

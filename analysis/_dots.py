@@ -14,15 +14,17 @@ from stylebench.figures import NoDataError
 from stylebench.intervals import interval
 from stylebench.store import Results
 
-from ._arms import MEASURE, in_common
+from ._arms import MEASURE, in_common, labelled
 from ._claims import judges
-from ._common import Look, arch_looks, caption, legend_label, shorten
+from ._common import Look, arch_looks, caption, flagged, legend_label, shorten
 from ._furniture import LINE, WIDTH, annotate
 
 ROW, HEAD, LEFT, RIGHT, BETWEEN = 0.185, 0.92, 2.35, 0.1, 0.13
 """Inches: a row, title and columns' names, the rows' names, the right edge, between columns."""
 NAME, JUDGE = 42, 24
 """Characters: of a row's name, of a judge's."""
+FLAGGED, ARMS = 34, 5
+"""Characters of an arm's name, and how many of them, where jobs with a flag are told."""
 FLOOR = -1.0
 """Shares further below are drawn as arrows at the edge: a distance has no upper bound."""
 SERIES = ("o", "D", "^")
@@ -32,8 +34,6 @@ TITLES = {
     "gram_share": "Gram share", "swd_share": "SWD share", "texture_share": "texture share",
     "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
 }  # fmt: skip
-CONTENT = ("ssim", "edges", "lpips")
-"""Columns of what is kept of the content."""
 OF = {"texture_share": "of luminance", "colour_share": "CIELAB", "ssim": "with content",
       "edges": "with content", "lpips": "to content, less: nearer"}  # fmt: skip
 
@@ -197,7 +197,7 @@ def _range(values: "pd.Series[int]") -> str:
 
 
 def trouble(results: Results) -> str:
-    """Return what did not go as planned: arms that are not there, jobs that diverged; or ""."""
+    """Return lines of what did not go as planned: arms not there, diverged, or not moved; or ""."""
     jobs = results.results
     told = []
     for status in ("unavailable", "failed"):
@@ -207,10 +207,29 @@ def trouble(results: Results) -> str:
             told.append(f"{status}: {len(part)} jobs of {names}")
     done = jobs[jobs["status"] == "ok"]
     for flag in ("diverged", "did-not-move"):
-        count = int((done["flags"].str.contains(flag) | done["stop_reason"].eq(flag)).sum())
+        count = int(flagged(done, flag).sum())
         if count:
-            told.append(f"{flag.replace('-', ' ')}: {count} of {len(done)} jobs")
-    return "; ".join(told)
+            names = _arms_told(labelled(done).loc[flagged(done, flag), "arm"])
+            told.append(f"{flag.replace('-', ' ')}: {count} of {len(done)} jobs ({names})")
+    return "\n".join(told)
+
+
+def _arms_told(arms: "pd.Series[str]") -> str:
+    """Return the names of arms with how many jobs each has, the first `ARMS` of them."""
+    counted = arms.astype(str).groupby(arms, observed=True).size()
+    told = [f"{shorten(str(arm), FLAGGED)}: {count}" for arm, count in counted.items()]
+    more = [f"{len(told) - ARMS} more arms"] if len(told) > ARMS else []
+    return "; ".join([*told[:ARMS], *more])
+
+
+def drawn_once(results: Results) -> str:
+    """Return of what intervals speak if random weights were drawn once; "" if several times."""
+    jobs = results.results[results.results["status"] == "ok"]
+    made_up = jobs[jobs["weights"].str.startswith("random")]
+    draws = made_up.groupby(["arch", "options"])["weights"].nunique()
+    if not draws.eq(1).any():
+        return ""
+    return "One seed of random weights: intervals speak of these very networks, not of others."
 
 
 def judges_told(found: Iterable[Column]) -> str:
@@ -228,11 +247,12 @@ def foot(results: Results, told: str, found: Sequence[Column]) -> str:
         found: the columns that are drawn.
 
     Returns:
-        Three lines, or four if there is `trouble`.
+        Three lines, and those of `drawn_once` and `trouble` if there are any.
     """
     jobs = results.results[results.results["status"] == "ok"]
     second = f"{judges_told(found)}.  p- pretrained (filled), r- random weights (hollow)."
-    return "\n".join(filter(None, [told, second, trouble(results), caption(results, jobs)]))
+    cautions = [drawn_once(results), trouble(results)]
+    return "\n".join(filter(None, [told, second, *cautions, caption(results, jobs)]))
 
 
 def dots(

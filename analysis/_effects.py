@@ -18,9 +18,18 @@ from matplotlib.ticker import MaxNLocator
 from stylebench.figures import NoDataError
 from stylebench.store import Results
 
-from ._arms import backbones, in_common, judged
+from ._arms import OPTIONS, backbones, in_common, judged
 from ._claims import by_pair
-from ._common import DASHED, SOLID, Look, arch_looks, order_backbones, order_smoothings, shorten
+from ._common import (
+    DASHED,
+    SOLID,
+    Look,
+    arch_looks,
+    order_backbones,
+    order_smoothings,
+    over_seeds,
+    shorten,
+)
 from ._dots import Column, columns, counts, draw_mean, foot, limits, mark
 from ._furniture import annotate, log_axis, panels
 
@@ -46,15 +55,15 @@ def deepest(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns arch, backbone (as `_arms.backbones` names it), smoothing, statistic, unit (the
-        image) and value; of the size that has most values. What is not finite is left out.
+        image), value and seeds (how many); of the size that has most values. What is not finite is
+        left out.
     """
     frame = results.statistics[np.isfinite(results.statistics["value"])]
     frame = frame[frame["size"].eq(frame["size"].mode().max())]
     frame = frame[frame["stage"].eq(frame.groupby(["arch", "weights"])["stage"].transform("max"))]
     frame = frame.assign(backbone=backbones(frame.assign(options=frame["weights"].map(options))))
     keys = ["arch", "backbone", "smoothing", "statistic", "image"]
-    means: pd.DataFrame = frame.groupby(keys)["value"].mean().reset_index()
-    return means.rename(columns={"image": "unit"})
+    return over_seeds(frame, keys).rename(columns={"image": "unit"})
 
 
 def options(weights: str) -> str:
@@ -63,7 +72,7 @@ def options(weights: str) -> str:
     >>> options("random:0+gamma=0.5+pool=avg")
     '{"gamma": "0.5", "pool": "avg"}'
     """
-    end = re.search(r"(\+\w+=[^+]*)*$", weights)
+    end = OPTIONS.search(weights)
     return json.dumps(dict(re.findall(r"\+(\w+)=([^+]*)", end[0] if end else "")))
 
 

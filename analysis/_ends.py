@@ -11,7 +11,7 @@ from stylebench.figures import NoDataError
 from stylebench.intervals import interval
 from stylebench.store import Results
 
-from ._common import caption, order_pairs, shorten
+from ._common import caption, order_pairs, over_seeds, shorten
 from ._furniture import annotate, log_axis, panels
 
 LOSSES = ("loss_final", "content_loss", "style_loss", "tv_loss")
@@ -43,8 +43,8 @@ def ends(jobs: pd.DataFrame, reference: str) -> pd.DataFrame:
     Returns:
         Columns arm, loss, mean (geometric), ratio (geometric mean over pairs of the loss over the
         reference's, both geometric means of their seeds) with its bootstrap 95 % interval low and
-        high, pairs and jobs. Losses that are not positive are left out, and the whole loss of arms
-        that have another objective.
+        high, pairs and jobs, all over the pairs that both have. Losses that are not positive are
+        left out, and the whole loss of arms that have another objective.
     """
     rows = []
     own = jobs[jobs["arm"] == reference]
@@ -52,15 +52,15 @@ def ends(jobs: pd.DataFrame, reference: str) -> pd.DataFrame:
         for loss in LOSSES:
             if loss == "loss_final" and not _same(part, own):
                 continue
-            logs = _logs(part, loss)
-            found = interval((logs - _logs(own, loss)).tolist())
+            logs = _logs(part, loss).merge(_logs(own, loss), on=PAIR, suffixes=("", "_reference"))
+            found = interval((logs["value"] - logs["value_reference"]).tolist())
             if found.n:
                 ratio = {key: float(np.exp(getattr(found, key))) for key in ("low", "high")}
                 rows.append(
                     {
-                        "arm": arm, "loss": loss, "mean": float(np.exp(logs.mean())),
+                        "arm": arm, "loss": loss, "mean": float(np.exp(logs["value"].mean())),
                         "ratio": float(np.exp(found.mean)), **ratio, "pairs": found.n,
-                        "jobs": len(part),
+                        "jobs": int(logs["seeds"].sum()),
                     }
                 )  # fmt: skip
     columns = ["arm", "loss", "mean", "ratio", "low", "high", "pairs", "jobs"]
@@ -71,12 +71,10 @@ def _same(a: pd.DataFrame, b: pd.DataFrame) -> bool:
     return bool(len(pd.concat([a, b])[WEIGHTS].drop_duplicates()) == 1)
 
 
-def _logs(jobs: pd.DataFrame, loss: str) -> "pd.Series[float]":
-    """Return the mean logarithm of a loss by pair, over the seeds where it is positive."""
-    values = jobs.set_index(PAIR)[loss]
-    known = values.where(np.isfinite(values) & (values > 0))
-    logs: pd.Series[float] = known.map(np.log).groupby(PAIR).mean()
-    return logs
+def _logs(jobs: pd.DataFrame, loss: str) -> pd.DataFrame:
+    """Return `over_seeds` of the logarithm of a loss by pair, where it is positive."""
+    known = jobs[loss].where(np.isfinite(jobs[loss]) & (jobs[loss] > 0))
+    return over_seeds(jobs.assign(value=known.map(np.log)), PAIR)
 
 
 def courses(results: Results, jobs: pd.DataFrame, title: str) -> Figure:

@@ -79,7 +79,7 @@ def against_the_plain_network(results: Results) -> pd.DataFrame:
     """Each rival against the plain network by pairs, and how much of VGG-19's lead it makes up.
 
     of_gap: difference / (VGG-19 − plain network) in the same metric under the same judge, both
-    means over the pairs; empty where VGG-19 has no lead whose interval excludes zero. The other
+    means over the pairs; empty where the comparison does not favour VGG-19. The other
     columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = judged(results)
@@ -89,9 +89,9 @@ def against_the_plain_network(results: Results) -> pd.DataFrame:
 
 
 def _of_gap(made: pd.DataFrame, found: pd.DataFrame) -> "pd.Series[float]":
-    """Return each difference over that of the yardstick; NaN without a clear one."""
+    """Return each difference over the lead of the yardstick; NaN where it has no clear one."""
     yardsticks = found.loc[found["change"].eq(NAMES["yardstick"]), "a"]
-    gap = made[made["a"].isin(yardsticks) & ((made["low"] > 0) | (made["high"] < 0))]
+    gap = made[made["a"].isin(yardsticks) & made["favours"].eq(made["a"])]
     keys = ["b", "metric", "judge", "judge_weights"]
     lead = gap.set_index(keys)["difference"]
     keyed = pd.MultiIndex.from_frame(made[keys].astype(str))

@@ -37,7 +37,9 @@ def claims_of_the_paper(results: Results) -> pd.DataFrame:
     A pair is one content and style, averaged over the seeds that both arms have. difference: mean
     of a − b with its bootstrap 95 % interval; p: two-sided, Wilcoxon's signed-rank test, not
     corrected for the number of comparisons; favours: the arm that is better where the interval
-    excludes zero and p < 0.05, which takes six pairs at least. Only judges of both arms compare.
+    excludes zero and p < 0.05, which takes six pairs at least, empty where most of either arm's
+    jobs did not move or diverged (still_a, still_b, of jobs). With one seed of random weights the
+    interval speaks of these very networks. Only judges of both arms compare.
     """
     frame = judged(results)
     of_backbones = [

@@ -11,7 +11,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.intervals import interval
 from stylebench.store import Results
 
-from ._common import backbone_names, order_backbones, order_smoothings
+from ._common import backbone_names, order_backbones, order_smoothings, over_seeds
 from ._panels import Panel, draw_panels
 from .tables import STATISTICS
 
@@ -38,10 +38,10 @@ def fig3(results: Results) -> Figure:
 def by_stage(results: Results) -> pd.DataFrame:
     """Every statistic by stage, of raw and smoothed maps: mean and bootstrap 95 % interval.
 
-    n: values, one per image and seed of random weights. Seeds count as further values: where there
-    are several, the interval speaks of these images and of networks drawn anew. ``log10 max`` and
-    ``log10 gram_max`` are means of logarithms, as on the paper's axes; what is not positive is left
-    out of them.
+    The interval is over images, each averaged over the seeds of random weights first (seeds: how
+    many an image has, the fewest); with one seed it speaks of these very networks. ``log10 max``
+    and ``log10 gram_max`` are means of logarithms, as on the paper's axes; what is not positive is
+    left out of them.
     """
     frame = results.statistics
     if not len(frame):
@@ -57,12 +57,13 @@ def by_stage(results: Results) -> pd.DataFrame:
     keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
     rows = []
     for values, part in frame.groupby(keys, observed=True):
-        found = interval(part["value"].to_numpy())
+        by_image = over_seeds(part, ["image"])
+        found = interval(by_image["value"].to_numpy())
         rows.append(
             {
                 **dict(zip(keys, values, strict=True)),
-                "mean": found.mean, "low": found.low, "high": found.high, "n": found.n,
-                "images": part["image"].nunique(), "seeds": part["seed"].nunique(),
+                "mean": found.mean, "low": found.low, "high": found.high,
+                "images": found.n, "seeds": by_image["seeds"].min(),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)

@@ -7,7 +7,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.store import Results
 
 from ._arms import compared, in_common, judged, labelled
-from ._claims import by_pair
+from ._claims import against, by_pair
 from ._dots import dots
 from ._measured import pictures
 
@@ -46,17 +46,11 @@ def differences(results: Results) -> pd.DataFrame:
     """Paired differences of the content layers, conv2_2 − conv4_2, under every metric and judge.
 
     difference: mean with its bootstrap 95 % interval; p: Wilcoxon's signed-rank test, two-sided,
-    not corrected for the number of metrics.
+    not corrected for the number of metrics. All else of the two arms is the same.
     """
     frame = in_common(_named(judged(results)))
     first, second = (f"content {layer}" for layer in LAYERS.values())
-    arms = {str(arm): str(name) for arm, name in zip(frame["arm"], frame["setting"], strict=True)}
-    pairs = [
-        (a, b)
-        for a, name in arms.items()
-        for b, other in arms.items()
-        if name.endswith(first) and other.endswith(second)
-    ]
+    pairs = against(frame, "setting", lambda row: str(row["setting"]).replace(first, second))
     found = compared(frame, pairs)
     if not len(found):
         raise NoDataError(f"no pair has both {first} and {second}")

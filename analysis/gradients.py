@@ -17,7 +17,7 @@ from stylebench.store import Results
 
 from ._arms import labelled
 from ._common import caption, order_smoothings, shorten
-from ._dots import counts, draw_mean
+from ._dots import counts, draw_mean, drawn_once
 from ._furniture import annotate, log_axis, panels
 
 NAME = "gradients"
@@ -105,11 +105,16 @@ def _draw(axes: Axes, part: pd.DataFrame, smoothings: list[str]) -> None:
     axes.set_xlim(-0.6, len(names) - 0.4)
 
 
+def _left(what: str, shown: int, count: int) -> str:
+    return f" The first {shown} of {count} {what}." if count > shown else ""
+
+
 @figure(NAME)
 def norms(results: Results) -> Figure:
     """Norm of the gradient of each term by smoothing; a panel a backbone and setting."""
     frame = _budget(results)
-    smoothings = order_smoothings(frame["smoothing"].astype(str))[: len(LOOKS)]
+    every = order_smoothings(frame["smoothing"].astype(str))
+    smoothings = every[: len(LOOKS)]
     groups = list(frame.groupby(["backbone", "setting"], observed=True))
     shown = groups[:PANELS]
     columns = min(COLUMNS, len(shown))
@@ -117,9 +122,16 @@ def norms(results: Results) -> Figure:
         f"smoothing: {name}": {"color": color, "marker": marker, "linestyle": "none"}
         for name, (color, marker) in zip(smoothings, LOOKS, strict=False)
     }
+    left = _left("panels", len(shown), len(groups)) + _left("smoothings", len(LOOKS), len(every))
+    told = (
+        "At the start plus noise. Markers: geometric mean and bootstrap 95 % interval over pairs "
+        f"({counts(frame, BY_TERM)}); faint: single pairs. Terms of weight 0 are not shown.{left}"
+    )
+    jobs = results.results[results.results["job_id"].isin(results.gradients["job_id"])]
+    note = "\n".join(filter(None, [told, drawn_once(results), caption(results, jobs)]))
     made, grid = panels(
-        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=entries, notes=2,
-        sharex=False, foot=0.25,
+        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=entries,
+        notes=note.count("\n") + 1, sharex=False, foot=0.25,
     )  # fmt: skip
     axes_of = [axes for line in grid for axes in line]
     for index, (axes, ((backbone, setting), part)) in enumerate(zip(axes_of, shown, strict=False)):
@@ -129,12 +141,5 @@ def norms(results: Results) -> Figure:
             axes.set_ylabel("‖∂(weighted term)/∂x‖")
     for axes in axes_of[len(shown) :]:
         axes.set_axis_off()
-    left = f" The first {len(shown)} of {len(groups)} panels." if len(groups) > len(shown) else ""
-    note = (
-        "At the start plus noise. Markers: geometric mean and bootstrap 95 % interval over pairs "
-        f"({counts(frame, BY_TERM)}); faint: single pairs. Terms of weight 0 are not shown.{left}"
-    )
-    jobs = results.results[results.results["job_id"].isin(results.gradients["job_id"])]
-    title = "Gradient of each term of the loss by the picture"
-    annotate(made, title, f"{note}\n{caption(results, jobs)}", entries)
+    annotate(made, "Gradient of each term of the loss by the picture", note, entries)
     return made

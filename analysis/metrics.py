@@ -14,8 +14,16 @@ from stylebench.intervals import interval
 from stylebench.store import Results
 
 from ._arms import MEASURE, paired
-from ._claims import favours
-from ._common import OF_ARM, SETTINGS, backbone_names, order_backbones, order_smoothings
+from ._claims import UNIT, favours
+from ._common import (
+    OF_ARM,
+    SETTINGS,
+    backbone_names,
+    order_backbones,
+    order_smoothings,
+    over_seeds,
+    still,
+)
 
 BACKBONES = ("p-vgg19", "p-resnet50")
 SMOOTHINGS = ("none", "softmax")
@@ -27,9 +35,10 @@ def _judged(results: Results) -> pd.DataFrame:
     """Return the metrics beside the settings of their jobs, in the order of the metrics' list."""
     from stylebench.metrics import METRICS
 
-    jobs = results.results.assign(backbone=backbone_names(results.results))
+    jobs = results.results[results.results["status"] == "ok"]
+    jobs = jobs.assign(backbone=backbone_names(jobs), still=still(jobs))
     own = results.metrics[["job_id", *MEASURE, "value"]]
-    wanted = ["job_id", "backbone", "arch", "weights", "smoothing", "content", "style", "seed"]
+    wanted = ["job_id", "backbone", "arch", "weights", "smoothing", *UNIT, "seed", "still"]
     frame = own.merge(jobs[[*wanted, *SETTINGS]], on="job_id")
     if not len(frame):
         raise NoDataError("no metrics in these results; make them with `stylebench judge`")
@@ -53,9 +62,9 @@ def _several(frame: pd.DataFrame) -> list[str]:
 def metrics(results: Results) -> pd.DataFrame:
     """Mean of every metric by backbone, smoothing and judge, with its bootstrap 95 % interval.
 
-    n: values, a value per pair of pictures and seed; pairs: different pairs among them. Seeds of
-    one pair resemble each other: where n is larger than pairs, the interval speaks of these
-    pictures. A metric that is not defined for a picture (NaN) does not count.
+    The interval is over pairs of pictures, each averaged over its seeds first; seeds: how many a
+    pair has (the fewest). With one seed of random weights it speaks of these very networks. A
+    metric that is not defined for a picture (NaN) does not count.
     """
     frame = _judged(results)
     several = _several(frame)
@@ -63,7 +72,8 @@ def metrics(results: Results) -> pd.DataFrame:
     keys = [*SETTINGS, "backbone", "smoothing", *MEASURE]
     for values, part in frame.dropna(subset="value").groupby(keys, observed=True):
         row = dict(zip(keys, values, strict=True))
-        found = interval(part["value"].to_numpy())
+        by_pair = over_seeds(part, UNIT)
+        found = interval(by_pair["value"].to_numpy())
         rows.append(
             {
                 **{key: row[key] for key in several},
@@ -75,12 +85,12 @@ def metrics(results: Results) -> pd.DataFrame:
                 "mean": found.mean,
                 "low": found.low,
                 "high": found.high,
-                "n": found.n,
-                "pairs": len(part[["content", "style"]].drop_duplicates()),
+                "pairs": found.n,
+                "seeds": by_pair["seeds"].min(),
             }
         )
-    columns = ["arch", "weights", "smoothing", *MEASURE, "better", "mean", "low", "high", "n"]
-    return pd.DataFrame(rows, columns=[*several, *columns, "pairs"])
+    columns = ["arch", "weights", "smoothing", *MEASURE, "better", "mean", "low", "high"]
+    return pd.DataFrame(rows, columns=[*several, *columns, "pairs", "seeds"])
 
 
 Arms = tuple[str, pd.DataFrame, pd.DataFrame]
@@ -116,8 +126,10 @@ def comparisons(results: Results) -> pd.DataFrame:
     A pair is two results of the same content and style, averaged over the seeds that both arms
     have, under a judge that is neither arm's own backbone. difference: mean of a − b with its
     bootstrap 95 % interval; p: two-sided, Wilcoxon's signed-rank test, not corrected for the number
-    of comparisons; favours: the arm that is better where the interval excludes zero and p < 0.05,
-    which takes six pairs at least.
+    of comparisons; seeds: how many a pair has (the fewest); still_a, still_b: how many of each
+    arm's jobs did not move or diverged; favours: the arm that is better where the interval excludes
+    zero and p < 0.05, which takes six pairs at least, empty where most of either arm's jobs are
+    still. With one seed of random weights the interval speaks of these very networks.
     """
     frame = _judged(results)
     several = [key for key in _several(frame) if key in SHARED]

@@ -16,7 +16,7 @@ from stylebench.store import Results
 from ._arms import MEASURE
 from ._common import FAMILIES, Look, caption, family, natural, shorten
 from ._dots import TITLES as SCORES
-from ._dots import Column, columns, counts
+from ._dots import Column, columns, counts, trouble
 from ._furniture import COLUMNS, TWO, annotate, panels
 from ._predictors import (
     AVERAGED,
@@ -106,9 +106,15 @@ def coefficients(results: Results) -> Figure:
         "deepest stage": {**look, "color": "#555555"},
         AVERAGED: {**look, "color": "#555555", "markerfacecolor": "white"},
     }
+    note = _foot(
+        results,
+        "Random backbones alone. Lines: bootstrap 95 % interval over backbones, taken as "
+        "independent; no correction for the number of statistics. Scores: means over "
+        f"{counts(frame)}.",
+    )
     made, grid = panels(
         -(-len(found) // wide), wide, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
-        left=LEFT, notes=2, sharex=False, head=TWO,
+        left=LEFT, notes=note.count("\n") + 1, sharex=False, head=TWO,
     )  # fmt: skip
     axes_of = [axes for line in grid for axes in line]
     for index, (axes, (column, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
@@ -118,14 +124,13 @@ def coefficients(results: Results) -> Figure:
         axes.set_yticks(range(len(names)), labels if index % wide == 0 else [""] * len(names))
     for axes in axes_of[len(found) :]:
         axes.set_axis_off()
-    note = (
-        f"Random backbones alone. Lines: bootstrap 95 % interval over backbones, taken as "
-        f"independent; no correction for the number of statistics. Scores: means over "
-        f"{counts(frame)}."
-    )
-    told = f"{note}\n{caption(results, results.results)}"
-    annotate(made, "Rank correlation of statistics and scores over backbones", told, entries)
+    annotate(made, "Rank correlation of statistics and scores over backbones", note, entries)
     return made
+
+
+def _foot(results: Results, told: str) -> str:
+    """Return the lines under a figure: `told`, `trouble` if there is any, and the settings."""
+    return "\n".join(filter(None, [told, trouble(results), caption(results, results.results)]))
 
 
 def _best(known: pd.DataFrame, scores: "list[pd.Series[float]]") -> str:
@@ -169,19 +174,20 @@ def scatter(results: Results) -> Figure:
     order = sorted(paper, key=lambda arch: (list(FAMILIES).index(family(arch)), natural(arch)))
     entries = {arch: {**paper[arch], "linestyle": "none"} for arch in order}
     entries["other backbones"] = {**OTHER.line(), "linestyle": "none"}
-    made, grid = panels(
-        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=2, sharex=False, head=TWO
+    note = _foot(
+        results,
+        "A point is a backbone: statistic at the deepest stage, mean over images; score, mean over "
+        f"{counts(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one "
+        "with the largest mean |ρ| here, so that it looks better than it is.",
     )
+    made, grid = panels(
+        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=note.count("\n") + 1,
+        sharex=False, head=TWO,
+    )  # fmt: skip
     for row, statistic in enumerate(chosen):
         for axes, (column, scores) in zip(grid[row], found.items(), strict=True):
             _scatter(axes, known[(statistic, DEEPEST)], scores)
             axes.set_title(column.title, fontsize=8.5)
             axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
-    note = (
-        "A point is a backbone: statistic at the deepest stage, mean over images; score, mean over "
-        f"{counts(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one "
-        "with the largest mean |ρ| here, so that it looks better than it is."
-    )
-    told = f"{note}\n{caption(results, results.results)}"
-    annotate(made, "Scores against statistics of the deepest stage", told, entries)
+    annotate(made, "Scores against statistics of the deepest stage", note, entries)
     return made

@@ -12,7 +12,14 @@ import pandas as pd
 from stylebench.figures import NoDataError, table
 from stylebench.store import Results
 
-from ._common import SETTINGS, backbone_names, order_backbones, order_smoothings, shorten
+from ._common import (
+    SETTINGS,
+    backbone_names,
+    flagged,
+    order_backbones,
+    order_smoothings,
+    shorten,
+)
 
 STATISTICS = (
     "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",
@@ -48,19 +55,14 @@ def _style_ratio(jobs: pd.DataFrame) -> float:
     return math.exp(logs.mean())
 
 
-def _flagged(jobs: pd.DataFrame, flag: str) -> float:
-    return float(jobs["flags"].str.split().map(lambda flags: flag in flags).mean())
-
-
 def _numbers(jobs: pd.DataFrame) -> dict[str, float]:
     """Return what is known of jobs that are ok."""
-    diverged = jobs["stop_reason"].eq("diverged")
     return {
         "style_loss_ratio": _style_ratio(jobs),
         "content_loss": float(_finite(jobs["content_loss"]).mean()),
         "moved_grey_levels": float(_finite(jobs["moved"]).mean()) * 255,
-        "did_not_move": _flagged(jobs, "did-not-move"),
-        "diverged": float(diverged.mean()),
+        "did_not_move": float(flagged(jobs, "did-not-move").mean()),
+        "diverged": float(flagged(jobs, "diverged").mean()),
         "evals": float(jobs["evals"].mean()),
         "seconds": float(_finite(jobs["seconds"]).mean()),
         "peak_memory_mb": float(jobs["peak_memory_mb"].max()),

@@ -3,14 +3,15 @@
 A share measures from the content picture (0) to the style (1), though the start is noise.
 """
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from stylebench.figures import figure
+from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._claims import by_pair
-from ._dots import CONTENT, dots
+from ._claims import against, by_pair, claims
+from ._dots import dots
 from ._measured import pictures
 
 NAME = "texture"
@@ -27,6 +28,22 @@ def sheet(results: Results) -> Figure:
 def scores(results: Results) -> Figure:
     """Style, texture and colour by backbone and smoothing."""
     title = "Style, texture and colour of textures from noise"
-    values = by_pair(judged(results))
-    style = values[~values["metric"].isin(CONTENT)]
-    return dots(results, style, title, what=f"{TOLD} ")
+    return dots(results, by_pair(_of_style(judged(results))), title, what=f"{TOLD} ")
+
+
+@table(NAME, experiment=NAME)
+def against_none(results: Results) -> pd.DataFrame:
+    """Softmax against none with the same backbone, by pairs; without metrics of the content.
+
+    The columns are those of the table ``comparisons``; p is not corrected for their number.
+    """
+    frame = _of_style(judged(results))
+    return claims(frame, against(frame, "smoothing", lambda _: "none"))
+
+
+def _of_style(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return metrics without those of the content, of which a texture keeps nothing."""
+    from stylebench.metrics import METRICS
+
+    of_content = [name for name, metric in METRICS.items() if metric.about == "content"]
+    return frame[~frame["metric"].isin(of_content)]

@@ -106,7 +106,8 @@ def _note(name: str, experiment: str) -> None:
 
 def names(results: Results) -> list[str]:
     """Return the figures and tables of results: those of all, and those of their experiments."""
-    ran = {run.get("config", {}).get("name", "") for run in results.manifest.get("runs", [])}
+    configs = [run.get("config") for run in results.manifest.get("runs", [])]
+    ran = {config.get("name", "") for config in configs if isinstance(config, dict)}
     known = dict.fromkeys([*FIGURES, *TABLES])
     return [name for name in known if EXPERIMENTS.get(name, "") in ("", *ran)]
 

@@ -104,7 +104,7 @@ def make(
         name=results.folder.absolute().name,
         anchor=anchor,
         description=_description(results),
-        facts=_facts(results, grids),
+        facts=_facts(results, grids, common),
         figures=drawn,
         grids=grids,
         tables=tables.tables(results, common),
@@ -139,13 +139,15 @@ def _description(results: Results) -> str:
     return found[-1] if found else ""
 
 
-def _facts(results: Results, grids: Sequence[Grid]) -> list[str]:
+def _facts(results: Results, grids: Sequence[Grid], common: ModuleType) -> list[str]:
     """Return what stands at the top: how large the results are, with which weights."""
     facts = list(dict.fromkeys(grid.caption for grid in grids))
+    if not grids and len(results.statistics):
+        facts = [common.caption(results, results.results)]
     if len(facts) > 1:
         quick = any(fact.startswith("quick") for fact in facts)
         facts = [f"{'quick results in part; ' * quick}{len(grids)} settings, named at each grid"]
-    return [*(facts or figures.provenance(results)[:1]), *job_facts([results])]
+    return [*facts, *job_facts([results])]
 
 
 def _run(run: dict[str, Any]) -> Run:

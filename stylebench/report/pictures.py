@@ -191,8 +191,7 @@ def _outcome(job: "pd.Series[float]") -> str:
 
 def _keyed(frame: pd.DataFrame, common: ModuleType) -> tuple[pd.DataFrame, list[str]]:
     """Return the jobs with a column backbone, and the columns by which grids are told apart."""
-    keys = list(dict.fromkeys([*common.settings(frame), "layer_weights"]))
-    return frame.assign(backbone=common.backbone_names(frame)), keys
+    return frame.assign(backbone=common.backbone_names(frame)), common.settings(frame)
 
 
 def count(frame: pd.DataFrame, common: ModuleType, pairs: int | None = None) -> int:

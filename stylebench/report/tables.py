@@ -139,11 +139,15 @@ def _registered(results: Results, name: str) -> Table | None:
 def tables(results: Results, common: ModuleType) -> list[Table]:
     """Return all tables for which there are data: those of analysis/, which sum up, come first.
 
+    Of analysis/ it has those of all results and those of the folder's own experiments.
+
     Args:
         results: of a folder.
         common: the module ``_common`` of analysis/: orders, names, settings.
     """
-    made = {f"tables/{name}.csv": _registered(results, name) for name in figures.TABLES}
+    own = set(figures.names(results))
+    registered = [name for name in figures.TABLES if name in own]
+    made = {f"tables/{name}.csv": _registered(results, name) for name in registered}
     made["stats.parquet"] = _layers(results, common)
     made["results.parquet"] = _jobs(results, common)
     return [replace(table, file=file) for file, table in made.items() if table is not None]

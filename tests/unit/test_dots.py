@@ -94,8 +94,24 @@ def test_diverged_and_unavailable_jobs_are_told(results: Results) -> None:
     figure = FIGURES["fig1_2"](replace(results, results=jobs))
     told = " ".join(texts(figure))
     assert "unavailable: 12 jobs of p-vgg19" in told
-    assert f"diverged: 1 of {len(jobs) - 12} jobs" in told
+    assert f"diverged: 1 of {len(jobs) - 12} jobs (r-vgg19, none: 1)" in told
     assert len(means(figure.axes[0])) == 2 * (len(ALL) - 1)
+
+
+def test_many_arms_with_a_flag_are_counted(results: Results) -> None:
+    jobs = results.results.assign(flags="did-not-move")
+    told = helper("_dots").trouble(replace(results, results=jobs))
+    assert told.startswith(f"did not move: {len(jobs)} of {len(jobs)} jobs (r-vgg19, none: 12; ")
+    assert told.endswith("; 9 more arms)")
+
+
+def test_one_seed_of_random_weights_is_told(results: Results, drawn: Figure) -> None:
+    said = "One seed of random weights: intervals speak of these very networks"
+    assert said not in " ".join(texts(drawn))
+    one = results.results[results.results["seed"] == 0]
+    assert said in " ".join(texts(FIGURES["fig1_2"](replace(results, results=one))))
+    alone = helper("_dots").drawn_once(replace(results, results=one[one["arch"] == "p-vgg19"]))
+    assert alone == ""
 
 
 def test_a_judge_that_did_not_judge_all_is_not_shown(results: Results) -> None:
@@ -155,6 +171,20 @@ def test_claims_are_paired(results: Results) -> None:
     assert row["difference"] == pytest.approx((a - b).mean())
     assert row["p"] == pytest.approx(wilcoxon(a, b).pvalue)
     assert (row["pairs"], row["favours"], row["better"]) == (6, "r-resnet50, none", "higher")
+    assert (row["seeds"], row["jobs"], row["still_a"], row["still_b"]) == (2, 12, 0, 0)
+
+
+def test_claims_of_jobs_that_did_not_move_favour_nobody(results: Results) -> None:
+    jobs = results.results
+    own = jobs["arch"].eq("r-vgg19") & jobs["smoothing"].eq("none")
+    still = replace(results, results=jobs.assign(flags=jobs["flags"].mask(own, "did-not-move")))
+    table = TABLES["fig1_2"](still)
+    asked = (table["b"] == "r-resnet50, none") & (table["metric"] == "ssim")
+    row = table[asked & (table["a"] == "r-vgg19, none")].iloc[0]
+    assert row["p"] < 0.05
+    assert (row["jobs"], row["still_a"], row["still_b"], row["favours"]) == (12, 12, 0, "")
+    softmax = table[(table["b"] == "r-vgg19, none") & (table["metric"] == "ssim")].iloc[0]
+    assert (softmax["still_a"], softmax["still_b"], softmax["favours"]) == (0, 12, "")
 
 
 def test_differences_are_of_the_same_pairs(results: Results) -> None:
@@ -183,7 +213,10 @@ def test_differences_are_of_the_same_pairs(results: Results) -> None:
 )
 def test_favours(low: float, high: float, p: float, better: str, expected: str) -> None:
     found = {"difference": (low + high) / 2, "low": low, "high": high, "p": p}
+    found |= {"jobs": 8, "still_a": 4, "still_b": 0}
     assert helper("_claims").favours(found, better) == expected
+    for arm in ("still_a", "still_b"):
+        assert helper("_claims").favours(found | {arm: 5}, better) == ""
 
 
 def test_without_metrics_there_is_nothing(results: Results) -> None:

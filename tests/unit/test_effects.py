@@ -1,6 +1,7 @@
 """Figures of one thing that is changed: the controls and figures 3, 4 and 6."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy.stats import gmean
 
 from stylebench.figures import FIGURES, TABLES, NoDataError, draw
 from stylebench.store import Results
-from tests.unit.experiments import PAIRS, Arm, arms, make, values
+from tests.unit.experiments import PAIRS, Arm, arms, make, statistic, values
 from tests.unit.results import helper, marks, panel, texts, xdata, ydata
 
 BN = ("", "+batchnorm=calibrated", "+batchnorm=train")
@@ -31,7 +32,7 @@ GIVEN: dict[str, list[Arm]] = {
         *arms(WEIGHTED, balance="none", preset="paper", style_weight=1000.0),
     ],
     "controls_rival": [
-        *arms(["p-vgg19", "p-resnet50", "r-resnet50", "p-robust-resnet50"], ["none"]),
+        *arms(["p-resnet50", "p-vgg19", "r-resnet50", "p-robust-resnet50"], ["none"]),
         *arms(["p-vgg19", "p-resnet50"], ["none"], image="fourier"),
         *arms(["p-resnet50+activation=leaky", "p-resnet50+downsample=blur"], ["none"]),
         *arms(["p-resnet50", "r-resnet50"], ["softmax"]),
@@ -40,6 +41,9 @@ GIVEN: dict[str, list[Arm]] = {
         *arms(["r-resnet50", "p-resnet50"], SMOOTHINGS),
         *arms(["p-resnet50"], ["none", "softmax@deep"], preset="released", style_weight=1e17),
     ],
+    "released": arms(
+        ["p-resnet50", "p-vgg19"], ["none", "softmax-channels@deep", "scale(alpha=0.001)@deep"]
+    ),
     "fig3": arms(["r-vgg19", "p-vgg19"]),
 }  # fmt: skip
 
@@ -102,11 +106,20 @@ def test_scores_stand_at_their_variant(made: dict[str, Results], drawn: dict[str
 
 def test_statistics_are_those_of_the_last_stage(drawn: dict[str, Figure]) -> None:
     figure = drawn["controls_gamma"]
-    images = [0.5 + 0.005 + 0.001 * image for image in range(3)]  # seeds 0 and 1
-    for title, mean in (("activation entropy, eq. (6)", np.mean), ("effective rank of G", gmean)):
-        found = points(figure, title)
-        assert len(found) == 8
-        np.testing.assert_allclose(list(found.values()), mean(images))
+    for title, mean, name in (
+        ("activation entropy, eq. (6)", np.mean, "entropy"),
+        ("effective rank of G", gmean, "gram_effective_rank"),
+        ("share of G's top eigenvalue", np.mean, "gram_top_share"),
+    ):
+        expected = {}
+        for place, smoothed in product(range(len(GAMMA)), range(2)):
+            arm = 2 * place + smoothed
+            images = [
+                float(np.mean([statistic(4, seed, image, arm, name) for seed in range(2)]))
+                for image in range(3)
+            ]
+            expected[place, "oD"[smoothed]] = mean(images)
+        assert points(figure, title) == pytest.approx(expected)
 
 
 def test_panels_and_legend(drawn: dict[str, Figure]) -> None:
@@ -168,6 +181,7 @@ def pairs_of(table: pd.DataFrame) -> list[tuple[str, str]]:
         ("fig4", 6, ("r-resnet34, softmax", "r-resnet50, softmax")),
         ("fig6", 2, ("r-googlenet, softmax", "r-googlenet, none")),
         ("controls_scale", 8, ("p-vgg19, softmax-mean", "p-vgg19, mean")),
+        ("released", 4, ("p-vgg19, scale(alpha=0.001)@deep", "p-vgg19, none")),
     ],
 )
 def test_tables_compare_with_the_reference(
@@ -177,6 +191,19 @@ def test_tables_compare_with_the_reference(
     assert len(pairs_of(table)) == count
     assert one in pairs_of(table)
     assert set(table["pairs"]) == {len(PAIRS)}
+
+
+def test_textures_are_not_compared_by_their_content(tmp_path: Path) -> None:
+    given = arms(["p-vgg19", "r-vgg19"], ["none", "softmax@deep"], content_weight=0.0)
+    table = TABLES["texture"](make(tmp_path, "texture", given))
+    assert pairs_of(table) == [
+        ("r-vgg19, softmax@deep", "r-vgg19, none"), ("p-vgg19, softmax@deep", "p-vgg19, none"),
+    ]  # fmt: skip
+    assert set(table["metric"]) == {"gram_share", "swd_share", "texture_share", "colour_share"}
+
+
+def test_released_arms_are_drawn(drawn: dict[str, Figure]) -> None:
+    assert len(marks(panel(drawn["released"], "SSIM\nwith content"))) == 2 * 3
 
 
 def test_weightings_are_compared_under_their_settings(made: dict[str, Results]) -> None:
@@ -226,12 +253,21 @@ def test_rivals_are_differences_from_the_plain_network(
     ]  # fmt: skip
     ssim: Any = table[table["metric"] == "ssim"].set_index("a")
     leaky = ssim.loc["p-resnet50+activation=leaky, none, pixels"]
-    assert leaky["difference"] == pytest.approx(0.05 * 5)  # arm 6 against arm 1
-    assert leaky["of_gap"] == pytest.approx(-5)  # VGG-19 is arm 0
+    assert leaky["difference"] == pytest.approx(0.05 * 6)  # arm 6 against arm 0
+    assert leaky["of_gap"] == pytest.approx(6)  # VGG-19 is arm 1
     assert np.isnan(ssim.loc["r-resnet50, softmax, pixels", "of_gap"])
     squares = column(drawn["controls_rival"], "SSIM\nwith content", "s")
     assert len(squares) == 4 + 1
-    assert sorted(squares)[-1] == pytest.approx(0.05 * 7)
+    assert sorted(squares)[-1] == pytest.approx(0.05 * 8)
+
+
+def test_a_deficit_of_vgg_is_no_lead(made: dict[str, Results]) -> None:
+    results = made["controls_rival"]
+    turned = results.metrics.assign(value=1 - results.metrics["value"])
+    table = TABLES["controls_rival"](replace(results, metrics=turned))
+    yardstick = table[(table["a"] == "p-vgg19, none, pixels") & (table["metric"] == "ssim")]
+    assert yardstick["high"].iloc[0] < 0
+    assert table.loc[table["metric"] == "ssim", "of_gap"].isna().all()
 
 
 def test_by_stage_every_statistic_has_its_interval(
@@ -243,13 +279,19 @@ def test_by_stage_every_statistic_has_its_interval(
     row: Any = table[
         (table["backbone"] == "r-vgg19") & (table["smoothing"] == "none") & (table["stage"] == 2)
     ].set_index("statistic")
-    expected = [0.3 + 0.01 * seed + 0.001 * image for seed in range(2) for image in range(3)]
-    assert row.loc["entropy", "mean"] == pytest.approx(np.mean(expected))
-    assert row.loc["log10 max", "mean"] == pytest.approx(np.log10(expected).mean())
-    assert row.loc["entropy", "low"] < np.mean(expected) < row.loc["entropy", "high"]
-    assert tuple(row.loc["entropy", ["n", "images", "seeds"]]) == (6, 3, 2)
+    entropy, largest = (
+        np.array([[statistic(2, seed, image, 0, name) for seed in range(2)] for image in range(3)])
+        for name in ("entropy", "max")
+    )
+    assert row.loc["entropy", "mean"] == pytest.approx(entropy.mean())
+    assert row.loc["log10 max", "mean"] == pytest.approx(np.log10(largest).mean())
+    found = row.loc["entropy", ["mean", "low", "high"]]
+    images = entropy.mean(1)  # the spread of the seeds, ten times as large, is not in the interval
+    assert images.min() <= found["low"] < found["mean"] < found["high"] <= images.max()
+    assert tuple(row.loc["entropy", ["images", "seeds"]]) == (3, 2)
     p = table[(table["backbone"] == "p-vgg19") & (table["statistic"] == "entropy")]
-    assert set(p["n"]) == {3}
+    assert set(p["images"]) == {3}
+    assert set(p["seeds"]) == {1}
 
 
 def test_what_is_not_positive_has_no_logarithm(made: dict[str, Results]) -> None:

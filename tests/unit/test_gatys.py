@@ -46,6 +46,14 @@ def test_layers_are_paired_differences(tmp_path: Path) -> None:
     assert labels == ["p-vgg19", "content conv2_2", "content conv4_2"]
 
 
+def test_layers_are_compared_under_one_backbone(tmp_path: Path) -> None:
+    change = varied("nodes", nodes("features.22"), nodes("features.8"))
+    table = TABLES["gatys_layers"](scored(tmp_path, ("p-vgg19", "r-vgg19"), change=change))
+    found = set(zip(table["a"], table["b"], strict=True))
+    first, second = ("content conv2_2", "content conv4_2")
+    assert found == {(f"{arch}, {first}", f"{arch}, {second}") for arch in ("p-vgg19", "r-vgg19")}
+
+
 def test_one_layer_has_no_differences(tmp_path: Path) -> None:
     with pytest.raises(NoDataError, match=r"content conv2_2 and content conv4_2"):
         TABLES["gatys_layers"](scored(tmp_path, ("p-vgg19",)))
@@ -77,6 +85,17 @@ def test_starts_by_their_losses(starts: Results) -> None:
     np.testing.assert_allclose(whole["mean"], [1, 10, 4])
     assert list(whole["pairs"]) == [3, 3, 3]
     assert list(whole["jobs"]) == [3, 3, 6]
+
+
+def test_losses_are_of_the_pairs_that_the_reference_has(starts: Results) -> None:
+    jobs = starts.results
+    jobs = jobs[~((jobs["start"] == "content") & (jobs["content"] == "cat"))]
+    loss = jobs["content_loss"].mask(jobs["content"] == "cat", 100.0)
+    table = TABLES["gatys_init_losses"](replace(starts, results=jobs.assign(content_loss=loss)))
+    content = table[table["loss"] == "content_loss"]
+    np.testing.assert_allclose(content["mean"], [0.5, 0.5, 0.5])
+    assert list(content["pairs"]) == [2, 2, 2]
+    assert list(content["jobs"]) == [2, 2, 4]
 
 
 def test_how_far_starts_lie_apart(starts: Results) -> None:

@@ -51,6 +51,13 @@ def test_a_colour_for_each_smoothing_and_a_panel_for_each_setting(tmp_path: Path
     assert "quick" in told
 
 
+def test_smoothings_that_are_not_drawn_are_told(tmp_path: Path) -> None:
+    smoothings = tuple(f"softmax(temperature={number})" for number in range(9))
+    figure = FIGURES["gradients"](scored(tmp_path, ("p-vgg19",), smoothings))
+    assert len(figure.legends[0].get_texts()) == 7
+    assert any("The first 7 of 9 smoothings." in text for text in texts(figure))
+
+
 def test_every_experiment_has_them_if_it_wrote_them(tmp_path: Path) -> None:
     assert "gradients" not in EXPERIMENTS
     results = scored(tmp_path)

@@ -40,9 +40,11 @@ def test_means_with_intervals(judged: Results) -> None:
     row = table[(table["arch"] == "p-resnet50") & (table["metric"] == "gram")].iloc[0]
     assert row["mean"] == pytest.approx(1.1 + 0.01 * np.arange(8).mean())
     assert 1.1 < row["low"] < row["mean"] < row["high"] < 1.18
-    assert (row["n"], row["pairs"], row["judge"]) == (8, 8, "r-tiny")
+    assert (row["pairs"], row["seeds"], row["judge"]) == (8, 1, "r-tiny")
     random = table[(table["arch"] == "r-resnet50") & (table["metric"] == "gram")].iloc[0]
-    assert (random["n"], random["pairs"]) == (16, 8)
+    assert (random["pairs"], random["seeds"]) == (8, 2)
+    # Seeds differ by 0.2, pairs do not: what is left of the spread is none.
+    assert (random["mean"], random["low"], random["high"]) == pytest.approx((1.1, 1.1, 1.1))
     assert random["weights"] == "random:0, random:1"
 
 
@@ -62,6 +64,25 @@ def test_comparisons_are_paired(judged: Results) -> None:
     assert set(smoothings["p"]) == {1.0}
     assert set(smoothings["favours"]) == {""}
     assert set(smoothings["pairs"]) == {8}  # seeds of a pair are not pairs of their own
+    counts = ["seeds", "jobs", "still_a", "still_b"]
+    assert smoothings[counts].to_numpy().tolist() == [[1, 8, 0, 0], [2, 16, 0, 0], [1, 8, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("flags", "did-not-move few-evaluations"), ("stop_reason", "diverged")],
+)
+def test_jobs_that_did_not_move_favour_nobody(judged: Results, column: str, value: str) -> None:
+    jobs = judged.results
+    arm = jobs["arch"].eq("p-vgg19") & jobs["smoothing"].eq("none")
+    for stuck, favours in ((4, "p-vgg19"), (5, "")):
+        own = arm & jobs["content"].isin([f"photo{number}" for number in range(stuck)])
+        changed = jobs.assign(**{column: jobs[column].mask(own, value)})
+        table = TABLES["comparisons"](replace(judged, results=changed))
+        found = table[(table["a"] == "p-vgg19") & (table["metric"] == "gram")].set_index("same")
+        row = found.loc["none"]
+        assert (row["still_a"], row["still_b"], row["favours"]) == (stuck, 0, favours)
+        assert found.loc["softmax", "favours"] == "p-vgg19"
 
 
 def test_arms_of_different_precision_are_compared(judged: Results) -> None:
@@ -98,7 +119,7 @@ def test_what_is_not_defined_does_not_count(judged: Results) -> None:
     frame = judged.metrics.copy()
     frame.loc[frame["content"].isin(["photo0", "photo1"]), "value"] = np.nan
     table = TABLES["metrics"](replace(judged, metrics=frame))
-    assert set(table.loc[table["arch"] != "r-resnet50", "n"]) == {6}
+    assert set(table["pairs"]) == {6}
 
 
 def test_metrics_of_an_unknown_plugin_are_shown(judged: Results) -> None:

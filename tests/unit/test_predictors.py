@@ -107,6 +107,14 @@ def test_scatter_shows_all_backbones(results: Results) -> None:
     assert any("looks better than it is" in text for text in texts(figure))
 
 
+def test_jobs_that_did_not_move_are_told(results: Results) -> None:
+    flags = results.results["flags"].mask(results.results["arch"] == "r-timm:a", "did-not-move")
+    still = replace(results, results=results.results.assign(flags=flags))
+    for name in ("peakiness_predicts", "peakiness_scatter"):
+        told = " ".join(texts(FIGURES[name](still)))
+        assert "did not move: 2 of 14 jobs (r-timm:a: 2)" in told
+
+
 def test_few_backbones_or_no_statistics(results: Results, tmp_path: Path) -> None:
     few = results.metrics[results.metrics["arch"].isin(ARCHS[:4])]
     for registered in (FIGURES["peakiness_predicts"], FIGURES["peakiness_scatter"]):

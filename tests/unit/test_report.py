@@ -20,7 +20,7 @@ from stylebench.figures import NoDataError
 from stylebench.report import chapter, drawings, findings, page, pictures, tables
 from stylebench.store import Results
 from tests.unit.html_page import Page
-from tests.unit.results import ARCHS, make
+from tests.unit.results import ARCHS, TABLE_NAMES, make
 
 ODD = ("<script>alert(1)</script>", '"it\'s" & </script><!--', "ночь 夜 {{ 7 * 7 }}")
 
@@ -341,6 +341,16 @@ def test_tables_of_analysis_are_shown(made: Results, monkeypatch: pytest.MonkeyP
     assert "broken: failed, ValueError: two lines" in text
 
 
+def test_tables_of_other_experiments_are_not_shown(tmp_path: Path) -> None:
+    results = make(tmp_path)
+    run = {"command": "x", "environment": {}, "config": {"name": "fig1_2"}}
+    modules = chapter.analysis()
+    of_all = {f"table-{name}" for name in TABLE_NAMES} | {"jobs", "layers"}
+    for runs, own in (([run], {"table-fig1_2"}), ([{**run, "config": None}], set())):
+        found = tables.tables(replace(results, manifest={"runs": runs}), modules.common)
+        assert {table.key for table in found} == of_all | own
+
+
 def test_curves_are_logarithmic(shown: Page) -> None:
     charts = shown.all("svg", role="img")
     assert len(charts) == len(ARCHS)
@@ -422,6 +432,8 @@ def test_statistics_alone(tmp_path: Path) -> None:
         (tmp_path / f"{name}.parquet").unlink()
     shown = Page(page.render(tmp_path))
     assert list(shown.rows("layers"))
+    assert "quick results" in shown.one("h1").text
+    assert "quick settings (the paper: 512 px): statistics alone; 64 px" in shown.one("header").text
     assert not shown.all("section", id="compare")
     assert not shown.all("section", id="grid")
 

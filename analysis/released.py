@@ -1,0 +1,28 @@
+"""The settings of the authors' released code: its smoothings of deep stages, and none."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import figure, table
+from stylebench.store import Results
+
+from ._arms import judged
+from ._claims import against, by_pair, claims
+from ._dots import dots
+
+
+@figure("released", experiment="released")
+def released(results: Results) -> Figure:
+    """Scores under the settings of the released code, by backbone and smoothing."""
+    title = "The settings of the released code, by backbone and smoothing"
+    return dots(results, by_pair(judged(results)), title)
+
+
+@table("released", experiment="released")
+def against_none(results: Results) -> pd.DataFrame:
+    """Each smoothing of the released code against none with the same backbone, by pairs.
+
+    The columns are those of the table ``comparisons``; p is not corrected for their number.
+    """
+    frame = judged(results)
+    return claims(frame, against(frame, "smoothing", lambda _: "none"))
