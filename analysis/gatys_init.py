@@ -33,7 +33,7 @@ def _by_seed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(setting=arm, arm=arm)
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by start."""
     return pictures(results, _by_seed(labelled(results.results)))

@@ -28,7 +28,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**names)
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by content layer."""
     return pictures(results, _named(labelled(results.results)))

@@ -13,7 +13,7 @@ from ._measured import pictures
 NAME = "gatys_photoreal"
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by backbone."""
     return pictures(results, labelled(results.results))

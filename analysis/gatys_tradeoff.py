@@ -26,7 +26,7 @@ MARGIN = 0.1
 """Of SSIM: left and right of the values."""
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by α/β: small ones to the left have most style."""
     return pictures(results, labelled(results.results))

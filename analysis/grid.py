@@ -31,7 +31,7 @@ WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 10, 22
 HEADING, CAPTION = 24, 46
 """Pixels: the names of the backbones, the caption."""
 
-WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 24
+WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 12
 """The widest cell; how many backbones in a line, pairs, and rows of pictures at most."""
 
 TINY = 5.9
@@ -170,7 +170,7 @@ def _lines(sheet: Sheet) -> Iterator[tuple[tuple[str, str], Sequence[str], int, 
             top += len(sheet.smoothings) * (sheet.height(pair) + NOTE) + GAP
 
 
-@figure("grid")
+@figure("grid", sheet=True)
 def grid(results: Results) -> Figure:
     """Stylisations: content and style, then a column per backbone and a row per smoothing."""
     sheet, frame, notes = _sheet(results)

@@ -25,7 +25,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(setting=arm, arm=arm)
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by optimiser, and without total variation."""
     return pictures(results, _named(labelled(results.results)), "TV: total variation.")

@@ -18,7 +18,7 @@ NAME = "texture"
 TOLD = "No content term; started from noise."
 
 
-@figure(NAME, experiment=NAME)
+@figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Textures by backbone and smoothing."""
     return pictures(results, labelled(results.results), TOLD)

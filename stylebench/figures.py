@@ -8,6 +8,7 @@ Files there whose name starts with ``_`` are helpers; import them with ``from ._
 
 import contextlib
 import importlib
+import io
 import re
 import sys
 import warnings
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from PIL import Image
 
 from stylebench import store
 from stylebench.errors import InputError
@@ -33,6 +35,10 @@ FIGURES: Registry[FigureFunction] = Registry("figure")
 TABLES: Registry[TableFunction] = Registry("table")
 EXPERIMENTS: dict[str, str] = {}
 """Name of a figure or table -> the one experiment that it is of."""
+SHEETS: set[str] = set()
+"""Figures that are sheets of pictures: they are saved as JPEG, others as PNG of 256 colours."""
+QUALITY = 68
+"""Of sheets; the pictures in them are for looking, metrics are measured on the lossless ones."""
 
 ANALYSIS = Path(__file__).resolve().parent.parent / "analysis"
 """Beside the package in a checkout; not in the wheel."""
@@ -78,8 +84,16 @@ def style() -> Iterator[None]:
         yield
 
 
-def figure(name: str, *, experiment: str = "") -> Callable[[FigureFunction], FigureFunction]:
-    """Register a function of the results that draws a figure; it runs in `style`."""
+def figure(
+    name: str, *, experiment: str = "", sheet: bool = False
+) -> Callable[[FigureFunction], FigureFunction]:
+    """Register a function of the results that draws a figure; it runs in `style`.
+
+    Args:
+        name: of the figure.
+        experiment: that it is of alone; "" for any.
+        sheet: whether it consists of pictures (`SHEETS`).
+    """
 
     def decorate(function: FigureFunction) -> FigureFunction:
         @wraps(function)
@@ -88,6 +102,8 @@ def figure(name: str, *, experiment: str = "") -> Callable[[FigureFunction], Fig
                 return function(results)
 
         _note(name, experiment)
+        if sheet:
+            SHEETS.add(name)
         return FIGURES.add(name, styled)
 
     return decorate
@@ -222,13 +238,21 @@ def _check_name(name: str) -> None:
 
 def _save_figure(results: Results, name: str) -> Path:
     made = FIGURES[name](results)
-    path = results.folder / "figures" / f"{name}.png"
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{name}.tmp.png")
+    sheet = name in SHEETS
+    path = results.folder / "figures" / f"{name}.{'jpg' if sheet else 'png'}"
+    drawn = io.BytesIO()
     with style():
-        made.savefig(temporary, metadata={"Software": None})
+        made.savefig(drawn, metadata={"Software": None})
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(made)
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{name}.tmp{path.suffix}")
+    with Image.open(drawn) as image:
+        picture = image.convert("RGB")
+    if sheet:
+        picture.save(temporary, quality=QUALITY, optimize=True)
+    else:
+        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
     return temporary.replace(path)
 
 

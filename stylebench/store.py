@@ -36,7 +36,7 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
-PREVIEW = 80
+PREVIEW = 65
 """JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 
 
@@ -144,7 +144,7 @@ def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    frame.to_parquet(temporary, index=False)
+    frame.to_parquet(temporary, index=False, compression="zstd")
     temporary.replace(path)
 
 

@@ -52,18 +52,18 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     assert set(jobs["evals_budget"]) == {3}
     judged = pd.read_parquet(out / "metrics.parquet")
     assert set(judged["job_id"]) == set(jobs["job_id"])
-    assert (out / "figures" / "gatys_init.png").stat().st_size > 0
-    assert not (out / "figures" / "gatys_layers.png").exists()
+    assert (out / "figures" / "gatys_init.jpg").stat().st_size > 0
+    assert not (out / "figures" / "gatys_layers.jpg").exists()
 
     again = invoke("sweep", path, "--out", out)
     assert again.status == 0
     assert "metrics by" not in again.out
 
-    for made in (out / "figures").glob("*.png"):
+    for made in (out / "figures").glob("*.jpg"):
         made.unlink()
     drawn = invoke("figures", tmp_path / "paper")
     assert drawn.status == 0, drawn
-    assert (out / "figures" / "gatys_init.png").stat().st_size > 0
+    assert (out / "figures" / "gatys_init.jpg").stat().st_size > 0
 
 
 def test_metrics_that_are_missing_are_exit_status_1(

@@ -34,7 +34,8 @@ def test_all_is_well(swept: tuple[Run, Path]) -> None:
                 "jobs", "images", "figures"}  # fmt: skip
     assert expected <= {path.name for path in out.iterdir()}
     for figure in ("grid", "statistics", "scale_free", "curves"):
-        assert (out / "figures" / f"{figure}.png").is_file()
+        suffix = "jpg" if figure == "grid" else "png"
+        assert (out / "figures" / f"{figure}.{suffix}").is_file()
     assert not [path for path in out.rglob("*") if "tmp" in path.name]
 
 
