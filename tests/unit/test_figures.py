@@ -178,7 +178,7 @@ def test_grid_of_a_large_sweep_is_limited(tmp_path: Path) -> None:
     pairs = [(f"content{i}", "s") for i in range(8)]
     results = make(tmp_path, archs, ("none", "softmax", "scale(alpha=0.001)@deep"), pairs, 1)
     figure = FIGURES["grid"](results)
-    assert any("first 4 of 8 pairs" in text for text in texts(figure))
+    assert any("first 2 of 8 pairs" in text for text in texts(figure))
     assert figure.get_figwidth() <= 14
     assert figure.get_figheight() < 60
 
