@@ -37,8 +37,8 @@ EXPERIMENTS: dict[str, str] = {}
 """Name of a figure or table -> the one experiment that it is of."""
 SHEETS: set[str] = set()
 """Figures that are sheets of pictures: they are saved as JPEG, others as PNG of 256 colours."""
-QUALITY = 68
-"""Of sheets; the pictures in them are for looking, metrics are measured on the lossless ones."""
+QUALITY, WIDEST = 62, 1100
+"""Of sheets, and their width in px at most: they are for looking, the jobs have the pictures."""
 
 ANALYSIS = Path(__file__).resolve().parent.parent / "analysis"
 """Beside the package in a checkout; not in the wheel."""
@@ -250,6 +250,7 @@ def _save_figure(results: Results, name: str) -> Path:
     with Image.open(drawn) as image:
         picture = image.convert("RGB")
     if sheet:
+        picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
         picture.save(temporary, quality=QUALITY, optimize=True)
     else:
         picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)

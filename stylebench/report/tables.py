@@ -24,7 +24,7 @@ JOBS = {
 DETAILS = 60
 """Rows that a table of jobs or layers has at most in a page of several folders."""
 
-BUDGET = 900_000
+BUDGET = 700_000
 """Characters of HTML of all tables of such a page."""
 
 
