@@ -36,7 +36,7 @@ Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
-PREVIEW = 65
+PREVIEW = 50
 """JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 
 

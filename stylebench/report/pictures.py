@@ -17,7 +17,7 @@ from stylebench.store import Results
 BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 96
 """Bytes of all pictures of the page; bytes a pixel takes (measured: 0.35 to 0.42); sides in px."""
 
-PAIRS = 3
+PAIRS = 2
 """Rows of a grid in a page of several results folders."""
 
 QUALITY = 82

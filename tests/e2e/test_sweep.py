@@ -121,7 +121,7 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
     assert len(children) == 4
     assert parent.data.tags["command"].startswith("stylebench sweep --out ")
     logged = {item.path for item in client.list_artifacts(parent.info.run_id)}
-    assert {"manifest.json", "grid.png", "statistics.png"} <= logged
+    assert {"manifest.json", "grid.jpg", "statistics.png"} <= logged
     records = done(out)
     for run in children:
         record = records[run.data.tags["job_id"]]
