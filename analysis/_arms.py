@@ -5,7 +5,7 @@ An arm is a backbone with its options, a smoothing, and whatever settings its ex
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -67,10 +67,6 @@ def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
             continue
         if key in ("content_weight", "style_weight"):
             parts.append(_ratios(frame))
-        elif key == "tv_weight":
-            parts.append(frame[key].map(lambda value: f"TV {value:g}"))
-        elif key in ("image", "optimiser"):
-            parts.append(frame[key].astype(str))
         elif key in TOLD:
             parts.append(frame[key].map(TOLD[key]))
         else:
@@ -92,21 +88,24 @@ def _layer_weights(weights: str) -> str:
     return f"layer weights {chosen or 'all 1'}"
 
 
-TOLD = {"nodes": _content, "layer_weights": _layer_weights}
-"""How settings are told that are JSON."""
+TOLD: dict[str, Callable[[Any], str]] = {
+    "nodes": _content,
+    "layer_weights": _layer_weights,
+    "tv_weight": lambda value: f"TV {value:g}",
+    "image": str,
+    "optimiser": str,
+}
+"""How settings are told that their name and value do not tell well."""
 
 
 def settings(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what tells the settings of each row apart; "" where all rows share them."""
     differ = [key for key in common_settings(frame) if len(set(frame[key])) > 1]
     first = [key for key in differ if key not in OF_PRESET]
-    whole = len(frame[differ].drop_duplicates()) if differ else 1
-    if first and len(frame[first].drop_duplicates()) == whole:
-        return _told(frame, first)
-    if "balance" in differ:
-        first.append("balance")
-        if len(frame[first].drop_duplicates()) == whole:
-            return _told(frame, first)
+    balance = [key for key in differ if key == "balance"]
+    for keys in (first, first + balance):
+        if keys and len(frame[keys].drop_duplicates()) == len(frame[differ].drop_duplicates()):
+            return _told(frame, keys)
     return _told(frame, differ)
 
 

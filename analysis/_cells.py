@@ -1,5 +1,6 @@
 """Cells of sheets of pictures: a result or why there is none, its remark, the pair's pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,9 @@ NOTE = 16
 SMALL, LARGE = 6.3, 8.6
 """Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
 
+PER_LINE = 8
+"""Columns of pictures in a line, at most."""
+
 FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
 WARNING = "#B23A00"
 
@@ -21,6 +25,13 @@ def remark(job: pd.Series) -> str:
     """Return what stands under a picture: why it may look as it does, or nothing."""
     found = {*str(job["flags"]).split(), str(job["stop_reason"])}
     return next((text for flag, text in FLAGS.items() if flag in found), "")
+
+
+def in_lines(names: Sequence[str]) -> list[Sequence[str]]:
+    """Return names in lines of about equal length, none longer than `PER_LINE`."""
+    count = -(-len(names) // PER_LINE)
+    length = -(-len(names) // count)
+    return [names[i : i + length] for i in range(0, len(names), length)]
 
 
 def height_of(folder: Path, job: pd.Series, width: int) -> int:

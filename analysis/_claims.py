@@ -72,9 +72,18 @@ def against(
     return found
 
 
-def plainer(first: str) -> Callable[[pd.Series], str]:
-    """Return a reference for `against`: the network without options; if it has none, `first`."""
-    return lambda row: str(row["arch"]) if row["backbone"] != row["arch"] else first
+def against_none(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return each arm with the same one without smoothing; as `against`."""
+    return against(frame, "smoothing", lambda _: "none")
+
+
+def against_resnet(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return networks with options with the plain ones, these with r-resnet50; as `against`."""
+
+    def plainer(row: pd.Series) -> str:
+        return str(row["arch"]) if row["backbone"] != row["arch"] else "r-resnet50"
+
+    return against(frame, "backbone", plainer)
 
 
 def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:

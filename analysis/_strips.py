@@ -24,6 +24,7 @@ from ._cells import (
     draw_result,
     draw_under,
     height_of,
+    in_lines,
     remark,
 )
 from ._common import caption, order_pairs, shorten
@@ -34,8 +35,8 @@ WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 12, 24
 HEADING, LINE, FOOT = 24, 17, 12
 """Pixels: the names of columns, a line of the caption, between pictures and caption."""
 
-WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 18
-"""The widest cell; columns in a line, pairs, and rows of pictures at most."""
+WIDEST, BANDS, ROWS = 300, 6, 18
+"""The widest cell; pairs, and rows of pictures at most."""
 
 AXES = ("backbone", "smoothing", "setting")
 
@@ -114,13 +115,6 @@ def _columns(jobs: pd.DataFrame, axes: Sequence[str]) -> pd.Series:
     return pd.Series(pd.Categorical(texts, order), index=jobs.index)
 
 
-def _in_lines(names: Sequence[str]) -> list[Sequence[str]]:
-    """Return names in lines of about equal length, none longer than `PER_LINE`."""
-    count = -(-len(names) // PER_LINE)
-    length = -(-len(names) // count)
-    return [names[i : i + length] for i in range(0, len(names), length)]
-
-
 def _sheet(
     results: Results, jobs: pd.DataFrame, notes: Mapping[str, str]
 ) -> tuple[Sheet, list[str]]:
@@ -132,7 +126,7 @@ def _sheet(
     first = newest.sort_values("seed", kind="stable").drop_duplicates(keys)
     rows = [str(name) for name in first["row"].sort_values().drop_duplicates()]
     columns = [str(name) for name in first["column"].sort_values().drop_duplicates()]
-    lines = _in_lines(columns)
+    lines = in_lines(columns)
     pairs = order_pairs(first)
     limit = min(BANDS, max(1, ROWS // (len(rows) * len(lines))))
     left_out = []

@@ -7,7 +7,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, claims
+from ._claims import against, against_none, claims
 from ._effects import effects
 
 LABELS = {"none": "none", "mean": "mean", "softmax": "softmax", "softmax-mean": "softmax\nof mean"}
@@ -21,7 +21,7 @@ def controls_scale(results: Results) -> Figure:
 
 
 @table("controls_scale", experiment="controls_scale")
-def against_none(results: Results) -> pd.DataFrame:
+def differences(results: Results) -> pd.DataFrame:
     """Each smoothing against none with the same backbone, and softmax-mean against mean, by pairs.
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
@@ -32,4 +32,4 @@ def against_none(results: Results) -> pd.DataFrame:
         for a, b in against(frame, "smoothing", lambda _: "mean")
         if a.endswith("softmax-mean")
     ]
-    return claims(frame, against(frame, "smoothing", lambda _: "none") + of_mean)
+    return claims(frame, against_none(frame) + of_mean)

@@ -7,7 +7,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, claims
+from ._claims import against, against_none, claims
 from ._effects import effects
 
 BALANCES = {
@@ -38,6 +38,5 @@ def against_relative_terms(results: Results) -> pd.DataFrame:
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = judged(results)
-    smoothed = against(frame, "smoothing", lambda _: "none")
     target = _settings(frame).get("target", "")
-    return claims(frame, smoothed + against(frame, "setting", lambda _: target))
+    return claims(frame, against_none(frame) + against(frame, "setting", lambda _: target))

@@ -10,7 +10,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, arm, by_pair, claims
+from ._claims import against_none, arm, by_pair, claims
 from ._dots import dots
 
 BACKBONES = (
@@ -43,7 +43,7 @@ def claims_of_the_paper(results: Results) -> pd.DataFrame:
     """
     frame = judged(results)
     of_backbones = [
-        tuple(arm(frame, backbone=name, smoothing="none") for name in pair) for pair in BACKBONES
+        (arm(frame, backbone=a, smoothing="none"), arm(frame, backbone=b, smoothing="none"))
+        for a, b in BACKBONES
     ]
-    smoothed = [(a, b) for a, b in against(frame, "smoothing", lambda _: "none")]
-    return claims(frame, [(a, b) for a, b in of_backbones if a and b] + smoothed)
+    return claims(frame, of_backbones + against_none(frame))

@@ -7,7 +7,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, claims, plainer
+from ._claims import against_resnet, claims
 from ._effects import effects
 
 LABELS = {
@@ -32,4 +32,4 @@ def against_plain_blocks(results: Results) -> pd.DataFrame:
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = judged(results)
-    return claims(frame, against(frame, "backbone", plainer("r-resnet50")))
+    return claims(frame, against_resnet(frame))

@@ -7,7 +7,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, by_pair, claims
+from ._claims import against_none, by_pair, claims
 from ._dots import dots
 
 
@@ -26,4 +26,4 @@ def softmax_against_none(results: Results) -> pd.DataFrame:
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = judged(results)
-    return claims(frame, against(frame, "smoothing", lambda _: "none"))
+    return claims(frame, against_none(frame))

@@ -14,7 +14,7 @@ from stylebench.figures import NoDataError, figure
 from stylebench.store import Results
 
 from ._canvas import Box, Canvas
-from ._cells import LARGE, NOTE, SMALL, draw_input, draw_remark, draw_result, height_of
+from ._cells import LARGE, NOTE, SMALL, draw_input, draw_remark, draw_result, height_of, in_lines
 from ._common import (
     backbone_names,
     caption,
@@ -31,8 +31,8 @@ WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 10, 22
 HEADING, CAPTION = 24, 46
 """Pixels: the names of the backbones, the caption."""
 
-WIDEST, PER_LINE, BANDS, ROWS = 300, 8, 6, 12
-"""The widest cell; how many backbones in a line, pairs, and rows of pictures at most."""
+WIDEST, BANDS, ROWS = 300, 6, 12
+"""The widest cell; pairs, and rows of pictures at most."""
 
 TINY = 5.9
 """Pixels that a character takes in the names of smoothings."""
@@ -78,13 +78,6 @@ class Sheet:
         return next((job for job in jobs if job["content_picture"]), pd.Series(dtype=object))
 
 
-def _in_lines(names: Sequence[str]) -> list[Sequence[str]]:
-    """Return names in lines of about equal length, none longer than `PER_LINE`."""
-    count = -(-len(names) // PER_LINE)
-    length = -(-len(names) // count)
-    return [names[i : i + length] for i in range(0, len(names), length)]
-
-
 def _sheet(results: Results) -> tuple[Sheet, pd.DataFrame, list[str]]:
     """Return what to draw, the jobs that it is chosen from, and notes on what is left out."""
     frame = results.results
@@ -97,7 +90,7 @@ def _sheet(results: Results) -> tuple[Sheet, pd.DataFrame, list[str]]:
     newest = frame.drop_duplicates([*keys, "seed"], keep="last")
     first = newest.sort_values("seed", kind="stable").drop_duplicates(keys)
     smoothings = order_smoothings(first["smoothing"])
-    lines = _in_lines(order_backbones(first["backbone"]))
+    lines = in_lines(order_backbones(first["backbone"]))
     pairs = order_pairs(first)
     limit = min(BANDS, max(1, ROWS // (len(smoothings) * len(lines))))
     jobs = {tuple(row[key] for key in keys): row for _, row in first.iterrows()}

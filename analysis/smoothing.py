@@ -11,7 +11,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged
-from ._claims import against, by_pair, claims
+from ._claims import against_none, by_pair, claims
 from ._common import order_smoothings
 from ._dots import dots
 
@@ -39,10 +39,10 @@ def smoothing(results: Results) -> Figure:
 
 
 @table("smoothing", experiment="smoothing")
-def against_none(results: Results) -> pd.DataFrame:
+def differences(results: Results) -> pd.DataFrame:
     """Each smoothing against none of the same backbone and setting, by pairs.
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = judged(results)
-    return claims(frame, against(frame, "smoothing", lambda _: "none"))
+    return claims(frame, against_none(frame))

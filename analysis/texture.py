@@ -10,7 +10,7 @@ from stylebench.figures import figure, table
 from stylebench.store import Results
 
 from ._arms import judged, labelled
-from ._claims import against, by_pair, claims
+from ._claims import against_none, by_pair, claims
 from ._dots import dots
 from ._measured import pictures
 
@@ -32,13 +32,13 @@ def scores(results: Results) -> Figure:
 
 
 @table(NAME, experiment=NAME)
-def against_none(results: Results) -> pd.DataFrame:
+def differences(results: Results) -> pd.DataFrame:
     """Softmax against none with the same backbone, by pairs; without metrics of the content.
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
     frame = _of_style(judged(results))
-    return claims(frame, against(frame, "smoothing", lambda _: "none"))
+    return claims(frame, against_none(frame))
 
 
 def _of_style(frame: pd.DataFrame) -> pd.DataFrame:

@@ -160,9 +160,8 @@ def sweep(
                    evals=evals, seed=seed, preset=preset, precision=precision,
                    limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
-    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
     options = _options(
-        out or Path("results") / name, device, weights, jobs, batch,
+        out or _folder(config), device, weights, jobs, batch,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
@@ -171,6 +170,12 @@ def sweep(
         listing.jobs(config, options, as_json=as_json)
     else:
         _run("run", config, options, as_json)
+
+
+def _folder(config: "SweepConfig") -> Path:
+    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
+    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
+    return Path("results") / name
 
 
 def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:

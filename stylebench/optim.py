@@ -7,7 +7,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from stylebench.config import OptimiserSpec
@@ -130,6 +129,8 @@ def _by_scipy(objective: Objective, start: Tensor, history: int, evals: int) -> 
     `start`. Both tolerances are 0. It has converged where a run takes no step, or sees nothing
     lower than the runs before it; scipy's "converged" says only that one iteration lowered nothing.
     """
+    from scipy.optimize import minimize
+
     if len(start) != 1:
         raise InputError(
             f"optimiser lbfgsb: expected one picture, found a batch of {len(start)}; "

@@ -324,7 +324,7 @@ def _statistics(
     if not photographs:
         return []
     seeds = {arm.arch: arm.seed for arm in reversed(arms) if arm.arch.startswith("p-")}
-    found = [
+    return [
         StatisticsSpec(
             arch=arm.arch,
             nodes=arm.spec.nodes,
@@ -338,7 +338,6 @@ def _statistics(
         )
         for arm in arms
     ]
-    return list({spec.job_id: spec for spec in found}.values())
 
 
 _SHARED = ("optimiser", "start", "size", "resize", "evals", "image", "gradients")

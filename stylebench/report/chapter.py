@@ -29,6 +29,11 @@ class Run:
     """(backbone, source, sha256) of each."""
 
 
+def _prefix(anchor: str) -> str:
+    """Return what the ids in a chapter begin with; no anchor holds a slash."""
+    return f"{anchor}/" if anchor else ""
+
+
 @dataclass(frozen=True)
 class Chapter:
     """A results folder in the page; `trouble` says why there is nothing but its name."""
@@ -47,8 +52,8 @@ class Chapter:
 
     @property
     def prefix(self) -> str:
-        """What the ids of its elements begin with; no anchor holds a slash."""
-        return f"{self.anchor}/" if self.anchor else ""
+        """What the ids of its elements begin with."""
+        return _prefix(self.anchor)
 
     @property
     def quick(self) -> bool:
@@ -98,8 +103,7 @@ def make(
     """
     common = modules.common
     pairs = pictures.PAIRS if anchor else None
-    prefix = f"{anchor}/" if anchor else ""
-    grids = pictures.grids(results, common, modules.cells.FLAGS, side, pairs, prefix)
+    grids = pictures.grids(results, common, modules.cells.FLAGS, side, pairs, _prefix(anchor))
     return Chapter(
         name=results.folder.absolute().name,
         anchor=anchor,
