@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_judge, cli_report, cli_weights
+from stylebench import cli_bench, cli_judge, cli_report, cli_status, cli_weights
 from stylebench.cli_options import (
+    Address,
     Arch,
     AsJson,
     Batch,
     Content,
     Device,
+    Engine,
     Evals,
     Force,
     Jobs,
@@ -26,16 +28,19 @@ from stylebench.cli_options import (
     Preset,
     Profile,
     Resize,
+    Retries,
     Seed,
     Size,
     Smoothing,
     Style,
+    TimeLimit,
     Weights,
 )
 from stylebench.errors import InputError, JobError
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
+    from stylebench import engine
     from stylebench.config import SweepConfig
     from stylebench.sweep import Options
 
@@ -54,6 +59,7 @@ app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
 app.command()(cli_judge.judge)
 app.command()(cli_report.report)
+app.command()(cli_status.status)
 
 
 def _version(value: bool) -> None:
@@ -84,28 +90,41 @@ def _command() -> str:
     return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
 
 
+def _engine(
+    device: str,
+    name: str | None = None,
+    jobs: int | None = None,
+    batch: str = "auto",
+    **limits: Any,
+) -> "engine.Options":
+    """Return the engine that flags name; `jobs` alone means worker processes, unless it is 1."""
+    from stylebench import runtime
+    from stylebench.engine import options
+
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs expects a positive number, found {jobs}")
+    if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
+        raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
+    return options.options(
+        name or ("local" if (jobs or 1) > 1 else "inline"),
+        runtime.resolve_device(device, here=name != "ray"),
+        workers=jobs,
+        batch=None if batch == "auto" else int(batch),
+        **limits,
+    )
+
+
 def _options(
-    out: Path, device: str, weights: list[str] | None, jobs: int, batch: str = "auto", **other: Any
+    out: Path, engine: "engine.Options", weights: list[str] | None = None, **other: Any
 ) -> "Options":
     from stylebench import runtime
     from stylebench.sweep import Options, check_folder
     from stylebench.weights import parse_given
 
-    if jobs < 1:
-        raise InputError(f"--jobs expects a positive number, found {jobs}")
-    if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
-        raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
     check_folder(out)
     runtime.configure()
-    return Options(
-        out=out,
-        device=runtime.resolve_device(device),
-        given=parse_given(weights or []),
-        workers=jobs,
-        batch=None if batch == "auto" else int(batch),
-        command=_command(),
-        **other,
-    )
+    given = parse_given(weights or [])
+    return Options(out=out, engine=engine, given=given, command=_command(), **other)
 
 
 @app.command()
@@ -133,7 +152,11 @@ def sweep(
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
     ] = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
+    engine: Engine = None,
+    address: Address = None,
+    time_limit: TimeLimit = None,
+    retries: Retries = None,
     batch: Batch = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and stop.")] = False,
     force: Force = False,
@@ -161,8 +184,10 @@ def sweep(
                    limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
     options = _options(
-        out or _folder(config), device, weights, jobs, batch,
-        tracking_uri=tracking_uri, offline=offline, force=force,
+        out or _folder(config),
+        _engine(device, engine, jobs, batch,
+                address=address, time_limit=time_limit, retries=retries),
+        weights, tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
         from stylebench import listing
@@ -232,7 +257,7 @@ def transfer(
     flags = _flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style], size=size,
                    evals=evals, seed=[seed], preset=preset, precision=precision,
                    resize=resize)  # fmt: skip
-    options = _options(output.parent, device, weights, 1, offline=offline)
+    options = _options(output.parent, _engine(device), weights, offline=offline)
     print(transfer_one(flags, options, output))
 
 
@@ -250,7 +275,7 @@ def stats(
     seed: Seed = None,
     device: Device = "auto",
     weights: Weights = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = None,
     force: Force = False,
     as_json: AsJson = False,
     offline: Offline = False,
@@ -268,7 +293,7 @@ def stats(
     flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
                    limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
-    options = _options(out, device, weights, jobs, offline=offline, force=force)
+    options = _options(out, _engine(device, None, jobs), weights, offline=offline, force=force)
     _run("measure", config, options, as_json)
 
 
@@ -316,7 +341,7 @@ def run_job(
     from stylebench.sweep import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
-    record = run_one(text, _options(out, device, None, 1))
+    record = run_one(text, _options(out, _engine(device)))
     print(f"{record['job_id']}  {outcome(record)}")
     if record["status"] != "ok":
         raise typer.Exit(1)

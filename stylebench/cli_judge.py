@@ -39,7 +39,7 @@ def judge(
 
         stylebench judge results/default --judge r-densenet121,r-googlenet --offline
     """
-    from stylebench import figures, judging, runtime
+    from stylebench import claim, figures, judging, runtime, store
     from stylebench.weights import parse_given
 
     given = parse_given(weights or [])
@@ -47,13 +47,15 @@ def judge(
         names=judges or [], given=given, device=runtime.resolve_device(device),
         offline=offline, force=force,
     )  # fmt: skip
-    try:
-        summary = judging.run(folder, options, lambda text: print(text, flush=True))
-    except KeyboardInterrupt:
-        print("stopped: what was measured is kept; run the same command again to go on")
-        raise typer.Exit(130) from None
-    for name, found in figures.draw(folder, ["metrics", "comparisons"]):
-        print(figures.told(name, found))
+    store.check(folder)
+    with claim.claim(folder, "stylebench judge"):
+        try:
+            summary = judging.run(folder, options, lambda text: print(text, flush=True))
+        except KeyboardInterrupt:
+            print("stopped: what was measured is kept; run the same command again to go on")
+            raise typer.Exit(130) from None
+        for name, found in figures.draw(folder, ["metrics", "comparisons"]):
+            print(figures.told(name, found))
     print(f"{summary.judged} judged, {summary.failed} not in full: {folder / 'metrics.parquet'}")
     if summary.failed:
         raise typer.Exit(1)

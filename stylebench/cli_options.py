@@ -57,7 +57,32 @@ Weights = Annotated[
     typer.Option("--weights", metavar="NAME=SOURCE", help="A file, `registry:vgg19` … Repeatable."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
-Jobs = Annotated[int, typer.Option("--jobs", help="Worker processes, one thread each; 1: none.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        help="Worker processes, one thread each, or one GPU in turn; default: all jobs in this "
+        "process, with all of its cores.",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="`inline`, `local` or `ray`; default: `local` with --jobs."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Of a Ray cluster; default: $RAY_ADDRESS or this machine."),
+]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        "--time-limit", help="Seconds a job may take before its worker is stopped; 0: any."
+    ),
+]
+Retries = Annotated[
+    int | None,
+    typer.Option("--retries", help="How often a job is tried again whose worker died or hung."),
+]
 Batch = Annotated[
     str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
 ]

@@ -179,7 +179,7 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
         given=options.given,
         offline=True,
         strict=options.offline,
-        device=options.device,
+        device=options.engine.device,
         tell=tell,
     )
     todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}

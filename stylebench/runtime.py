@@ -23,8 +23,12 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "pandas", "mlflow"
             "scikit-image", "scikit-learn")  # fmt: skip
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str, *, here: bool = True) -> str:
     """Return a torch device that exists here for ``auto | cpu | cuda | cuda:N | mps``.
+
+    Args:
+        name: the device.
+        here: False lets ``cuda`` pass, which other machines may have.
 
     Raises:
         InputError: the name is none of these, or this machine has no such device.
@@ -32,6 +36,8 @@ def resolve_device(name: str) -> str:
     import torch
 
     kind, _, index = name.partition(":")
+    if name == "cuda" and not here:
+        return name
     if name == "auto":
         if torch.cuda.is_available():
             return "cuda"
@@ -55,7 +61,14 @@ def _has_tensor_cores(device: str) -> bool:
     """Tell whether a CUDA device has tensor cores for bf16 and TF32: Ampere and later."""
     import torch
 
-    return device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+    if not device.startswith("cuda"):
+        return False
+    if not torch.cuda.is_available():
+        raise InputError(
+            "which precisions a GPU is fast at cannot be asked of this machine, which has none; "
+            "give --precision fp32 or bf16"
+        )
+    return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def processor() -> Mapping[str, object]:

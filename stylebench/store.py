@@ -50,18 +50,23 @@ def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
     parent = out / FOLDERS[kind]
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".tmp-{job_id}-", dir=parent))
-    place, old = parent / job_id, folder.with_name(folder.name + "-old")
+    final, old = parent / job_id, folder.with_name(folder.name + "-old")
     try:
         yield folder
         folder.chmod(0o755)
-        if place.exists():
-            place.replace(old)
-        folder.replace(place)
+        if final.exists():
+            final.replace(old)
+        folder.replace(final)
     finally:
-        if old.exists() and not place.exists():
-            old.replace(place)
+        if old.exists() and not final.exists():
+            old.replace(final)
         for left in (folder, old):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def place(out: Path, spec: JobSpec | StatisticsSpec) -> Path:
+    """Return the folder of a job."""
+    return out / FOLDERS[spec.kind] / spec.job_id
 
 
 def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
@@ -130,7 +135,7 @@ def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Sp
     """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
     result = []
     for spec in specs:
-        record = read_record(out / FOLDERS[spec.kind] / spec.job_id)
+        record = read_record(place(out, spec))
         if force or record is None or record["status"] != "ok":
             result.append(spec)
     return result
@@ -138,7 +143,7 @@ def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Sp
 
 def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str, Any] | None:
     """Return the record of a job if it was finished after `since` (seconds since the epoch)."""
-    record = read_record(out / FOLDERS[spec.kind] / spec.job_id)
+    record = read_record(place(out, spec))
     return record if record is not None and record["finished"] >= since else None
 
 
@@ -315,6 +320,15 @@ def holds_results(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("results.parquet", "stats.parquet"))
 
 
+def check(folder: Path) -> None:
+    """Raise InputError for a folder that holds no results."""
+    if not holds_results(folder):
+        raise InputError(
+            f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
+            "make some with `stylebench sweep` or `stylebench stats`"
+        )
+
+
 def folders(out: Path) -> list[Path]:
     """Return the subfolders that are results folders, by name: ``fig3`` comes before ``fig10``."""
     found = [f for f in out.glob("[!.]*") if holds_results(f)]
@@ -324,11 +338,7 @@ def folders(out: Path) -> list[Path]:
 def load(out: Path | str) -> Results:
     """Return the tables of a results folder; one that holds none raises InputError."""
     folder = Path(out)
-    if not holds_results(folder):
-        raise InputError(
-            f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
-            "make some with `stylebench sweep` or `stylebench stats`"
-        )
+    check(folder)
     return Results(
         folder=folder,
         results=_table(folder, "results.parquet", tables.RESULT_COLUMNS),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import engine, plan, progress, runtime, store
+from stylebench import claim, engine, plan, progress, runtime, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
 from stylebench.errors import InputError, JobError
@@ -48,9 +48,7 @@ class Options:
     """
 
     out: Path
-    device: str = "cpu"
-    workers: int = 1
-    batch: int | None = None
+    engine: engine.Options = field(default_factory=engine.Options)
     given: Mapping[str, str] = field(default_factory=dict)
     tracking_uri: str | None = None
     offline: bool = False
@@ -88,7 +86,7 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
             {"arch": arch, **ref.model_dump(exclude={"path"})} for (arch, _), ref in weights.items()
         ],
         "environment": dict(runtime.environment()),
-        "device": options.device,
+        "device": options.engine.device,
     }
     runs = store.read_manifest(options.out).get("runs", [])
     earlier = [old for old in runs if {k: v for k, v in old.items() if k != "began"} != run]
@@ -140,24 +138,25 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         config,
         given=options.given,
         offline=options.offline,
-        device=options.device,
+        device=options.engine.device,
         tell=report.message,
     )
-    tracking = _Tracking(options, config, report)
-    for record in store.records(options.out):
-        tracking.call("log", record)
-
-    def log(record: Mapping[str, Any]) -> None:
-        if record["kind"] == "transfer":
+    with claim.claim(options.out, options.command):
+        tracking = _Tracking(options, config, report)
+        for record in store.records(options.out):
             tracking.call("log", record)
 
-    manifest = _work(config, planned, planned.missing, options, report, log)
-    unjudged = _judge(options, report) if config.judge else 0
-    results = store.load(options.out)
-    tracking.call("log_statistics", results.statistics, store.records(options.out))
-    files = _draw(options.out, report)
-    tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
-    return replace(_summary(planned, options.out), unjudged=unjudged)
+        def log(record: Mapping[str, Any]) -> None:
+            if record["kind"] == "transfer":
+                tracking.call("log", record)
+
+        manifest = _work(config, planned, planned.missing, options, report, log)
+        unjudged = _judge(options, report) if config.judge else 0
+        results = store.load(options.out)
+        tracking.call("log_statistics", results.statistics, store.records(options.out))
+        files = _draw(options.out, report)
+        tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
+        return replace(_summary(planned, options.out), unjudged=unjudged)
 
 
 def _judge(options: Options, report: Reporter) -> int:
@@ -167,7 +166,7 @@ def _judge(options: Options, report: Reporter) -> int:
     done = [record for record in store.records(options.out) if record["status"] == "ok"]
     if not done:
         return 0
-    asked = judging.Options(device=options.device)
+    asked = judging.Options(device=options.engine.device)
     try:
         return judging.run(options.out, asked, report.message, again=False).failed
     except InputError as error:
@@ -184,9 +183,10 @@ def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     planned = plan.expand(
         config, given=options.given, offline=options.offline, pairs=False, tell=report.message
     )
-    _work(config, planned, None, options, report, lambda record: None)
-    _draw(options.out, report)
-    return _summary(planned, options.out)
+    with claim.claim(options.out, options.command):
+        _work(config, planned, None, options, report, lambda record: None)
+        _draw(options.out, report)
+        return _summary(planned, options.out)
 
 
 def _work(
@@ -201,12 +201,13 @@ def _work(
     specs: list[JobSpec | StatisticsSpec] = [*planned.statistics, *planned.jobs]
     todo = store.pending(options.out, specs, force=options.force)
     store.remove_stale(options.out)
+    claim.announce(options.out, specs)
     manifest = store.read_manifest(options.out)
     if todo or not manifest:
         manifest = _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
-        for record in engine.run(todo, options.out, options.device, options.workers, options.batch):
+        for record in engine.run(todo, options.out, options.engine):
             log(record)
             report.job(record)
     finally:
@@ -245,7 +246,11 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
     planned = plan.expand(
-        config, given=options.given, offline=options.offline, device=options.device, tell=print
+        config,
+        given=options.given,
+        offline=options.offline,
+        device=options.engine.device,
+        tell=print,
     )
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
@@ -256,11 +261,11 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
     (job,) = planned.jobs
     print(
         f"{progress.describe(job.model_dump(), 'transfer')}: {job.size} px, up to {job.evals} "
-        f"closure evaluations on {options.device} …",
+        f"closure evaluations on {options.engine.device} …",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
-        record = run_job(job, Path(folder), options.device)
+        record = run_job(job, Path(folder), options.engine.device)
         if record["status"] != "ok":
             raise JobError(record["error"])
         made = Path(folder) / "jobs" / record["job_id"] / "result.png"
@@ -293,13 +298,13 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
-    runtime.resolve_precision(spec.precision, options.device)
+    runtime.resolve_precision(spec.precision, options.engine.device)
     backbone = zoo.split(spec.arch)[1]
     backbone.check_options(spec.arch, spec.weights.options)
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
-    return run_job(spec, options.out, options.device)
+    return run_job(spec, options.out, options.engine.device)
 
 
 def _draw(out: Path, report: Reporter) -> list[Path]:

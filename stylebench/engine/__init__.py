@@ -1,35 +1,61 @@
-"""Engines: where jobs run. Jobs meet only in the results folder, so any engine is equivalent."""
+"""Engines: where jobs run. Jobs meet only in the results folder, so any engine is equivalent.
+
+``inline``  in this process, with all of its cores or on one GPU
+``local``   in worker processes of this machine (`stylebench.engine.local`)
+``ray``     on the machines of a Ray cluster (`stylebench.engine.cluster`)
+
+Of every engine holds: each job ends as one record, which is in place when it is yielded. A worker
+that dies or hangs costs its own job one try, and no other job anything (`stylebench.engine.tries`).
+"""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stylebench import batching
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.engine.options import Options
+from stylebench.engine.tries import Spec, drive
 
-Spec = JobSpec | StatisticsSpec
+if TYPE_CHECKING:
+    from stylebench.engine.cluster import RayWorkers
+    from stylebench.engine.local import LocalWorkers
+
+__all__ = ["Options", "Spec", "run"]
 
 
-def run(
-    specs: Sequence[Spec], out: Path, device: str, workers: int, batch: int | None = None
-) -> Iterator[dict[str, Any]]:
+def run(specs: Sequence[Spec], out: Path, options: Options) -> Iterator[dict[str, Any]]:
     """Run jobs and yield their records as they complete.
 
     Args:
         specs: jobs, in the order in which to begin them.
         out: results folder.
-        device: as torch names it.
-        workers: 1 runs in this process with all cores; more run in that many processes, with one
-            thread each.
-        batch: the most stylisations to compute together; None: `stylebench.batching` decides.
-    """
-    groups = batching.groups(specs, device, batch)
-    if workers == 1:
-        return (_on_gpu if device.startswith("cuda") else _here)(groups, out, device)
-    from stylebench.engine.local import run_local
+        options: the engine.
 
-    return run_local(groups, out, device, workers)
+    Raises:
+        OSError: the results folder cannot be written.
+        InputError: the engine cannot be had.
+    """
+    groups = batching.groups(specs, options.device, options.batch)
+    if options.name == "inline":
+        run_groups = _on_gpu if options.device.startswith("cuda") else _here
+        yield from run_groups(groups, out, options.device)
+    elif groups:
+        with _workers(groups, out, options) as workers:
+            yield from drive(groups, workers, out, options.device, options.retries)
+
+
+def _workers(
+    groups: Sequence[Sequence[Spec]], out: Path, options: Options
+) -> "LocalWorkers | RayWorkers":
+    if options.name == "local":
+        from stylebench.engine.local import LocalWorkers, devices
+
+        places = devices(options.device, min(options.workers, len(groups)))
+        return LocalWorkers(out, places, options.time_limit)
+    from stylebench.engine.cluster import RayWorkers
+
+    return RayWorkers(groups, out, options)
 
 
 def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:

@@ -1,83 +1,143 @@
-"""Worker processes on this machine. A worker that dies costs its own job, no other."""
+"""Worker processes on this machine: each has its own device slot, and dies alone.
+
+Every worker is a pool of its own, so that a process that is killed while it takes a job or hands
+over a result can tear no pipe that another one uses.
+"""
 
 import multiprocessing
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, as_completed
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from multiprocessing import connection
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from stylebench import runtime, store
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.engine.tries import Group, Lost
 
-Spec = JobSpec | StatisticsSpec
+
+def devices(device: str, count: int) -> list[str]:
+    """Return the device of each of `count` workers: ``cuda`` stands for all GPUs in turn."""
+    if device != "cuda":
+        return [device] * count
+    import torch
+
+    return [f"cuda:{index % torch.cuda.device_count()}" for index in range(count)]
 
 
 def _begin() -> None:
-    """One thread a worker: two workers with two threads each can be 100 times slower."""
+    """One thread a worker: two workers with two threads each can be 100 times slower.
+
+    What takes long to import is imported now, before the time of a job begins.
+    """
+    import stylebench.job  # noqa: F401
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.configure(threads=1)
 
 
-def _work(group: Sequence[Spec], out: Path, device: str) -> list[dict[str, Any]]:
+def _end_with_parent() -> None:
+    """End this worker with its sweep, which may be killed: the next one runs the job again."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _work(group: Group, out: Path, device: str) -> None:
+    """Run a group; its records are read from where they are, so that messages stay small.
+
+    A short one goes through a pipe whole or not at all, even when its writer is killed.
+    """
     from stylebench.job import run_jobs
 
-    return run_jobs(group, out, device)
+    run_jobs(group, out, device)
 
 
-def _died(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
-    """Write and return the record of a job whose worker did not live to write it."""
-    record = {
-        "job_id": spec.job_id,
-        "kind": spec.kind,
-        "status": "failed",
-        "error": reason,
-        "spec": spec.model_dump(mode="json"),
-        "device": device,
-        "environment": dict(runtime.environment()),
-        "seconds": None,
-        "finished": time.time(),
-    }
-    store.remove_stale(out, age=0, job_id=spec.job_id)
-    with store.job_folder(out, spec.kind, spec.job_id) as folder:
-        store.write_record(folder, record)
-    return record
+class _Worker:
+    """One process on one device, started anew when it is lost."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._pool = self._start()
+        self.group: Group = ()
+        self.future: Future[None] | None = None
+
+    def _start(self) -> ProcessPool:
+        context = multiprocessing.get_context("spawn")
+        return ProcessPool(max_workers=1, context=context, initializer=_begin)
+
+    def begin(self, group: Group, out: Path, limit: float) -> None:
+        if not self._pool.active:  # its process died while it had nothing to do
+            self.stop()
+            self.join()
+            self._pool = self._start()
+        self.group = group
+        self.future = self._pool.schedule(
+            _work, args=[group, out, self._device], timeout=limit * len(group) or None
+        )
+
+    def stop(self) -> None:
+        self._pool.stop()
+
+    def join(self) -> None:
+        self._pool.join()
 
 
-def run_local(
-    groups: Sequence[Sequence[Spec]], out: Path, device: str, workers: int
-) -> Iterator[dict[str, Any]]:
-    """Run groups of jobs in `workers` processes and yield their records as they complete.
+class LocalWorkers:
+    """Workers of this machine, as `stylebench.engine.tries.drive` wants them.
 
-    A group whose worker dies is run again in halves after the others, until the job that kills is
-    alone.
+    Args:
+        out: results folder.
+        devices: one for each worker.
+        limit: seconds for each job of a group; 0: none.
     """
-    context, began = multiprocessing.get_context("spawn"), time.time()
-    with ProcessPool(max_workers=workers, context=context, initializer=_begin) as pool:
 
-        def schedule(group: Sequence[Spec]) -> Future[list[dict[str, Any]]]:
-            future: Future[list[dict[str, Any]]] = pool.schedule(_work, args=[group, out, device])
-            return future
+    def __init__(self, out: Path, devices: Sequence[str], limit: float) -> None:
+        self._out, self._limit = out, limit
+        self._workers = [_Worker(device) for device in devices]
 
-        todo = list(groups)
+    def __enter__(self) -> "LocalWorkers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the workers, in the middle of a job if need be: nobody waits for it any more."""
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.join()
+
+    def free(self) -> bool:
+        """Tell whether another group can begin."""
+        return any(worker.future is None for worker in self._workers)
+
+    def begin(self, group: Group) -> None:
+        """Begin a group in a worker that has none."""
+        idle = next(worker for worker in self._workers if worker.future is None)
+        idle.begin(group, self._out, self._limit)
+
+    def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
+        """Wait for any group that was begun; return it with its records, which are in place."""
+        busy = {worker.future: worker for worker in self._workers if worker.future is not None}
+        future = wait(busy, return_when=FIRST_COMPLETED).done.pop()
+        worker = busy[future]
+        worker.future = None
         try:
-            while todo:
-                futures, todo = {schedule(group): group for group in todo}, []
-                for future in as_completed(futures):
-                    group = futures[future]
-                    try:
-                        yield from future.result()
-                    except (ProcessExpired, CancelledError) as error:
-                        written = [(spec, store.written(out, spec, began)) for spec in group]
-                        yield from (record for _, record in written if record is not None)
-                        left = [spec for spec, record in written if record is None]
-                        if len(group) == 1 and left:
-                            reason = f"the worker process died ({error}); out of memory?"
-                            yield _died(left[0], out, device, reason)
-                        elif left:
-                            half = (len(left) + 1) // 2
-                            todo += filter(None, (left[:half], left[half:]))
-        except BaseException:  # an interrupt, or a disk that is full: do not run the rest first
-            pool.stop()
-            raise
+            future.result()
+        except TimeoutError:
+            return worker.group, Lost(f"took longer than its time limit of {self._limit:g} s")
+        except (ProcessExpired, BrokenExecutor, CancelledError) as error:
+            return worker.group, Lost(f"the worker process died ({error}); out of memory?")
+        found = [store.read_record(store.place(self._out, spec)) for spec in worker.group]
+        records = [record for record in found if record is not None]
+        whole = len(records) == len(found)
+        return worker.group, records if whole else Lost("its folder was removed")

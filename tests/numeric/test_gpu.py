@@ -67,7 +67,7 @@ def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> Non
     keys = {"arch": ["r-tiny"], "size": 32, "evals": 4, "statistics_images": ["chelsea"]}
     made = plan.expand(load_sweep(None, keys), device="cuda")
     specs: list[JobSpec | StatisticsSpec] = [*made.statistics, *made.jobs]
-    records = list(engine.run(specs, tmp_path, "cuda", 1, 1))
+    records = list(engine.run(specs, tmp_path, engine.Options(device="cuda", batch=1)))
     assert [record["job_id"] for record in records] == [spec.job_id for spec in specs]
     assert {record["status"] for record in records} == {"ok"}
 

@@ -1,0 +1,93 @@
+"""Who writes into a results folder: one command at a time, and what it set out to do.
+
+OUT/.lock         held while a command writes; the system lets go of it when the process dies
+OUT/.holder.json  who holds it: command, process, machine, begin
+OUT/.jobs.json    the ids of the jobs of the last sweep, for `stylebench status`
+"""
+
+import contextlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from stylebench import store
+from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.errors import InputError
+
+
+@contextlib.contextmanager
+def claim(out: Path, command: str) -> Iterator[None]:
+    """Hold a results folder, which is made if need be, as its only writer.
+
+    Raises:
+        InputError: another command holds it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock, place = FileLock(out / ".lock"), out / ".holder.json"
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"{str(out)!r} is being written by another command{_who(holder(out))}; wait for it, "
+            "stop it, or choose another folder"
+        ) from None
+    except NotImplementedError:  # a file system without locks: as good as no neighbour
+        yield
+        return
+    try:
+        about = {"command": command, "pid": os.getpid(), "host": platform.node()}
+        store.write_text(place, json.dumps({**about, "began": time.time()}))
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        lock.release()
+
+
+def _who(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found["began"]))
+    return f" ({found['command']}: process {found['pid']} on {found['host']}, since {began})"
+
+
+def holder(out: Path) -> dict[str, Any] | None:
+    """Return who holds a results folder: command, pid, host, began (seconds since the epoch).
+
+    None if nobody does; one that was killed on this machine holds it no more.
+    """
+    found: dict[str, Any] | None
+    found = _read(out / ".holder.json", ("command", "pid", "host", "began"))
+    if found and found["host"] == platform.node():
+        try:
+            os.kill(int(found["pid"]), 0)
+        except ProcessLookupError:
+            return None
+        except (OSError, ValueError):
+            pass
+    return found
+
+
+def announce(out: Path, specs: Iterable[JobSpec | StatisticsSpec]) -> None:
+    """Write down which jobs a sweep comes to, finished ones included."""
+    jobs = [[spec.kind, spec.job_id] for spec in specs]
+    store.write_text(out / ".jobs.json", json.dumps({"began": time.time(), "jobs": jobs}))
+
+
+def announced(out: Path) -> tuple[float, list[tuple[str, str]]] | None:
+    """Return when the last sweep began and its jobs as (kind, job id); None if none was begun."""
+    found = _read(out / ".jobs.json", ("began", "jobs"))
+    return found and (float(found["began"]), [(kind, job_id) for kind, job_id in found["jobs"]])
+
+
+def _read(path: Path, keys: Iterable[str]) -> Any:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.keys() >= set(keys) else None

@@ -1,0 +1,233 @@
+"""Workers on a Ray cluster, without storage that the machines share: files travel with the jobs.
+
+A task gets its specs and, through Ray's object store, the pictures and weights that its machine
+does not have; it returns the files of the job folders, which this process writes into place. So
+machines need stylebench and Ray, and nothing else of this one. A task that is lost with its process
+or machine is tried again by `stylebench.engine.tries`, not by Ray.
+"""
+
+import atexit
+import faulthandler
+import functools
+import importlib
+import logging
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from stylebench import images, runtime, store
+from stylebench.config import JobSpec
+from stylebench.engine.options import Options
+from stylebench.engine.tries import Group, Lost, Spec
+from stylebench.errors import InputError
+from stylebench.version import __version__
+
+Files = dict[str, bytes]
+"""The files of a job folder by name."""
+
+
+def _ray() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError:
+        raise InputError(
+            "--engine ray needs Ray, which is not installed: pip install 'stylebench[ray]'"
+        ) from None
+
+
+def inputs(spec: Spec) -> dict[str, str]:
+    """Return the files that a job reads: path -> sha256, or its first digits."""
+    pictures = (spec.content, spec.style) if isinstance(spec, JobSpec) else spec.images
+    found = {p.ref: p.digest for p in pictures if not p.ref.startswith(images.PREFIX)}
+    return found | ({spec.weights.path: spec.weights.sha256} if spec.weights.path else {})
+
+
+def moved(spec: Spec, places: dict[str, str]) -> Spec:
+    """Return a job that reads its files elsewhere: it is the same job (`JobSpec.job_id`)."""
+    path = spec.weights.path
+    update: dict[str, Any] = {
+        "weights": spec.weights.model_copy(update={"path": places.get(path, path)})
+    }
+
+    def at(image: Any) -> Any:
+        return image.model_copy(update={"ref": places.get(image.ref, image.ref)})
+
+    if isinstance(spec, JobSpec):
+        update |= {"content": at(spec.content), "style": at(spec.style)}
+    else:
+        update["images"] = tuple(map(at, spec.images))
+    return spec.model_copy(update=update)
+
+
+def _has(path: Path, digest: str) -> bool:
+    from stylebench.weights.files import sha256
+
+    try:
+        return sha256(path).startswith(digest)
+    except OSError:
+        return False
+
+
+@functools.cache
+def _cache() -> Path:
+    """Return a folder for files from elsewhere; it is removed when this process ends."""
+    folder = tempfile.mkdtemp(prefix="stylebench-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _fetch(specs: Iterable[Spec], sent: dict[str, Any]) -> dict[str, str]:
+    """Return path -> path on this machine of the files of jobs that lie elsewhere here."""
+    ray, places = _ray(), {}
+    for path, digest in {k: v for spec in specs for k, v in inputs(spec).items()}.items():
+        if path not in sent or _has(Path(path), digest):
+            continue
+        place = _cache() / f"{digest}{Path(path).suffix}"
+        if not place.exists():
+            place.write_bytes(ray.get(sent[path]))
+        places[path] = str(place)
+    return places
+
+
+def _work(
+    group: Group, device: str, limit: float, sent: dict[str, Any], version: str
+) -> list[Files]:
+    """Run a group on the machine of this task and return its job folders."""
+    if version != __version__:
+        raise InputError(
+            f"the machine {platform.node()} has stylebench {__version__}, this one {version}; "
+            "install the same on all machines of the cluster"
+        )
+    from stylebench.job import run_jobs
+
+    runtime.configure(threads=1)
+    if limit:  # a watchdog that no hanging call can hold up, in C
+        faulthandler.dump_traceback_later(limit * len(group), exit=True)
+    try:
+        places = _fetch(group, sent)
+        with tempfile.TemporaryDirectory(prefix="stylebench-") as folder:
+            out = Path(folder)
+            specs = [moved(spec, places) for spec in group]
+            run_jobs(specs, out, device)
+            folders = [store.place(out, spec) for spec in specs]
+            return [{f.name: f.read_bytes() for f in place.iterdir()} for place in folders]
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+class RayWorkers:
+    """Tasks of a Ray cluster, as `stylebench.engine.tries.drive` wants them.
+
+    Args:
+        groups: all groups of jobs.
+        out: results folder, on this machine.
+        options: `address` of the cluster; on ``cuda`` a task takes one GPU, else one core.
+
+    Raises:
+        InputError: no Ray, no such cluster, or no room in it.
+    """
+
+    def __init__(self, groups: Sequence[Group], out: Path, options: Options) -> None:
+        self._ray = ray = _ray()
+        self._out, self._options = out, options
+        self._mine = not ray.is_initialized()
+        if self._mine:
+            _connect(ray, options.address)
+        gpus = int(options.device.startswith("cuda"))
+        self._kind = "GPU" if gpus else "CPU"
+        task = ray.remote(_work).options(num_cpus=1 - gpus, num_gpus=gpus, max_retries=0)
+        self._task = task.remote
+        self._running: dict[Any, Group] = {}
+        self._sent: dict[str, Any] = {}
+        if not self._room():
+            self._leave()
+            raise InputError(
+                f"the Ray cluster has no {self._kind}; add machines that have, or say with --jobs "
+                "how many it will have"
+            )
+
+    def _room(self) -> int:
+        """Return how many tasks the cluster runs at once now, machines come and go."""
+        return self._options.workers or int(self._ray.cluster_resources().get(self._kind, 0))
+
+    def _leave(self) -> None:
+        if self._mine:
+            self._ray.shutdown()
+
+    def __enter__(self) -> "RayWorkers":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the tasks, in the middle of a job if need be: nobody waits for it any more."""
+        for task in self._running:
+            self._ray.cancel(task, force=True)
+        self._leave()
+
+    def free(self) -> bool:
+        """Tell whether another group can begin."""
+        return len(self._running) < max(1, self._room())
+
+    def begin(self, group: Group) -> None:
+        """Send a group, and what it reads, to the cluster."""
+        sent: dict[str, Any] = {}
+        for path in {path for spec in group for path in inputs(spec)}:
+            if path not in self._sent:
+                try:
+                    self._sent[path] = self._ray.put(Path(path).read_bytes())
+                except OSError:  # the job itself will say so
+                    continue
+            sent[path] = self._sent[path]
+        limit, device = self._options.time_limit, self._options.device
+        self._running[self._task(group, device, limit, sent, __version__)] = group
+
+    def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
+        """Wait for any group that was begun; return it with its records, which are in place."""
+        (task,), _ = self._ray.wait(list(self._running), num_returns=1, fetch_local=False)
+        group = self._running.pop(task)
+        try:
+            folders = self._ray.get(task)
+        except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            return group, Lost(f"{type(error.cause).__name__} on its machine: {error.cause}")
+        except self._ray.exceptions.RayError as error:
+            first = str(error).strip().partition("\n")[0]
+            limit = self._options.time_limit
+            more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
+            return group, Lost(f"its worker was lost ({type(error).__name__}: {first}){more}")
+        return group, [self._write(*pair) for pair in zip(group, folders, strict=True)]
+
+    def _write(self, spec: Spec, files: Files) -> dict[str, Any]:
+        """Put a job folder in place; return its record, with the paths of this machine."""
+        with store.job_folder(self._out, spec.kind, spec.job_id) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+            record = store.read_record(folder)
+            if record is None:
+                raise OSError(f"the folder of job {spec.job_id} did not come back whole")
+            record["spec"] = spec.model_dump(mode="json")
+            store.write_record(folder, record)
+        return record
+
+
+def _connect(ray: Any, address: str | None) -> None:
+    """Join a cluster, or start one on this machine; Ray's own news stay out of ours."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    alone = address is None and "RAY_ADDRESS" not in os.environ
+    keys = {"address": "local", "include_dashboard": False} if alone else {"address": address}
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **keys)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
+        raise InputError(f"no Ray cluster at {where}: {first}") from None

@@ -1,0 +1,107 @@
+"""How far a sweep is, seen from another terminal: read from its results folder alone."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stylebench import claim, store
+from stylebench.errors import InputError
+from stylebench.progress import describe, duration
+
+SHOWN = 10
+"""Failed jobs that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The last sweep of a results folder.
+
+    Attributes:
+        folder: the results folder.
+        holder: who writes into it: command, pid, host, began; None: nobody.
+        jobs: stylisations and statistics of the sweep.
+        ok: those that are finished.
+        failed: what each that failed is, and why.
+        begun: job folders that are being written; none are seen of jobs on other machines.
+        left: expected seconds to the end at the pace of this run; None: not running, or too early.
+    """
+
+    folder: str
+    holder: dict[str, Any] | None
+    jobs: int
+    ok: int
+    failed: tuple[str, ...]
+    begun: int
+    left: float | None
+
+    def json(self) -> dict[str, Any]:
+        """Return all of it as JSON takes it."""
+        return asdict(self)
+
+    @property
+    def to_do(self) -> int:
+        """Jobs that have no outcome yet."""
+        return self.jobs - self.ok - len(self.failed)
+
+    def lines(self) -> list[str]:
+        """Return what a person wants to know."""
+        who = self.holder
+        if who:
+            state = f"{who['command']}, process {who['pid']} on {who['host']}"
+        else:
+            state = "finished" if not self.to_do else "not running; the same command goes on"
+        begun = f", {self.begun} of them begun" if self.begun and who else ""
+        left = f", about {duration(self.left)} left" if self.left is not None else ""
+        counts = f"{self.ok} of {self.jobs} jobs ok, {len(self.failed)} failed, {self.to_do} to do"
+        more = len(self.failed) - SHOWN
+        return [
+            f"{self.folder}: {state}",
+            f"  {counts}{begun}{left}",
+            *(f"  failed  {text}" for text in self.failed[:SHOWN]),
+            *([f"  … and {more} more failed"] if more > 0 else []),
+        ]
+
+
+def read(out: Path) -> Status:
+    """Return how far the last sweep into a results folder is.
+
+    Raises:
+        InputError: no sweep was begun there.
+    """
+    found = claim.announced(out)
+    if found is None:
+        raise InputError(f"{str(out)!r} holds no sweep; begin one with `stylebench sweep --out`")
+    began, jobs = found
+    holder = claim.holder(out)
+    places = [(kind, out / store.FOLDERS[kind] / job_id) for kind, job_id in jobs]
+    records = [record for _, place in places if (record := store.read_record(place)) is not None]
+    # A failed job of an earlier run is to do again.
+    current = [r for r in records if r["status"] == "ok" or r["finished"] >= began or not holder]
+    failed = [r for r in current if r["status"] != "ok"]
+    fresh = sum(record["finished"] >= began for record in current)
+    pace = (time.time() - began) / fresh if holder and fresh else None
+    return Status(
+        folder=str(out),
+        holder=holder,
+        jobs=len(jobs),
+        ok=len(current) - len(failed),
+        failed=tuple(f"{describe(r['spec'], r['kind'])}: {r['error']}" for r in failed),
+        begun=len({f.name.split("-")[1] for k in store.FOLDERS.values()
+                   for f in (out / k).glob(".tmp-*") if _since(f, began)}),
+        left=None if pace is None else pace * (len(jobs) - len(current)),
+    )  # fmt: skip
+
+
+def _since(path: Path, began: float) -> bool:
+    try:
+        return path.stat().st_mtime >= began
+    except OSError:  # it has been finished meanwhile
+        return False
+
+
+def folders(out: Path) -> list[Path]:
+    """Return a results folder, or those in a folder of such in which a sweep was begun."""
+    if claim.announced(out) is not None:
+        return [out]
+    return sorted(path.parent for path in out.glob("[!.]*/.jobs.json")) or [out]
