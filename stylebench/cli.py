@@ -36,7 +36,7 @@ from stylebench.cli_options import (
     TimeLimit,
     Weights,
 )
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, is_full
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -398,6 +398,8 @@ def main() -> None:
         status = 141
     except OSError as error:
         name = f": {error.filename}" if error.filename else ""
-        print(f"stylebench: {error.strerror or error}{name}", file=sys.stderr)
+        more = "; make space and run the same command again, what is finished is kept"
+        text = f"{error.strerror or error}{name}{more if is_full(error) else ''}"
+        print(f"stylebench: {' '.join(text.split())}", file=sys.stderr)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)

@@ -1,5 +1,7 @@
 """The one exception that users see: a single line of text, never a traceback."""
 
+import errno
+
 
 class InputError(ValueError):
     """Wrong input: the message says what was expected, what was found and what to do.
@@ -9,8 +11,13 @@ class InputError(ValueError):
 
 
 class JobError(RuntimeError):
-    """A job that failed, where there is nothing but that job; exit status 1."""
+    """A job that cannot be done, as its reason says; exit status 1 where there is no other job."""
 
 
 class UnavailableError(InputError):
     """Something that is right but not at hand, such as pretrained weights; it names the remedy."""
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error means that the disk, or what a user may have of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

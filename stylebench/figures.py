@@ -22,7 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench import store
-from stylebench.errors import InputError
+from stylebench.errors import InputError, is_full
 from stylebench.registry import Registry, suggestion
 from stylebench.store import Results
 
@@ -204,6 +204,7 @@ def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Pa
 
     Raises:
         InputError: an unknown name, or a folder that holds no results.
+        OSError: the disk is full.
     """
     load_analysis()
     results = store.load(out)
@@ -216,6 +217,8 @@ def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Pa
         try:
             yield name, save(results, name)
         except Exception as error:
+            if is_full(error):
+                raise
             yield name, error
 
 
@@ -246,15 +249,15 @@ def _save_figure(results: Results, name: str) -> Path:
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(made)
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{name}.tmp{path.suffix}")
     with Image.open(drawn) as image:
         picture = image.convert("RGB")
-    if sheet:
-        picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
-        picture.save(temporary, quality=QUALITY, optimize=True)
-    else:
-        picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
-    return temporary.replace(path)
+    with store.replacing(path) as temporary:
+        if sheet:
+            picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
+            picture.save(temporary, quality=QUALITY, optimize=True)
+        else:
+            picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
+    return path
 
 
 def _save_table(results: Results, name: str) -> Path:

@@ -23,7 +23,7 @@ from torch import Tensor
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, StatisticsSpec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 from stylebench.stats import measure_backbone
 from stylebench.transfer import Stylization, stylize_batch
 
@@ -140,8 +140,8 @@ def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    """Return what a failure adds to a record: for wrong input its message, else a traceback too."""
-    if isinstance(error, InputError):
+    """Return what a failure adds to a record: our own message, or else a traceback too."""
+    if isinstance(error, InputError | JobError):
         return {"status": "failed", "error": str(error)}
     last = str(error).strip().splitlines()
     text = f"{type(error).__name__}: {last[0] if last else ''}"

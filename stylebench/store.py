@@ -81,11 +81,24 @@ def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
                     shutil.rmtree(folder)
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file takes the place of `path` when the block succeeds.
+
+    So a file is the old one or the whole new one, even when the disk is full.
+    """
+    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:
@@ -148,9 +161,8 @@ def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    frame.to_parquet(temporary, index=False, compression="zstd")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        frame.to_parquet(temporary, index=False, compression="zstd")
 
 
 def damaged(folder: Path, error: Exception) -> InputError:
@@ -208,9 +220,11 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
         if not fresh:
             target.parent.mkdir(exist_ok=True)
             try:
-                images.save(target, read_picture(source), PREVIEW)
+                picture = read_picture(source)
             except (OSError, ValueError) as error:
                 raise damaged(source.parent, error) from None
+            with replacing(target) as temporary:
+                images.save(temporary, picture, PREVIEW)
 
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:

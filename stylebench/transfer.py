@@ -1,5 +1,6 @@
 """Style transfer by optimisation of the image, after Gatys, Ecker, Bethge, CVPR 2016."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,7 @@ from torch.nn.functional import interpolate
 from stylebench import smoothing
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import Image, LossSpec, OptimiserSpec, SmoothingSpec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 from stylebench.objective import Evaluation, Objective, TermGradient
 from stylebench.optim import Minimum, StopReason, minimise
 from stylebench.parameterisation import Parameterisation, parameterise
@@ -108,6 +109,7 @@ def stylize(
     Raises:
         InputError: a picture of another shape, no evaluations, an unknown smoothing or parameter,
             a layer weight for an unknown node, an unknown parameterisation.
+        JobError: the loss was never finite.
     """
     (found,) = stylize_batch(
         backbone, [(content, style)], smooth=smooth, loss=loss, optimiser=optimiser,
@@ -145,6 +147,7 @@ def stylize_batch(
 
     Raises:
         InputError: as `stylize`, contents of several sizes, several pairs for ``lbfgsb``.
+        JobError: the loss of a pair was never finite.
     """
     _check(pairs, evals)
     seeds = seeds or [0] * len(pairs)
@@ -182,6 +185,11 @@ def _stylization(
         "diverged": found.stop_reason == "diverged",
     }
     seen = objective.trace(index, found.evaluations)
+    if not math.isfinite(seen[found.best][0].loss):
+        raise JobError(
+            f"the loss is {seen[0][0].loss} from the first evaluation on: expected a finite one; "
+            "look at the weights, the layer weights and the smoothing of this job"
+        )
     return Stylization(
         image=result,
         trace=tuple(evaluation for evaluation, _ in seen),
