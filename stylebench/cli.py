@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_judge, cli_report, cli_weights
+from stylebench import cli_bench, cli_judge, cli_plan, cli_report, cli_weights
 from stylebench.cli_options import (
     Arch,
     AsJson,
@@ -53,6 +53,7 @@ app = typer.Typer(
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
 app.command()(cli_judge.judge)
+app.command()(cli_plan.plan)
 app.command()(cli_report.report)
 
 
@@ -71,7 +72,7 @@ def _root(
     pass
 
 
-def _flags(**values: Any) -> dict[str, Any]:
+def given_flags(**values: Any) -> dict[str, Any]:
     """Return configuration keys from flags; comma lists of smoothings are split."""
     flags = {key: value for key, value in values.items() if value not in (None, [])}
     if "smoothing" in flags:
@@ -84,9 +85,10 @@ def _command() -> str:
     return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
 
 
-def _options(
+def run_options(
     out: Path, device: str, weights: list[str] | None, jobs: int, batch: str = "auto", **other: Any
 ) -> "Options":
+    """Return how and where to run, from flags; those that are wrong raise InputError."""
     from stylebench import runtime
     from stylebench.sweep import Options, check_folder
     from stylebench.weights import parse_given
@@ -156,12 +158,12 @@ def sweep(
     """
     from stylebench.experiment import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                   evals=evals, seed=seed, preset=preset, precision=precision,
-                   limit=limit, resize=resize)  # fmt: skip
+    flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
+                        evals=evals, seed=seed, preset=preset, precision=precision,
+                        limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
-    options = _options(
-        out or _folder(config), device, weights, jobs, batch,
+    options = run_options(
+        out or results_folder(config), device, weights, jobs, batch,
         tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
@@ -172,7 +174,7 @@ def sweep(
         _run("run", config, options, as_json)
 
 
-def _folder(config: "SweepConfig") -> Path:
+def results_folder(config: "SweepConfig") -> Path:
     """Return where the results of a sweep go: into a folder of its name, and of its profile."""
     name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
     return Path("results") / name
@@ -229,10 +231,10 @@ def transfer(
     """
     from stylebench.sweep import transfer_one
 
-    flags = _flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style], size=size,
-                   evals=evals, seed=[seed], preset=preset, precision=precision,
-                   resize=resize)  # fmt: skip
-    options = _options(output.parent, device, weights, 1, offline=offline)
+    flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
+                        size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
+                        resize=resize)  # fmt: skip
+    options = run_options(output.parent, device, weights, 1, offline=offline)
     print(transfer_one(flags, options, output))
 
 
@@ -265,10 +267,10 @@ def stats(
     """
     from stylebench.experiment import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
-                   limit=limit, resize=resize)  # fmt: skip
+    flags = given_flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size,
+                        seed=seed, limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
-    options = _options(out, device, weights, jobs, offline=offline, force=force)
+    options = run_options(out, device, weights, jobs, offline=offline, force=force)
     _run("measure", config, options, as_json)
 
 
@@ -316,7 +318,7 @@ def run_job(
     from stylebench.sweep import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
-    record = run_one(text, _options(out, device, None, 1))
+    record = run_one(text, run_options(out, device, None, 1))
     print(f"{record['job_id']}  {outcome(record)}")
     if record["status"] != "ok":
         raise typer.Exit(1)
