@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import estimate, listing, plan, store
+from stylebench import estimate, footprint, listing, plan, store
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
 from stylebench.experiment import arms
 from stylebench.progress import duration
@@ -18,8 +18,8 @@ from stylebench.sweep import Options
 STATES = ("to do", "finished", "to download", "unavailable")
 FEW = 12
 """Backbones that the text lists; the JSON has all."""
-SPREAD = 0.35
-"""Share by which the disk that a sweep takes departs from the estimate, at most, see README."""
+SPREAD = 0.25
+"""Share by which a sweep's disk departs from the estimate, at most; see `footprint.disk`."""
 
 Spec = JobSpec | StatisticsSpec
 Counts = dict[str, int]
@@ -137,6 +137,13 @@ def _workers(options: Options) -> int:
     return min(options.workers, os.cpu_count() or 1)
 
 
+def _busy() -> str:
+    """Return a warning where other programs load the machine."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    busy = load > (os.cpu_count() or 1) / 2
+    return f" on a busy machine (load {load:.1f}): times may come out too long" if busy else ""
+
+
 def _free(out: Path) -> int:
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     return shutil.disk_usage(there).free
@@ -153,9 +160,12 @@ def _times(
     known |= estimate.finished(options.out, options.device)
     if bench is None and any(load.kind not in known for load in wanted):
         runtime.configure(threads=1 if options.workers > 1 else None)
-        tell("measuring …")
+        tell(f"measuring …{_busy()}")
         known |= estimate.measure_all(
-            wanted, known, lambda load: estimate.measured(load, options.device), time.monotonic
+            wanted,
+            known,
+            lambda load: estimate.measured(load, options.device, options.workers),
+            time.monotonic,
         )
     found = estimate.rates(wanted, known)
     rates: dict[str, list[estimate.Source]] = {}
@@ -196,7 +206,7 @@ def make(
     known = {spec.job_id: spec for spec in stylisations}
     labels = names(arms(config)) if config.variants else []
     took, rates = _times(todo, options, bench, tell)
-    size = estimate.disk(todo)
+    size = footprint.disk(todo)
     absent = {s.arch: s for s in every if state[s.job_id] == "to download"}
     return Forecast(
         name=config.name,
@@ -215,7 +225,7 @@ def make(
         time=took,
         rates=rates,
         disk=Disk(size, size / (1 + SPREAD), size * (1 + SPREAD), _free(options.out)),
-        downloads={arch: estimate.download(spec) for arch, spec in absent.items()},
+        downloads={arch: footprint.download(spec) for arch, spec in absent.items()},
         judged=config.judge,
     )
 

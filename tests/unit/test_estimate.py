@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stylebench import estimate, plan, sweep
+from stylebench import estimate, footprint, plan, sweep
 from stylebench.backbones import zoo
 from stylebench.benchmark import measure
 from stylebench.config import SmoothingSpec, SweepConfig
@@ -158,6 +158,22 @@ def test_the_most_work_is_measured_first_and_the_time_is_bounded() -> None:
     assert sorted(asked[1:]) == ["alexnet", "tiny"]
 
 
+def test_each_network_is_measured_once_before_any_is_again() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def measure_one(load: Load) -> Rate:
+        asked.append(load.kind[:2])
+        return Rate(1.0, 0.0, "measured")
+
+    wanted = [
+        _load("vgg19", "none", 30, arch="r-vgg19"),
+        _load("vgg19", "softmax", 20, arch="r-vgg19"),
+        _load("alexnet", "none", 10, arch="r-alexnet"),
+    ]
+    estimate.measure_all(wanted, {}, measure_one, lambda: 0.0)
+    assert asked == [("vgg19", "none"), ("alexnet", "none"), ("vgg19", "softmax")]
+
+
 def test_what_cannot_be_measured_is_left_to_operations() -> None:
     def refuse(load: Load) -> Rate:
         raise InputError("too small")
@@ -170,7 +186,7 @@ def test_what_cannot_be_measured_is_left_to_operations() -> None:
 
 def test_a_kind_is_measured() -> None:
     for load in estimate.loads([*tiny().jobs, *tiny().statistics], "cpu", None):
-        rate = estimate.measured(load, "cpu")
+        rate = estimate.measured(load, "cpu", 1)
         assert rate.source == "measured"
         assert rate.seconds > 0
 
@@ -215,8 +231,8 @@ def _used(folder: Path) -> int:
 def test_disk_is_that_of_a_real_sweep(swept: tuple[Path, plan.Plan]) -> None:
     """Without figures, which take a large part of a small sweep."""
     out, planned = swept
-    found = estimate.disk([*planned.jobs, *planned.statistics])
-    jobs = found - estimate.SWEEP
+    found = footprint.disk([*planned.jobs, *planned.statistics])
+    jobs = found - footprint.SWEEP
     database = _used(out / "mlflow.db")
     assert 0.6 < (_used(out) - database) / jobs < 1.6
     assert found < 3 * _used(out)
@@ -225,16 +241,18 @@ def test_disk_is_that_of_a_real_sweep(swept: tuple[Path, plan.Plan]) -> None:
 def test_disk_grows_with_pixels_and_evaluations() -> None:
     (job, *_) = tiny().jobs
     more = job.model_copy(update={"evals": job.evals + 1000})
-    assert estimate.disk([more]) - estimate.disk([job]) == pytest.approx(1000 * estimate.EVALUATION)
-    assert estimate.disk(()) == 0
-    small, middle, large = (estimate.disk(tiny(size=size).jobs) for size in (64, 128, 256))
+    assert footprint.disk([more]) - footprint.disk([job]) == pytest.approx(
+        1000 * footprint.EVALUATION
+    )
+    assert footprint.disk(()) == 0
+    small, middle, large = (footprint.disk(tiny(size=size).jobs) for size in (64, 128, 256))
     assert (large - middle) / (middle - small) == pytest.approx(4, rel=0.05)
 
 
 def test_weights_are_four_bytes_a_parameter() -> None:
     """143.67 M parameters of VGG-19, by torchvision's documentation: a file of 548 MiB."""
     (job, *_) = tiny().jobs
-    size = estimate.download(job.model_copy(update={"arch": "p-vgg19"}))
+    size = footprint.download(job.model_copy(update={"arch": "p-vgg19"}))
     assert size / 2**20 == pytest.approx(548, rel=0.001)
 
 
