@@ -1,16 +1,15 @@
 """The command line: a thin shell on the public API; nothing heavy is imported before its use."""
 
 import os
-import re
-import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench import cli_bench, cli_judge, cli_report, cli_status, cli_weights
+from stylebench import cli_bench, cli_judge, cli_plan, cli_report, cli_status, cli_weights
+from stylebench.cli_flags import engine_options, given_flags, results_folder, run_options
 from stylebench.cli_options import (
     Address,
     Arch,
@@ -40,12 +39,8 @@ from stylebench.errors import InputError, JobError, is_full
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
-    from stylebench import engine
     from stylebench.config import SweepConfig
     from stylebench.sweep import Options
-
-QUICK = "quick"
-"""The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
 
 app = typer.Typer(
     name="stylebench",
@@ -58,6 +53,7 @@ app = typer.Typer(
 app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
 app.command()(cli_judge.judge)
+app.command()(cli_plan.plan)
 app.command()(cli_report.report)
 app.command()(cli_status.status)
 
@@ -75,56 +71,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-def _flags(**values: Any) -> dict[str, Any]:
-    """Return configuration keys from flags; comma lists of smoothings are split."""
-    flags = {key: value for key, value in values.items() if value not in (None, [])}
-    if "smoothing" in flags:
-        flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
-    return flags
-
-
-def _command() -> str:
-    """Return the command as it was typed, without the password in an address."""
-    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
-
-
-def _engine(
-    device: str,
-    name: str | None = None,
-    jobs: int | None = None,
-    batch: str = "auto",
-    **limits: Any,
-) -> "engine.Options":
-    """Return the engine that flags name; `jobs` alone means worker processes, unless it is 1."""
-    from stylebench import runtime
-    from stylebench.engine import options
-
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs expects a positive number, found {jobs}")
-    if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
-        raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
-    return options.options(
-        name or ("local" if (jobs or 1) > 1 else "inline"),
-        runtime.resolve_device(device, here=name != "ray"),
-        workers=jobs,
-        batch=None if batch == "auto" else int(batch),
-        **limits,
-    )
-
-
-def _options(
-    out: Path, engine: "engine.Options", weights: list[str] | None = None, **other: Any
-) -> "Options":
-    from stylebench import runtime
-    from stylebench.sweep import Options, check_folder
-    from stylebench.weights import parse_given
-
-    check_folder(out)
-    runtime.configure()
-    given = parse_given(weights or [])
-    return Options(out=out, engine=engine, given=given, command=_command(), **other)
 
 
 @app.command()
@@ -179,14 +125,14 @@ def sweep(
     """
     from stylebench.experiment import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                   evals=evals, seed=seed, preset=preset, precision=precision,
-                   limit=limit, resize=resize)  # fmt: skip
+    flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
+                        evals=evals, seed=seed, preset=preset, precision=precision,
+                        limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
-    options = _options(
-        out or _folder(config),
-        _engine(device, engine, jobs, batch,
-                address=address, time_limit=time_limit, retries=retries),
+    options = run_options(
+        out or results_folder(config),
+        engine_options(device, engine, jobs, batch,
+                       address=address, time_limit=time_limit, retries=retries),
         weights, tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
@@ -195,12 +141,6 @@ def sweep(
         listing.jobs(config, options, as_json=as_json)
     else:
         _run("run", config, options, as_json)
-
-
-def _folder(config: "SweepConfig") -> Path:
-    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
-    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
-    return Path("results") / name
 
 
 def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:
@@ -254,10 +194,10 @@ def transfer(
     """
     from stylebench.sweep import transfer_one
 
-    flags = _flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style], size=size,
-                   evals=evals, seed=[seed], preset=preset, precision=precision,
-                   resize=resize)  # fmt: skip
-    options = _options(output.parent, _engine(device), weights, offline=offline)
+    flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
+                        size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
+                        resize=resize)  # fmt: skip
+    options = run_options(output.parent, engine_options(device), weights, offline=offline)
     print(transfer_one(flags, options, output))
 
 
@@ -290,10 +230,12 @@ def stats(
     """
     from stylebench.experiment import load_sweep
 
-    flags = _flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size, seed=seed,
-                   limit=limit, resize=resize)  # fmt: skip
+    flags = given_flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size,
+                        seed=seed, limit=limit, resize=resize)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
-    options = _options(out, _engine(device, None, jobs), weights, offline=offline, force=force)
+    options = run_options(
+        out, engine_options(device, None, jobs), weights, offline=offline, force=force
+    )
     _run("measure", config, options, as_json)
 
 
@@ -341,7 +283,7 @@ def run_job(
     from stylebench.sweep import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
-    record = run_one(text, _options(out, _engine(device)))
+    record = run_one(text, run_options(out, engine_options(device)))
     print(f"{record['job_id']}  {outcome(record)}")
     if record["status"] != "ok":
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ import typer
 
 def bench(
     experiment: Annotated[
-        Path | None, typer.Argument(help="A YAML file: its backbones and size; tells its time.")
+        Path | None, typer.Argument(help="A YAML file: its backbones, size and precisions.")
     ] = None,
     arch: Annotated[
         list[str] | None, typer.Option("--arch", help="Backbones, names or globs. Repeatable.")
@@ -37,7 +37,8 @@ def bench(
 ) -> None:
     """Measure closure evaluations: against the plain way, the bare network and the hardware.
 
-    Everything is measured in this run, in turns; compare ratios, not times.
+    Everything is measured in this run, in turns; compare ratios, not times. How long an experiment
+    takes is for `stylebench plan` to tell.
 
     Examples:
 
@@ -61,8 +62,6 @@ def bench(
     )  # fmt: skip
     found = report.run(scope, lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(found, indent=1) if as_json else "\n".join(report.table(found)))
-    if config and not (arch or size):
-        print(report.estimate(config, jobs, found), file=sys.stderr if as_json else sys.stdout)
     if reference is not None:
         worse = report.check(found, reference)
         fine = f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"

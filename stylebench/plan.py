@@ -24,12 +24,16 @@ from stylebench.registry import suggestion
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep comes to: stylisations, those without weights, statistics, and these without."""
+    """What a sweep comes to: stylisations, those without weights, statistics, and these without.
+
+    `variants` are the ids of each variant's stylisations; a job may be of several.
+    """
 
     jobs: tuple[JobSpec, ...]
     missing: tuple[JobSpec, ...]
     statistics: tuple[StatisticsSpec, ...]
     missing_statistics: tuple[StatisticsSpec, ...]
+    variants: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,6 +261,10 @@ def expand(
         missing=_unique(spec for part in found for spec in part.missing),
         statistics=_unique(spec for part in found for spec in part.statistics),
         missing_statistics=_unique(spec for part in found for spec in part.missing_statistics),
+        variants=tuple(
+            tuple(spec.job_id for spec in _unique((*part.jobs, *part.missing)))
+            for part in (found if config.variants else ())
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from stylebench import claim, engine, plan, progress, runtime, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
+from stylebench.engine import Options as EngineOptions
 from stylebench.errors import InputError, JobError
 from stylebench.experiment import load_sweep
 
@@ -48,7 +49,7 @@ class Options:
     """
 
     out: Path
-    engine: engine.Options = field(default_factory=engine.Options)
+    engine: EngineOptions = field(default_factory=EngineOptions)
     given: Mapping[str, str] = field(default_factory=dict)
     tracking_uri: str | None = None
     offline: bool = False

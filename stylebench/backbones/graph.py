@@ -3,12 +3,24 @@
 torchvision's feature extraction does it (torch.fx); nothing here knows a particular network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Return what `build` makes, without weights, on the meta device.
+
+    RegNet computes its widths with tensors: where that is so the weights are made, then dropped.
+    """
+    try:
+        with torch.device("meta"):
+            return build()
+    except NotImplementedError:
+        return build().to("meta")
 
 
 def not_in_place(network: nn.Module) -> nn.Module:

@@ -121,14 +121,14 @@ class BackboneSpec:
             key = re.sub(pattern, today, key)
         return key
 
-    def _sketch(self, options: Mapping[str, str]) -> "nn.Module":
+    def sketch(self, options: Mapping[str, str]) -> "nn.Module":
         """Return the network without weights (on the meta device), with its controls applied."""
         import torch
 
-        from stylebench.backbones import controls
+        from stylebench.backbones import controls, graph
 
+        network = graph.on_meta(self.build).eval()
         with torch.device("meta"):
-            network = self.build().eval()
             controls.apply(network, options, self.defaults)
         return network
 
@@ -140,7 +140,7 @@ class BackboneSpec:
         """
         from stylebench.backbones import graph
 
-        return graph.paths(self._sketch(options))
+        return graph.paths(self.sketch(options))
 
     def modules(self, paths: Sequence[str]) -> dict[str, str]:
         """Return what else a node may be: a module's path -> that of its last node."""
@@ -152,7 +152,7 @@ class BackboneSpec:
         """Return the positions H·W of each node's map, by its name, for a picture of `size`."""
         from stylebench.backbones import graph
 
-        part = self.extractor(self._sketch(options))
+        part = self.extractor(self.sketch(options))
         return {k: shape[2] * shape[3] for k, shape in graph.shapes(part, self.size).items()}
 
     def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
@@ -163,7 +163,7 @@ class BackboneSpec:
         """
         from stylebench.backbones import graph
 
-        part = graph.extractor(self._sketch(options), self.nodes)
+        part = graph.extractor(self.sketch(options), self.nodes)
         for name, shape in graph.shapes(part, self.size).items():
             if len(shape) != 4:
                 found = f"a tensor of shape {shape}" if shape else "no tensor"

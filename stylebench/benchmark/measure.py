@@ -6,6 +6,7 @@ matters for the time.
 """
 
 import itertools
+import math
 import multiprocessing
 import statistics
 import time
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from stylebench import runtime
-from stylebench.backbones import zoo
+from stylebench.backbones import graph, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
@@ -65,25 +66,32 @@ def _easy(images: Tensor) -> tuple[Tensor, Tensor]:
     return 1e12 + runtime.float64(gradient * (images - 0.5)).flatten(1).sum(dim=1) / 2, gradient
 
 
-def ours(work: Work) -> Iterator[None]:
+def evaluations(work: Work, backbone: Backbone, smoothing: SmoothingSpec) -> Iterator[None]:
     """Make one evaluation of stylebench at each step: network, losses, gradient, optimiser."""
-    backbone = _backbone(work)
-    pictures = _pictures(work, 2 * work.batch)
-    contents, styles = pictures[: work.batch], pictures[work.batch :]
-    pairs = [(contents[i : i + 1].clone(), styles[i : i + 1].clone()) for i in range(work.batch)]
-    objective = Objective(backbone, pairs, SmoothingSpec(name="none"), LossSpec())
+    starts = _pictures(work, work.batch)
+    content, style = _pictures(work, 2).chunk(2)  # of all pairs, so that they are encoded once
+    objective = Objective(backbone, [(content, style)] * work.batch, smoothing, LossSpec())
     count = itertools.count()
 
     def warmed(images: Tensor) -> tuple[Tensor, Tensor]:
         return _easy(images) if next(count) < WARM_UP else objective(images)
 
-    steps = iterate(warmed, contents, OptimiserSpec(), evals=10**6)
+    def run() -> Iterator[object]:  # again where nothing is left to gain
+        while True:
+            yield from iterate(warmed, starts, OptimiserSpec(), evals=10**6)
+
+    steps = run()
     for _ in range(WARM_UP):
         next(steps)
     while True:
         runtime.configure(tf32=work.precision == "tf32")
         next(steps)
         yield
+
+
+def ours(work: Work) -> Iterator[None]:
+    """Make `evaluations` without smoothing."""
+    yield from evaluations(work, _backbone(work), SmoothingSpec(name="none"))
 
 
 def bare(work: Work) -> Iterator[None]:
@@ -214,6 +222,43 @@ def measure(steps: Mapping[str, Iterator[None]], device: str, turns: int) -> dic
             wait()
             seconds[name].append(time.perf_counter() - began)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def sample(steps: Iterator[None], device: str, enough: float) -> tuple[float, float]:
+    """Return (seconds before the first step, median seconds of the steps after it).
+
+    Steps are made for `enough` seconds: one at least, nine at most. On a CPU they are the seconds
+    of this process's threads, each its share: what other programs take is left out.
+    """
+    cpu = device == "cpu"
+    clock, threads = (time.process_time, torch.get_num_threads()) if cpu else (time.perf_counter, 1)
+
+    def step() -> float:
+        began = clock()
+        next(steps)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        return clock() - began
+
+    first, seconds = step(), [step()]
+    while sum(seconds) < enough and len(seconds) < 9:
+        seconds.append(step())
+    median = statistics.median(seconds)
+    return max(0.0, first - median), median / threads
+
+
+def forward_flop(spec: zoo.BackboneSpec, options: Mapping[str, str]) -> float:
+    """Return the floating-point operations of maps and Gram matrices of a picture of its own size.
+
+    Counted by torch on the meta device: nothing is computed, and no weights are made.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    part = spec.extractor(spec.sketch(options))
+    with FlopCounterMode(display=False) as counter:
+        maps = graph.shapes(part, spec.size)
+    grams = (2 * maps[node.name][1] * math.prod(maps[node.name][1:]) for node in spec.style)
+    return float(counter.get_total_flops() + sum(grams))
 
 
 def gflop(work: Work) -> float:

@@ -161,26 +161,6 @@ def table(report: Mapping[str, Any]) -> list[str]:
     return lines + listing.table([head, *body])
 
 
-def estimate(config: SweepConfig, jobs: Sequence[JobSpec], report: Mapping[str, Any]) -> str:
-    """Return a line on how long the stylisations of an experiment take, by the times measured.
-
-    Those are of backbones with their own nodes, without options or smoothing, and of the first
-    batch; statistics, figures and tracking come on top.
-    """
-    seconds: dict[tuple[str, str], float] = {}
-    for row in report["rows"]:
-        seconds.setdefault((row["arch"], row["precision"]), row["seconds"] / row["batch"])
-    keys = [(job.arch[2:].partition(".")[0], job.precision) for job in jobs]
-    if any(key not in seconds for key in keys):
-        return f"{config.name}: no estimate, not all of its backbones and precisions were measured"
-    total = sum(job.evals * seconds[key] for job, key in zip(jobs, keys, strict=True))
-    evaluations = sum(job.evals for job in jobs)
-    return (
-        f"{config.name}: {len(jobs)} stylisations, {evaluations} evaluations at {config.size} px, "
-        f"about {duration(total)} without smoothing, statistics, figures and tracking"
-    )
-
-
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:
     found = {name: row[name] for name in WORSE}
     if row["plain_peak_mb"]:

@@ -81,18 +81,6 @@ def test_the_report_has_what_is_promised(found: dict[str, Any]) -> None:
     assert f"{row['speedup']:.2f}×" in lines[-1]
 
 
-def test_the_estimate_adds_up_the_evaluations() -> None:
-    config = SweepConfig(
-        arch=("r-tiny",), evals=60, size=32, precision="fp32", statistics_images=()
-    )
-    jobs = report.stylisations(config, "cpu")
-    rows = [{"arch": "tiny", "precision": "fp32", "seconds": 4.0, "batch": 2}]
-    text = report.estimate(config, jobs, {"rows": rows})
-    assert "4 stylisations, 240 evaluations at 32 px, about 8 min 0 s" in text
-    rows[0]["precision"] = "bf16"
-    assert "no estimate" in report.estimate(config, jobs, {"rows": rows})
-
-
 def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,74 @@
+"""From flags to configuration and options; like cli.py, it imports nothing heavy before its use."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylebench.errors import InputError
+
+if TYPE_CHECKING:
+    from stylebench import engine
+    from stylebench.config import SweepConfig
+    from stylebench.sweep import Options
+
+QUICK = "quick"
+"""The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
+
+
+def given_flags(**values: Any) -> dict[str, Any]:
+    """Return configuration keys from flags; comma lists of smoothings are split."""
+    flags = {key: value for key, value in values.items() if value not in (None, [])}
+    if "smoothing" in flags:
+        flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
+    return flags
+
+
+def command() -> str:
+    """Return the command as it was typed, without the password in an address."""
+    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
+
+
+def engine_options(
+    device: str,
+    name: str | None = None,
+    jobs: int | None = None,
+    batch: str = "auto",
+    **limits: Any,
+) -> "engine.Options":
+    """Return the engine that flags name; `jobs` alone means worker processes, unless it is 1."""
+    from stylebench import runtime
+    from stylebench.engine import options
+
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs expects a positive number, found {jobs}")
+    if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
+        raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
+    return options.options(
+        name or ("local" if (jobs or 1) > 1 else "inline"),
+        runtime.resolve_device(device, here=name != "ray"),
+        workers=jobs,
+        batch=None if batch == "auto" else int(batch),
+        **limits,
+    )
+
+
+def run_options(
+    out: Path, engine: "engine.Options", weights: list[str] | None = None, **other: Any
+) -> "Options":
+    """Return how and where to run, from flags; those that are wrong raise InputError."""
+    from stylebench import runtime
+    from stylebench.sweep import Options, check_folder
+    from stylebench.weights import parse_given
+
+    check_folder(out)
+    runtime.configure()
+    given = parse_given(weights or [])
+    return Options(out=out, engine=engine, given=given, command=command(), **other)
+
+
+def results_folder(config: "SweepConfig") -> Path:
+    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
+    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
+    return Path("results") / name
