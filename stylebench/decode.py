@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, is_full
 
 Picture = npt.NDArray[np.uint8]
 Resize = Literal["aspect", "squash"]
@@ -46,6 +46,7 @@ def save(path: Path, array: Picture, quality: int = 92) -> None:
 
     Raises:
         InputError: another suffix, another kind of array, or a place that cannot be written.
+        OSError: the disk is full.
     """
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
     if kind is None:
@@ -59,6 +60,8 @@ def save(path: Path, array: Picture, quality: int = 92) -> None:
         Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)
         partial.replace(path)
     except OSError as error:
+        if is_full(error):
+            raise
         raise InputError(f"cannot save {str(path)!r}: {reason(error)}") from error
     finally:
         with suppress(OSError):

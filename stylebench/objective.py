@@ -317,7 +317,7 @@ class Objective:
         step = float64(self._space.image(self._space.gradient(gradient))).flatten(1)
         factors = [
             2 * _power_of_two(FIRST_STEP * step.shape[1] / total)
-            if total > 0 and math.isfinite(total)
+            if 0 < total < math.inf and FIRST_STEP * step.shape[1] / total > 0
             else 1.0
             for total in step.abs().sum(dim=1).tolist()
         ]

@@ -223,8 +223,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
                 picture = read_picture(source)
             except (OSError, ValueError) as error:
                 raise damaged(source.parent, error) from None
-            with replacing(target) as temporary:
-                images.save(temporary, picture, PREVIEW)
+            images.save(target, picture, PREVIEW)
 
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:

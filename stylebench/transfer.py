@@ -109,7 +109,7 @@ def stylize(
     Raises:
         InputError: a picture of another shape, no evaluations, an unknown smoothing or parameter,
             a layer weight for an unknown node, an unknown parameterisation.
-        JobError: the loss was never finite.
+        JobError: the loss stopped being finite before it fell below that of the start.
     """
     (found,) = stylize_batch(
         backbone, [(content, style)], smooth=smooth, loss=loss, optimiser=optimiser,
@@ -147,7 +147,7 @@ def stylize_batch(
 
     Raises:
         InputError: as `stylize`, contents of several sizes, several pairs for ``lbfgsb``.
-        JobError: the loss of a pair was never finite.
+        JobError: the loss of a pair stopped being finite before it fell.
     """
     _check(pairs, evals)
     seeds = seeds or [0] * len(pairs)
@@ -185,10 +185,11 @@ def _stylization(
         "diverged": found.stop_reason == "diverged",
     }
     seen = objective.trace(index, found.evaluations)
-    if not math.isfinite(seen[found.best][0].loss):
+    last = seen[-1][0].loss
+    if found.best == 0 and not math.isfinite(last):
         raise JobError(
-            f"the loss is {seen[0][0].loss} from the first evaluation on: expected a finite one; "
-            "look at the weights, the layer weights and the smoothing of this job"
+            f"the loss became {last} at evaluation {found.evaluations}, before any was below that "
+            "of the start: look at the weights of network and losses, and the learning rate"
         )
     return Stylization(
         image=result,

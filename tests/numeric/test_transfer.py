@@ -13,7 +13,7 @@ from torch import Tensor
 from stylebench import images, objective
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 from stylebench.losses import gram, total_variation
 from stylebench.objective import Objective
 from stylebench.optim import DIVERGED, PATIENCE, minimise
@@ -400,3 +400,10 @@ def test_lbfgs_without_line_search_descends(
     assert max(ours) < DIVERGED * ours[0]
     monkeypatch.setattr(objective, "FIRST_STEP", 2.0**20)
     assert min(trace()) > 0.9 * ours[0], "the test would pass with any scale"
+
+
+def test_a_job_without_any_finite_descent_has_failed(backbone: Backbone) -> None:
+    content, style = torch.rand(2, 1, 3, 32, 32)
+    how = OptimiserSpec.model_validate({"name": "adam", "learning_rate": 1e30})
+    with pytest.raises(JobError, match="the loss became nan at evaluation 2,"):
+        stylize(backbone, content, style, optimiser=how, evals=5)
