@@ -1,7 +1,6 @@
 """The command line: a thin shell on the public API; nothing heavy is imported before its use."""
 
 import os
-import re
 import shlex
 import sys
 import time
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench import cli_bench, cli_judge, cli_report, cli_weights
+from stylebench import cli_bench, cli_judge, cli_report, cli_track, cli_weights
 from stylebench.cli_options import (
     Arch,
     AsJson,
@@ -32,7 +31,7 @@ from stylebench.cli_options import (
     Style,
     Weights,
 )
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, masked
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ app.add_typer(cli_weights.app, name="weights")
 app.command()(cli_bench.bench)
 app.command()(cli_judge.judge)
 app.command()(cli_report.report)
+app.command()(cli_track.track)
 
 
 def _version(value: bool) -> None:
@@ -81,7 +81,7 @@ def _flags(**values: Any) -> dict[str, Any]:
 
 def _command() -> str:
     """Return the command as it was typed, without the password in an address."""
-    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
+    return masked(shlex.join(["stylebench", *sys.argv[1:]]))
 
 
 def _options(
