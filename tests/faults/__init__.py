@@ -1,0 +1,1 @@
+"""Faults made on purpose: scripts that anyone can run; docs/reliability.md has their figures."""
