@@ -299,9 +299,18 @@ class Tracker:
             self._known[job_id] = run._replace(statistics=True)
 
 
-def reason(error: Exception) -> str:
-    """Return what an error says, in one line and without passwords."""
-    return masked(" ".join(str(error).split()))[:200] or type(error).__name__
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line and without passwords.
+
+    Of errors of the network, which come wrapped three times, the innermost says it.
+    """
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    said = next((each for each in reversed(chain) if isinstance(each, OSError)), error)
+    return masked(" ".join(str(said).split()))[:200] or type(said).__name__
 
 
 def _sweeps(out: Path) -> list[tuple[float, str]]:

@@ -77,6 +77,11 @@ class Server:
         self.uri = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         with (self._folder / "server.log").open("ab") as log:
