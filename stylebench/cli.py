@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench import cli_bench, cli_judge, cli_plan, cli_report, cli_status, cli_weights
+from stylebench import (
+    cli_bench,
+    cli_judge,
+    cli_plan,
+    cli_report,
+    cli_status,
+    cli_track,
+    cli_weights,
+)
 from stylebench.cli_flags import engine_options, given_flags, results_folder, run_options
 from stylebench.cli_options import (
     Address,
@@ -56,6 +64,7 @@ app.command()(cli_judge.judge)
 app.command()(cli_plan.plan)
 app.command()(cli_report.report)
 app.command()(cli_status.status)
+app.command()(cli_track.track)
 
 
 def _version(value: bool) -> None:

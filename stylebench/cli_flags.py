@@ -1,12 +1,11 @@
 """From flags to configuration and options; like cli.py, it imports nothing heavy before its use."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
     from stylebench import engine
@@ -27,7 +26,7 @@ def given_flags(**values: Any) -> dict[str, Any]:
 
 def command() -> str:
     """Return the command as it was typed, without the password in an address."""
-    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", shlex.join(["stylebench", *sys.argv[1:]]))
+    return masked(shlex.join(["stylebench", *sys.argv[1:]]))
 
 
 def engine_options(

@@ -1,6 +1,7 @@
 """The one exception that users see: a single line of text, never a traceback."""
 
 import errno
+import re
 
 
 class InputError(ValueError):
@@ -21,3 +22,8 @@ class UnavailableError(InputError):
 def is_full(error: BaseException) -> bool:
     """Tell whether an error means that the disk, or what a user may have of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def masked(text: str) -> str:
+    """Return a text without the passwords in its addresses: ``http://me:***@server``."""
+    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", text)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import claim, engine, plan, progress, runtime, store
+from stylebench import claim, engine, plan, progress, runtime, store, writer
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
 from stylebench.engine import Options as EngineOptions
@@ -98,34 +98,6 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
     return manifest
 
 
-class _Tracking:
-    """The tracker, or nothing after it failed: tracking never stops a sweep."""
-
-    def __init__(self, options: Options, config: SweepConfig, report: Reporter) -> None:
-        from stylebench.tracking import Tracker
-
-        self._report = report
-        self._tracker: Tracker | None = None
-        try:
-            self._tracker = Tracker(options.out, config, options.tracking_uri)
-        except InputError as error:
-            if options.tracking_uri:
-                raise
-            report.message(f"not tracked: {error}")
-
-    def call(self, method: str, *args: Any) -> None:
-        if self._tracker is None:
-            return
-        try:
-            getattr(self._tracker, method)(*args)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            self._report.message(
-                f"MLflow failed, the sweep goes on without: {reason}; run it again to log the rest"
-            )
-            self._tracker = None
-
-
 def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     """Run a sweep and return how it ended.
 
@@ -142,22 +114,14 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         device=options.engine.device,
         tell=report.message,
     )
-    with claim.claim(options.out, options.command):
-        tracking = _Tracking(options, config, report)
-        for record in store.records(options.out):
-            tracking.call("log", record)
-
-        def log(record: Mapping[str, Any]) -> None:
-            if record["kind"] == "transfer":
-                tracking.call("log", record)
-
-        manifest = _work(config, planned, planned.missing, options, report, log)
+    with (
+        claim.claim(options.out, options.command),
+        writer.opened(options.out, config.name, options.tracking_uri, report.message) as log,
+    ):
+        _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0
-        results = store.load(options.out)
-        tracking.call("log_statistics", results.statistics, store.records(options.out))
-        files = _draw(options.out, report)
-        tracking.call("finish", manifest, [*files, options.out / "manifest.json"])
-        return replace(_summary(planned, options.out), unjudged=unjudged)
+        _draw(options.out, report)
+    return replace(_summary(planned, options.out), unjudged=unjudged)
 
 
 def _judge(options: Options, report: Reporter) -> int:

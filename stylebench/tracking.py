@@ -1,196 +1,330 @@
-"""Records into MLflow: one parent run a sweep, one child a job, each job once, by one writer.
+"""Jobs into MLflow: one parent run a sweep, one child a job, each job once.
 
-MLflow is a view of the results folder. A server that cannot be reached costs a warning; the next
-run of the sweep logs what is missing.
+MLflow is a view of the results folder, which holds the truth: all is read from there, so that what
+is missing can be logged at any time. `stylebench.writer` says when, and what if MLflow is away.
+
+A job's run has result.png and record.json. Content and style pictures are the same for many jobs:
+they lie once in the parent; a copy in every run would be two thirds of all bytes.
 """
 
 import contextlib
+import hashlib
 import logging
-import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pandas as pd
+from stylebench import entries, store
+from stylebench.errors import InputError, masked
 
-from stylebench import store, tables
-from stylebench.config import JobSpec, SweepConfig
-from stylebench.errors import InputError
-
-BATCH = 1000
-"""Metrics in one request: MLflow's own limit."""
+BATCH = 900
+"""Metrics in one request; MLflow takes 1000 of metrics, parameters and tags together."""
 EXPERIMENTS = 500
 """Experiments in one search for runs: each is a variable of an SQL statement."""
+PAGE = 200
+"""Runs in one answer: each comes with all that it holds."""
 ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address."""
+"""Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address, and
+send again what a slow server has carried out; `stylebench.writer` looks first what is there."""
+
+
+class Run(NamedTuple):
+    """What is remembered of the run of a job; `stamp` is empty if it was logged in part."""
+
+    run_id: str
+    stamp: str
+    statistics: bool
+
+    @property
+    def ended(self) -> float:
+        """When the job ended; before all others if the run was logged in part."""
+        return float(self.stamp.split()[-1]) if self.stamp else float("-inf")
 
 
 class Tracker:
     """Writes the jobs of one results folder to an MLflow server or database.
 
+    A job belongs to the last sweep that had begun when it ended, to the first if none had; the
+    sweep's name is the MLflow experiment. manifest.json says when sweeps began: one that was run
+    again, when it last did.
+
+    `connect` comes first, and again after any exception that is not an InputError: such are
+    MLflow's, or of the network.
+
+    Attributes:
+        uri: address of the server or database.
+        own: whether it is the database in the results folder, which moves with it.
+        connected: whether it is known what MLflow has; who catches an exception makes it false.
+
     Args:
         out: results folder.
-        config: of the sweep; its name is the MLflow experiment.
         uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+        name: of the sweep that begins now; "" for none, which means all those of manifest.json.
 
     Raises:
-        InputError: the server or database cannot be used.
+        InputError: no MLflow can be at this address.
     """
 
-    def __init__(self, out: Path, config: SweepConfig, uri: str | None = None) -> None:
+    def __init__(self, out: Path, uri: str | None = None, name: str = "") -> None:
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         from mlflow import MlflowClient
 
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._out, self._config = out, config
-        self._moves = uri is None  # the database lies in the results folder and goes with it
+        for module in ("alembic", "mlflow"):
+            logging.getLogger(module).setLevel(logging.ERROR)
+        self._out, self._name, self._began = out, name, time.time()
+        self.own = uri is None
         self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"
         if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
             raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
+        self._known: dict[str, Run] = {}
+        self._parents: dict[str, str] = {}
+        self._experiments: dict[str, tuple[str, Any]] = {}
+        self._means: dict[entries.Key, list[entries.Number]] = {}
+        self._sweeps: list[tuple[float, str]] = []
         try:
             self._client = MlflowClient(tracking_uri=self.uri)
-            self._experiment = self._find_experiment()
-            self._parent, self._known = self._find_runs()
         except Exception as error:  # of MLflow, and of whatever stands behind the address
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(f"MLflow at {self.uri}: {reason}") from None
+            raise InputError(f"MLflow at {masked(self.uri)}: {reason(error)}") from None
 
-    def _find_experiment(self) -> str:
-        artifacts = _artifacts(self.uri)
-        found = self._client.get_experiment_by_name(self._config.name)
-        if found is None:
-            return str(self._client.create_experiment(self._config.name, artifacts))
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        if self._moves and artifacts and found.artifact_location != artifacts:
-            _move_artifacts(self._out / "mlflow.db", found.artifact_location, artifacts)
-        return str(found.experiment_id)
+        self.connected = False
 
-    def _find_runs(self) -> tuple[str, dict[str, Any]]:
-        """Return the parent run of this sweep, and all jobs of its results folder by job id."""
-        known: dict[str, Any] = {}
-        parent = ""
+    def check(self) -> None:
+        """Connect at the start, where an address that does not answer is taken for a wrong one.
+
+        Raises:
+            InputError: there is no answer.
+        """
+        try:
+            self.connect()
+        except Exception as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: Exception) -> InputError:
+        return InputError(f"MLflow at {masked(self.uri)}: {reason(error)}")
+
+    @property
+    def proven(self) -> bool:
+        """Whether this address has answered for this folder before: then it is not mistyped."""
+        return _digest(self.uri) in _lines(self._out / ".tracked")
+
+    def connect(self) -> None:
+        """Find what MLflow has of this results folder; of what it has twice, keep the newest.
+
+        A request that is carried out after it has timed out leaves a second run.
+        """
+        known, parents, used = dict[str, Run](), list[tuple[str, str]](), set[str]()
+        second, remnants = list[str](), list[str]()
+        for info, tags in self._find_runs():
+            if "mlflow.parentRunId" not in tags:
+                parents.append((info.experiment_id, info.run_id))
+                continue
+            used.add(tags["mlflow.parentRunId"])
+            if "job_id" not in tags:  # `_drop` was cut off
+                remnants.append(info.run_id)
+                continue
+            stamp = "" if info.status == "RUNNING" else tags.get("stylebench.logged", "")
+            found = Run(info.run_id, stamp, "stylebench.statistics" in tags)
+            both = [known[tags["job_id"]]] if tags["job_id"] in known else []
+            *worse, best = sorted([*both, found], key=lambda run: run.ended)
+            known[tags["job_id"]] = best
+            second += [run.run_id for run in worse]
+        self._known, self._parents, self._experiments = known, {}, {}
+        now = [(self._began, self._name)] if self._name else []
+        nobody = [(0.0, self._out.resolve().name or "stylebench")]  # made by `stylebench run-job`
+        self._sweeps = sorted([*_sweeps(self._out), *now]) or nobody
+        for experiment, run_id in sorted(parents, key=lambda parent: parent[1] not in used):
+            if self._parents.setdefault(experiment, run_id) != run_id and run_id not in used:
+                remnants.append(run_id)
+        for run_id in second:
+            self._drop(run_id)
+        for run_id in remnants:
+            self._client.delete_run(run_id)
+        if not self.proven:
+            addresses = [*_lines(self._out / ".tracked"), _digest(self.uri)]
+            store.write_text(self._out / ".tracked", "\n".join(addresses) + "\n")
+        self.connected = True
+
+    def _find_runs(self) -> Iterator[tuple[Any, Mapping[str, str]]]:
+        """Yield what MLflow knows of, and the tags of, every run of this results folder."""
         where = f"tags.`stylebench.out` = '{_folder_id(self._out)}'"
         every = [found.experiment_id for found in _pages(self._client.search_experiments)]
         for some in _batches(every, EXPERIMENTS):
-            for run in _pages(self._client.search_runs, some, where):
-                if "job_id" in run.data.tags:
-                    known[run.data.tags["job_id"]] = run
-                elif run.info.experiment_id == self._experiment:
-                    parent = run.info.run_id
-        return parent or self._create(self._config.name, {}), known
-
-    def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        tags = {"stylebench.out": _folder_id(self._out), "mlflow.runName": name, **tags}
-        return str(self._client.create_run(self._experiment, tags=tags).info.run_id)
-
-    def log(self, record: Mapping[str, Any]) -> None:
-        """Log a job; one that is logged with the same outcome is left alone."""
-        job_id = str(record["job_id"])
-        known = self._known.get(job_id)
-        stamp = f"{record['status']} {record['finished']}"
-        if known is not None and known.data.tags.get("stylebench.logged") == stamp:
-            return
-        if known is not None:
-            self._drop(known.info.run_id)
-        spec = JobSpec.model_validate(record["spec"])
-        arch = spec.arch + spec.weights.settings
-        name = f"{arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}"
-        run_id = self._create(name, {"job_id": job_id, "mlflow.parentRunId": self._parent})
-        self._log_job(run_id, record)
-        ok = record["status"] == "ok"
-        self._client.set_tag(run_id, "status", record["status"])
-        self._client.set_tag(run_id, "error", record.get("error", ""))
-        self._client.set_terminated(run_id, "FINISHED" if ok else "FAILED")
-        self._client.set_tag(run_id, "stylebench.logged", stamp)
-        self._known[job_id] = self._client.get_run(run_id)
+            for run in _pages(self._client.search_runs, some, where, max_results=PAGE):
+                yield run.info, run.data.tags
 
     def _drop(self, run_id: str) -> None:
-        """Delete the run of an earlier outcome, or of one that was logged in part.
+        """Delete the run of an earlier outcome, one that was logged in part, or a second one.
 
         MLflow refuses other values of parameters and keeps both histories of metrics.
         """
         self._client.delete_tag(run_id, "job_id")
         self._client.delete_run(run_id)
 
-    def _log_job(self, run_id: str, record: Mapping[str, Any]) -> None:
-        from mlflow.entities import Metric, Param
+    def _experiment(self, name: str) -> tuple[str, Any]:
+        """Return the id of an experiment, and where the artifacts of its runs go."""
+        if name not in self._experiments:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        row = tables.result_row(dict(record))
-        when = int(record["finished"] * 1000)
-        numbers = {k: v for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
-        params = {
-            k: v
-            for k, v in row.items()
-            if isinstance(v, str | int)
-            and k not in ("error", "job_id")
-            and not k.endswith("picture")
-        }
-        self._client.log_batch(run_id, params=[Param(k, str(v)[:500]) for k, v in params.items()])
-        metrics = [Metric(key, value, when, 0) for key, value in numbers.items()]
-        folder = self._out / "jobs" / str(record["job_id"])
-        if record["status"] == "ok":
-            metrics += self._steps(folder, when)
-            for name in ("result.png", "content.png", "style.png", "record.json"):
-                self._client.log_artifact(run_id, str(folder / name))
-        for batch in _batches(metrics, BATCH):
-            self._client.log_batch(run_id, metrics=batch)
+            place = _artifacts(self.uri)
+            found = self._client.get_experiment_by_name(name)
+            if found is None:
+                found = self._client.get_experiment(self._client.create_experiment(name, place))
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            location = found.artifact_location
+            if self.own and place and location != place:
+                _move_artifacts(self._out / "mlflow.db", location, place)
+                location = place
+            repository = get_artifact_repository(location, tracking_uri=self.uri)
+            self._experiments[name] = str(found.experiment_id), repository
+        return self._experiments[name]
 
-    def _steps(self, folder: Path, when: int) -> list[Any]:
-        """Return the trace as stepwise metrics: one step an evaluation."""
-        from mlflow.entities import Metric
+    def _sweep(self, ended: float) -> str:
+        """Return the name of the sweep that a job belongs to."""
+        names = [name for began, name in self._sweeps if began <= ended]
+        return names[-1] if names else self._sweeps[0][1]
 
-        trace = pd.read_parquet(folder / "trace.parquet").set_index("evaluation")
-        return [
-            Metric(f"trace/{column}", float(value), when, int(str(step)))
-            for column, values in trace.items()
-            for step, value in values.items()
-            if math.isfinite(value)
-        ]
+    def _parent(self, sweep: str) -> str:
+        experiment, _ = self._experiment(sweep)
+        if experiment not in self._parents:
+            self._parents[experiment] = self._create(sweep, sweep, {})
+        return self._parents[experiment]
 
-    def log_statistics(
-        self, statistics: pd.DataFrame, records: Iterable[Mapping[str, Any]]
-    ) -> None:
-        """Log the means over images of the statistics of each job's backbone and smoothing."""
-        from mlflow.entities import Metric
+    def _create(
+        self, sweep: str, title: str, tags: Mapping[str, str], began: float | None = None
+    ) -> str:
+        experiment, _ = self._experiment(sweep)
+        tags = {"stylebench.out": _folder_id(self._out), "mlflow.runName": title, **tags}
+        start = None if began is None else int(began * 1000)
+        return str(self._client.create_run(experiment, start, tags).info.run_id)
 
-        keys = ["arch", "weights", "smoothing", "seed", "size", "resize"]
-        means = statistics.groupby([*keys, "stage", "statistic"])["value"].mean().reset_index()
-        for record in records:
-            row = tables.result_row(dict(record))
-            run = self._known.get(row["job_id"])
-            if run is None or row["status"] != "ok" or "stylebench.statistics" in run.data.tags:
-                continue
-            mine = means[(means[keys] == [row[key] for key in keys]).all(axis=1)]
-            when = int(record["finished"] * 1000)
-            metrics = [
-                Metric(f"statistics/{name}", float(value), when, int(stage))
-                for stage, name, value in zip(
-                    mine["stage"], mine["statistic"], mine["value"], strict=True
-                )
-                if math.isfinite(value)
-            ]
-            if metrics:
-                for batch in _batches(metrics, BATCH):
-                    self._client.log_batch(run.info.run_id, metrics=batch)
-                self._client.set_tag(run.info.run_id, "stylebench.statistics", str(len(mine)))
-
-    def finish(self, manifest: Mapping[str, Any], files: Iterable[Path]) -> None:
-        """Log the sweep itself: its commands, and the files, manifest.json among them."""
-        commands = [run["command"] for run in manifest["runs"]]
-        self._client.set_tag(self._parent, "command", "\n".join(dict.fromkeys(commands)))
+    def _upload(self, sweep: str, run_id: str, files: Iterable[Path], folder: str = "") -> None:
+        """Log artifacts through the experiment: MLflow's client asks for the place of each run."""
+        _, repository = self._experiment(sweep)
         for path in files:
-            self._client.log_artifact(self._parent, str(path))
-        self._client.set_terminated(self._parent, "FINISHED")
+            repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
+
+    def _measure(
+        self, run_id: str, entry: entries.Entry, numbers: Iterable[entries.Number], **first: Any
+    ) -> None:
+        """Log numbers of a job in few requests, the first one with `first`."""
+        from mlflow.entities import Metric
+
+        when = int(entry.ended * 1000)
+        metrics = (Metric(name, value, when, step) for name, step, value in numbers)
+        for batch in list(_batches(metrics, BATCH)) or [[]]:
+            self._client.log_batch(run_id, batch, **first)
+            first = {}
+
+    def learn(self, job_id: str) -> None:
+        """Read the statistics of a backbone: jobs that use it are logged with them.
+
+        Raises:
+            InputError: their folder is damaged.
+        """
+        self._means |= entries.read_means(self._out, job_id)
+
+    def log(self, job_id: str) -> bool | None:
+        """Log a job; one that is there with the same outcome is left alone.
+
+        Returns:
+            Whether it was logged, not there before; None if there is no such job.
+
+        Raises:
+            InputError: the job's folder is damaged.
+        """
+        from mlflow.entities import Param
+
+        entry, known = entries.read(self._out, job_id), self._known.get(job_id)
+        if entry is None:
+            return None
+        if known is not None:
+            if known.stamp == entry.stamp:
+                return False
+            self._drop(known.run_id)
+            del self._known[job_id]
+        ok = entry.status == "ok"
+        means = self._means.get(entry.key, []) if ok else []
+        sweep = self._sweep(entry.ended)
+        tags = {
+            "job_id": job_id,
+            "mlflow.parentRunId": self._parent(sweep),
+            "status": entry.status,
+            "stylebench.logged": entry.stamp,  # and the run has ended: then it is whole
+            **({"error": entry.error} if entry.error else {}),
+            **({"stylebench.statistics": str(len(means))} if means else {}),
+        }
+        run_id = self._create(sweep, entry.title, tags, entry.began)
+        self._upload(sweep, run_id, entry.files)
+        params = [Param(name, value) for name, value in entry.params.items()]
+        self._measure(run_id, entry, [*entry.numbers, *means], params=params)
+        status = "FINISHED" if ok else "FAILED"
+        self._client.set_terminated(run_id, status, int(entry.ended * 1000))
+        self._known[job_id] = Run(run_id, entry.stamp, bool(means))
+        return True
+
+    def finish(self) -> None:
+        """Log the sweeps themselves, and statistics that were measured after their jobs."""
+        for job_id, run in self._known.items() if self._means else ():
+            if run.stamp.startswith("ok ") and not run.statistics:
+                self._add_statistics(job_id, run)
+        runs = store.read_manifest(self._out).get("runs", [])
+        for name in [self._name] if self._name else dict.fromkeys(name for _, name in self._sweeps):
+            parent = self._parent(name)
+            mine = [run["command"] for run in runs if run.get("config", {}).get("name") == name]
+            self._client.set_tag(parent, "command", "\n".join(dict.fromkeys(mine)))
+            self._upload(name, parent, _files(self._out, "manifest.json", "figures/*", "tables/*"))
+            pictures = _files(self._out, "images/content_*", "images/style_*")
+            self._upload(name, parent, pictures, "images")
+            self._client.set_terminated(parent, "FINISHED")
+
+    def _add_statistics(self, job_id: str, run: Run) -> None:
+        entry = entries.read(self._out, job_id)
+        if entry is not None and entry.stamp == run.stamp and entry.key in self._means:
+            means = self._means[entry.key]
+            self._measure(run.run_id, entry, means)
+            self._client.set_tag(run.run_id, "stylebench.statistics", str(len(means)))
+            self._known[job_id] = run._replace(statistics=True)
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line and without passwords.
+
+    Of errors of the network, which come wrapped three times, the innermost says it.
+    """
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    said = next((each for each in reversed(chain) if isinstance(each, OSError)), error)
+    return masked(" ".join(str(said).split()))[:200] or type(said).__name__
+
+
+def _sweeps(out: Path) -> list[tuple[float, str]]:
+    """Return when each sweep of manifest.json began, in seconds since the epoch, and its name."""
+    return [
+        (datetime.fromisoformat(run["began"]).timestamp(), str(run["config"]["name"]))
+        for run in store.read_manifest(out).get("runs", [])
+        if {"began", "config"} <= run.keys()
+    ]
+
+
+def _files(out: Path, *patterns: str) -> list[Path]:
+    found = [path for pattern in patterns for path in sorted(out.glob(pattern))]
+    return [path for path in found if path.is_file() and not path.name.startswith(".")]
 
 
 def _move_artifacts(database: Path, old: str, new: str) -> None:
@@ -213,17 +347,26 @@ def _folder_id(out: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []
+
+
+def _digest(uri: str) -> str:
+    """Return what stands for an address in a file: it may hold a password."""
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
 def _artifacts(uri: str) -> str | None:
     """Return the folder of the artifacts beside an SQLite database; servers have their own."""
     database = uri.removeprefix("sqlite:///")
     return None if database == uri else (Path(database).resolve().parent / "mlartifacts").as_uri()
 
 
-def _pages(search: Callable[..., Any], *args: Any) -> Iterator[Any]:
+def _pages(search: Callable[..., Any], *args: Any, **settings: Any) -> Iterator[Any]:
     """Yield what a search of MLflow finds, which comes in pages."""
     token: str | None = ""
     while token is not None:
-        page = search(*args, page_token=token or None)
+        page = search(*args, **settings, page_token=token or None)
         yield from page
         token = page.token or None
 

@@ -27,7 +27,7 @@ HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "pandas", "pyar
 
 def test_all_commands_of_the_contract_are_there() -> None:
     assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job", "weights",
-                             "bench", "judge", "plan", "report", "status"}  # fmt: skip
+                             "bench", "judge", "plan", "report", "status", "track"}  # fmt: skip
     assert set(OF_WEIGHTS) == {f"weights {name}" for name in ("ls", "get", "import", "verify")}
     shown = invoke("--help")
     assert shown.status == 0

@@ -122,6 +122,11 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
     assert parent.data.tags["command"].startswith("stylebench sweep --out ")
     logged = {item.path for item in client.list_artifacts(parent.info.run_id)}
     assert {"manifest.json", "grid.jpg", "statistics.png"} <= logged
+    shared = {Path(item.path) for item in client.list_artifacts(parent.info.run_id, "images")}
+    kinds = ("content_chelsea", "content_china", "style_brush", "style_mosaic")
+    assert {path.name.partition("_32_")[0] for path in shared} == set(kinds)
+    columns = ("content_picture", "style_picture")
+    assert shared == {Path(row[column]) for row in rows(out) for column in columns}
     records = done(out)
     for run in children:
         record = records[run.data.tags["job_id"]]
@@ -139,8 +144,10 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
         entropies = client.get_metric_history(run.info.run_id, "statistics/entropy")
         assert sorted(metric.step for metric in entropies) == [0, 1, 2, 3, 4]
         files = {item.path: item.file_size for item in client.list_artifacts(run.info.run_id)}
-        for name in ("result.png", "content.png", "style.png"):
-            assert files[name] == (out / "jobs" / record["job_id"] / name).stat().st_size
+        folder = out / "jobs" / record["job_id"]
+        assert files == {n: (folder / n).stat().st_size for n in ("result.png", "record.json")}
+        assert run.info.start_time == int(record["started"] * 1000)
+        assert run.info.end_time == int(record["finished"] * 1000)
 
 
 def _fails_when_smoothed(*args: Any, **settings: Any) -> list[Stylization]:

@@ -1,0 +1,37 @@
+"""The command ``stylebench track``; like cli.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def track(
+    folder: Annotated[Path, typer.Argument(help="A results folder of `stylebench sweep`.")],
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="MLflow; default: DIR/mlflow.db.")
+    ] = None,
+) -> None:
+    """Complete MLflow from a results folder: every job is there once afterwards.
+
+    A sweep logs its jobs while it runs; this is for what a server that was away has missed, and for
+    another server. What is there is left alone.
+
+    Examples:
+
+        stylebench track results/default
+
+        stylebench track results/default --tracking-uri http://mlflow.example.org:5000
+    """
+    from stylebench import claim, writer
+
+    writer.check(folder)
+    try:
+        with claim.claim(folder, "stylebench track"):
+            done = writer.complete(folder, tracking_uri, lambda text: print(text, flush=True))
+    except KeyboardInterrupt:
+        print("stopped: what was logged is kept; run the same command again to go on")
+        raise typer.Exit(130) from None
+    print(f"{done.logged} jobs logged, {done.there} were there: {done.address}")
+    if done.missing or done.late:
+        raise typer.Exit(1)

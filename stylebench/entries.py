@@ -1,0 +1,126 @@
+"""What a tracking server shows of a job, read from the results folder.
+
+A number is (name, step, value): steps are closure evaluations in ``trace/…``, stages in
+``statistics/…``, and 0 elsewhere.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from stylebench import store, tables
+from stylebench.config import JobSpec
+
+Number = tuple[str, int, float]
+Key = tuple[Any, ...]
+
+LONGEST = {"parameter": 500, "error": 4000}
+"""Characters that are kept: MLflow refuses more than 6000 of a parameter, 8000 of a tag."""
+KEY = ("arch", "weights", "smoothing", "seed", "size", "resize")
+"""What a job has in common with the statistics of its backbone and smoothing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A job as it is shown; `began` and `ended` are seconds since the epoch."""
+
+    job_id: str
+    status: str
+    error: str
+    title: str
+    key: Key
+    params: Mapping[str, str]
+    numbers: tuple[Number, ...]
+    files: tuple[Path, ...]
+    began: float
+    ended: float
+
+    @property
+    def stamp(self) -> str:
+        """The outcome: the same job run again has another one."""
+        return f"{self.status} {self.ended}"
+
+
+def read(out: Path, job_id: str) -> Entry | None:
+    """Return a job of a results folder, or None if it is not in place.
+
+    Raises:
+        InputError: its folder is damaged.
+    """
+    folder = out / "jobs" / job_id
+    record = store.read_record(folder)
+    if record is None:
+        return None
+    row, spec = tables.result_row(record), JobSpec.model_validate(record["spec"])
+    ok = record["status"] == "ok"
+    arch = spec.arch + spec.weights.settings
+    return Entry(
+        job_id=job_id,
+        status=record["status"],
+        error=(record.get("error") or "")[: LONGEST["error"]],
+        title=f"{arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}",
+        key=tuple(row[name] for name in KEY),
+        params=_params(row),
+        numbers=(*_numbers(row), *(_trace(folder) if ok else ())),
+        files=(folder / "result.png", folder / "record.json") if ok else (),
+        began=record.get("started", record["finished"]),
+        ended=record["finished"],
+    )
+
+
+def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
+    """Return the means over images of the statistics of a backbone, by `Entry.key`.
+
+    Raises:
+        InputError: the folder is damaged.
+    """
+    folder = out / "statistics" / job_id
+    record = store.read_record(folder)
+    means: dict[Key, list[Number]] = {}
+    if record is None or record["status"] != "ok":
+        return means
+    try:
+        table = pd.read_parquet(folder / "statistics.parquet")
+    except (OSError, ValueError) as error:
+        raise store.damaged(folder, error) from None
+    groups = table.groupby([*KEY, "statistic", "stage"], as_index=False)["value"].mean()
+    for *key, name, stage, value in groups.itertuples(index=False, name=None):
+        if math.isfinite(value):
+            means.setdefault(tuple(key), []).append((f"statistics/{name}", int(stage), value))
+    return means
+
+
+def _params(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return text that is not empty, and whole numbers."""
+    return {
+        name: str(value)[: LONGEST["parameter"]]
+        for name, value in row.items()
+        if isinstance(value, str | int)
+        and value != ""
+        and name not in ("error", "job_id")
+        and not name.endswith("picture")
+    }
+
+
+def _numbers(row: Mapping[str, Any]) -> Iterator[Number]:
+    for name, value in row.items():
+        if isinstance(value, float) and math.isfinite(value):
+            yield name, 0, value
+
+
+def _trace(folder: Path) -> Iterator[Number]:
+    """Yield the losses of every closure evaluation."""
+    try:
+        columns = pq.ParquetFile(folder / "trace.parquet").read().to_pydict()
+    except (OSError, ValueError) as error:
+        raise store.damaged(folder, error) from None
+    steps = columns.pop("evaluation")
+    for name, values in columns.items():
+        for step, value in zip(steps, values, strict=True):
+            if value is not None and math.isfinite(value):
+                yield f"trace/{name}", step, value

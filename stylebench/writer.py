@@ -1,0 +1,241 @@
+"""When jobs are logged: by one thread, beside the sweep, which never waits for it.
+
+The queue holds names of jobs; what is logged is read from the results folder when its turn has
+come, so that a server that is away for days costs no memory. Nothing is lost with the thread: what
+MLflow lacks is found by the next run of the sweep, or by ``stylebench track``.
+"""
+
+import contextlib
+import shlex
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from stylebench import store
+from stylebench.errors import InputError, masked
+from stylebench.tracking import Tracker, reason
+
+FIRST, LONGEST, LAST = 1.0, 60.0, 5.0
+"""Seconds before the first new try, doubled up to the longest, or the last when a sweep ends."""
+TRIES = 3
+"""Of one job while the server answers; then the fault is the job's, and the next has its turn."""
+PATIENCE = 30.0
+"""Seconds that the end of a sweep waits for a server that gets nothing done."""
+INTERRUPTED = 2.0
+"""Seconds that an interrupt leaves to the job that is being logged."""
+
+Tell = Callable[[str], None]
+
+
+class Writer:
+    """Logs what is in a results folder, and what is put later, in a thread of its own.
+
+    Messages are told by the thread that calls `put` and `close`: no two threads print at once.
+
+    Attributes:
+        logged: number of jobs that this has logged.
+        there: number of jobs that were in MLflow before.
+        missing: jobs that are not in MLflow (yet).
+        late: whether `close` gave up.
+    """
+
+    def __init__(self, tracker: Tracker, out: Path, tell: Tell) -> None:
+        self.logged = self.there = 0
+        self.missing: set[str] = set()
+        self.late = False
+        self._tracker, self._out, self._tell = tracker, out, tell
+        self._jobs: set[str] = set()
+        self._queue: SimpleQueue[tuple[str, str]] = SimpleQueue()
+        self._messages: deque[str] = deque()
+        self._done, self._wait = 0, FIRST
+        self._away = self._was_away = self._closing = self._stopped = False
+        self._wake = threading.Event()
+        for kind in ("statistics", "transfer"):
+            for folder in sorted((out / store.FOLDERS[kind]).glob("[!.]*")):
+                self.put(kind, folder.name)
+        self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
+        self._thread.start()
+
+    def put(self, kind: str, job_id: str) -> None:
+        """Have a finished job of kind ``transfer`` or ``statistics`` logged; return at once."""
+        if kind == "transfer":
+            self._jobs.add(job_id)
+            self.missing.add(job_id)
+        self._queue.put((kind, job_id))
+        self._tell_all()
+
+    def close(self) -> None:
+        """Wait for all that was put, and for the sweep's own run, as long as there is progress.
+
+        What is missing then is told in one line.
+        """
+        self._closing = True
+        self._queue.put(("sweep", ""))
+        self._wake.set()
+        done, since = self._done, time.monotonic()
+        while self._thread.is_alive() and time.monotonic() - since < PATIENCE:
+            self._thread.join(0.1)
+            if self._done != done:
+                done, since = self._done, time.monotonic()
+            self._tell_all()
+        self.late = self._thread.is_alive()
+        self.stop()
+        self._tell_all()
+        if self.late or self.missing:
+            what = f"{len(self.missing)} of {len(self._jobs)} jobs are" if self.missing else ""
+            self._tell(
+                f"{what or 'the figures are'} not in MLflow; complete with `{self._command()}`"
+            )
+
+    def stop(self, seconds: float = 0.0) -> None:
+        """Give up what is not logged; wait so long for the job that is being logged."""
+        self._stopped = True
+        self._wake.set()
+        self._thread.join(seconds)
+
+    @property
+    def address(self) -> str:
+        """Where the jobs go, without a password."""
+        return masked(self._tracker.uri)
+
+    def _command(self) -> str:
+        given = [] if self._tracker.own else ["--tracking-uri", self.address]
+        return shlex.join(["stylebench", "track", str(self._out), *given])
+
+    def _tell_all(self) -> None:
+        while self._messages:
+            self._tell(self._messages.popleft())
+
+    def _run(self) -> None:
+        kind = ""
+        while kind != "sweep" and not self._stopped:
+            kind, job_id = self._queue.get()
+            self._insist(kind, job_id)
+            self._done += 1
+
+    def _insist(self, kind: str, job_id: str) -> None:
+        """Log one thing; if MLflow does not answer, as often as it takes."""
+        tries = 0
+        if kind == "sweep" and self._was_away:  # what had timed out may have been done since
+            self._tracker.connected = False
+        while not self._stopped:
+            try:
+                if not self._tracker.connected:
+                    self._tracker.connect()
+                tries += 1
+                self._log(kind, job_id)
+            except InputError as error:
+                self._messages.append(f"not in MLflow: {error}")
+            except Exception as error:
+                self._tracker.connected = False
+                if tries < TRIES:
+                    self._pause(error)
+                    continue
+                self._messages.append(f"{job_id or 'the sweep'} is not in MLflow: {reason(error)}")
+            else:
+                self._answered()
+            return
+
+    def _log(self, kind: str, job_id: str) -> None:
+        if kind == "statistics":
+            self._tracker.learn(job_id)
+        elif kind == "sweep":
+            self._tracker.finish()
+        else:
+            new = self._tracker.log(job_id)
+            self.logged += new is True
+            self.there += new is False
+            self.missing.discard(job_id)
+
+    def _pause(self, error: Exception) -> None:
+        meanwhile = (
+            f"waiting {PATIENCE:.0f} s for it"
+            if self._closing
+            else "the sweep goes on, what is missing is logged later"
+        )
+        if not self._away:
+            self._messages.append(f"MLflow does not answer ({reason(error)}); {meanwhile}")
+        self._away = self._was_away = True
+        self._wake.wait(min(self._wait, LAST if self._closing else LONGEST))
+        if not self._stopped:
+            self._wake.clear()
+        self._wait = min(2 * self._wait, LONGEST)
+
+    def _answered(self) -> None:
+        if self._away:
+            self._messages.append("MLflow is back")
+        self._away, self._wait = False, FIRST
+
+
+@contextlib.contextmanager
+def opened(
+    out: Path, name: str, uri: str | None, tell: Tell
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yield a function that takes the records of a sweep's jobs, and logs them in its own time.
+
+    An address that has never answered for this results folder is taken for a wrong one, one that
+    has for a server that is down, which does not stop a sweep. Without an address, the database in
+    the results folder is written; if it cannot be, the sweep is not tracked.
+
+    Args:
+        out: results folder.
+        name: of the sweep.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+        tell: takes messages.
+
+    Raises:
+        InputError: the address is wrong.
+    """
+    try:
+        tracker = Tracker(out, uri, name)
+        if uri is None or not tracker.proven:
+            tracker.check()
+    except InputError as error:
+        if uri is not None:
+            raise
+        tell(f"not tracked: {error}")
+        yield lambda record: None
+        return
+    writer = Writer(tracker, out, tell)
+    try:
+        yield lambda record: writer.put(record["kind"], record["job_id"])
+        writer.close()
+    except BaseException:
+        writer.stop(INTERRUPTED)
+        raise
+
+
+def check(out: Path) -> None:
+    """Raise InputError for a folder that holds no jobs."""
+    if not any((out / "jobs").glob("[!.]*/record.json")):
+        raise InputError(
+            f"{str(out)!r} holds no jobs (no jobs/*/record.json); expected a results folder of "
+            "`stylebench sweep`"
+        )
+
+
+def complete(out: Path, uri: str | None, tell: Tell) -> Writer:
+    """Log what MLflow lacks of a results folder, and return the writer that has done it.
+
+    Args:
+        out: results folder.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+        tell: takes messages.
+
+    Raises:
+        InputError: the folder holds no jobs, or there is no MLflow at this address.
+    """
+    check(out)
+    tracker = Tracker(out, uri)
+    tracker.check()
+    writer = Writer(tracker, out, tell)
+    try:
+        writer.close()
+    except BaseException:
+        writer.stop(INTERRUPTED)
+        raise
+    return writer
