@@ -32,7 +32,7 @@ from stylebench.cli_options import (
     Style,
     Weights,
 )
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, one_line
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -351,28 +351,40 @@ def list_(
     print("\n".join(listing.lines(what, verbose=verbose, arch=arch)))
 
 
+def _check_encoding(args: list[str]) -> None:
+    """Raise InputError for bytes that are no text: no table or manifest could hold them."""
+    for arg in args:
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"expected arguments in UTF-8, found other bytes in {arg!r}; rename the file"
+            ) from None
+
+
 def main() -> None:
     """Run the command line: wrong input is one line on standard error and exit status 2."""
     # Typer's wrong usage, under a name that versions with and without their own click share.
     kinds = typer.BadParameter.__mro__
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
     try:
+        _check_encoding(sys.argv[1:])
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         status = 130
     except (InputError, usage) as error:
         text = error.format_message() if isinstance(error, usage) else str(error)
-        print(f"stylebench: {' '.join(text.splitlines())}", file=sys.stderr)
+        print(f"stylebench: {one_line(text)}", file=sys.stderr)
         status = 2
     except JobError as error:
-        print(f"stylebench: the job failed: {error}", file=sys.stderr)
+        print(f"stylebench: the job failed: {one_line(str(error))}", file=sys.stderr)
         status = 1
     except BrokenPipeError:  # the reader has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except OSError as error:
         name = f": {error.filename}" if error.filename else ""
-        print(f"stylebench: {error.strerror or error}{name}", file=sys.stderr)
+        print(f"stylebench: {one_line(f'{error.strerror or error}{name}')}", file=sys.stderr)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)
