@@ -143,7 +143,8 @@ def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    # absolute, here and wherever pandas takes a path: it takes one that begins with ~ for home
+    temporary = path.absolute().with_name(f".{path.name}.tmp-{os.getpid()}")
     frame.to_parquet(temporary, index=False, compression="zstd")
     temporary.replace(path)
 
@@ -163,7 +164,7 @@ def _gather(
         if record["status"] == "ok":
             folder = out / FOLDERS[record["kind"]] / record["job_id"]
             try:
-                frame = pd.read_parquet(folder / file)
+                frame = pd.read_parquet((folder / file).absolute())
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
@@ -252,7 +253,7 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
-        return pd.read_parquet(folder / "metrics.parquet")[list(tables.METRIC_COLUMNS)]
+        return pd.read_parquet((folder / "metrics.parquet").absolute())[list(tables.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
         return tables.frame([], tables.METRIC_COLUMNS)
 
@@ -298,7 +299,7 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         return tables.frame([], columns)
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path.absolute())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     lacking = [column for column in columns if column not in frame]
