@@ -43,7 +43,7 @@ from stylebench.cli_options import (
     TimeLimit,
     Weights,
 )
-from stylebench.errors import InputError, JobError, is_full
+from stylebench.errors import InputError, JobError, is_full, one_line
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -327,22 +327,34 @@ def list_(
     print("\n".join(listing.lines(what, verbose=verbose, arch=arch)))
 
 
+def _check_encoding(args: list[str]) -> None:
+    """Raise InputError for bytes that are no text: no table or manifest could hold them."""
+    for arg in args:
+        try:
+            arg.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"expected arguments in UTF-8, found other bytes in {arg!r}; rename the file"
+            ) from None
+
+
 def main() -> None:
     """Run the command line: wrong input is one line on standard error and exit status 2."""
     # Typer's wrong usage, under a name that versions with and without their own click share.
     kinds = typer.BadParameter.__mro__
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
     try:
+        _check_encoding(sys.argv[1:])
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         sys.stdout.flush()
     except typer.Abort:
         status = 130
     except (InputError, usage) as error:
         text = error.format_message() if isinstance(error, usage) else str(error)
-        print(f"stylebench: {' '.join(text.splitlines())}", file=sys.stderr)
+        print(f"stylebench: {one_line(text)}", file=sys.stderr)
         status = 2
     except JobError as error:
-        print(f"stylebench: the job failed: {error}", file=sys.stderr)
+        print(f"stylebench: the job failed: {one_line(str(error))}", file=sys.stderr)
         status = 1
     except BrokenPipeError:  # the reader has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -351,6 +363,6 @@ def main() -> None:
         name = f": {error.filename}" if error.filename else ""
         more = "; make space and run the same command again, what is finished is kept"
         text = f"{error.strerror or error}{name}{more if is_full(error) else ''}"
-        print(f"stylebench: {' '.join(text.split())}", file=sys.stderr)
+        print(f"stylebench: {one_line(text)}", file=sys.stderr)
         status = 1
     sys.exit(status if isinstance(status, int) else 0)

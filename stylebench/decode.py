@@ -4,10 +4,15 @@ A picture is an array of uint8, shape (H, W, 3), RGB. Everything that can be wro
 raises InputError with one line that says what was expected, what was found and what to do.
 """
 
+import logging
+import os
 import stat
+import sys
+import threading
 import uuid
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -21,10 +26,14 @@ Picture = npt.NDArray[np.uint8]
 Resize = Literal["aspect", "squash"]
 
 MIN_SIDE = 16
-MAX_SIDE = 16_384
+MAX_SIDE = 4096
+"""Of the working size: in float32 the first maps of VGG, 64 × 4096 × 4096, take 4 GB each."""
 MAX_PIXELS = 100_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 _FORMATS_TEXT = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+_ONE = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its remarks are told as errors, or not
+
 _UPRIGHT = {  # EXIF orientation (TIFF 6.0, tag 274) -> what turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -87,7 +96,8 @@ def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) 
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
             with Image.open(path, formats=_FORMATS) as image:
                 _target(shown, image.size, size, resize)
-                image.load()
+                with _silent():
+                    image.load()
                 rgb = _to_rgb(shown, _upright(image))
     except InputError:
         raise
@@ -97,6 +107,30 @@ def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) 
     if rgb.size != target:
         rgb = rgb.resize(target, Image.Resampling.LANCZOS)
     return np.array(rgb)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Send to nowhere what libtiff and its like write to standard error, past Python.
+
+    One thread at a time: another would take the nowhere of the first for standard error.
+    """
+    with _ONE:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        if sys.stderr:
+            sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def check_file(path: Path) -> None:
@@ -153,17 +187,20 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
             "export it as PNG"
         )
     if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65_535:
             raise InputError(
                 f"image {str(path)!r} holds grey values from {values.min()} to {values.max()}; "
                 "expected 0 to 65535 (16 bits): export it as PNG"
             )
-        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+        values = values.astype(np.uint32)  # in place from here: 100 million pixels are 400 MB
+        values += 128
+        values //= 257
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        rgba = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
+        return rgba.convert("RGB")
     return image.convert("RGB")
 
 

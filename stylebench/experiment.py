@@ -1,6 +1,8 @@
 """From a YAML file and flags to the configuration of a sweep."""
 
 import re
+import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from stylebench.config import (
     SmoothingSpec,
     SweepConfig,
 )
-from stylebench.errors import InputError
+from stylebench.errors import InputError, one_line
 from stylebench.registry import suggestion
 
 
@@ -29,6 +31,24 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
     return result
+
+
+class _Short(reprlib.Repr):
+    """Shows the beginning of a value, at a cost that does not depend on its size."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Return the digits of an integer, of a long one how long it is."""
+        bits = value.bit_length()
+        return repr(value) if bits <= 200 else f"an integer of {bits} bits"
+
+
+def _shown(value: object) -> str:
+    """Return a value as in Python, in at most 60 characters."""
+    short = _Short()
+    short.maxlevel = 3
+    short.maxstring = short.maxother = 200
+    found = short.repr(value)
+    return found if len(found) <= 60 else found[:57] + "..."
 
 
 def _explain(error: ValidationError, where: str) -> str:
@@ -48,35 +68,52 @@ def _explain(error: ValidationError, where: str) -> str:
             f"{where}: unknown key {path!r}{suggestion(key, owner.model_fields)} (known: {known})"
         )
     more = len(error.errors()) - 1
-    found = repr(first["input"])
-    found = found if len(found) <= 60 else found[:57] + "..."
+    found = _shown(first["input"])
     return f"{where}: {path}: {first['msg']}, found {found}" + (
         f" (and {more} more)" if more else ""
     )
 
 
+MAX_BYTES = 1_000_000
+"""Of an experiment file; those of experiments/ have 1 to 4 thousand."""
+
+MAX_KEYS = 1000
+"""Of a mapping, with those that ``<<`` merges into it: aliases can multiply them without end."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads YAML, and refuses a key that stands twice in a mapping."""
+    """Reads YAML, and refuses a key that stands twice in a mapping, and far too many keys."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_KEYS:
+            raise yaml.YAMLError(f"expected at most {MAX_KEYS} keys in a mapping{node.start_mark}")
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        if isinstance(node, yaml.MappingNode):  # else the reader of YAML says what is wrong
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            for key, count in keys.items():
+                if count > 1:
+                    raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; anything else raises InputError."""
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         near = suggestion(str(path), (str(p) for p in path.parent.glob("*.yaml")))
         raise InputError(f"no experiment file {str(path)!r}{near}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
         raise InputError(f"{path}: expected a readable text file: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        line = " ".join(str(error).split())[:200]
+    if len(text) > MAX_BYTES:
+        raise InputError(f"{path}: expected an experiment of at most {MAX_BYTES:,} characters")
+    try:
+        data = yaml.load(text, _Loader)
+    except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
+        line = one_line(" ".join(str(error).split()))[:200] or type(error).__name__
         raise InputError(f"{path}: expected YAML: {line}") from None
     if data is None:
         return {}

@@ -7,6 +7,7 @@ Files there whose name starts with ``_`` are helpers; import them with ``from ._
 """
 
 import contextlib
+import html
 import importlib
 import io
 import re
@@ -22,7 +23,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench import store
-from stylebench.errors import InputError, is_full
+from stylebench.errors import InputError, is_full, one_line
 from stylebench.registry import Registry, suggestion
 from stylebench.store import Results
 
@@ -225,10 +226,10 @@ def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Pa
 def told(name: str, found: Path | Exception) -> str:
     """Return the line that says what became of a figure or table."""
     if isinstance(found, NoDataError):
-        return f"{name}: not drawn, {found}"
+        return one_line(f"{name}: not drawn, {found}")
     if isinstance(found, Exception):
-        return f"{name}: failed, {type(found).__name__}: {' '.join(str(found).split())}"
-    return str(found)
+        return one_line(f"{name}: failed, {type(found).__name__}: {' '.join(str(found).split())}")
+    return one_line(str(found))
 
 
 def _check_name(name: str) -> None:
@@ -267,7 +268,7 @@ def _save_table(results: Results, name: str) -> Path:
     store.write_text(
         folder / f"{name}.csv", made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     )
-    lines = [_markdown(made), "", *(f"{line}  " for line in provenance(results)), ""]
+    lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in provenance(results)), ""]
     path = folder / f"{name}.md"
     store.write_text(path, "\n".join(lines))
     return path
@@ -277,9 +278,13 @@ def _number(value: float) -> str:
     return "–" if value != value else f"{value:.4g}"
 
 
+def _plain(text: str) -> str:
+    """Return Markdown that shows a text as it is: on one line, no HTML, no links, no cells."""
+    return html.escape(one_line(text), quote=False).replace("|", "\\|").replace("](", "]\\(")
+
+
 def _cell(value: object) -> str:
-    text = _number(value) if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return _plain(_number(value) if isinstance(value, float) else str(value))
 
 
 def _markdown(frame: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ What to load is written as a reference: an absolute path, or ``builtin:<name>``.
 
 import errno
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +27,7 @@ from stylebench.decode import (
     save,
 )
 from stylebench.errors import InputError
-from stylebench.registry import Registry, suggestion
+from stylebench.registry import suggestion
 
 __all__ = [
     "PAINTINGS",
@@ -48,6 +49,9 @@ __all__ = [
 Role = Literal["content", "style"]
 
 PREFIX = "builtin:"
+MAX_PAINTED = 1024
+"""Long side in px at which a style is painted at most, and enlarged from there: at 2048 px painting
+takes up to 20 s and 1 GB."""
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -93,7 +97,19 @@ def _resolve_item(item: str, role: Role) -> list[ImageSource]:
             f"{suggestion(name, [*PHOTOGRAPHS, *PAINTINGS])} (stylebench ls images)"
         )
     files = _folder_files(path, role) if path.is_dir() else [path]
-    return [ImageSource(_printable(file.stem), str(file.resolve())) for file in files]
+    return [ImageSource(_printable(file.stem), _reference(file, role)) for file in files]
+
+
+def _reference(file: Path, role: Role) -> str:
+    """Return the absolute path of a file, as text that any table and manifest can hold."""
+    ref = str(file.resolve())
+    try:
+        ref.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{role} {ref!r}: expected a file name in UTF-8, found other bytes; rename it"
+        ) from None
+    return ref
 
 
 def _existing(text: str, role: Role) -> Path | None:
@@ -144,7 +160,7 @@ def unique_names(sources: Sequence[ImageSource]) -> list[ImageSource]:
     labels = [_labels(source) for source in kept]
     names = [choices[0] for choices in labels]
     for level in range(1, 4):
-        clashes = {name for name in names if names.count(name) > 1}
+        clashes = {name for name, count in Counter(names).items() if count > 1}
         names = [
             choices[min(level, len(choices) - 1)] if name in clashes else name
             for name, choices in zip(names, labels, strict=True)
@@ -188,26 +204,28 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
 
     Raises:
         InputError: the file is missing, empty, damaged, no picture, under 16 px on a side before
-            or after resizing, or over 100 million pixels (refused before it is decoded).
+            or after resizing, or over 100 million pixels (refused before it is decoded); a size
+            out of range.
     """
     if not MIN_SIDE <= size <= MAX_SIDE:
         raise InputError(f"size must be from {MIN_SIDE} to {MAX_SIDE} px, not {size}")
     if not ref.startswith(PREFIX):
         return read_file(Path(ref), size, resize)
     name = ref.removeprefix(PREFIX)
-    if resize == "squash" and name in PHOTOGRAPHS:
+    if name in PHOTOGRAPHS:
         return PHOTOGRAPHS[name].render(size, resize)
-    picture = _render(name, size)
-    if resize == "squash":
-        return np.array(Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS))
+    picture = _render(name, min(size, MAX_PAINTED))
+    if resize == "squash" or size > MAX_PAINTED:
+        height, width = picture.shape[:2]
+        grown = tuple(round(side * size / max(height, width)) for side in (width, height))
+        to = (size, size) if resize == "squash" else (grown[0], grown[1])
+        return np.array(Image.fromarray(picture).resize(to, Image.Resampling.LANCZOS))
     return picture.copy()
 
 
 @lru_cache(maxsize=32)
 def _render(name: str, size: int) -> Picture:
-    registry: Registry[Photograph] | Registry[Builtin]
-    registry = PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS
-    picture = registry[name].render(size)
+    picture = PAINTINGS[name].render(size)
     picture.setflags(write=False)
     return picture
 
@@ -227,7 +245,9 @@ def digest(ref: str, size: int) -> str:
     """
     if ref.startswith(PREFIX):
         picture = read(ref, size)
-        return hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).hexdigest()[:32]
+        hashed = hashlib.sha256(f"{picture.shape}".encode())
+        hashed.update(picture.data)
+        return hashed.hexdigest()[:32]
     path = Path(ref)
     check_file(path)
     try:

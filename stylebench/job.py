@@ -204,7 +204,7 @@ def _write(outcome: Outcome, folder: Path) -> dict[str, Any]:
     for name, pixels in outcome.pictures.items():
         images.save(folder / name, pixels)
     for name, table in outcome.tables.items():
-        table.to_parquet(folder / name, index=False)
+        table.to_parquet((folder / name).absolute(), index=False)
     store.write_record(folder, outcome.record)
     return outcome.record
 

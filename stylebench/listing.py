@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, one_line
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
@@ -170,9 +170,7 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
     """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
     from stylebench import plan, store
 
-    def tell(text: str) -> None:
-        print(text, file=sys.stderr)
-
+    told: list[str] = []
     # A dry run downloads nothing, so weights that a run would download are not an error here.
     planned = plan.expand(
         config,
@@ -180,7 +178,7 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
         offline=True,
         strict=options.offline,
         device=options.engine.device,
-        tell=tell,
+        tell=told.append,  # told when it is known that there is nothing wrong
     )
     todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
     for spec in (*planned.jobs, *planned.missing):
@@ -196,7 +194,8 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
                 f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
             )
     count = len(planned.jobs) + len(planned.missing)
-    tell(
+    told.append(
         f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
         f"{len(planned.statistics)} backbones; into {options.out}"
     )
+    print("\n".join(map(one_line, told)), file=sys.stderr)

@@ -21,6 +21,9 @@ from stylebench.errors import InputError, UnavailableError
 from stylebench.experiment import arms
 from stylebench.registry import suggestion
 
+MAX_JOBS = 100_000
+"""Of a sweep, statistics included; a list of so many takes about half a minute to make."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -34,6 +37,12 @@ class Plan:
     statistics: tuple[StatisticsSpec, ...]
     missing_statistics: tuple[StatisticsSpec, ...]
     variants: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many jobs there are of all kinds."""
+        every = (self.jobs, self.missing, self.statistics, self.missing_statistics)
+        return sum(map(len, every))
 
 
 @dataclass(frozen=True)
@@ -252,10 +261,10 @@ def expand(
     for name in given:
         if f"p-{name}" not in archs:
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
-    found = [
-        _expand(arm, variants, given, offline, strict, pairs, device, once)
-        for arm, variants in parts
-    ]
+    found: list[Plan] = []
+    for arm, variants in parts:
+        found.append(_expand(arm, variants, given, offline, strict, pairs, device, once))
+        _check_count(sum(part.count for part in found))
     return Plan(
         jobs=_unique(spec for part in found for spec in part.jobs),
         missing=_unique(spec for part in found for spec in part.missing),
@@ -266,6 +275,13 @@ def expand(
             for part in (found if config.variants else ())
         ),
     )
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_JOBS:
+        raise InputError(
+            f"expected at most {MAX_JOBS:,} jobs in a sweep, found {count:,}; split it into several"
+        )
 
 
 Spec = TypeVar("Spec", JobSpec, StatisticsSpec)
@@ -291,6 +307,8 @@ def _expand(
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
+    seeds = sum(len(_seeds(variant.arch, config)) for variant in variants)
+    _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
     backbones = _arms(config, variants, given, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     precisions = {smooth.label: _precision(config, smooth, device) for smooth in smoothings}

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.errors import one_line
 
 
 def duration(seconds: float) -> str:
@@ -55,7 +56,7 @@ class Lines:
 
     def message(self, text: str) -> None:
         """Tell one line."""
-        print(text, flush=True)
+        print(one_line(text), flush=True)
 
     def begin(self, jobs: int, finished: int) -> None:
         """Tell how many jobs there are to do, and how many were done before."""
@@ -144,7 +145,7 @@ class Bar(Lines):
 
     def message(self, text: str) -> None:
         """Tell one line."""
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, jobs: int, finished: int) -> None:
         """Tell how many jobs there are to do, and how many were done before."""

@@ -161,7 +161,7 @@ def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    with replacing(path) as temporary:
+    with replacing(path.absolute()) as temporary:  # pandas takes a path that begins with ~ for home
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
@@ -180,7 +180,7 @@ def _gather(
         if record["status"] == "ok":
             folder = out / FOLDERS[record["kind"]] / record["job_id"]
             try:
-                frame = pd.read_parquet(folder / file)
+                frame = pd.read_parquet((folder / file).absolute())
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
@@ -270,7 +270,7 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
-        return pd.read_parquet(folder / "metrics.parquet")[list(tables.METRIC_COLUMNS)]
+        return pd.read_parquet((folder / "metrics.parquet").absolute())[list(tables.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
         return tables.frame([], tables.METRIC_COLUMNS)
 
@@ -316,7 +316,7 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         return tables.frame([], columns)
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path.absolute())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     lacking = [column for column in columns if column not in frame]

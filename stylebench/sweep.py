@@ -70,13 +70,10 @@ class Summary:
     unjudged: int = 0
 
 
-def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> dict[str, Any]:
+def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> None:
     """Add this run to OUT/manifest.json, which says how what is in the folder was made.
 
     A run has its command, configuration, weights and versions; the same run again replaces itself.
-
-    Returns:
-        The manifest: ``{"runs": [run, …]}``, in the order in which they began.
     """
     specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.missing, *planned.statistics]
     weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
@@ -95,7 +92,6 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
     manifest = {"runs": [*earlier, {**run, "began": began}]}
     options.out.mkdir(parents=True, exist_ok=True)
     store.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    return manifest
 
 
 def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
@@ -161,15 +157,14 @@ def _work(
     options: Options,
     report: Reporter,
     log: Callable[[Mapping[str, Any]], None],
-) -> dict[str, Any]:
-    """Run what is not finished, make the tables even when interrupted, and return the manifest."""
+) -> None:
+    """Run what is not finished, and make the tables even when interrupted."""
     specs: list[JobSpec | StatisticsSpec] = [*planned.statistics, *planned.jobs]
     todo = store.pending(options.out, specs, force=options.force)
     store.remove_stale(options.out)
     claim.announce(options.out, specs)
-    manifest = store.read_manifest(options.out)
-    if todo or not manifest:
-        manifest = _write_manifest(options, config, planned)
+    if todo or not store.read_manifest(options.out):
+        _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
         for record in engine.run(todo, options.out, options.engine):
@@ -177,7 +172,6 @@ def _work(
             report.job(record)
     finally:
         store.compact(options.out, missing)
-    return manifest
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:

@@ -8,6 +8,7 @@ import hashlib
 import os
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
                 return state, dict(file.metadata() or {})
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InputError(f"{path}: expected a safetensors file: {line(error)}") from None
+    _check_archive(path)
     try:
         with warnings.catch_warnings(action="ignore"):
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -71,6 +73,21 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     ):
         raise InputError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     return state, {}
+
+
+def _check_archive(path: Path) -> None:
+    """Raise InputError for an archive that unpacks to much more than it is: torch packs nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # no archive, or a damaged one, which torch tells apart
+        return
+    size = path.stat().st_size
+    if unpacked > 2 * size:
+        raise InputError(
+            f"{path}: expected a torch checkpoint, found an archive of {size / 1e6:.1f} MB that "
+            f"unpacks to {unpacked / 1e6:.1f} MB; save it with torch.save or as safetensors"
+        )
 
 
 def line(error: Exception) -> str:
@@ -102,19 +119,19 @@ def _some(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
-def _shapes(spec: BackboneSpec) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the network's state dict."""
+def _sketch(spec: BackboneSpec) -> "dict[str, Tensor]":
+    """Return the network's state dict without its numbers."""
     import torch
 
     with torch.device("meta"):
-        return {key: tuple(value.shape) for key, value in spec.build().state_dict().items()}
+        return dict(spec.build().state_dict())
 
 
-def _needed(shapes: Iterable[str], spec: BackboneSpec) -> set[str]:
+def _needed(keys: Iterable[str], spec: BackboneSpec) -> set[str]:
     """Return the keys without which the part of a backbone that is used is not that network."""
     return {
         key
-        for key in shapes
+        for key in keys
         if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
     }
 
@@ -126,10 +143,19 @@ def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, 
         InputError: it lacks some of that part.
     """
     named = spec.adapt(state)
-    if missing := sorted(_needed(_shapes(spec), spec) - named.keys()):
+    if missing := sorted(_needed(_sketch(spec), spec) - named.keys()):
         nodes = ", ".join(spec.nodes)
         raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
     return {key: value for key, value in named.items() if not key.startswith(spec.unused)}
+
+
+def _is_like(value: "Tensor", wanted: "Tensor") -> bool:
+    """Tell whether a tensor holds numbers that can be copied into the network's own."""
+    import torch
+
+    floats = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    plain = value.dtype in floats if wanted.is_floating_point() else value.dtype == wanted.dtype
+    return plain and value.layout == torch.strided and value.device.type == "cpu"
 
 
 def check(path: Path, arch: str, spec: BackboneSpec) -> None:
@@ -142,18 +168,24 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     import torch
 
     state = spec.adapt(load_state(path))
-    expected = _shapes(spec)
+    expected = _sketch(spec)
     needed = _needed(expected, spec)
-    found = {key: tuple(value.shape) for key, value in state.items()}
-    missing = sorted(needed - found.keys())
-    wrong = sorted(key for key in needed & found.keys() if expected[key] != found[key])
-    extra = sorted(key for key in found.keys() - expected.keys() if not key.startswith(spec.unused))
+    missing = sorted(needed - state.keys())
+    wrong = sorted(k for k in needed & state.keys() if expected[k].shape != state[k].shape)
+    extra = sorted(key for key in state.keys() - expected.keys() if not key.startswith(spec.unused))
     kinds = {"lacks": missing, "has other shapes for": wrong, "has unknown": extra}
     problems = {verb: keys for verb, keys in kinds.items() if keys}
     if problems:
         most = 5 // len(problems)
         text = "; ".join(f"{verb} {_some(keys, most)}" for verb, keys in problems.items())
         raise InputError(f"{path}: expected the weights of {arch[2:]}, but it {text}")
+    odd = sorted(key for key in needed if not _is_like(state[key], expected[key]))
+    if odd:
+        kind = f"{state[odd[0]].dtype}, {state[odd[0]].layout}, {state[odd[0]].device}"
+        raise InputError(
+            f"{path}: expected dense weights in float16, bfloat16, float32 or float64, found "
+            f"{kind.replace('torch.', '')} in {_some(odd)}; convert it"
+        )
     bad = sorted(key for key in needed if not bool(torch.isfinite(state[key]).all()))
     if bad:
         raise InputError(f"{path}: expected finite weights, found NaN or infinity in {_some(bad)}")

@@ -9,9 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from stylebench import runtime
+from stylebench.decode import read_file
 from tests.cli.bench import COMMAND, invoke, refused, write_yaml
+from tests.faults.fuzz_bytes import CANARY
+from tests.faults.fuzz_images import large, seed_files
+from tests.faults.fuzz_yamls import laughs
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
@@ -135,6 +141,12 @@ def test_odd_file_names_are_told_in_one_line(name: str) -> None:
     assert list(Path.cwd().iterdir()) == []
 
 
+def merged_keys() -> str:
+    """Return ten mappings of 101 keys each, merged into one."""
+    own = [f"x{i}: &x{i} {{{', '.join(f'k{i}_{j}: 1' for j in range(101))}}}" for i in range(10)]
+    return "\n".join([*own, f"loss: {{<<: [{', '.join(f'*x{i}' for i in range(10))}]}}"])
+
+
 UNKNOWN: dict[str, tuple[list[str], str]] = {
     "arch": (["sweep", "--arch", "r-vgg91"], "did you mean 'r-vgg19'"),
     "arch in a list": (["sweep", "--arch", "r-tiny,r-resnet5"], "did you mean 'r-resnet50'"),
@@ -207,6 +219,22 @@ YAML: dict[str, tuple[str, str]] = {
     "invalid": ("arch: [r-tiny\nsize: 32", "expected YAML"),
     "object": ("arch: !!python/object/apply:os.system ['touch ran']", "expected YAML"),
     "nested too deeply": ("a: " + "[" * 5000, "expected YAML"),
+    "no date": ("size: 2001-99-99", "month must be in 1..12"),
+    "no number": ("size: !!float x", "could not convert string to float"),
+    "no truth value": ("size: !!bool x", "expected YAML"),
+    "tag of a mapping on a text": ("loss: !!set x", "expected YAML"),
+    "far too many digits": (f"evals: {'9' * 5000}", "expected YAML"),
+    "far too large": (f"seed: 0x{'f' * 6000}", "an integer of 24000 bits"),
+    "billion laughs": (laughs() + "\nseed: *x29", "seed"),
+    "billion laughs in a variant": (laughs() + "\nvariants: *x29", "variants"),
+    "billion merged keys": (laughs(merged=True), "expected at most 1000 keys"),
+    "keys merged without end": (merged_keys(), "expected at most 1000 keys"),
+    "list that holds itself": ("seed: &a [*a]", "seed"),
+    "mapping that holds itself": ("loss: &a {loss: *a}", "loss"),
+    "too long": ("# " + "x" * 1_000_000, "at most 1,000,000 characters"),
+    "too many jobs": ("arch: r-tiny\nseed: " + str(list(range(30_000))), "at most 100,000 jobs"),
+    "too large": ("size: 8192", "less than or equal to 4096"),
+    "control characters": ('name: "\\x1b]0;title\\a"', "\\x1b"),
     "wrong type": ("size: big", "size"),
     "list for a number": ("size: [32]", "size"),
     "text for a mapping": ("loss: strong", "loss"),
@@ -237,6 +265,64 @@ def test_yaml(what: str) -> None:
     line = refused("sweep", "--out", "out", "mine.yaml")
     assert reason in line
     assert [path.name for path in Path.cwd().iterdir()] == ["mine.yaml"]
+
+
+def test_nothing_in_a_yaml_is_executed() -> None:
+    text = f"description: !!python/object/apply:os.mkdir ['{CANARY}']"
+    yaml.unsafe_load(text)
+    assert Path(CANARY).exists(), "the file is meant to run code"
+    Path(CANARY).rmdir()
+    Path("mine.yaml").write_text(text)
+    assert "expected YAML" in refused("sweep", "mine.yaml", "--dry-run")
+    assert not Path(CANARY).exists()
+
+
+def test_nothing_in_a_picture_is_executed() -> None:
+    script = f"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n({CANARY}) (w) file closefile\n"
+    for name in ("mine.png", "mine.jpg", "mine.eps"):
+        Path(name).write_text(script)
+        line = refused("sweep", "--arch", "r-tiny", "--content", name, "--dry-run")
+        assert "not a picture" in line
+    assert not Path(CANARY).exists()
+
+
+def test_bytes_that_are_no_text_in_a_name() -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    line = refused("sweep", "--arch", "r-tiny", f"--content={name}")
+    assert "expected arguments in UTF-8" in line
+    assert "caf\\udce9.png" in line
+    Path("photos").mkdir()
+    try:
+        Path("photos", name).write_bytes(photograph())
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    assert "expected a file name in UTF-8" in refused("sweep", "--arch", "r-tiny",
+                                                      "--content", "photos")  # fmt: skip
+
+
+def test_tiff_that_libtiff_talks_about(capfd: pytest.CaptureFixture[str]) -> None:
+    for number, (suffix, data) in enumerate(seed_files()):
+        if suffix == "tif":
+            Path(f"{number}.tif").write_bytes(data[: len(data) // 3] + bytes(len(data) // 3))
+            invoke("sweep", "--arch", "r-tiny", "--content", f"{number}.tif", "--style", "chelsea",
+                   "--size", 32, "--dry-run")  # fmt: skip
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("mode", ["P", "RGBA", "I;16"])
+def test_largest_pictures_take_less_than_2_gb(mode: str) -> None:
+    Path("mine.png").write_bytes(large(mode))
+    memory = runtime.PeakMemory("cpu")
+    before = memory.read()
+    assert read_file(Path("mine.png").resolve(), 32, "aspect").shape == (32, 32, 3)
+    assert memory.read() - before < 2000
+
+
+def test_nothing_is_told_before_an_error() -> None:
+    text = "arch: '*-vgg19'\nvariants: [{}, {content: [missing.png]}]\nsize: 32"
+    Path("mine.yaml").write_text(text)
+    line = refused("sweep", "mine.yaml", "--dry-run", "--offline")
+    assert "missing.png" in line
 
 
 def test_yaml_that_is_no_text() -> None:

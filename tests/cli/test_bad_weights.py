@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from stylebench import store
+from stylebench.backbones.zoo import split
 from tests.cli.bench import invoke, refused, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
@@ -66,6 +68,19 @@ def _truncated_checkpoint(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
+def _vgg19(change: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a state dict that fits but for its first bias."""
+    with torch.device("meta"):
+        shapes = split("p-vgg19")[1].build().state_dict()
+    state = {key: torch.zeros(1).expand(value.shape) for key, value in shapes.items()}
+    return {**state, "features.0.bias": change(torch.zeros(64))}
+
+
+def _bomb(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/data.pkl", bytes(50_000_000))
+
+
 WEIGHTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": ("w.safetensors", lambda path: None, "No such file"),
     "empty": ("w.safetensors", Path.touch, "expected a safetensors file"),
@@ -86,9 +101,28 @@ WEIGHTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda p: torch.save({"features.0.weight": torch.zeros(2, 2)}, p),
         "has other shapes for features.0.weight",
     ),
+    "bomb": ("w.pth", lambda path: _bomb(path), "unpacks to 50.0 MB"),
     "no tensors": ("w.pth", lambda p: torch.save({"epoch": 3}, p), "a state dict of tensors"),
     "list": ("w.pth", lambda p: torch.save([1, 2], p), "found list"),
 }
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda bias: bias.to(torch.complex64), "complex64, strided, cpu"),
+        (lambda bias: bias.to(torch.int32), "int32, strided, cpu"),
+        (lambda bias: bias.to(torch.float8_e4m3fn), "float8_e4m3fn, strided, cpu"),
+        (lambda bias: bias.to_sparse(), "float32, sparse_coo, cpu"),
+        (lambda bias: bias.to("meta"), "float32, strided, meta"),
+    ],
+)
+def test_weights_that_are_no_dense_floats(
+    change: Callable[[torch.Tensor], torch.Tensor], found: str
+) -> None:
+    torch.save(_vgg19(change), "w.pth")
+    line = refused("sweep", "--arch", "p-vgg19", "--weights", "vgg19=w.pth", "--size", 32)
+    assert f"float32 or float64, found {found} in features.0.bias; convert it" in line
 
 
 @pytest.mark.parametrize("what", WEIGHTS)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stylebench import progress
 from tests.cli.bench import COMMAND, NO_FIGURES, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -80,6 +81,14 @@ def test_bar_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Termi
     assert "ok  r-tiny  statistics of 1 images  seed 1" in terminal.shown
     assert "2 ok, 0 failed, 0 unavailable in" in terminal.shown
     assert terminal.is_as_before()
+
+
+def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "[bold]x[/bold] \x1b]0;title\x07 \x1b[2J two\nlines \u202e"
+    for made in (progress.Lines(), progress.Bar()):
+        made.message(text)
+        shown = capsys.readouterr().out
+        assert shown == "[bold]x[/bold] \\x1b]0;title\\x07 \\x1b[2J two lines \\u202e\n"
 
 
 def test_control_c_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:

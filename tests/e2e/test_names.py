@@ -1,7 +1,9 @@
 """Identity of jobs, and names that are no good as file names."""
 
 import json
+import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from PIL import Image
 
 from stylebench import plan, store
 from stylebench.experiment import load_sweep
-from tests.cli.bench import invoke, with_database, write_yaml
+from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, sweep
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -47,7 +49,11 @@ def test_job_id_does_not_depend_on_paths_and_names(tmp_path: Path) -> None:
     assert renamed.job_id == spec.job_id, "the name of the preset is no meaning"
 
 
-NAMES = ["two words", "it's \"quoted\"", "ünï ☃ 画像", "two\nlines", "-.-", "-rf", "a,b",
+NFC, NFD = (unicodedata.normalize(form, "été") for form in ("NFC", "NFD"))
+RIGHT_TO_LEFT = "שלום\u202egnp"
+
+NAMES = [NFC, NFD, RIGHT_TO_LEFT, "100%s %20", "<script>alert(1)<", "x..", "~", "{0}", "&amp;",
+         "two words", "it's \"quoted\"", "ünï ☃ 画像", "two\nlines", "-.-", "-rf", "a,b",
          "$(id) `id`", "x" * 240, "con|<>:?*\\", "[red]x[]"]  # fmt: skip
 
 
@@ -56,7 +62,7 @@ def test_odd_names_stay_inside_the_results_folder(
 ) -> None:
     photos, below = tmp_path / "photos", tmp_path / "cwd" / "below"
     for index, name in enumerate(NAMES):
-        picture(photos / f"{name}.png", f"rgb({20 * index}, 90, 0)")
+        picture(photos / f"{name}.png", f"rgb({12 * index}, 90, 0)")
     picture(tmp_path / ("y" * 200) / f"{'x' * 240}.png", "white")
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
@@ -97,3 +103,67 @@ def test_names_in_a_job_stay_inside_the_results_folder(name: str, tmp_path: Path
     assert list(table["content"]) == [name]
     assert len([path for path in files if path.parent == out / "images"]) == 3
     assert store.pending(out, plan.expand(load_sweep(config)).jobs) == []
+
+
+FOLDERS = ["two words", "it's \"quoted\"", NFD, RIGHT_TO_LEFT, "two\nlines", "../beside", "-rf",
+           "%s", "<script>alert(1)<", "x" * 255, f"{'y' * 150}/{'z' * 150}", "~", "$(id)",
+           "\x1b[31mred"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOLDERS, ids=ascii)
+def test_odd_folders_hold_all_that_is_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below, photos = tmp_path / "cwd", tmp_path / "cwd" / "photos" / name
+    below.mkdir()
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(below)
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=2, statistics_images=[],
+                        content=[str(picture(photos / "one.png"))], style=["brush"])  # fmt: skip
+    before = set(tmp_path.rglob("*"))
+    with_database(Path(name))
+    run = sweep(f"--out={name}", f"--content={photos}", config)
+    assert run.status == 0, run
+    assert "\x1b" not in run.out + run.err
+    out = (below / name).resolve()
+    new = set(tmp_path.rglob("*")) - before
+    assert {path for path in new if not path.is_relative_to(out)} <= {*out.parents}
+    assert list(store.load_results(out)["status"]) == ["ok"]
+    assert {path.name for path in (out / "images").iterdir()} == {
+        Path(path).name
+        for path in store.load_results(out)[["picture", "content_picture", "style_picture"]].iloc[0]
+    }
+
+
+@pytest.mark.parametrize("name", ["x" * 256, "y" * 300, "a\0b"], ids=ascii)
+def test_folders_that_cannot_be(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused("sweep", "--arch", "r-tiny", "--size", 32, "--out", name)
+    refused("sweep", "--arch", "r-tiny", "--size", 32, "--content", name)
+    refused("sweep", f"{name}.yaml")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "stem", [NFD, RIGHT_TO_LEFT, "<script>", "-rf", "..", "%s", "x" * 240, "☃"], ids=ascii
+)
+def test_experiment_files_with_odd_names(
+    stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"{stem}.yaml"
+    path.write_text("arch: r-tiny\nsize: 32\ncontent: chelsea\nstyle: flower\n")
+    run = invoke("sweep", "--dry-run", path)
+    assert run.status == 0
+    into = run.err.rpartition("into results/")[2].strip()
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", into)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "name", ["../out", "a/b", "", "-rf", "<script>", "x" * 300, "a\nb", "%s", "."]
+)
+def test_experiments_with_odd_names(name: str, tmp_path: Path) -> None:
+    path = write_yaml(tmp_path / "tiny.yaml", name=name)
+    assert "name" in refused("sweep", "--dry-run", path)

@@ -57,7 +57,7 @@ def start(config: Path, out: Path, *flags: object) -> "subprocess.Popen[str]":
     command = [*QUIET, "sweep", str(config), "--out", str(out), *map(str, flags)]
     return subprocess.Popen(
         command, env=environment(), start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 

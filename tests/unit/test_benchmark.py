@@ -128,8 +128,8 @@ def test_check_refuses_what_it_cannot_compare(found: dict[str, Any], tmp_path: P
     ("flags", "text"),
     [
         ({"archs": ["vgg91"]}, "did you mean 'r-vgg19'"),
-        ({"sizes": [0]}, "--size expects 16 to 16384 px"),
-        ({"sizes": [10**6]}, "--size expects 16 to 16384 px"),
+        ({"sizes": [0]}, "--size expects 16 to 4096 px"),
+        ({"sizes": [10**6]}, "--size expects 16 to 4096 px"),
         ({"archs": ["vgg19+pool=avg"]}, "bench measures backbones without options"),
         ({"batches": [-1]}, "--batch expects a positive number"),
         ({"precisions": ["fp8"]}, "--precision expects"),

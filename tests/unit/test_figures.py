@@ -1,5 +1,7 @@
 """The figures in analysis/, on a small results folder made here."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,6 +207,30 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     labels = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert labels == ["p-\\x", "r-a$_$b"]
     assert not any(text.get_parse_math() for text in figure.texts)
+
+
+def test_tables_in_markdown_show_names_as_they_are(tmp_path: Path) -> None:
+    pair = ("a|b\nc", "<img src=x onerror=alert(1)>")
+    smoothing = "![x](http://x) \x1b[31m"
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[0, ["status", "error"]] = ["failed", "|\n" + pair[1]]
+        return frame.assign(weights="file:" + pair[1])
+
+    make(tmp_path, ["r-a|\n|<b>", "p-x"], [smoothing], [pair], 1, change)
+    command = "stylebench sweep '<script>\n| x |'"
+    run = {"command": command, "environment": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"runs": [run]}))
+    assert dict(draw(tmp_path, ["summary"]))["summary"] == tmp_path / "tables" / "summary.md"
+    text = (tmp_path / "tables" / "summary.md").read_text()
+    table, _, notes = text.partition("\n\n")
+    cells = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+    assert len(cells) == 1, "each row has the same cells"
+    assert len(table.splitlines()) == 2 + 2
+    assert "r-a\\| \\|&lt;b&gt;" in table
+    assert not re.search(r"<|\]\(|\x1b", text)
+    assert len(notes.splitlines()) == 4
+    assert (tmp_path / "tables" / "summary.csv").is_file()
 
 
 def test_legends_of_many_long_names_stay_in_the_figure(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Names of pictures: files, folders and built-ins; what identifies and saves them."""
 
+import errno
+import os
 import socket
 from pathlib import Path
 from typing import NoReturn
@@ -157,16 +159,20 @@ def test_save_refuses(tmp_path: Path) -> None:
         images.save(tmp_path / "file" / "a.png", expand(QUADRANTS))
 
 
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [(errno.EIO, InputError, "input/output error"), (errno.ENOSPC, OSError, "No space left")],
+)
 def test_save_leaves_the_old_file_when_it_fails(
-    photo: Path, monkeypatch: pytest.MonkeyPatch
+    photo: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], told: str
 ) -> None:
     def full(image: Image.Image, path: Path, **_: object) -> NoReturn:
         path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     before = photo.read_bytes()
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(InputError, match="no space left"):
+    with pytest.raises(kind, match=told):
         images.save(photo, expand(QUADRANTS))
     assert photo.read_bytes() == before
     assert list(photo.parent.iterdir()) == [photo]

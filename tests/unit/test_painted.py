@@ -98,3 +98,10 @@ def test_palettes_differ() -> None:
         for other in NAMES[i + 1 :]:
             overlap = np.minimum(histograms[one], histograms[other]).sum()
             assert overlap < 0.7, (one, other, overlap)
+
+
+def test_a_large_painting_is_the_1024_px_one_enlarged() -> None:
+    small, large = (read("builtin:mosaic", size) for size in (1024, 1300))
+    assert max(large.shape[:2]) == 1300
+    back = Image.fromarray(large).resize(small.shape[1::-1], Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(back).astype(int) - small).mean() < 3

@@ -234,6 +234,36 @@ def test_names_are_text(tmp_path: Path) -> None:
     assert "1337" not in shown.one("main").text.split()
 
 
+def test_what_the_manifest_and_the_jobs_say_is_text(tmp_path: Path) -> None:
+    evil = "</script></style><img src=x onerror=alert(1)><b>'\"{{ 7 * 191 }}{% raw %}"
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[0, ["status", "picture", "error"]] = ["failed", "", evil]
+        frame.loc[1, ["flags", "weights", "preset"]] = [evil.replace(" ", ""), evil, evil]
+        return frame.assign(device=evil, stop_reason=evil, nodes=evil)
+
+    make(tmp_path / "out", ["r-vgg19"], seeds=1, change=change)
+    run = {
+        "command": evil,
+        "began": evil,
+        "device": evil,
+        "environment": {evil: evil},
+        "config": {"description": evil, "name": evil},
+        "weights": [{"arch": evil, "source": evil, "sha256": evil}],
+    }
+    (tmp_path / "out" / "manifest.json").write_text(json.dumps({"runs": [run]}))
+    for folder in (tmp_path / "out", tmp_path):  # the whole page, and a chapter
+        shown = Page(page.render(folder))
+        check_structure(shown)
+        assert not shown.all("b")
+        assert {image.attributes["src"][:11] for image in shown.all("img") if "src" in
+                image.attributes} == {"data:image/"}  # fmt: skip
+        assert len(shown.all("script")) == 2
+        assert len(shown.all("style")) == 1
+        assert evil in shown.one("main").text
+        assert "1337" not in shown.one("main").text
+
+
 def test_grid_and_comparison(made: Results, shown: Page) -> None:
     images = {e.attributes["id"]: e for e in shown.all("img") if "id" in e.attributes}
     assert len(images) == 2 * (2 + 3 * 2)
