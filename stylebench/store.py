@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from stylebench import tables
 from stylebench.config import JobSpec, StatisticsSpec
@@ -165,6 +166,13 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Return a table; pandas takes twice as long to open a small file."""
+    with pq.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read().to_pandas()
+    return frame
+
+
 def damaged(folder: Path, error: Exception) -> InputError:
     """Return the error of a job folder that cannot be read."""
     reason = " ".join(str(error).split())[:160]
@@ -180,7 +188,7 @@ def _gather(
         if record["status"] == "ok":
             folder = out / FOLDERS[record["kind"]] / record["job_id"]
             try:
-                frame = pd.read_parquet((folder / file).absolute())
+                frame = _read_parquet(folder / file)
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
@@ -270,7 +278,7 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
-        return pd.read_parquet((folder / "metrics.parquet").absolute())[list(tables.METRIC_COLUMNS)]
+        return _read_parquet(folder / "metrics.parquet")[list(tables.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
         return tables.frame([], tables.METRIC_COLUMNS)
 
@@ -316,7 +324,7 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         return tables.frame([], columns)
     try:
-        frame = pd.read_parquet(path.absolute())
+        frame = _read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     lacking = [column for column in columns if column not in frame]
