@@ -82,7 +82,7 @@ class Tracker:
         from mlflow import MlflowClient
 
         for module in ("alembic", "mlflow"):
-            logging.getLogger(module).setLevel(logging.ERROR)
+            logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
         self._out, self._name, self._began = out, name, time.time()
         self.own = uri is None
         self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"

@@ -82,4 +82,4 @@ def _as_root() -> None:
 
 if __name__ == "__main__":
     _as_root()
-    main(measure, 12, str(__doc__))
+    main(measure, 8, str(__doc__))

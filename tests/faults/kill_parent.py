@@ -36,7 +36,7 @@ def _once(folder: Path, moment: float) -> tuple[int, list[str]]:
 def measure(times: int) -> list[Outcome]:
     """Kill at moments spread over the whole run, start-up and tables included."""
     with sweeps.folder() as folder:
-        config = sweeps.write(folder / "faults.yaml", evals=300)
+        config = sweeps.write(folder / "faults.yaml", evals=100)
         began = time.monotonic()
         whole = sweeps.run(config, folder / "undisturbed", "--jobs", 2, "--batch", 1)
         seconds = time.monotonic() - began

@@ -12,7 +12,7 @@ JOBS = 40
 def _once() -> str:
     """Start two sweeps at once and return what is wrong."""
     with sweeps.folder() as folder:
-        config, out = sweeps.write(folder / "faults.yaml", evals=300), folder / "out"
+        config, out = sweeps.write(folder / "faults.yaml", evals=100), folder / "out"
         both = [sweeps.start(config, out, "--jobs", 2, "--batch", 1) for _ in range(2)]
         ends = [(*process.communicate(), process.returncode) for process in both]
         codes = sorted(code for _, _, code in ends)
@@ -37,4 +37,4 @@ def measure(times: int) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    main(measure, 5, str(__doc__))
+    main(measure, 3, str(__doc__))
