@@ -14,6 +14,7 @@ import logging
 import os
 import platform
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -223,11 +224,18 @@ class RayWorkers:
 def _connect(ray: Any, address: str | None) -> None:
     """Join a cluster, or start one on this machine; Ray's own news stay out of ours."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    alone = address is None and "RAY_ADDRESS" not in os.environ
-    keys = {"address": "local", "include_dashboard": False} if alone else {"address": address}
+    where = address or os.environ.get("RAY_ADDRESS") or ""
+    keys = {"address": where} if where else {"address": "local", "include_dashboard": False}
     try:
+        _reach(where)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **keys)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
-        raise InputError(f"no Ray cluster at {where}: {first}") from None
+        raise InputError(f"no Ray cluster at {where or 'this machine'}: {first}") from None
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself tries for minutes, then ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()

@@ -6,19 +6,18 @@ printed with the arguments that repeat it, and makes the exit status 1.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.faults import fuzz_images, fuzz_weights, fuzz_worker, fuzz_yamls
+from tests.faults import fuzz_images, fuzz_weights, fuzz_worker, fuzz_yamls, outcome
 from tests.faults.fuzz_bytes import Case
-from tests.faults.fuzz_worker import Outcome
+from tests.faults.fuzz_worker import Outcome as Ended
 
 SECONDS = 10.0
 """Of processor time for an input, all its commands together."""
@@ -54,7 +53,7 @@ class Worker:
         ticks = int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    def judge(self, case: Case) -> Outcome:
+    def judge(self, case: Case) -> Ended:
         """Return how a case goes; one that takes too long or too much is killed."""
         end, before = time.monotonic() + WAITING * SECONDS, self._used()
         seconds = peak = 0.0
@@ -62,7 +61,7 @@ class Worker:
             self._pipe.send(case)
             while seconds < SECONDS and peak < 2 * MEMORY and time.monotonic() < end:
                 if self._pipe.poll(0.05):
-                    outcome: Outcome = self._pipe.recv()
+                    outcome: Ended = self._pipe.recv()
                     return replace(outcome, peak_mb=max(peak, outcome.peak_mb))
                 now = self._used()
                 seconds, peak = now[0] - before[0], max(peak, now[1] - before[1])
@@ -72,7 +71,7 @@ class Worker:
             finding = f"the process died, exit code {self._process.exitcode}"
         self.close()
         self._start()
-        return Outcome(-1, finding, seconds, peak)
+        return Ended(-1, finding, seconds, peak)
 
     def close(self) -> None:
         """Kill the process."""
@@ -93,7 +92,7 @@ class Row:
     slowest_s: float = 0.0
     peak_mb: float = 0.0
 
-    def add(self, case: Case, outcome: Outcome, seed: int) -> str:
+    def add(self, case: Case, outcome: Ended, seed: int) -> str:
         """Count a case; return the line that tells of a finding, or nothing."""
         finding = outcome.finding
         if not finding and outcome.peak_mb > MEMORY:
@@ -143,6 +142,18 @@ def table(rows: Iterable[Row]) -> list[str]:
     return lines
 
 
+def told(row: Row, seed: int) -> outcome.Outcome:
+    """Return how a kind of input went, as every fault script tells it."""
+    return outcome.Outcome(
+        f"{row.inputs} mutated {row.kind} (seed {seed})",
+        "an error of ours or success; never a traceback, over "
+        f"{SECONDS:.0f} s of processor time, or over {MEMORY / 1000:.0f} GB",
+        f"{row.ok} ok, {row.refused} refused, {len(row.findings)} findings; slowest "
+        f"{row.slowest_s:.1f} s, at most {row.peak_mb:.0f} MB more",
+        not row.findings,
+    )
+
+
 def main() -> None:
     """Read the arguments, fuzz, and tell."""
     parser = argparse.ArgumentParser(prog="tests.faults.fuzz", description=__doc__)
@@ -155,10 +166,7 @@ def main() -> None:
     counts = {kind: getattr(args, kind) for kind in MAKERS}
     rows = fuzz(cases(counts, args.seed, args.only), args.seed)
     print("\n".join(table(rows)))
-    if args.json:
-        made = {"seed": args.seed, "kinds": [asdict(row) for row in rows]}
-        args.json.write_text(json.dumps(made, indent=1) + "\n")
-    sys.exit(1 if any(row.findings for row in rows) else 0)
+    sys.exit(outcome.tell([told(row, args.seed) for row in rows], args.json))
 
 
 if __name__ == "__main__":

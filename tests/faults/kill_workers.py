@@ -16,7 +16,7 @@ def measure(times: int) -> list[Outcome]:
     """Kill a random worker again and again, each time one that is at a job."""
     chance, kills, changed, sweeping = random.Random(0), 0, 0, True
     with sweeps.folder() as folder:
-        config, out = sweeps.write(folder / "faults.yaml", evals=1000), folder / "out"
+        config, out = sweeps.write(folder / "faults.yaml", evals=5000), folder / "out"
         process = sweeps.start(config, out, "--jobs", 2, "--batch", 1)
         seen: dict[str, tuple[int, int]] = {}
         while sweeping and kills < times:

@@ -1,0 +1,149 @@
+"""Who writes into a results folder, and how far a sweep is."""
+
+import json
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stylebench import claim, plan, status, store
+from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.errors import InputError
+from stylebench.experiment import load_sweep
+from stylebench.job import run_job
+from tests.cli.bench import invoke, no_figures, write_yaml
+
+COMMAND = "stylebench sweep --arch all"
+
+
+def test_the_second_is_told_who_is_first(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with claim.claim(out, COMMAND):
+        held = claim.holder(out)
+        assert held is not None
+        assert (held["command"], held["host"]) == (COMMAND, platform.node())
+        with pytest.raises(InputError) as error, claim.claim(out, "another"):
+            pass
+        said = str(error.value)
+        assert f"{str(out)!r} is being written by another command ({COMMAND}: process" in said
+        assert claim.holder(out) == held
+    assert claim.holder(out) is None
+    with claim.claim(out, "another"):
+        pass
+
+
+def test_a_sweep_into_a_held_folder_runs_nothing(tmp_path: Path) -> None:
+    config, out = write_yaml(tmp_path / "tiny.yaml"), tmp_path / "out"
+    with claim.claim(out, COMMAND):
+        for command in (("sweep", config), ("stats", "--arch", "r-tiny")):
+            refused = invoke(*command, "--out", out)
+            assert refused.status == 2
+            assert COMMAND in refused.err
+            assert len(refused.err.splitlines()) == 1
+    assert not store.records(out)
+    assert not (out / "manifest.json").exists()
+
+
+def _hold(out: Path) -> None:
+    with claim.claim(out, COMMAND):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=_hold, args=[tmp_path])
+    process.start()
+    process.join()
+    assert (tmp_path / ".holder.json").exists()
+    assert claim.holder(tmp_path) is None
+    with claim.claim(tmp_path, "another"):
+        pass
+
+
+def test_status_of_a_sweep_half_done(tmp_path: Path) -> None:
+    picture = tmp_path / "mine.png"
+    picture.write_bytes(b"")
+    config, out = load_sweep(write_yaml(tmp_path / "tiny.yaml")), tmp_path / "out"
+    made = plan.expand(config)
+    specs: list[JobSpec | StatisticsSpec] = [*made.jobs, *made.statistics]
+    assert len(specs) == 5
+    absent = made.jobs[0].content.model_copy(update={"ref": str(picture)})
+    gone = made.jobs[0].model_copy(update={"seed": 7, "content": absent})
+    with claim.claim(out, COMMAND):
+        claim.announce(out, [*specs, gone])
+        for spec in (*specs[:2], gone):
+            run_job(spec, out)
+        (out / "jobs" / f".tmp-{specs[2].job_id}-abc").mkdir()
+        found = status.read(out)
+        assert (found.jobs, found.ok, found.to_do, found.begun) == (6, 2, 3, 1)
+        assert found.left is not None
+        (reason,) = found.failed
+        assert reason.startswith("r-tiny  none  chelsea × mosaic  seed 7: ")
+        assert "mine.png" in reason
+        text = "\n".join(found.lines())
+        assert COMMAND in text
+        assert "2 of 6 jobs ok, 1 failed, 3 to do, 1 of them begun, about " in text
+    found = status.read(out)
+    assert found.holder is None
+    assert found.left is None
+    assert "not running; the same command goes on" in found.lines()[0]
+
+
+def test_status_from_the_command_line(tmp_path: Path) -> None:
+    config = write_yaml(tmp_path / "tiny.yaml")
+    with no_figures():
+        assert invoke("sweep", config, "--out", tmp_path / "all" / "one").status == 0
+    for folder in (tmp_path / "all" / "one", tmp_path / "all"):
+        shown = invoke("status", folder)
+        assert shown.status == 0
+        assert shown.out.splitlines() == [
+            f"{tmp_path / 'all' / 'one'}: finished",
+            "  5 of 5 jobs ok, 0 failed, 0 to do",
+        ]
+    machine = json.loads(invoke("status", tmp_path / "all", "--json").out)
+    assert (machine["ok"], machine["holder"], machine["failed"]) == (5, None, [])
+    refused = invoke("status", tmp_path)
+    assert refused.status == 2
+    assert "holds no sweep; begin one with" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--engine", "slurm"], "--engine expects inline, local, ray, found 'slurm'"),
+        (["--engine", "inline", "--jobs", "2"], "use --engine local for --jobs"),
+        (["--jobs", "0"], "--jobs expects a positive number, found 0"),
+        (["--time-limit", "5"], "--time-limit is of worker processes; add --engine local"),
+        (["--retries", "1"], "--retries is of worker processes; add --engine local"),
+        (["--jobs", "2", "--retries", "-1"], "--retries expects 0 or more, found -1"),
+        (["--jobs", "2", "--time-limit", "nan"], "--time-limit expects 0 or more, found nan"),
+        (["--address", "here:1"], "--address is of a Ray cluster; add --engine ray"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], "no Ray cluster at 127.0.0.1:1: "),
+    ],
+)
+def test_wrong_engines(flags: list[str], told: str, tmp_path: Path) -> None:
+    if "ray" in flags:
+        pytest.importorskip("ray")
+    config = write_yaml(tmp_path / "tiny.yaml")
+    refused = invoke("sweep", config, "--out", tmp_path / "out", *flags)
+    assert refused.status == 2
+    assert told in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['ray'] = None; from stylebench.cli import main; "
+        f"sys.argv[1:] = ['sweep', {str(write_yaml(tmp_path / 'tiny.yaml'))!r}, "
+        f"'--out', {str(tmp_path / 'out')!r}, '--engine', 'ray']; main()"
+    )
+    refused = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "pip install 'stylebench[ray]'" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
