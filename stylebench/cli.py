@@ -58,13 +58,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_weights.app, name="weights")
-app.command()(cli_bench.bench)
-app.command()(cli_judge.judge)
-app.command()(cli_plan.plan)
-app.command()(cli_report.report)
-app.command()(cli_status.status)
-app.command()(cli_track.track)
 
 
 def _version(value: bool) -> None:
@@ -336,6 +329,15 @@ def _check_encoding(args: list[str]) -> None:
             raise InputError(
                 f"expected arguments in UTF-8, found other bytes in {arg!r}; rename the file"
             ) from None
+
+
+app.command()(cli_plan.plan)
+app.command()(cli_status.status)
+app.command()(cli_judge.judge)
+app.command()(cli_report.report)
+app.command()(cli_track.track)
+app.command()(cli_bench.bench)
+app.add_typer(cli_weights.app, name="weights")
 
 
 def main() -> None:

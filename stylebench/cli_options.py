@@ -76,12 +76,13 @@ Address = Annotated[
 TimeLimit = Annotated[
     float | None,
     typer.Option(
-        "--time-limit", help="Seconds a job may take before its worker is stopped; 0: any."
+        "--time-limit",
+        help="Seconds a job may take before its worker is stopped; 0: any; default: a day.",
     ),
 ]
 Retries = Annotated[
     int | None,
-    typer.Option("--retries", help="How often a job is tried again whose worker died or hung."),
+    typer.Option("--retries", help="More tries of a job whose worker died or hung; default: 2."),
 ]
 Batch = Annotated[
     str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
