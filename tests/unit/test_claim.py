@@ -1,5 +1,6 @@
 """Who writes into a results folder, and how far a sweep is."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import claim, plan, status, store
+from stylebench import claim, figures, images, plan, status, store
 from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.experiment import load_sweep
@@ -147,3 +148,27 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "pip install 'stylebench[ray]'" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, out = write_yaml(tmp_path / "tiny.yaml"), tmp_path / "out"
+
+    def full(path: Path, picture: object, *_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched, no_figures():
+        patched.setattr(images, "save", full)
+        refused = invoke("sweep", config, "--out", out)
+    assert refused.status == 1
+    (line,) = refused.err.splitlines()
+    assert line.startswith("stylebench: No space left on device: ")
+    assert line.endswith("; make space and run the same command again, what is finished is kept")
+    assert [path.name for path in (out / "jobs").iterdir()] == []
+    with no_figures():
+        assert invoke("sweep", config, "--out", out).status == 0
+    assert len(store.load_results(out)) == 4
+    monkeypatch.setattr(figures, "_save_figure", lambda *_: full(out / "half", None))
+    drawn = invoke("figures", out)
+    assert drawn.status == 1
+    assert "No space left on device" in drawn.err
