@@ -74,7 +74,7 @@ paper: install
 
 reference: paper
 	rm -rf results/reference.new && mkdir results/reference.new
-	cp results/reference/bench.json results/reference.new
+	cp results/reference/bench.json results/reference/faults.json results/reference.new
 	set -e; for name in $(PAPER); do mkdir results/reference.new/$$name; \
 	  (cd $(PLACE)/$$name && cp -r *.parquet manifest.json \
 	    $$(ls -d images figures tables 2> /dev/null) ../../reference.new/$$name); done

@@ -6,6 +6,7 @@ OUT/.jobs.json    the ids of the jobs of the last sweep, for `stylebench status`
 """
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -20,6 +21,9 @@ from stylebench import store
 from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.errors import InputError
 
+WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Errors of file systems without locks: there, two sweeps into one folder go unnoticed."""
+
 
 @contextlib.contextmanager
 def claim(out: Path, command: str) -> Iterator[None]:
@@ -29,7 +33,7 @@ def claim(out: Path, command: str) -> Iterator[None]:
         InputError: another command holds it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    lock, place = FileLock(out / ".lock"), out / ".holder.json"
+    lock, place = FileLock(out / ".lock", fallback_to_soft=False), out / ".holder.json"
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -37,7 +41,9 @@ def claim(out: Path, command: str) -> Iterator[None]:
             f"{str(out)!r} is being written by another command{_who(holder(out))}; wait for it, "
             "stop it, or choose another folder"
         ) from None
-    except NotImplementedError:  # a file system without locks: as good as no neighbour
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in WITHOUT:
+            raise
         yield
         return
     try:

@@ -274,6 +274,7 @@ def run_job(
     spec: Annotated[Path, typer.Argument(help="A job as JSON, `-` for standard input.")],
     out: Annotated[Path, typer.Option("--out", help="Results folder.")],
     device: Device = "auto",
+    force: Force = False,
 ) -> None:
     """Run one job, as `sweep --dry-run --json` prints it.
 
@@ -285,7 +286,7 @@ def run_job(
     from stylebench.sweep import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
-    record = run_one(text, run_options(out, engine_options(device)))
+    record = run_one(text, run_options(out, engine_options(device), force=force))
     print(f"{record['job_id']}  {outcome(record)}")
     if record["status"] != "ok":
         raise typer.Exit(1)

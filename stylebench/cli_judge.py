@@ -1,5 +1,6 @@
 """The command ``stylebench judge``; like cli.py, it imports nothing heavy before its use."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -47,8 +48,8 @@ def judge(
         names=judges or [], given=given, device=runtime.resolve_device(device),
         offline=offline, force=force,
     )  # fmt: skip
-    store.check(folder)
-    with claim.claim(folder, "stylebench judge"):
+    there = store.holds_results(folder)  # else judging says what is wrong
+    with claim.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
         try:
             summary = judging.run(folder, options, lambda text: print(text, flush=True))
         except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stylebench.cli_options import AsJson
+from stylebench.errors import one_line
 
 
 def status(
@@ -25,4 +26,4 @@ def status(
 
     for place in status.folders(folder):
         found = status.read(place)
-        print(json.dumps(found.json()) if as_json else "\n".join(found.lines()))
+        print(json.dumps(found.json()) if as_json else "\n".join(map(one_line, found.lines())))

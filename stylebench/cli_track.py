@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stylebench.errors import one_line
+
 
 def track(
     folder: Annotated[Path, typer.Argument(help="A results folder of `stylebench sweep`.")],
@@ -28,7 +30,9 @@ def track(
     writer.check(folder)
     try:
         with claim.claim(folder, "stylebench track"):
-            done = writer.complete(folder, tracking_uri, lambda text: print(text, flush=True))
+            done = writer.complete(
+                folder, tracking_uri, lambda text: print(one_line(text), flush=True)
+            )
     except KeyboardInterrupt:
         print("stopped: what was logged is kept; run the same command again to go on")
         raise typer.Exit(130) from None

@@ -223,7 +223,7 @@ def run_jobs(
         folders = [claims.enter_context(store.job_folder(out, s.kind, s.job_id)) for s in specs]
         for spec in specs:
             if isinstance(spec, JobSpec):
-                with contextlib.suppress(InputError):  # which the job itself will tell
+                with contextlib.suppress(Exception):  # which the job itself will tell
                     load_pair(spec, device)
         with _COMPUTING:
             outcomes = compute(specs, device)

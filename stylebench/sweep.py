@@ -1,5 +1,6 @@
 """The flow of a sweep: plan, run what is not done, track, make tables and figures."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -167,9 +168,10 @@ def _work(
         _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
-        for record in engine.run(todo, options.out, options.engine):
-            log(record)
-            report.job(record)
+        with contextlib.closing(engine.run(todo, options.out, options.engine)) as records:
+            for record in records:
+                log(record)
+                report.job(record)
     finally:
         store.compact(options.out, missing)
 
@@ -240,7 +242,7 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
 
 
 def run_one(text: str, options: Options) -> Mapping[str, Any]:
-    """Run the job that a JSON text describes and return its record.
+    """Run the job that a JSON text describes, unless it is finished, and return its record.
 
     Raises:
         InputError: the text is not a job.
@@ -263,6 +265,9 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
+    done = store.read_record(store.place(options.out, spec))
+    if done is not None and done["status"] == "ok" and not options.force:
+        return done
     return run_job(spec, options.out, options.engine.device)
 
 

@@ -4,11 +4,12 @@
 ``local``   in worker processes of this machine (`stylebench.engine.local`)
 ``ray``     on the machines of a Ray cluster (`stylebench.engine.cluster`)
 
-Of every engine holds: each job ends as one record, which is in place when it is yielded. A worker
-that dies or hangs costs its own job one try, and no other job anything (`stylebench.engine.tries`).
+Of every engine holds: each job ends as one record, which is in place when it is yielded. Of those
+with workers too: one that dies or hangs costs its own job a try, and the rest of its batch a new
+beginning (`stylebench.engine.tries`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Spec", "run"]
 
 
-def run(specs: Sequence[Spec], out: Path, options: Options) -> Iterator[dict[str, Any]]:
+def run(
+    specs: Sequence[Spec], out: Path, options: Options
+) -> Generator[dict[str, Any], None, None]:
     """Run jobs and yield their records as they complete.
 
     Args:

@@ -206,18 +206,19 @@ class RayWorkers:
             limit = self._options.time_limit
             more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
             return group, Lost(f"its worker was lost ({type(error).__name__}: {first}){more}")
-        return group, [self._write(*pair) for pair in zip(group, folders, strict=True)]
+        records = [self._write(*pair) for pair in zip(group, folders, strict=True)]
+        whole = [record for record in records if record is not None]
+        return group, whole if len(whole) == len(group) else Lost("its files did not come whole")
 
-    def _write(self, spec: Spec, files: Files) -> dict[str, Any]:
+    def _write(self, spec: Spec, files: Files) -> dict[str, Any] | None:
         """Put a job folder in place; return its record, with the paths of this machine."""
         with store.job_folder(self._out, spec.kind, spec.job_id) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
             record = store.read_record(folder)
-            if record is None:
-                raise OSError(f"the folder of job {spec.job_id} did not come back whole")
-            record["spec"] = spec.model_dump(mode="json")
-            store.write_record(folder, record)
+            if record is not None:
+                record["spec"] = spec.model_dump(mode="json")
+                store.write_record(folder, record)
         return record
 
 

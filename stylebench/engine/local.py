@@ -18,6 +18,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from stylebench import runtime, store
 from stylebench.engine.tries import Group, Lost
+from stylebench.errors import InputError
 
 
 def devices(device: str, count: int) -> list[str]:
@@ -73,13 +74,19 @@ class _Worker:
 
     def begin(self, group: Group, out: Path, limit: float) -> None:
         if not self._pool.active:  # its process died while it had nothing to do
-            self.stop()
-            self.join()
-            self._pool = self._start()
+            self._renew()
         self.group = group
-        self.future = self._pool.schedule(
-            _work, args=[group, out, self._device], timeout=limit * len(group) or None
-        )
+        args, timeout = [group, out, self._device], limit * len(group) or None
+        try:
+            self.future = self._pool.schedule(_work, args=args, timeout=timeout)
+        except RuntimeError:  # the same, found out just now
+            self._renew()
+            self.future = self._pool.schedule(_work, args=args, timeout=timeout)
+
+    def _renew(self) -> None:
+        self.stop()
+        self.join()
+        self._pool = self._start()
 
     def stop(self) -> None:
         self._pool.stop()
@@ -137,6 +144,10 @@ class LocalWorkers:
             return worker.group, Lost(f"took longer than its time limit of {self._limit:g} s")
         except (ProcessExpired, BrokenExecutor, CancelledError) as error:
             return worker.group, Lost(f"the worker process died ({error}); out of memory?")
+        except (InputError, OSError):
+            raise
+        except Exception as error:
+            return worker.group, Lost(f"its worker stopped: {type(error).__name__}: {error}")
         found = [store.read_record(store.place(self._out, spec)) for spec in worker.group]
         records = [record for record in found if record is not None]
         whole = len(records) == len(found)

@@ -55,6 +55,8 @@ def options(name: str, device: str, **given: Any) -> Options:
             raise InputError(f"{flag} expects 0 or more, found {keys[key]:g}")
     if name != "ray" and "address" in keys:
         raise InputError("--address is of a Ray cluster; add --engine ray")
+    if name == "ray" and device not in ("cpu", "cuda"):
+        raise InputError(f"--engine ray expects --device cpu or cuda, found {device!r}")
     workers = {"inline": 1, "local": _slots(device), "ray": 0}[name]
     return Options(name=name, device=device, **{"workers": workers, **keys})
 

@@ -55,6 +55,8 @@ def drive(
         written = [(spec, store.written(out, spec, began)) for spec in group]
         yield from (record for _, record in written if record is not None)
         left = [spec for spec, record in written if record is None]
+        for spec in left:
+            store.remove_stale(out, age=0, job_id=spec.job_id)
         if len(group) > 1:
             half = (len(left) + 1) // 2
             todo += filter(None, (left[:half], left[half:]))
@@ -80,7 +82,6 @@ def _failed(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
         "seconds": None,
         "finished": time.time(),
     }
-    store.remove_stale(out, age=0, job_id=spec.job_id)
     with store.job_folder(out, spec.kind, spec.job_id) as folder:
         store.write_record(folder, record)
     return record

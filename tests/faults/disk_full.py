@@ -44,7 +44,9 @@ def _once(folder: Path, kilobytes: int) -> tuple[str, list[str]]:
             troubles.append(f"{kilobytes} kB: after space was made: {again.stderr[-300:]}")
         if any(after[job_id] != stamp for job_id, stamp in before.items()):
             troubles.append(f"{kilobytes} kB: a finished job was done again")
-        troubles += sweeps.differences(folder / "undisturbed", out)
+        if wrong := sweeps.not_logged_once(out):
+            troubles.append(f"{kilobytes} kB: {wrong} jobs are not in MLflow once")
+        troubles += sweeps.broken(out) + sweeps.differences(folder / "undisturbed", out)
     finally:
         subprocess.run(["umount", "-l", str(out)], check=False)
     return f"exit {full.returncode} with {jobs}", troubles

@@ -30,6 +30,8 @@ def _once(folder: Path, moment: float) -> tuple[int, list[str]]:
         troubles.append(f"{len(after)} jobs in place")
     if any(after.get(job_id) != stamp for job_id, stamp in before.items()):
         troubles.append("a finished job was done again")
+    if wrong := sweeps.not_logged_once(out):
+        troubles.append(f"{wrong} jobs are not in MLflow once")
     return len(before), troubles + sweeps.differences(folder / "undisturbed", out)
 
 
@@ -54,7 +56,7 @@ def measure(times: int) -> list[Outcome]:
     return [
         Outcome(
             f"kill -9 of the parent, {times} times in a sweep of {JOBS} jobs, then resume",
-            "every job once, no finished job redone, tables equal to the last bit",
+            "every job once, in MLflow too, no finished job redone, tables equal to the last bit",
             said,
             not troubles,
         )

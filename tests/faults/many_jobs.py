@@ -61,11 +61,12 @@ def measure(jobs: int) -> list[Outcome]:
         _, errors = process.communicate()
         wall = time.monotonic() - began
         records = store.records(folder / "out")
+        lacking = sweeps.not_logged_once(folder / "out")
     computing = sum(record["seconds"] for record in records)
     tenth = max(1, len(seen) // 10)
     early, late = float(np.median(seen[tenth : 2 * tenth])), float(np.median(seen[-tenth:]))
-    met = process.returncode == 0 and len(records) == jobs
-    counted = f"{len(records)} jobs in {wall:.0f} s, exit {process.returncode} {errors[-200:]}"
+    met = process.returncode == 0 and len(records) == jobs and not lacking
+    counted = f"{len(records)} jobs in {wall:.0f} s, exit {process.returncode}, {lacking} not in MLflow{errors[-200:]}"
     overhead = (wall - computing / 2) / jobs
     return [
         Outcome(

@@ -3,10 +3,12 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,7 @@ def stamps(out: Path) -> dict[str, tuple[int, int]]:
 def differences(one: Path, other: Path) -> list[str]:
     """Return in which tables two results folders differ, but for times: equal to the last bit."""
     found = []
-    for name in ("results.parquet", "trace.parquet", "stats.parquet"):
+    for name in ("results.parquet", "trace.parquet"):
         mine, theirs = (_comparable(out / name) for out in (one, other))
         try:
             pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
@@ -125,7 +127,7 @@ def _comparable(path: Path) -> pd.DataFrame:
 
 
 def broken(out: Path) -> list[str]:
-    """Return the tables and job folders that are there and cannot be read whole."""
+    """Return the tables, pictures, databases and job folders that cannot be read whole."""
     found = []
     for path in out.rglob("*.parquet"):
         if ".tmp" not in str(path.relative_to(out)):
@@ -133,8 +135,28 @@ def broken(out: Path) -> list[str]:
                 pd.read_parquet(path)
             except (OSError, ValueError):
                 found.append(str(path.relative_to(out)))
+    for path in out.glob("images/[!.]*"):
+        try:
+            store.read_picture(path)
+        except (OSError, ValueError):
+            found.append(str(path.relative_to(out)))
+    if (out / "mlflow.db").exists():
+        try:
+            with contextlib.closing(sqlite3.connect(out / "mlflow.db")) as database:
+                ((said,),) = database.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.Error as error:
+            said = str(error)
+        found += [] if said == "ok" else [f"mlflow.db: {said}"]
     folders = [f for kind in store.FOLDERS.values() for f in (out / kind).glob("[!.]*")]
     return found + [str(f.relative_to(out)) for f in folders if store.read_record(f) is None]
+
+
+def not_logged_once(out: Path) -> int:
+    """Return how many jobs of those in place MLflow's database in OUT has not exactly once."""
+    with contextlib.closing(sqlite3.connect(out / "mlflow.db")) as database:
+        rows = database.execute("SELECT value FROM tags WHERE key = 'job_id'").fetchall()
+    counts = Counter(job_id for (job_id,) in rows)
+    return sum(counts[job_id] != 1 for job_id in stamps(out))
 
 
 def wait_for(true: Callable[[], object], seconds: float = 120.0) -> bool:

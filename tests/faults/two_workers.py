@@ -46,4 +46,4 @@ def measure(jobs: int) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    main(measure, 24, str(__doc__))
+    main(measure, 20, str(__doc__))
