@@ -13,11 +13,13 @@ from tests.faults.outcome import Outcome, main
 JOBS = 40
 
 
-def _once(folder: Path, moment: float) -> tuple[int, list[str]]:
-    """Kill a sweep after so many seconds, resume it; return (finished when killed, troubles)."""
-    config, out = folder / "faults.yaml", folder / f"out-{moment:.3f}"
+def _once(folder: Path, count: float, wait: float) -> tuple[int, list[str]]:
+    """Kill a sweep so many seconds after that many jobs; return (finished by then, troubles)."""
+    config, out = folder / "faults.yaml", folder / f"out-{count:.3f}"
     process = sweeps.start(config, out, "--jobs", 2, "--batch", 1)
-    time.sleep(moment)
+    while process.poll() is None and len(sweeps.stamps(out)) < count:
+        time.sleep(0.01)
+    time.sleep(wait)
     sweeps.kill(process.pid)
     process.communicate()  # workers hold the pipes, and end with their parent
     before = sweeps.stamps(out)
@@ -36,22 +38,19 @@ def _once(folder: Path, moment: float) -> tuple[int, list[str]]:
 
 
 def measure(times: int) -> list[Outcome]:
-    """Kill at moments spread over the whole run, start-up and tables included."""
+    """Kill at moments spread over the whole run, tables and tracking at its end included."""
     with sweeps.folder() as folder:
         config = sweeps.write(folder / "faults.yaml", evals=100)
-        began = time.monotonic()
         whole = sweeps.run(config, folder / "undisturbed", "--jobs", 2, "--batch", 1)
-        seconds = time.monotonic() - began
         assert whole.returncode == 0, whole.stderr
         chance = random.Random(0)
-        found = [
-            _once(folder, seconds * (index + chance.random()) / times) for index in range(times)
-        ]
+        counts = [(JOBS + 1) * (index + chance.random()) / times for index in range(times)]
+        found = [_once(folder, min(count, JOBS), chance.uniform(0.0, 0.5)) for count in counts]
     troubles = [trouble for _, each in found for trouble in each]
     finished = [count for count, _ in found]
     said = (
-        f"{times} kills within {seconds:.0f} s, with {min(finished)} to {max(finished)} jobs "
-        f"finished; {'; '.join(troubles[:3]) or 'no difference after resume'}"
+        f"{times} kills, with {min(finished)} to {max(finished)} jobs finished; "
+        f"{'; '.join(troubles[:3]) or 'no difference after resume'}"
     )
     return [
         Outcome(

@@ -66,7 +66,10 @@ def measure(jobs: int) -> list[Outcome]:
     tenth = max(1, len(seen) // 10)
     early, late = float(np.median(seen[tenth : 2 * tenth])), float(np.median(seen[-tenth:]))
     met = process.returncode == 0 and len(records) == jobs and not lacking
-    counted = f"{len(records)} jobs in {wall:.0f} s, exit {process.returncode}, {lacking} not in MLflow{errors[-200:]}"
+    counted = (
+        f"{len(records)} jobs in {wall:.0f} s, exit {process.returncode}{errors[-200:]}, "
+        f"{lacking} not in MLflow once"
+    )
     overhead = (wall - computing / 2) / jobs
     return [
         Outcome(
