@@ -168,7 +168,7 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     """Return a table; pandas takes twice as long to open a small file."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path.absolute()) as file:  # one that begins with ~ is taken for home
         frame: pd.DataFrame = file.read().to_pandas()
     return frame
 
