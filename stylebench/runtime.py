@@ -63,12 +63,13 @@ def _has_tensor_cores(device: str) -> bool:
 
     if not device.startswith("cuda"):
         return False
-    if not torch.cuda.is_available():
+    try:
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    except (RuntimeError, AssertionError):
         raise InputError(
             "which precisions a GPU is fast at cannot be asked of this machine, which has none; "
             "give --precision fp32 or bf16"
-        )
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+        ) from None
 
 
 def processor() -> Mapping[str, object]:
