@@ -56,7 +56,7 @@ def measure(times: int) -> list[Outcome]:
     for _ in range(times):
         with sweeps.folder() as folder:
             config, out = _config(folder), folder / "out"
-            process = sweeps.start(config, out)
+            process = sweeps.start(config, out, "--batch", 1)
             sweeps.wait_for(partial(_begun, out))
             (folder / "mine.png").unlink()
             _, errors = process.communicate()

@@ -16,11 +16,11 @@ def measure(times: int) -> list[Outcome]:
     """Kill a random worker again and again, each time one that is at a job."""
     chance, kills, changed, sweeping = random.Random(0), 0, 0, True
     with sweeps.folder() as folder:
-        config, out = sweeps.write(folder / "faults.yaml", evals=5000), folder / "out"
+        config, out = sweeps.write(folder / "faults.yaml", evals=2000), folder / "out"
         process = sweeps.start(config, out, "--jobs", 2, "--batch", 1)
         seen: dict[str, tuple[int, int]] = {}
         while sweeping and kills < times:
-            time.sleep(chance.uniform(0.5, 2.0))
+            time.sleep(chance.uniform(0.3, 1.2))
             sweeping = process.poll() is None
             now = sweeps.stamps(out)
             changed += sum(now.get(job_id) != stamp for job_id, stamp in seen.items())

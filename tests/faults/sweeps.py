@@ -80,11 +80,12 @@ def kill(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process started, on Linux."""
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:
-        return []
+    """Return the processes that any thread of a process started, on Linux."""
+    found: list[int] = []
+    for place in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, place.read_text().split())
+    return found
 
 
 def workers(pid: int) -> list[int]:
