@@ -11,6 +11,7 @@ from typing import Any
 
 from stylebench import estimate, footprint, listing, plan, store
 from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
+from stylebench.engine.options import slots
 from stylebench.experiment import arms
 from stylebench.progress import duration
 from stylebench.sweep import Options
@@ -125,21 +126,6 @@ def names(configs: Sequence[SweepConfig]) -> list[str]:
     return [f"{number}: {text}" for number, text in enumerate(texts, start=1)]
 
 
-def _workers(options: Options) -> int:
-    """Return how many groups of jobs are computed at the same time.
-
-    Processes that share cores, or a GPU, are no faster than as many as there are of these.
-    """
-    if options.engine.device.startswith("cuda"):
-        import torch
-
-        return min(
-            options.engine.workers,
-            torch.cuda.device_count() if options.engine.device == "cuda" else 1,
-        )
-    return min(options.engine.workers, os.cpu_count() or 1)
-
-
 def _busy() -> str:
     """Return a warning where other programs load the machine."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -177,7 +163,9 @@ def _times(
         source = found[load.kind].source
         if load.kind.smoothing != "statistics" and source not in mine:
             mine.append(source)
-    return estimate.time(wanted, found, _workers(options)), rates
+    # Processes that share cores, or a GPU, are no faster than as many as there are of these.
+    at_once = min(options.engine.workers, slots(options.engine.device))
+    return estimate.time(wanted, found, at_once), rates
 
 
 def make(

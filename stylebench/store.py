@@ -341,15 +341,6 @@ def holds_results(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("results.parquet", "stats.parquet"))
 
 
-def check(folder: Path) -> None:
-    """Raise InputError for a folder that holds no results."""
-    if not holds_results(folder):
-        raise InputError(
-            f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
-            "make some with `stylebench sweep` or `stylebench stats`"
-        )
-
-
 def folders(out: Path) -> list[Path]:
     """Return the subfolders that are results folders, by name: ``fig3`` comes before ``fig10``."""
     found = [f for f in out.glob("[!.]*") if holds_results(f)]
@@ -359,7 +350,11 @@ def folders(out: Path) -> list[Path]:
 def load(out: Path | str) -> Results:
     """Return the tables of a results folder; one that holds none raises InputError."""
     folder = Path(out)
-    check(folder)
+    if not holds_results(folder):
+        raise InputError(
+            f"{str(folder)!r} holds no results (no results.parquet or stats.parquet); "
+            "make some with `stylebench sweep` or `stylebench stats`"
+        )
     return Results(
         folder=folder,
         results=_table(folder, "results.parquet", tables.RESULT_COLUMNS),

@@ -9,18 +9,15 @@ with workers too: one that dies or hangs costs its own job a try, and the rest o
 beginning (`stylebench.engine.tries`).
 """
 
+import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stylebench import batching
 from stylebench.engine.options import Options
-from stylebench.engine.tries import Spec, drive
-
-if TYPE_CHECKING:
-    from stylebench.engine.cluster import RayWorkers
-    from stylebench.engine.local import LocalWorkers
+from stylebench.engine.tries import Spec, Workers, drive
 
 __all__ = ["Options", "Spec", "run"]
 
@@ -44,13 +41,11 @@ def run(
         run_groups = _on_gpu if options.device.startswith("cuda") else _here
         yield from run_groups(groups, out, options.device)
     elif groups:
-        with _workers(groups, out, options) as workers:
+        with contextlib.closing(_workers(groups, out, options)) as workers:
             yield from drive(groups, workers, out, options.device, options.retries)
 
 
-def _workers(
-    groups: Sequence[Sequence[Spec]], out: Path, options: Options
-) -> "LocalWorkers | RayWorkers":
+def _workers(groups: Sequence[Sequence[Spec]], out: Path, options: Options) -> Workers:
     if options.name == "local":
         from stylebench.engine.local import LocalWorkers, devices
 

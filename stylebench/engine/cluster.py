@@ -18,7 +18,6 @@ import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from stylebench import images, runtime, store
@@ -139,6 +138,11 @@ class RayWorkers:
         self._mine = not ray.is_initialized()
         if self._mine:
             _connect(ray, options.address)
+        elif options.address not in (None, joined := ray.get_runtime_context().gcs_address):
+            raise InputError(
+                f"this process has joined the Ray cluster at {joined}, not {options.address}; "
+                "leave out the address, or call ray.shutdown() before"
+            )
         gpus = int(options.device.startswith("cuda"))
         self._kind = "GPU" if gpus else "CPU"
         task = ray.remote(_work).options(num_cpus=1 - gpus, num_gpus=gpus, max_retries=0)
@@ -160,15 +164,7 @@ class RayWorkers:
         if self._mine:
             self._ray.shutdown()
 
-    def __enter__(self) -> "RayWorkers":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Stop the tasks, in the middle of a job if need be: nobody waits for it any more."""
         for task in self._running:
             self._ray.cancel(task, force=True)

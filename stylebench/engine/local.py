@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from multiprocessing import connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -108,15 +107,7 @@ class LocalWorkers:
         self._out, self._limit = out, limit
         self._workers = [_Worker(device) for device in devices]
 
-    def __enter__(self) -> "LocalWorkers":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Stop the workers, in the middle of a job if need be: nobody waits for it any more."""
         for worker in self._workers:
             worker.stop()

@@ -57,11 +57,11 @@ def options(name: str, device: str, **given: Any) -> Options:
         raise InputError("--address is of a Ray cluster; add --engine ray")
     if name == "ray" and device not in ("cpu", "cuda"):
         raise InputError(f"--engine ray expects --device cpu or cuda, found {device!r}")
-    workers = {"inline": 1, "local": _slots(device), "ray": 0}[name]
+    workers = {"inline": 1, "local": slots(device), "ray": 0}[name]
     return Options(name=name, device=device, **{"workers": workers, **keys})
 
 
-def _slots(device: str) -> int:
+def slots(device: str) -> int:
     """Return the workers that this machine has room for: cores, or GPUs."""
     if device != "cuda":
         return (os.cpu_count() or 1) if device == "cpu" else 1

@@ -33,6 +33,9 @@ class Workers(Protocol):
     def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
 
+    def close(self) -> None:
+        """Stop what runs, in the middle of a job if need be: nobody waits for it any more."""
+
 
 def drive(
     groups: Sequence[Group], workers: Workers, out: Path, device: str, retries: int

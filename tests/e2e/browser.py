@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,13 +99,18 @@ class Page:
         while self._loads == loads:
             self._receive()
 
-    def run(self, expression: str, *, wait: bool = False) -> Any:
-        """Return the value of a JavaScript expression in the page; wait for it if a promise."""
-        answer = self.call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=wait
-        )
+    def run(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression in the page."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def until(self, expression: str, seconds: float = 20.0) -> None:
+        """Wait until an expression is true: pages answer many events after a while only."""
+        end = time.monotonic() + seconds
+        while not self.run(expression):
+            assert time.monotonic() < end, f"never true: {expression}"
+            time.sleep(0.02)
 
     def press(self, key: str, times: int = 1) -> None:
         """Press a key that writes no text, such as ``ArrowRight``; ``Enter`` presses buttons."""

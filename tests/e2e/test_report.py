@@ -203,10 +203,7 @@ def test_contents_lead_to_chapters(page: Page, several: Path) -> None:
     assert bar <= page.run(TOP.format("fig6")) <= bar + 100
     assert page.run("document.querySelector('nav').getBoundingClientRect().top") == 0
     current = "document.querySelector('nav [aria-current]')"
-    page.run(
-        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))", wait=True
-    )
-    assert page.run(f"{current}.textContent") == "fig6"
+    page.until(f"{current}.textContent === 'fig6'")
     page.run("document.querySelector('nav a').click()")
     assert 0 <= page.run(TOP.format("contents")) <= bar + 100
 
@@ -242,7 +239,7 @@ def test_tables_of_an_opened_part(page: Page, several: Path) -> None:
     page.run(f"{table}.closest('details').querySelector('summary').focus()")
     page.press("Enter")
     head = f"{table}.querySelectorAll('th button')[3]"
-    assert page.run(f"{head}.textContent") == "content"
+    page.until(f"{head}?.textContent === 'content'")
     page.run(f"{head}.click()")
     assert column(page, 3, "fig6/jobs") == ["cat"] * 4 + ["house"] * 4
     page.run(f"{table}.closest('details').querySelector('input').focus()")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[Any]:
-    """Return `ray.cluster_utils.Cluster`; this process has joined it."""
+    """Return `ray.cluster_utils.Cluster`; this process has joined it, but for other tests."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

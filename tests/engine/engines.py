@@ -1,8 +1,6 @@
 """The engines as tests run them, and how to reach the processes in which their jobs run."""
 
 import multiprocessing
-import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -63,8 +61,3 @@ def wait_for(true: Callable[[], object], seconds: float = 90.0) -> None:
     while not true():
         assert time.monotonic() < end, "this took too long"
         time.sleep(0.05)
-
-
-def kill(pid: int) -> None:
-    """Kill a process as the system does when memory is out."""
-    os.kill(pid, signal.SIGKILL)

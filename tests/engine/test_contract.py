@@ -19,13 +19,13 @@ from tests.engine.engines import (
     ENDLESS,
     ENGINES,
     OF_WORKERS,
-    kill,
     options,
     planned,
     processes,
     run,
     wait_for,
 )
+from tests.faults.sweeps import kill
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,6 +11,7 @@ import torch
 
 from stylebench.engine.local import devices
 from tests.engine.engines import wait_for
+from tests.faults.sweeps import children
 
 DEADLY = """
 import os, pathlib, sys
@@ -60,11 +61,6 @@ if __name__ == "__main__":
 """
 
 
-def _children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers in /proc")
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = tmp_path / "endless.py"
@@ -74,7 +70,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "out")], env=env)
     try:
         wait_for(lambda: list(tmp_path.glob("out/jobs/.tmp-*")))
-        workers = _children(parent.pid)
+        workers = children(parent.pid)
         assert workers
         parent.send_signal(signal.SIGKILL)
         parent.wait()

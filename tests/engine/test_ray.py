@@ -96,3 +96,9 @@ def test_a_cluster_without_gpus_says_so(ray_cluster: Any, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="the Ray cluster has no GPU; add machines"):
         run([job], tmp_path, options("ray", workers=0, device="cuda"))
     assert ray.is_initialized(), "who joined the cluster leaves it"
+
+
+def test_one_process_has_one_cluster(ray_cluster: Any, tmp_path: Path) -> None:
+    (job,) = planned(statistics_images=[], smoothing=["none"])
+    with pytest.raises(InputError, match=f"at {ray_cluster.address}, not 127.0.0.1:1; leave out"):
+        run([job], tmp_path, options("ray", address="127.0.0.1:1"))
