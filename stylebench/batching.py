@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stylebench import images
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import JobSpec, Spec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 """Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
@@ -26,9 +26,7 @@ def _most(size: tuple[int, ...], device: str) -> int:
     return max(1, math.floor(pixels / math.prod(size)))
 
 
-def groups(
-    specs: Sequence[JobSpec | StatisticsSpec], device: str, batch: int | None
-) -> list[list[JobSpec | StatisticsSpec]]:
+def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[Spec]]:
     """Return jobs in groups to compute together, in the order of their first jobs.
 
     Stylisations go together where backbone, size of the content picture and all settings are the
@@ -41,7 +39,7 @@ def groups(
         batch: the most stylisations of a group; None chooses by `PIXELS`. What does not fit into
             memory is halved where it is run (`stylebench.job.compute`).
     """
-    found: dict[object, list[JobSpec | StatisticsSpec]] = {}
+    found: dict[object, list[Spec]] = {}
 
     @functools.cache
     def size(ref: str, side: int, resize: Literal["aspect", "squash"]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stylebench import store
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import Spec
 from stylebench.errors import InputError
 
 WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -79,7 +79,7 @@ def holder(out: Path) -> dict[str, Any] | None:
     return found
 
 
-def announce(out: Path, specs: Iterable[JobSpec | StatisticsSpec]) -> None:
+def announce(out: Path, specs: Iterable[Spec]) -> None:
     """Write down which jobs a sweep comes to, finished ones included."""
     jobs = [[spec.kind, spec.job_id] for spec in specs]
     store.write_text(out / ".jobs.json", json.dumps({"began": time.time(), "jobs": jobs}))

@@ -259,6 +259,10 @@ class StatisticsSpec(Frozen):
         )
 
 
+Spec = JobSpec | StatisticsSpec
+"""What one job computes."""
+
+
 class SweepConfig(Frozen):
     """One sweep: the product of backbones, smoothings, pairs of pictures and seeds.
 

@@ -18,10 +18,9 @@ from typing import Literal, NamedTuple, get_args
 
 from stylebench import batching, images, store
 from stylebench.backbones import zoo
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
 
-Spec = JobSpec | StatisticsSpec
 Source = Literal["finished", "measured", "operations"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 ERROR: dict[Source, tuple[float, float]] = {

@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 
 from stylebench.backbones import zoo
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import Spec, StatisticsSpec
 from stylebench.estimate import pixels
-
-Spec = JobSpec | StatisticsSpec
 
 PNG = 2.4
 """Bytes a pixel of a lossless picture: means of 17 sweeps are from 1.8 to 3.0."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import estimate, footprint, listing, plan, store
-from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
+from stylebench.config import Spec, SweepConfig
 from stylebench.engine.options import slots
 from stylebench.experiment import arms
 from stylebench.progress import duration
@@ -22,7 +22,6 @@ FEW = 12
 SPREAD = 0.25
 """Share by which a sweep's disk departs from the estimate, at most; see `footprint.disk`."""
 
-Spec = JobSpec | StatisticsSpec
 Counts = dict[str, int]
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
-from stylebench.config import ImageRef, JobSpec, StatisticsSpec
+from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError
 from stylebench.stats import measure_backbone
 from stylebench.transfer import Stylization, stylize_batch
@@ -148,7 +148,7 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"status": "failed", "error": text, "traceback": traceback.format_exc()}
 
 
-def compute(specs: Sequence[JobSpec | StatisticsSpec], device: str = "cpu") -> list[Outcome]:
+def compute(specs: Sequence[Spec], device: str = "cpu") -> list[Outcome]:
     """Compute one job, or several stylisations as a batch.
 
     A batch that fails is halved, until it works or a job fails alone: one that needs more memory
@@ -193,7 +193,7 @@ def compute(specs: Sequence[JobSpec | StatisticsSpec], device: str = "cpu") -> l
     ]
 
 
-def _begun(spec: JobSpec | StatisticsSpec) -> dict[str, Any]:
+def _begun(spec: Spec) -> dict[str, Any]:
     """Return the record of a job as it is before anything is known of its outcome."""
     meaning = spec.model_dump(mode="json")
     return {"job_id": spec.job_id, "kind": spec.kind, "status": "ok", "error": "", "spec": meaning}
@@ -209,9 +209,7 @@ def _write(outcome: Outcome, folder: Path) -> dict[str, Any]:
     return outcome.record
 
 
-def run_jobs(
-    specs: Sequence[JobSpec | StatisticsSpec], out: Path, device: str = "cpu"
-) -> list[dict[str, Any]]:
+def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[dict[str, Any]]:
     """Compute jobs as `compute` does, put their folders in place, and return their records.
 
     Threads may call this at the same time: one computes, the others load and save.
@@ -230,6 +228,6 @@ def run_jobs(
         return [_write(outcome, folder) for outcome, folder in zip(outcomes, folders, strict=True)]
 
 
-def run_job(spec: JobSpec | StatisticsSpec, out: Path, device: str = "cpu") -> dict[str, Any]:
+def run_job(spec: Spec, out: Path, device: str = "cpu") -> dict[str, Any]:
     """Run one job, put its folder in place, and return its record (see `compute`)."""
     return run_jobs([spec], out, device)[0]

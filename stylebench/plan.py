@@ -284,10 +284,10 @@ def _check_count(count: int) -> None:
         )
 
 
-Spec = TypeVar("Spec", JobSpec, StatisticsSpec)
+AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec)
 
 
-def _unique(specs: Iterable[Spec]) -> tuple[Spec, ...]:
+def _unique(specs: Iterable[AnySpec]) -> tuple[AnySpec, ...]:
     return tuple({spec.job_id: spec for spec in specs}.values())
 
 

@@ -25,14 +25,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from stylebench import tables
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
 FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
-Spec = TypeVar("Spec", JobSpec, StatisticsSpec, JobSpec | StatisticsSpec)
+AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec, Spec)
 
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
@@ -65,7 +65,7 @@ def job_folder(out: Path, kind: str, job_id: str) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def place(out: Path, spec: JobSpec | StatisticsSpec) -> Path:
+def place(out: Path, spec: Spec) -> Path:
     """Return the folder of a job."""
     return out / FOLDERS[spec.kind] / spec.job_id
 
@@ -117,7 +117,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _files(spec: JobSpec | StatisticsSpec) -> tuple[str, ...]:
+def _files(spec: Spec) -> tuple[str, ...]:
     """Return what the folder of a finished job holds beside its record."""
     if isinstance(spec, StatisticsSpec):
         return STATISTICS_FILES
@@ -145,7 +145,7 @@ def records(out: Path, kind: str = "transfer") -> list[dict[str, Any]]:
     return sorted(found, key=lambda record: (record["finished"], record["job_id"]))
 
 
-def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Spec]:
+def pending(out: Path, specs: Iterable[AnySpec], *, force: bool = False) -> list[AnySpec]:
     """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
     result = []
     for spec in specs:
@@ -155,7 +155,7 @@ def pending(out: Path, specs: Iterable[Spec], *, force: bool = False) -> list[Sp
     return result
 
 
-def written(out: Path, spec: JobSpec | StatisticsSpec, since: float) -> dict[str, Any] | None:
+def written(out: Path, spec: Spec, since: float) -> dict[str, Any] | None:
     """Return the record of a job if it was finished after `since` (seconds since the epoch)."""
     record = read_record(place(out, spec))
     return record if record is not None and record["finished"] >= since else None

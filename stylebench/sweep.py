@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from stylebench import claim, engine, plan, progress, runtime, store, writer
 from stylebench.backbones import zoo
-from stylebench.config import JobSpec, StatisticsSpec, SweepConfig
+from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.engine import Options as EngineOptions
 from stylebench.errors import InputError, JobError
 from stylebench.experiment import load_sweep
@@ -76,7 +76,7 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
 
     A run has its command, configuration, weights and versions; the same run again replaces itself.
     """
-    specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.missing, *planned.statistics]
+    specs: list[Spec] = [*planned.jobs, *planned.missing, *planned.statistics]
     weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
     run = {
         "command": options.command,
@@ -160,7 +160,7 @@ def _work(
     log: Callable[[Mapping[str, Any]], None],
 ) -> None:
     """Run what is not finished, and make the tables even when interrupted."""
-    specs: list[JobSpec | StatisticsSpec] = [*planned.statistics, *planned.jobs]
+    specs: list[Spec] = [*planned.statistics, *planned.jobs]
     todo = store.pending(options.out, specs, force=options.force)
     store.remove_stale(options.out)
     claim.announce(options.out, specs)
@@ -178,7 +178,7 @@ def _work(
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:
     """Count the outcomes of the jobs of this sweep, statistics included."""
-    specs: list[JobSpec | StatisticsSpec] = [*planned.jobs, *planned.statistics]
+    specs: list[Spec] = [*planned.jobs, *planned.statistics]
     ids = {spec.job_id for spec in specs}
     found = [*store.records(out), *store.records(out, "statistics")]
     status = [record["status"] for record in found if record["job_id"] in ids]

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import batching
+from stylebench.config import Spec
 from stylebench.engine.options import Options
-from stylebench.engine.tries import Spec, Workers, drive
+from stylebench.engine.tries import Workers, drive
 
-__all__ = ["Options", "Spec", "run"]
+__all__ = ["Options", "run"]
 
 
 def run(

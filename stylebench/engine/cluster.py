@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import images, runtime, store
-from stylebench.config import JobSpec
+from stylebench.config import JobSpec, Spec
 from stylebench.engine.options import Options
-from stylebench.engine.tries import Group, Lost, Spec
+from stylebench.engine.tries import Group, Lost
 from stylebench.errors import InputError
 from stylebench.version import __version__
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stylebench import runtime, store
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import Spec
 
-Spec = JobSpec | StatisticsSpec
 Group = Sequence[Spec]
 
 

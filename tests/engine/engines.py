@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import engine, plan
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import Spec
 from stylebench.experiment import load_sweep
-
-Spec = JobSpec | StatisticsSpec
 
 ENGINES = ("inline", "local", "ray")
 OF_WORKERS = ("local", "ray")

@@ -8,7 +8,7 @@ import torch
 from stylebench import engine, plan, runtime
 from stylebench.backbones.extractor import build
 from stylebench.benchmark import report
-from stylebench.config import JobSpec, LossSpec, SmoothingSpec, StatisticsSpec, WeightsRef
+from stylebench.config import LossSpec, SmoothingSpec, Spec, WeightsRef
 from stylebench.experiment import load_sweep
 from stylebench.stats import measure_backbone
 from stylebench.transfer import stylize, stylize_batch
@@ -66,7 +66,7 @@ def test_other_precisions_are_near_fp32_and_not_equal(precision: str, error: flo
 def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> None:
     keys = {"arch": ["r-tiny"], "size": 32, "evals": 4, "statistics_images": ["chelsea"]}
     made = plan.expand(load_sweep(None, keys), device="cuda")
-    specs: list[JobSpec | StatisticsSpec] = [*made.statistics, *made.jobs]
+    specs: list[Spec] = [*made.statistics, *made.jobs]
     records = list(engine.run(specs, tmp_path, engine.Options(device="cuda", batch=1)))
     assert [record["job_id"] for record in records] == [spec.job_id for spec in specs]
     assert {record["status"] for record in records} == {"ok"}

@@ -1,7 +1,9 @@
 """A page as its elements, read with Python's own parser of HTML."""
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -62,3 +64,27 @@ class Page(HTMLParser):
         for row in self.all("tr"):
             if row.inside("tbody") and row.above[-2].attributes.get("id") == table:
                 yield [e for e in self.elements if e.tag == "td" and row in e.above]
+
+
+def check_structure(shown: Page) -> None:
+    """Check what holds for every page: ids, names for those who do not see it, headings."""
+    assert shown.one("html").attributes["lang"] == "en"
+    for tag in ("h1", "main", "nav", "header", "footer"):
+        shown.one(tag)
+    ids = [e.attributes["id"] for e in shown.elements if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+    for element in shown.elements:
+        attributes = element.attributes
+        assert attributes.get("aria-labelledby", ids[0]) in ids
+        if element.tag == "img" and element.above[-1].attributes.get("class") != "compare":
+            assert attributes["alt"], attributes
+        if attributes.get("role") in ("region", "img"):
+            assert attributes["aria-label"]
+        if element.tag in ("input", "select"):
+            assert element.inside("label") or attributes["aria-label"]
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in ids
+        assert not [key for key in attributes if key.startswith("on") or key == "style"]
+    levels = [int(e.tag[1]) for e in shown.elements if re.fullmatch("h[1-6]", e.tag)]
+    assert levels[0] == 1
+    assert all(new <= old + 1 for old, new in pairwise(levels))

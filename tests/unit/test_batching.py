@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stylebench import batching, images, job, plan
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import JobSpec, Spec
 from stylebench.experiment import load_sweep
 from stylebench.transfer import Stylization, stylize_batch
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CONTENTS = ["chelsea", "coffee", "rocket", "flower"]
 
 
-def planned(**flags: object) -> list[JobSpec | StatisticsSpec]:
+def planned(**flags: object) -> list[Spec]:
     keys = {"arch": ["r-tiny"], "smoothing": ["none"], "content": CONTENTS, "pairing": "product",
             "style": ["brush"], "size": 32, "resize": "squash", "evals": 3,
             "statistics_images": []} | flags  # fmt: skip
@@ -24,7 +24,7 @@ def planned(**flags: object) -> list[JobSpec | StatisticsSpec]:
     return [*made.statistics, *made.jobs]
 
 
-def names(groups: list[list[JobSpec | StatisticsSpec]]) -> list[list[str]]:
+def names(groups: list[list[Spec]]) -> list[list[str]]:
     return [[spec.content.name for spec in g if isinstance(spec, JobSpec)] for g in groups]
 
 

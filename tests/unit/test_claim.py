@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stylebench import claim, figures, images, plan, status, store
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import Spec
 from stylebench.errors import InputError
 from stylebench.experiment import load_sweep
 from stylebench.job import run_job
@@ -70,7 +70,7 @@ def test_status_of_a_sweep_half_done(tmp_path: Path) -> None:
     picture.write_bytes(b"")
     config, out = load_sweep(write_yaml(tmp_path / "tiny.yaml")), tmp_path / "out"
     made = plan.expand(config)
-    specs: list[JobSpec | StatisticsSpec] = [*made.jobs, *made.statistics]
+    specs: list[Spec] = [*made.jobs, *made.statistics]
     assert len(specs) == 5
     absent = made.jobs[0].content.model_copy(update={"ref": str(picture)})
     gone = made.jobs[0].model_copy(update={"seed": 7, "content": absent})
