@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,17 @@ from stylebench.backbones.tiny import tiny
 from stylebench.backbones.zoo import ARCHS
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all that look for Ray's processes in one."""
+    for item in items:
+        folder, name = item.path.parent.name, item.path.stem
+        item.add_marker(pytest.mark.xdist_group("engine" if folder == "engine" else folder + name))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _arithmetic() -> None:
-    runtime.configure(threads=min(2, torch.get_num_threads()))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    runtime.configure(threads=max(1, min(2, torch.get_num_threads() // workers)))
 
 
 @pytest.fixture
