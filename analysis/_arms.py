@@ -152,30 +152,36 @@ def in_common(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[pd.MultiIndex.from_frame(frame[MEASURE]).isin(kept)]
 
 
-def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
-    """Return the comparison of two arms under one metric and judge; {} if they share no pair.
+def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the comparison of two arms under each metric and judge of a that judged both.
 
     Args:
-        a: rows of one arm: columns content, style, seed, value and still.
+        a: rows of one arm: columns content, style, seed, value, still and `MEASURE`.
         b: rows of the other.
 
     Returns:
-        What `compared` has of each comparison, from mean_a on.
+        (metric, judge, judge_weights) -> what `compared` has of each comparison, from mean_a on.
     """
-    asked = {"value": "mean", "still": "max"}
-    of_a, of_b = (arm.groupby(["content", "style", "seed"]).agg(asked) for arm in (a, b))
+    keys, asked = [*MEASURE, "content", "style"], {"value": "mean", "still": "max"}
+    of_a, of_b = (arm.groupby([*keys, "seed"], observed=True).agg(asked) for arm in (a, b))
     both = of_a.merge(of_b, left_index=True, right_index=True, suffixes=("_a", "_b")).dropna()
-    pairs = both[["value_a", "value_b"]].groupby(["content", "style"])
-    means, seeds = pairs.mean().set_axis(["a", "b"], axis=1), pairs.size()
-    if not len(means):
-        return {}
-    found = compare(means["a"].to_numpy(), means["b"].to_numpy())
+    pairs = both.groupby(keys, observed=True).agg(
+        a=("value_a", "mean"), b=("value_b", "mean"), seeds=("value_a", "size"),
+        still_a=("still_a", "sum"), still_b=("still_b", "sum"),
+    )  # fmt: skip
+    found = {key: _comparison(part) for key, part in pairs.groupby(MEASURE, observed=True)}
+    order = a[MEASURE].drop_duplicates().itertuples(index=False, name=None)
+    return {key: found[key] for key in order if key in found}
+
+
+def _comparison(pairs: pd.DataFrame) -> dict[str, Any]:
+    found = compare(pairs["a"].to_numpy(), pairs["b"].to_numpy())
     return {
-        "mean_a": means["a"].mean(), "mean_b": means["b"].mean(),
+        "mean_a": pairs["a"].mean(), "mean_b": pairs["b"].mean(),
         "difference": found.difference.mean, "low": found.difference.low,
         "high": found.difference.high, "p": found.p, "pairs": found.difference.n,
-        "seeds": int(seeds.min()), "jobs": len(both),
-        "still_a": int(both["still_a"].sum()), "still_b": int(both["still_b"].sum()),
+        "seeds": int(pairs["seeds"].min()), "jobs": int(pairs["seeds"].sum()),
+        "still_a": int(pairs["still_a"].sum()), "still_b": int(pairs["still_b"].sum()),
     }  # fmt: skip
 
 
@@ -198,9 +204,7 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
     for a, b in arms:
         if a not in by_arm or b not in by_arm:
             continue
-        other = dict(list(by_arm[b].groupby(MEASURE, sort=False)))
-        for key, part in by_arm[a].groupby(MEASURE, sort=False):
-            if key in other and (found := paired(part, other[key])):
-                rows.append({"a": a, "b": b, **dict(zip(MEASURE, key, strict=True)), **found})
+        for key, found in paired(by_arm[a], by_arm[b]).items():
+            rows.append({"a": a, "b": b, **dict(zip(MEASURE, key, strict=True)), **found})
     columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", *COUNTS]
     return pd.DataFrame(rows, columns=columns)

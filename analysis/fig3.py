@@ -56,8 +56,7 @@ def by_stage(results: Results) -> pd.DataFrame:
     )
     keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
     rows = []
-    for values, part in frame.groupby(keys, observed=True):
-        by_image = over_seeds(part, ["image"])
+    for values, by_image in over_seeds(frame, [*keys, "image"]).groupby(keys, observed=True):
         found = interval(by_image["value"].to_numpy())
         rows.append(
             {

@@ -5,7 +5,6 @@ A metric alone is not the quality: a picture can have all of a style and nothing
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import pandas as pd
 
@@ -70,9 +69,9 @@ def metrics(results: Results) -> pd.DataFrame:
     several = _several(frame)
     rows = []
     keys = [*SETTINGS, "backbone", "smoothing", *MEASURE]
+    pairs = dict(list(over_seeds(frame, [*keys, *UNIT]).groupby(keys, observed=True)))
     for values, part in frame.dropna(subset="value").groupby(keys, observed=True):
-        row = dict(zip(keys, values, strict=True))
-        by_pair = over_seeds(part, UNIT)
+        row, by_pair = dict(zip(keys, values, strict=True)), pairs[values]
         found = interval(by_pair["value"].to_numpy())
         rows.append(
             {
@@ -109,16 +108,6 @@ def _arms(frame: pd.DataFrame) -> Iterator[Arms]:
             yield str(label), a, b
 
 
-def _compared(a: pd.DataFrame, b: pd.DataFrame) -> dict[str, Any]:
-    """Return the comparison of two arms under one metric and judge; {} if they share no pair."""
-    found = paired(a, b)
-    if not found:
-        return {}
-    better = a["better"].iloc[0]
-    winner = {"a": a["arm"].iloc[0], "b": b["arm"].iloc[0], "": ""}[favours(found, better)]
-    return {"better": better, **found, "favours": winner}
-
-
 @table("comparisons")
 def comparisons(results: Results) -> pd.DataFrame:
     """Paired comparisons: none against softmax, and p-vgg19 against p-resnet50.
@@ -131,20 +120,19 @@ def comparisons(results: Results) -> pd.DataFrame:
     zero and p < 0.05, which takes six pairs at least, empty where most of either arm's jobs are
     still. With one seed of random weights the interval speaks of these very networks.
     """
-    frame = _judged(results)
+    frame = _judged(results).sort_values(MEASURE, kind="stable")
     several = [key for key in _several(frame) if key in SHARED]
     rows = []
     for values, one in frame.groupby(SHARED, observed=True):
         settings = dict(zip(SHARED, values, strict=True))
         for same, a, b in _arms(one):
-            other = dict(list(b.groupby(MEASURE, observed=True)))
-            for key, part in a.groupby(MEASURE, observed=True):
-                found = _compared(part, other[key]) if key in other else {}
-                if found:
-                    arms = {"a": part["arm"].iloc[0], "b": other[key]["arm"].iloc[0]}
-                    chosen = {name: settings[name] for name in several}
-                    measure = dict(zip(MEASURE, key, strict=True))
-                    rows.append({**chosen, "same": same, **arms, **measure, **found})
+            better = dict(zip(a["metric"], a["better"], strict=True))
+            chosen = {key: settings[key] for key in several}
+            for key, found in paired(a, b).items():
+                names = {"a": a["arm"].iloc[0], "b": b["arm"].iloc[0]}
+                measure = {**dict(zip(MEASURE, key, strict=True)), "better": better[key[0]]}
+                best = names.get(favours(found, better[key[0]]), "")
+                rows.append({**chosen, "same": same, **names, **measure, **found, "favours": best})
     if not rows:
         raise NoDataError(
             f"nothing to compare: no pair has both {' and '.join(SMOOTHINGS)}, or both "
