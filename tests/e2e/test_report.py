@@ -203,7 +203,7 @@ def test_contents_lead_to_chapters(page: Page, several: Path) -> None:
     assert bar <= page.run(TOP.format("fig6")) <= bar + 100
     assert page.run("document.querySelector('nav').getBoundingClientRect().top") == 0
     current = "document.querySelector('nav [aria-current]')"
-    page.until(f"{current}.textContent === 'fig6'")
+    page.until(f"{current}?.textContent === 'fig6'")
     page.run("document.querySelector('nav a').click()")
     assert 0 <= page.run(TOP.format("contents")) <= bar + 100
 
@@ -214,7 +214,7 @@ def test_a_link_opens_what_is_closed(page: Page, several: Path) -> None:
     assert not page.run(seen.format("jobs"))
     page.run("location.hash = '#fig6/curves'")
     page.run("location.hash = '#fig6/jobs'")
-    assert page.run(seen.format("jobs"))
+    page.until(seen.format("jobs"))
     assert page.run("document.getElementById('fig6/curves').querySelector('details').open")
     assert page.run("document.querySelectorAll('details[open]').length") == 2
 
