@@ -133,7 +133,8 @@ def finished(out: Path, device: str) -> dict[Kind, Rate]:
     """
     found: dict[Kind, list[float]] = {}
     for record in [*store.records(out), *store.records(out, "statistics")]:
-        if record["status"] != "ok" or record.get("device") != device:
+        where = str(record.get("device"))
+        if record["status"] != "ok" or device not in (where, where.partition(":")[0]):
             continue
         model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
         spec = model.model_validate(record["spec"])

@@ -128,7 +128,10 @@ def _judge(options: Options, report: Reporter) -> int:
     done = [record for record in store.records(options.out) if record["status"] == "ok"]
     if not done:
         return 0
-    asked = judging.Options(device=options.engine.device)
+    device = options.engine.device
+    if options.engine.name == "ray" and device != "cpu":  # this machine may have none
+        device = runtime.resolve_device("auto")
+    asked = judging.Options(device=device)
     try:
         return judging.run(options.out, asked, report.message, again=False).failed
     except InputError as error:

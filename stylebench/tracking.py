@@ -94,9 +94,11 @@ class Tracker:
         self._means: dict[entries.Key, list[entries.Number]] = {}
         self._sweeps: list[tuple[float, str]] = []
         try:
+            if self.own and not (out / "mlflow.db").exists():
+                _create(out / "mlflow.db")
             self._client = MlflowClient(tracking_uri=self.uri)
         except Exception as error:  # of MLflow, and of whatever stands behind the address
-            raise InputError(f"MLflow at {masked(self.uri)}: {reason(error)}") from None
+            raise self._refused(error) from None
 
         self.connected = False
 
@@ -112,7 +114,10 @@ class Tracker:
             raise self._refused(error) from None
 
     def _refused(self, error: Exception) -> InputError:
-        return InputError(f"MLflow at {masked(self.uri)}: {reason(error)}")
+        anew = f"; if it is damaged, remove it: `stylebench track {self._out}` makes it anew"
+        return InputError(
+            f"MLflow at {masked(self.uri)}: {reason(error)}{anew if self.own else ''}"
+        )
 
     @property
     def proven(self) -> bool:
@@ -297,6 +302,18 @@ class Tracker:
             self._measure(run.run_id, entry, means)
             self._client.set_tag(run.run_id, "stylebench.statistics", str(len(means)))
             self._known[job_id] = run._replace(statistics=True)
+
+
+def _create(place: Path) -> None:
+    """Make an empty database of MLflow.
+
+    MLflow makes its tables one by one, for seconds, and refuses a database that has some of them:
+    so a kill meanwhile must leave none behind.
+    """
+    from mlflow import MlflowClient
+
+    with store.replacing(place) as temporary:
+        MlflowClient(tracking_uri=f"sqlite:///{temporary.resolve()}")
 
 
 def reason(error: BaseException) -> str:

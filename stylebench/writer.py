@@ -115,7 +115,6 @@ class Writer:
         while kind != "sweep" and not self._stopped:
             kind, job_id = self._queue.get()
             self._insist(kind, job_id)
-            self._done += 1
 
     def _insist(self, kind: str, job_id: str) -> None:
         """Log one thing; if MLflow does not answer, as often as it takes."""
@@ -138,6 +137,7 @@ class Writer:
                 self._messages.append(f"{job_id or 'the sweep'} is not in MLflow: {reason(error)}")
             else:
                 self._answered()
+                self._done += 1
             return
 
     def _log(self, kind: str, job_id: str) -> None:

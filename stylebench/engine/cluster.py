@@ -27,6 +27,8 @@ from stylebench.engine.tries import Group, Lost
 from stylebench.errors import InputError
 from stylebench.version import __version__
 
+LONGEST = 1e9
+"""Seconds; Python's watchdog refuses much more."""
 Files = dict[str, bytes]
 """The files of a job folder by name."""
 
@@ -107,7 +109,7 @@ def _work(
 
     runtime.configure(threads=1)
     if limit:  # a watchdog that no hanging call can hold up, in C
-        faulthandler.dump_traceback_later(limit * len(group), exit=True)
+        faulthandler.dump_traceback_later(min(limit * len(group), LONGEST), exit=True)
     try:
         places = _fetch(group, sent)
         with tempfile.TemporaryDirectory(prefix="stylebench-") as folder:

@@ -1,5 +1,6 @@
 """Which engine, and what it may spend on a job; no number depends on it."""
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -51,8 +52,9 @@ def options(name: str, device: str, **given: Any) -> Options:
     for key, flag in (("time_limit", "--time-limit"), ("retries", "--retries")):
         if name == "inline" and key in keys:
             raise InputError(f"{flag} is of worker processes; add --engine local")
-        if not keys.get(key, 0) >= 0:
-            raise InputError(f"{flag} expects 0 or more, found {keys[key]:g}")
+        if not 0 <= keys.get(key, 0) < math.inf:
+            none = " (0: no limit)" if key == "time_limit" else ""
+            raise InputError(f"{flag} expects 0 or more{none}, found {keys[key]:g}")
     if name != "ray" and "address" in keys:
         raise InputError("--address is of a Ray cluster; add --engine ray")
     if name == "ray" and device not in ("cpu", "cuda"):

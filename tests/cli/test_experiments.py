@@ -59,6 +59,11 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     assert again.status == 0
     assert "metrics by" not in again.out
 
+    next(out.glob("jobs/*/metrics.parquet")).unlink()
+    afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
+    assert afar.status == 0, "judged here, where no GPU need be"
+    assert afar.out.count("metrics by r-densenet121") == 1
+
     for made in (out / "figures").glob("*.jpg"):
         made.unlink()
     drawn = invoke("figures", tmp_path / "paper")

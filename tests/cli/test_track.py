@@ -1,6 +1,9 @@
 """The command ``stylebench track``, with MLflow's own database."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -160,6 +163,40 @@ def test_a_damaged_job_costs_no_other(out: Path) -> None:
     assert f"1 of 2 jobs are not in MLflow; complete with `stylebench track {out}`" in told
     assert told[-1].startswith("1 jobs logged, 0 were there: sqlite:///")
     assert job_tags(out) == Counter(list(set(done(out)) - {job_id}))
+
+
+KILLED = """
+import os, pathlib, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from stylebench.tracking import Tracker
+
+made = 0
+
+@event.listens_for(Engine, "before_cursor_execute")
+def count(_connection, _cursor, statement, *_others):
+    global made
+    made += not statement.lstrip().upper().startswith(("SELECT", "PRAGMA"))
+    if made == 60:
+        os.kill(os.getpid(), 9)
+
+Tracker(pathlib.Path(sys.argv[1])).check()
+"""
+
+
+def test_a_kill_while_the_database_is_made(out: Path) -> None:
+    (out / "mlflow.db").unlink()
+    command = [sys.executable, "-c", KILLED, str(out)]
+    killed = subprocess.run(command, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert _logged(out) == (2, 0)
+    check_mlflow(out)
+
+
+def test_a_damaged_database_is_told_with_its_remedy(out: Path) -> None:
+    (out / "mlflow.db").write_bytes(b"SQLite format 3\0" + b"nothing" * 100)
+    said = refused("track", out)
+    assert said.rstrip().endswith(f"remove it: `stylebench track {out}` makes it anew")
 
 
 def test_wrong_input(out: Path, tmp_path: Path) -> None:

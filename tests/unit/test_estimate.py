@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +272,17 @@ def test_finished_jobs_tell_their_rate(swept: tuple[Path, plan.Plan]) -> None:
     assert took.shares["finished"] == took.seconds
     assert total / len(records) <= took.seconds <= len(records) * longest
     assert estimate.finished(out, "cuda") == {}
+
+
+def test_finished_jobs_of_any_gpu_tell_their_rate(
+    swept: tuple[Path, plan.Plan], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(swept[0] / "jobs", out / "jobs")
+    for index, path in enumerate(sorted(out.glob("jobs/*/record.json"))):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps({**record, "device": f"cuda:{index % 2}"}))
+    assert estimate.finished(out, "cuda").keys() == estimate.finished(swept[0], "cpu").keys() - {
+        load.kind for load in estimate.loads(swept[1].statistics, "cpu", 1)
+    }
+    assert estimate.finished(out, "cpu") == {}

@@ -169,6 +169,19 @@ def test_a_job_that_mlflow_refuses_costs_no_other(mlflow: Mlflow, tmp_path: Path
     assert told[-1].startswith("2 of 5 jobs are not in MLflow; ")
 
 
+def test_gives_up_a_server_that_refuses_every_job(mlflow: Mlflow, tmp_path: Path) -> None:
+    jobs = [f"{number:016x}" for number in range(200)]
+    mlflow.poison = set(jobs)
+    made, told = begun(mlflow, tmp_path)
+    for job_id in jobs:
+        made.put("transfer", job_id)
+    began = time.monotonic()
+    made.close()
+    assert time.monotonic() - began < 3
+    assert made.late
+    assert told[-1].startswith("200 of 200 jobs are not in MLflow; ")
+
+
 @pytest.mark.parametrize("state", ["down", "slow"])
 def test_an_interrupt_does_not_wait(mlflow: Mlflow, tmp_path: Path, state: str) -> None:
     setattr(mlflow, state, True)
