@@ -4,7 +4,10 @@ python -m tests.faults.kill_parent
 """
 
 import random
+import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults import sweeps
@@ -13,17 +16,32 @@ from tests.faults.outcome import Outcome, main
 JOBS = 40
 
 
-def _once(folder: Path, count: float, wait: float) -> tuple[int, list[str]]:
-    """Kill a sweep so many seconds after that many jobs; return (finished by then, troubles)."""
-    config, out = folder / "faults.yaml", folder / f"out-{count:.3f}"
-    process = sweeps.start(config, out, "--jobs", 2, "--batch", 1)
+def _begin(config: Path, out: Path) -> "subprocess.Popen[str]":
+    return sweeps.start(config, out, "--jobs", 2, "--batch", 1)
+
+
+def _wait(process: "subprocess.Popen[str]", out: Path, count: float) -> None:
     while process.poll() is None and len(sweeps.stamps(out)) < count:
         time.sleep(0.01)
+
+
+def _once(folder: Path, count: float, wait: float) -> tuple[int, list[str]] | None:
+    """Kill a sweep so many seconds after that many jobs; return (finished by then, troubles).
+
+    None if it had ended before.
+    """
+    config, out = folder / "faults.yaml", folder / f"out-{count:.3f}-{wait:.3f}"
+    process = _begin(config, out)
+    _wait(process, out, count)
     time.sleep(wait)
     sweeps.kill(process.pid)
-    process.communicate()  # workers hold the pipes, and end with their parent
+    _, errors = process.communicate()  # workers hold the pipes, and end with their parent
+    if process.returncode == 0:
+        return None
     before = sweeps.stamps(out)
     troubles = [f"broken after the kill: {path}" for path in sweeps.broken(out)]
+    if process.returncode != -signal.SIGKILL:
+        troubles.append(f"ended with {process.returncode} by itself: {errors[-300:]}")
     again = sweeps.run(config, out, "--jobs", 2, "--batch", 1)
     after = sweeps.stamps(out)
     if again.returncode:
@@ -37,20 +55,38 @@ def _once(folder: Path, count: float, wait: float) -> tuple[int, list[str]]:
     return len(before), troubles + sweeps.differences(folder / "undisturbed", out)
 
 
+def _moments(times: int, starting: float) -> Iterator[tuple[float, float]]:
+    """Yield (jobs, seconds after them): a quarter of the kills comes before the first job."""
+    chance = random.Random(0)
+    early = times // 4
+    for index in range(early):
+        yield 0, starting * (index + chance.random()) / early
+    while True:
+        for index in range(times - early):
+            count = 1 + JOBS * (index + chance.random()) / (times - early)
+            yield min(count, JOBS), chance.uniform(0.0, 0.5)
+
+
 def measure(times: int) -> list[Outcome]:
-    """Kill at moments spread over the whole run, tables and tracking at its end included."""
+    """Kill at moments spread over the whole run, from its start to tables and tracking."""
     with sweeps.folder() as folder:
-        config = sweeps.write(folder / "faults.yaml", evals=100)
-        whole = sweeps.run(config, folder / "undisturbed", "--jobs", 2, "--batch", 1)
-        assert whole.returncode == 0, whole.stderr
-        chance = random.Random(0)
-        counts = [(JOBS + 1) * (index + chance.random()) / times for index in range(times)]
-        found = [_once(folder, min(count, JOBS), chance.uniform(0.0, 0.5)) for count in counts]
+        config, out = sweeps.write(folder / "faults.yaml", evals=100), folder / "undisturbed"
+        began, whole = time.monotonic(), _begin(config, out)
+        _wait(whole, out, 1)
+        starting = time.monotonic() - began
+        _, errors = whole.communicate()
+        assert whole.returncode == 0, errors
+        found: list[tuple[int, list[str]]] = []
+        for moment in _moments(times, starting):
+            if (one := _once(folder, *moment)) is not None:
+                found.append(one)
+            if len(found) == times:
+                break
     troubles = [trouble for _, each in found for trouble in each]
     finished = [count for count, _ in found]
     said = (
-        f"{times} kills, with {min(finished)} to {max(finished)} jobs finished; "
-        f"{'; '.join(troubles[:3]) or 'no difference after resume'}"
+        f"{times} kills, {finished.count(0)} of them before the first job, the last with "
+        f"{max(finished)} finished; {'; '.join(troubles[:3]) or 'no difference after resume'}"
     )
     return [
         Outcome(

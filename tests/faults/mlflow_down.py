@@ -16,7 +16,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from stylebench import runtime, sweep, writer
+from stylebench import runtime, store, sweep, writer
 from stylebench.experiment import load_sweep
 from tests.faults.outcome import Outcome, main
 from tests.faults.server import Server, mlflow_on_postgres
@@ -108,7 +108,7 @@ def figures(folder: Path, jobs: int) -> dict[str, Any]:
         before = logged(server.uri, out)
         done = writer.complete(out, server.uri, lambda text: None)
         after = logged(server.uri, out)
-    finished = {path.parent.name for path in (out / "jobs").glob("*/record.json")}
+    finished = {record["job_id"] for record in store.records(out) if record["status"] == "ok"}
     limit = SLOWER * well.seconds + SECONDS
     return {
         "jobs": len(finished),

@@ -54,18 +54,20 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "STYLEBENCH_OFFLINE": "1"}
 
 
-def start(config: Path, out: Path, *flags: object) -> "subprocess.Popen[str]":
+def start(
+    config: Path, out: Path, *flags: object, stdout: int = subprocess.DEVNULL
+) -> "subprocess.Popen[str]":
     """Start a sweep in a session of its own, so that all of its processes can be killed."""
     command = [*QUIET, "sweep", str(config), "--out", str(out), *map(str, flags)]
     return subprocess.Popen(
         command, env=environment(), start_new_session=True, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdout=stdout, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
 def run(config: Path, out: Path, *flags: object) -> "subprocess.CompletedProcess[str]":
     """Run a sweep to its end."""
-    process = start(config, out, *flags)
+    process = start(config, out, *flags, stdout=subprocess.PIPE)
     told, errors = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, told, errors)
 
@@ -153,9 +155,13 @@ def broken(out: Path) -> list[str]:
 
 
 def not_logged_once(out: Path) -> int:
-    """Return how many jobs of those in place MLflow's database in OUT has not exactly once."""
+    """Return how many jobs of those in place MLflow's database in OUT has not once and whole."""
+    query = (
+        "SELECT tags.value FROM tags JOIN runs USING (run_uuid) WHERE tags.key = 'job_id' "
+        "AND runs.lifecycle_stage = 'active' AND runs.status IN ('FINISHED', 'FAILED')"
+    )
     with contextlib.closing(sqlite3.connect(out / "mlflow.db")) as database:
-        rows = database.execute("SELECT value FROM tags WHERE key = 'job_id'").fetchall()
+        rows = database.execute(query).fetchall()
     counts = Counter(job_id for (job_id,) in rows)
     return sum(counts[job_id] != 1 for job_id in stamps(out))
 

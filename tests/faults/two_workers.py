@@ -24,7 +24,10 @@ def _rate(jobs: int, workers: int) -> float:
         )  # fmt: skip
         specs = plan.expand(load_sweep(config)).jobs
         how = engine.Options(name="local", workers=workers, batch=1)
-        moments = [time.monotonic() for _ in engine.run(specs, folder / "out", how)]
+        moments = []
+        for record in engine.run(specs, folder / "out", how):
+            assert record["status"] == "ok", record["error"]
+            moments.append(time.monotonic())
     return (len(moments) - workers) / (moments[-1] - moments[workers - 1])
 
 
