@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow.parquet as pq
-
 from stylebench import store, tables
 from stylebench.config import JobSpec
 
@@ -85,7 +82,7 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
     if record is None or record["status"] != "ok":
         return means
     try:
-        table = pd.read_parquet((folder / "statistics.parquet").absolute())
+        table = store.read_parquet(folder / "statistics.parquet").to_pandas()
     except (OSError, ValueError) as error:
         raise store.damaged(folder, error) from None
     groups = table.groupby([*KEY, "statistic", "stage"], as_index=False)["value"].mean()
@@ -116,7 +113,7 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[Number]:
 def _trace(folder: Path) -> Iterator[Number]:
     """Yield the losses of every closure evaluation."""
     try:
-        columns = pq.ParquetFile((folder / "trace.parquet").absolute()).read().to_pydict()
+        columns = store.read_parquet(folder / "trace.parquet").to_pydict()
     except (OSError, ValueError) as error:
         raise store.damaged(folder, error) from None
     steps = columns.pop("evaluation")

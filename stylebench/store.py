@@ -166,11 +166,10 @@ def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(temporary, index=False, compression="zstd")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    """Return a table; pandas takes twice as long to open a small file."""
+def read_parquet(path: Path) -> Any:
+    """Return a table of pyarrow; pandas takes twice as long to open a small file."""
     with pq.ParquetFile(path.absolute()) as file:  # one that begins with ~ is taken for home
-        frame: pd.DataFrame = file.read().to_pandas()
-    return frame
+        return file.read()
 
 
 def damaged(folder: Path, error: Exception) -> InputError:
@@ -188,7 +187,7 @@ def _gather(
         if record["status"] == "ok":
             folder = out / FOLDERS[record["kind"]] / record["job_id"]
             try:
-                frame = _read_parquet(folder / file)
+                frame = read_parquet(folder / file).to_pandas()
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
@@ -278,7 +277,8 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
 def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
-        return _read_parquet(folder / "metrics.parquet")[list(tables.METRIC_COLUMNS)]
+        frame: pd.DataFrame = read_parquet(folder / "metrics.parquet").to_pandas()
+        return frame[list(tables.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
         return tables.frame([], tables.METRIC_COLUMNS)
 
@@ -324,7 +324,7 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
     if not path.is_file():
         return tables.frame([], columns)
     try:
-        frame = _read_parquet(path)
+        frame: pd.DataFrame = read_parquet(path).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     lacking = [column for column in columns if column not in frame]

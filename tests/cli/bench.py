@@ -86,10 +86,10 @@ def write_yaml(path: Path, **changes: object) -> Path:
 
 @functools.cache
 def _empty_database() -> Path:
-    from mlflow import MlflowClient
+    from stylebench.tracking import Tracker
 
     folder = Path(tempfile.mkdtemp(prefix="stylebench-tests-"))
-    MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    Tracker(folder)
     return folder / "mlflow.db"
 
 

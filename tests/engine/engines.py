@@ -1,7 +1,6 @@
 """The engines as tests run them, and how to reach the processes in which their jobs run."""
 
 import multiprocessing
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from stylebench import engine, plan
 from stylebench.config import Spec
 from stylebench.experiment import load_sweep
+from tests.faults import sweeps
 
 ENGINES = ("inline", "local", "ray")
 OF_WORKERS = ("local", "ray")
@@ -55,7 +55,4 @@ def processes(name: str) -> list[int]:
 
 def wait_for(true: Callable[[], object], seconds: float = 90.0) -> None:
     """Wait until something is true; fail if it does not become so."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "this took too long"
-        time.sleep(0.05)
+    assert sweeps.wait_for(true, seconds), "this took too long"
