@@ -29,6 +29,8 @@ from stylebench.version import __version__
 
 LONGEST = 1e9
 """Seconds; Python's watchdog refuses much more."""
+ENDING = 10.0
+"""Seconds for tasks to end that are stopped."""
 Files = dict[str, bytes]
 """The files of a job folder by name."""
 
@@ -168,8 +170,11 @@ class RayWorkers:
 
     def close(self) -> None:
         """Stop the tasks, in the middle of a job if need be: nobody waits for it any more."""
-        for task in self._running:
+        tasks = list(self._running)
+        for task in tasks:
             self._ray.cancel(task, force=True)
+        if tasks:  # until their workers are known to be dead, Ray may give them the next tasks
+            self._ray.wait(tasks, num_returns=len(tasks), timeout=ENDING, fetch_local=False)
         self._leave()
 
     def free(self) -> bool:
