@@ -20,7 +20,8 @@ from ._common import settings as common_settings
 MEASURE = ["metric", "judge", "judge_weights"]
 COUNTS = ["pairs", "seeds", "jobs", "still_a", "still_b"]
 """What a paired comparison is over, see `compared`."""
-OF_PRESET = {"preset", "balance", "normalisation", "line_search", "learning_rate", "history"}
+OF_PRESET = {"preset", "balance", "normalisation", "line_search", "learning_rate", "history",
+             "first_step"}  # fmt: skip
 """Settings that are named only if nothing else tells two arms apart: a preset decides them."""
 
 OPTIONS = re.compile(r"(\+\w+=[^+]*)*$")

@@ -20,7 +20,7 @@ QUICK_SIZE, QUICK_EVALS = 512, 500
 SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
-    "line_search", "image", "layer_weights", "nodes",
+    "line_search", "first_step", "image", "layer_weights", "nodes",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 

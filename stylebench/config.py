@@ -6,10 +6,11 @@ configurations have equal job ids, wherever their pictures have equal pixels.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
@@ -94,7 +95,7 @@ class OptimiserSpec(Frozen):
 
     ``lbfgs`` is ours, for batches, ``lbfgsb`` scipy's L-BFGS-B, in float64 and anew every 20
     evaluations, as in Chollet's Keras example: one image at a time. Adam has no `history` and no
-    `line_search`; scipy has its own line search, and no `learning_rate`.
+    `line_search`; scipy has its own line search, and no `learning_rate`; neither has `first_step`.
 
     `history` is the number of pairs that L-BFGS keeps; each is two pictures in float32, 6.3 MB at
     512 × 512 px, twice that in scipy's float64. Ten, as in scipy, reach the losses of torch's
@@ -105,12 +106,28 @@ class OptimiserSpec(Frozen):
 
     `learning_rate` is 1 for L-BFGS (torch's default) and 0.02 for Adam unless given; the unit of
     Adam's is pixel values in [0, 1].
+
+    `first_step` of ``lbfgs``: the share of −g, the negative gradient at the start, that is tried
+    first. The objective is scaled so that all of −g changes a pixel by 10 to 20 grey levels in the
+    mean (`stylebench.objective.FIRST_STEP`). ``torch`` is torch.optim.LBFGS's min(1, 1/‖g‖₁): a
+    pixel moves by a thousandth of a grey level, so that in float32 the first curvature is mostly
+    rounding, and about fifteen evaluations go by before there is a better one
+    (docs/performance.md).
     """
 
     name: Literal["lbfgs", "adam", "lbfgsb"] = "lbfgs"
     learning_rate: Positive = 1.0
     history: Count = 10
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
+    first_step: Positive | Literal["torch"] = 1.0
+
+    @field_validator("first_step", mode="before")
+    @classmethod
+    def _number_or_torch(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value == "torch" or (number and 0 < value < math.inf):
+            return value
+        raise ValueError("expected a positive number or torch")
 
     @model_validator(mode="before")
     @classmethod
@@ -208,6 +225,14 @@ class JobSpec(Frozen):
     image: Image = "pixels"
     gradients: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, value: Any) -> Any:
+        """Take a mapping without `first_step`, as earlier versions wrote them, as what it was."""
+        if isinstance(value, Mapping) and isinstance(value.get("optimiser"), Mapping):
+            return {**value, "optimiser": {"first_step": "torch", **value["optimiser"]}}
+        return value
+
     @property
     def kind(self) -> Kind:
         """``transfer``."""
@@ -217,6 +242,8 @@ class JobSpec(Frozen):
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
+        if self.optimiser.name != "lbfgs" or self.optimiser.first_step == "torch":
+            del meaning["optimiser"]["first_step"]  # as before there was the key
         return _digest(
             {
                 **meaning,
@@ -312,11 +339,14 @@ class SweepConfig(Frozen):
     variants: tuple[dict[str, Any], ...] = ()
 
 
+_TORCH = {"line_search": "none", "history": 100, "first_step": "torch"}
+"""torch.optim.LBFGS as it is declared."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     # α/β = 1e-3: Gatys et al. 2016, fig. 3; the paper's own ratio is not known.
     "paper": {
         "loss": {"balance": "none", "content_weight": 1.0, "style_weight": 1e3},
-        "optimiser": {"line_search": "none", "history": 100},
+        "optimiser": _TORCH,
     },
     # The authors' script: 1 : 1e17, squashed to a square, torch's L-BFGS without line search.
     "released": {
@@ -326,7 +356,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "content_weight": 1.0,
             "style_weight": 1e17,
         },
-        "optimiser": {"line_search": "none", "history": 100},
+        "optimiser": _TORCH,
         "resize": "squash",
     },
     # Chollet's example as it is on keras.io (2020): 1e-6 for five style layers together. The older

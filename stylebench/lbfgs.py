@@ -1,9 +1,9 @@
 """L-BFGS for a batch of independent images, in steps of one closure evaluation.
 
 Each image has its own history, line search and stop, and its iterates are those that
-``torch.optim.LBFGS`` with both tolerances 0 finds for it alone, rounding aside (torch 2.14: a line
-search has no limit but that of all evaluations). All decisions are tensor operations with one entry
-per image, so that nothing waits for the device.
+``torch.optim.LBFGS`` with both tolerances 0 and the same first step finds for it alone, rounding
+aside (torch 2.14: a line search has no limit but that of all evaluations). All decisions are tensor
+operations with one entry per image, so that nothing waits for the device.
 
 Sources: Liu & Nocedal 1989 (the method); Byrd, Nocedal & Schnabel 1994, theorem 2.2 (the compact
 form of the inverse Hessian); Nocedal & Wright 2006, algorithms 3.5 and 3.6 (strong Wolfe line
@@ -222,8 +222,10 @@ class LBFGS:
     Args:
         start: (B, n).
         history: pairs kept per image.
-        learning_rate: of the first trial of every iteration (of the very first: times 1/‖g‖₁).
+        learning_rate: of the first trial of every iteration.
         line_search: with the strong Wolfe conditions, or none.
+        first_step: the very first trial is −first_step · learning_rate · g; None: as torch's,
+            whose first_step is min(1, 1/‖g‖₁).
 
     Attributes:
         trial: (B, n), where to evaluate next; of a stopped image its last iterate.
@@ -231,10 +233,15 @@ class LBFGS:
     """
 
     def __init__(
-        self, start: Tensor, history: int, learning_rate: float, line_search: bool
+        self,
+        start: Tensor,
+        history: int,
+        learning_rate: float,
+        line_search: bool,
+        first_step: float | None = None,
     ) -> None:
         self.trial = self._x = start
-        self._rate, self._searches = learning_rate, line_search
+        self._rate, self._searches, self._first_step = learning_rate, line_search, first_step
         self._history = History(start, history)
         self._search: StrongWolfe | None = None
         self._kept = self._gradient = self._direction = start
@@ -249,9 +256,12 @@ class LBFGS:
     def _begin(self, loss: Tensor, gradient: Tensor) -> None:
         self._kept = self._gradient = gradient
         self._direction = -gradient
-        rate = (1 / float64(gradient.abs().sum(dim=1))).clamp_max(1.0) * self._rate
+        if self._first_step is None:
+            first = (1 / float64(gradient.abs().sum(dim=1))).clamp_max(1.0)
+        else:
+            first = torch.full_like(loss, self._first_step)
         start = Point(torch.zeros_like(loss), loss, self._slope(gradient))
-        self._search = StrongWolfe(start, rate, self._largest())
+        self._search = StrongWolfe(start, first * self._rate, self._largest())
         self.stopped = self._hopeless(start.slope)
         self._move(self._search)
 

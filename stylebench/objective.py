@@ -281,10 +281,11 @@ class Objective:
         −g changes a pixel by [1, 2) times FIRST_STEP in the mean: by |g|, or in another space by
         |T Tᵀ g| (`stylebench.parameterisation`), where g is the gradient by the pixels.
 
-        Rounding aside, L-BFGS takes the same steps for any scale as long as it has a curvature
-        pair. It drops pairs with y·s ≤ 1e-10, as torch's does, and then steps along −g itself: a
-        large gradient throws the picture far out, a small one crawls. With this scale such a step
-        is a change of some ten grey levels.
+        The first step of L-BFGS is a share of −g (`OptimiserSpec.first_step`). Rounding aside, it
+        takes the same steps for any scale as long as it has a curvature pair. It drops pairs with
+        y·s ≤ 1e-10, as torch's does, and then steps along −g itself: a large gradient throws the
+        picture far out, a small one crawls. With this scale such a step is a change of some ten
+        grey levels.
 
         Args:
             vectors: (B, 3, H, W), in the space of the parameterisation.

@@ -115,7 +115,8 @@ class Progress:
 def _optimiser(start: Tensor, spec: OptimiserSpec) -> Optimiser:
     if spec.name == "adam":
         return Adam(start, spec.learning_rate)
-    return LBFGS(start, spec.history, spec.learning_rate, spec.line_search != "none")
+    first = None if spec.first_step == "torch" else spec.first_step
+    return LBFGS(start, spec.history, spec.learning_rate, spec.line_search != "none", first)
 
 
 class _StopError(Exception):

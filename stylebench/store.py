@@ -327,6 +327,8 @@ def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
         frame: pd.DataFrame = read_parquet(path).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
+    if "first_step" in columns:
+        frame = tables.with_first_step(frame)
     lacking = [column for column in columns if column not in frame]
     if lacking:
         raise InputError(

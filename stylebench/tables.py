@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylebench.config import JobSpec
+from stylebench.config import JobSpec, OptimiserSpec
 
 RESULT_COLUMNS = {
     "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
@@ -22,11 +22,24 @@ RESULT_COLUMNS = {
     "layer_weights": "str", "optimiser": "str", "learning_rate": "float64", "history": "int64",
     "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
     "content_picture": "str", "style_picture": "str", "image": "str",
-    "nodes": "str",
+    "nodes": "str", "first_step": "str",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
 ``image`` is what was optimised: pixels or fourier; ``nodes`` are those that the experiment chose,
 as JSON, empty for the backbone's own."""
+
+
+def first_step(optimiser: OptimiserSpec) -> str:
+    """Return the column of that name: text, and empty for optimisers that have none."""
+    return str(optimiser.first_step) if optimiser.name == "lbfgs" else ""
+
+
+def with_first_step(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return results.parquet of an earlier version with the column `first_step`."""
+    if "first_step" in frame or "optimiser" not in frame:
+        return frame
+    return frame.assign(first_step=frame["optimiser"].map({"lbfgs": "torch"}).fillna(""))
+
 
 STATISTICS_COLUMNS = {
     "arch": "str", "weights": "str", "smoothing": "str", "image": "str", "layer": "str",
@@ -87,7 +100,8 @@ def result_row(record: dict[str, Any]) -> dict[str, Any]:
         **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
         **spec.loss.model_dump(exclude={"layer_weights"}),
         "layer_weights": json.dumps(spec.loss.layer_weights, sort_keys=True),
-        **spec.optimiser.model_dump(exclude={"name"}),
+        **spec.optimiser.model_dump(exclude={"name", "first_step"}),
+        "first_step": first_step(spec.optimiser),
         "optimiser": spec.optimiser.name,
         "content_digest": spec.content.digest,
         "style_digest": spec.style.digest,

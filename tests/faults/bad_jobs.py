@@ -13,7 +13,8 @@ from stylebench import store
 from tests.faults import sweeps
 from tests.faults.outcome import Outcome, main
 
-NAN = {"name": "adam", "learning_rate": 1e30, "history": 10, "line_search": "strong_wolfe"}
+NAN = {"name": "adam", "learning_rate": 1e30, "history": 10, "line_search": "strong_wolfe",
+       "first_step": 1.0}  # fmt: skip
 
 
 def _config(folder: Path) -> Path:

@@ -8,10 +8,11 @@ import torch
 from stylebench import engine, plan, runtime
 from stylebench.backbones.extractor import build
 from stylebench.benchmark import report
-from stylebench.config import LossSpec, SmoothingSpec, Spec, WeightsRef
+from stylebench.config import SmoothingSpec, Spec, WeightsRef
 from stylebench.experiment import load_sweep
 from stylebench.stats import measure_backbone
 from stylebench.transfer import stylize, stylize_batch
+from tests.numeric.test_transfer import three_pairs, vgg11
 
 pytestmark = [
     pytest.mark.gpu,
@@ -25,18 +26,23 @@ def pictures() -> torch.Tensor:
     return torch.rand(4, 1, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
 
-def test_transfer_and_statistics_on_cuda_equal_the_cpu() -> None:
-    content, style, *_ = pictures()
+def test_statistics_on_cuda_equal_the_cpu() -> None:
     found = {}
     for device in ("cpu", "cuda"):
         backbone = build("r-resnet50", RANDOM, 0, device=device)
-        pair = content.to(device), style.to(device)
-        values = measure_backbone(backbone, pair[0], [SmoothingSpec(name="softmax")])
-        loss = LossSpec(balance="target", style_weight=10)
-        first = stylize(backbone, *pair, loss=loss, evals=5).trace
-        found[device] = [step.loss for step in first], [value.value for value in values]
-    assert found["cuda"][0] == pytest.approx(found["cpu"][0], rel=1e-3)
-    assert found["cuda"][1] == pytest.approx(found["cpu"][1], rel=1e-3)
+        picture = pictures()[0].to(device)
+        values = measure_backbone(backbone, picture, [SmoothingSpec(name="softmax")])
+        found[device] = [value.value for value in values]
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-3)
+
+
+def test_transfer_on_cuda_equals_the_cpu() -> None:
+    traces = {}
+    for device in ("cpu", "cuda"):
+        pairs = [(c.to(device), s.to(device)) for c, s in three_pairs(torch.float32)]
+        made = stylize_batch(vgg11(torch.float32).to(device), pairs, evals=6)
+        traces[device] = [step.loss for one in made for step in one.trace]
+    assert traces["cuda"] == pytest.approx(traces["cpu"], rel=1e-3)
 
 
 def test_a_batch_equals_its_pairs_one_by_one() -> None:

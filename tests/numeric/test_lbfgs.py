@@ -1,6 +1,7 @@
 """The batched L-BFGS against torch.optim.LBFGS, one image at a time, in float64."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -117,6 +118,40 @@ def test_iterates_equal_torchs(
             assert index < taken[image]
             assert float((points[image, index] - point).norm()) <= 1e-9 * size, (image, index)
     assert compared >= 10
+
+
+@pytest.mark.parametrize("function", [rosenbrock, quartic, walls])
+@pytest.mark.parametrize("search", ["strong_wolfe", None])
+@pytest.mark.parametrize("log_first", [-12, -3])
+def test_iterates_equal_torchs_with_the_same_first_step(
+    function: Callable[[Tensor], Tensor], search: str | None, log_first: int
+) -> None:
+    """torch's first step hangs on the unit of x, as all later ones do not: z = x / unit.
+
+    A power of two rounds nothing.
+    """
+    start = torch.randn(20, generator=torch.Generator().manual_seed(0)).double() * 0.5
+    x = start.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(function(x), x)
+    norm = float(gradient.abs().sum())
+    unit = 2.0 ** (log_first + round(math.log2(norm)))
+    first = unit**2 * min(1.0, 1 / (unit * norm))
+    settings: dict[str, Any] = {"lr": 1.0, "history_size": 8, "line_search_fn": search}
+    expected, nudged = (
+        torch_iterates(lambda z: function(unit * z), begin / unit, **settings)
+        for begin in (start, start + 1e-15)
+    )
+    ours = LBFGS(start[None].clone(), 8, 1.0, search is not None, first)
+    points, _ = our_iterates(function, start[None], ours)
+    assert float((points[0, 1] - start).norm()) == pytest.approx(first * float(gradient.norm()))
+    compared = 0
+    for found, point, twin in zip(points[0], expected, nudged, strict=False):
+        size = float(point.norm()) or 1.0
+        if float((point - twin).norm()) > 1e-11 * size:
+            break  # from here on torch does not agree with itself
+        compared += 1
+        assert float((found - unit * point).norm()) <= 1e-9 * unit * size, compared
+    assert compared >= 5
 
 
 def test_an_image_does_not_depend_on_its_neighbours() -> None:

@@ -1,5 +1,6 @@
 """The transfer loop against torch's L-BFGS alone, scipy's L-BFGS-B, and exact invariances."""
 
+import copy
 import math
 from typing import Any
 
@@ -22,7 +23,7 @@ from stylebench.transfer import Start, Stylization, stylize, stylize_batch
 
 BALANCED = LossSpec()
 PAPER = LossSpec.model_validate(PRESETS["paper"]["loss"])
-TORCH = OptimiserSpec(line_search="none")
+TORCH = OptimiserSpec(line_search="none", first_step="torch")
 NONE, SOFTMAX = SmoothingSpec(name="none"), SmoothingSpec(name="softmax")
 
 
@@ -249,6 +250,31 @@ def test_every_start_and_optimiser_lowers_the_loss(
     assert runs[0].final.loss == min(step.loss for step in runs[0].trace)
 
 
+def vgg11(dtype: torch.dtype) -> Backbone:
+    """Return a VGG of smooth functions, SiLU and mean pooling in place of ReLU and maxima.
+
+    Where a ReLU or a maximum changes over, the gradient jumps, by a hundredth of itself at 64 px;
+    rounding decides on which side it is, and so the processor does.
+    """
+    ref = WeightsRef(source="random:9", options={"pool": "avg"})
+    backbone = copy.deepcopy(build("r-vgg11", ref, seed=9)).to(dtype)
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, torch.nn.ReLU):
+            backbone.set_submodule(name, torch.nn.SiLU())
+    assert not any(isinstance(m, torch.nn.MaxPool2d) for m in backbone.modules())
+    return backbone
+
+
+def three_pairs(dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
+    """Return pairs of 64 × 64 px whose styles have several widths."""
+    pixels = [
+        torch.from_numpy(images.read(f"builtin:{name}", 64, resize="squash"))
+        for name in ("chelsea", "coffee", "china", "brush", "mosaic", "woodcut")
+    ]
+    pictures = [(p.permute(2, 0, 1)[None].to(dtype) / 255).contiguous() for p in pixels]
+    return [(pictures[i], pictures[3 + i][..., : 40 + 8 * i]) for i in range(3)]
+
+
 @pytest.mark.parametrize(
     ("search", "balance", "dtype", "evals", "tolerance"),
     [
@@ -260,14 +286,7 @@ def test_every_start_and_optimiser_lowers_the_loss(
 def test_a_batch_equals_its_pairs_one_by_one(
     search: str, balance: str, dtype: torch.dtype, evals: int, tolerance: float
 ) -> None:
-    """Over as many evaluations as torch's own L-BFGS agrees with itself from a nudged start."""
-    pixels = [
-        torch.from_numpy(images.read(f"builtin:{name}", 64, resize="squash"))
-        for name in ("chelsea", "coffee", "china", "brush", "mosaic", "woodcut")
-    ]
-    pictures = [(p.permute(2, 0, 1)[None].to(dtype) / 255).contiguous() for p in pixels]
-    pairs = [(pictures[i], pictures[3 + i][..., : 40 + 8 * i]) for i in range(3)]
-    backbone = build("r-vgg11", WeightsRef(source="random:9"), seed=9).to(dtype)
+    pairs, backbone = three_pairs(dtype), vgg11(dtype)
     settings: dict[str, Any] = {
         "loss": LossSpec.model_validate({"balance": balance}),
         "optimiser": OptimiserSpec.model_validate({"line_search": search}),
@@ -281,6 +300,22 @@ def test_a_batch_equals_its_pairs_one_by_one(
         assert found.final == found.trace[losses.index(min(losses))]
         assert found.stop_reason == alone.stop_reason
         assert found.image.shape == pair[0].shape
+
+
+def test_the_first_step_measures_curvature_in_float32() -> None:
+    """A step of some grey levels does; after torch's, a thousandth of one, it is rounding."""
+    traces = {}
+    for first in (1.0, "torch"):
+        spec = OptimiserSpec.model_validate({"first_step": first})
+        for dtype in (torch.float32, torch.float64):
+            made = stylize_batch(vgg11(dtype), three_pairs(dtype), optimiser=spec, evals=6)
+            traces[first, dtype] = np.array([[step.loss for step in one.trace] for one in made])
+    off = {
+        first: np.abs(traces[first, torch.float32] / traces[first, torch.float64] - 1).max()
+        for first in (1.0, "torch")
+    }
+    assert off[1.0] < 1e-3
+    assert off["torch"] > 10 * off[1.0], "the test would pass with any first step"
 
 
 def test_targets_are_encoded_once_for_jobs_that_share_them(

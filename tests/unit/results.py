@@ -56,7 +56,7 @@ def _job(
         "learning_rate": 1.0, "history": 100, "line_search": "strong_wolfe",
         "content_digest": pair[0], "style_digest": pair[1],
         "picture": f"images/{job}.jpg", "content_picture": "images/content.jpg",
-        "style_picture": "images/style.jpg", "image": "pixels", "nodes": "",
+        "style_picture": "images/style.jpg", "image": "pixels", "nodes": "", "first_step": "1.0",
     }  # fmt: skip
 
 

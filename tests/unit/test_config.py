@@ -89,6 +89,7 @@ def test_the_presets_of_published_code_are_theirs() -> None:
     for name in ("paper", "released"):
         config = load_sweep(None, {"preset": name})
         assert (config.optimiser.line_search, config.optimiser.history) == ("none", 100)
+        assert config.optimiser.first_step == "torch"
     keras = load_sweep(None, {"preset": "keras"})
     assert (keras.optimiser.name, keras.optimiser.history) == ("lbfgsb", 10)
     assert (keras.loss.normalisation, keras.loss.balance) == ("keras", "none")
@@ -175,6 +176,7 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
         {"style": ImageRef(name="s", ref="/x/s.png", digest="3")},
         {"loss": LossSpec(tv_weight=1)},
         {"optimiser": OptimiserSpec(history=11)},
+        {"optimiser": OptimiserSpec(first_step=0.5)},
         {"start": "noise"},
         {"size": 65},
         {"resize": "squash"},
@@ -192,7 +194,26 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
 
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
-    assert job().job_id == "60a4e6cd80a97a92"
-    assert job(chosen=None, image="pixels", gradients=False).job_id == "60a4e6cd80a97a92"
+    assert job().job_id == "5322216e395f28c0"
+    as_torch = OptimiserSpec(first_step="torch")
+    assert job(optimiser=as_torch).job_id == "60a4e6cd80a97a92"
+    added = {"chosen": None, "image": "pixels", "gradients": False}
+    assert job(optimiser=as_torch, **added).job_id == "60a4e6cd80a97a92"
     chosen = NodeChoice(style=("features.1", "features.6"), content=6)
-    assert job(chosen=chosen).job_id == "51140332020adf2c"
+    assert job(optimiser=as_torch, chosen=chosen).job_id == "51140332020adf2c"
+
+
+def test_a_job_of_before_the_first_step_was_a_key_is_what_it_was() -> None:
+    spec = job().model_dump(mode="json")
+    del spec["optimiser"]["first_step"]
+    assert JobSpec.model_validate(spec).optimiser.first_step == "torch"
+    assert JobSpec.model_validate(spec).job_id == "60a4e6cd80a97a92"
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgsb"])
+def test_optimisers_without_a_first_step_keep_their_ids(name: str) -> None:
+    ids = {
+        job(optimiser=OptimiserSpec.model_validate({"name": name, "first_step": first})).job_id
+        for first in (1.0, "torch")
+    }
+    assert len(ids) == 1

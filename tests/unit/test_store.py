@@ -201,3 +201,13 @@ def test_folders_are_those_that_hold_results(tmp_path: Path) -> None:
     found = [folder.name for folder in store.folders(tmp_path)]
     assert found == ["fig1_2", "fig3", "fig10", "gamma"]
     assert store.folders(tmp_path / "nowhere") == []
+
+
+def test_tables_of_before_a_column_was_added_are_read(tmp_path: Path) -> None:
+    finish(tmp_path, job())
+    store.compact(tmp_path)
+    path = tmp_path / "results.parquet"
+    table = pd.read_parquet(path)
+    assert table["first_step"].tolist() == ["1.0"]
+    table.drop(columns="first_step").to_parquet(path)
+    assert store.load_results(tmp_path)["first_step"].tolist() == ["torch"]
