@@ -16,7 +16,7 @@ import platform
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ LONGEST = 1e9
 """Seconds; Python's watchdog refuses much more."""
 ENDING = 10.0
 """Seconds for tasks to end that are stopped."""
+STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+"""Environment of a cluster that is started here. Ray gives its workers a niceness of 15, with which
+tasks get a thirtieth of a core that another program wants too."""
 Files = dict[str, bytes]
 """The files of a job folder by name."""
 
@@ -100,8 +103,14 @@ def _fetch(specs: Iterable[Spec], sent: dict[str, Any]) -> dict[str, str]:
 
 def _work(
     group: Group, device: str, limit: float, sent: dict[str, Any], version: str
-) -> list[Files]:
-    """Run a group on the machine of this task and return its job folders."""
+) -> Iterator[list[Files]]:
+    """Run a group on the machine of this task: yield nothing yet, then its job folders.
+
+    The first tells that the task has begun. A task that is lost before was sent to a worker that
+    was dead already: its jobs are not to blame.
+    """
+    runtime.wait_passively()
+    yield []
     if version != __version__:
         raise InputError(
             f"the machine {platform.node()} has stylebench {__version__}, this one {version}; "
@@ -119,7 +128,7 @@ def _work(
             specs = [moved(spec, places) for spec in group]
             run_jobs(specs, out, device)
             folders = [store.place(out, spec) for spec in specs]
-            return [{f.name: f.read_bytes() for f in place.iterdir()} for place in folders]
+            yield [{f.name: f.read_bytes() for f in place.iterdir()} for place in folders]
     finally:
         faulthandler.cancel_dump_traceback_later()
 
@@ -149,9 +158,11 @@ class RayWorkers:
             )
         gpus = int(options.device.startswith("cuda"))
         self._kind = "GPU" if gpus else "CPU"
-        task = ray.remote(_work).options(num_cpus=1 - gpus, num_gpus=gpus, max_retries=0)
+        needs = {"num_cpus": 1 - gpus, "num_gpus": gpus}
+        task = ray.remote(_work).options(**needs, max_retries=0, num_returns="streaming")
         self._task = task.remote
         self._running: dict[Any, Group] = {}
+        self._begun: set[Any] = set()
         self._sent: dict[str, Any] = {}
         if not self._room():
             self._leave()
@@ -174,7 +185,8 @@ class RayWorkers:
         for task in tasks:
             self._ray.cancel(task, force=True)
         if tasks:  # until their workers are known to be dead, Ray may give them the next tasks
-            self._ray.wait(tasks, num_returns=len(tasks), timeout=ENDING, fetch_local=False)
+            ends = [task.completed() for task in tasks]
+            self._ray.wait(ends, num_returns=len(ends), timeout=ENDING, fetch_local=False)
         self._leave()
 
     def free(self) -> bool:
@@ -196,22 +208,35 @@ class RayWorkers:
 
     def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
-        (task,), _ = self._ray.wait(list(self._running), num_returns=1, fetch_local=False)
-        group = self._running.pop(task)
-        try:
-            folders = self._ray.get(task)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise error.cause from None
-            return group, Lost(f"{type(error.cause).__name__} on its machine: {error.cause}")
-        except self._ray.exceptions.RayError as error:
-            first = str(error).strip().partition("\n")[0]
-            limit = self._options.time_limit
-            more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
-            return group, Lost(f"its worker was lost ({type(error).__name__}: {first}){more}")
+        while True:
+            (task,), _ = self._ray.wait(list(self._running), num_returns=1, fetch_local=False)
+            try:
+                folders = self._ray.get(next(task))
+            except self._ray.exceptions.RayError as error:
+                begun = task in self._begun
+                return self._end(task), self._lost(error, begun)
+            if task in self._begun:
+                break
+            self._begun.add(task)
+        group = self._end(task)
         records = [self._write(*pair) for pair in zip(group, folders, strict=True)]
         whole = [record for record in records if record is not None]
         return group, whole if len(whole) == len(group) else Lost("its files did not come whole")
+
+    def _end(self, task: Any) -> Group:
+        self._begun.discard(task)
+        return self._running.pop(task)
+
+    def _lost(self, error: Exception, begun: bool) -> Lost:
+        """Return why a task was lost; raise what is wrong with the input, which it found."""
+        if isinstance(error, self._ray.exceptions.RayTaskError):
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            return Lost(f"{type(error.cause).__name__} on its machine: {error.cause}")
+        first = str(error).strip().partition("\n")[0]
+        limit = self._options.time_limit
+        more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
+        return Lost(f"its worker was lost ({type(error).__name__}: {first}){more}", begun)
 
     def _write(self, spec: Spec, files: Files) -> dict[str, Any] | None:
         """Put a job folder in place; return its record, with the paths of this machine."""
@@ -227,8 +252,14 @@ class RayWorkers:
 
 def _connect(ray: Any, address: str | None) -> None:
     """Join a cluster, or start one on this machine; Ray's own news stay out of ours."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in STARTED.items():
+        os.environ.setdefault(name, value)
     where = address or os.environ.get("RAY_ADDRESS") or ""
+    if where.startswith("ray://"):
+        raise InputError(
+            f"expected the address of a Ray cluster's own port, as HOST:6379, found {where}: "
+            "Ray's client server cannot tell that a task has begun"
+        )
     keys = {"address": where} if where else {"address": "local", "include_dashboard": False}
     try:
         _reach(where)
@@ -240,6 +271,6 @@ def _connect(ray: Any, address: str | None) -> None:
 
 def _reach(address: str) -> None:
     """Raise OSError where nobody listens: Ray itself tries for minutes, then ends the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=10).close()

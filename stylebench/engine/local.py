@@ -105,6 +105,7 @@ class LocalWorkers:
 
     def __init__(self, out: Path, devices: Sequence[str], limit: float) -> None:
         self._out, self._limit = out, limit
+        runtime.wait_passively()  # which the workers inherit
         self._workers = [_Worker(device) for device in devices]
 
     def close(self) -> None:
@@ -134,7 +135,8 @@ class LocalWorkers:
         except TimeoutError:
             return worker.group, Lost(f"took longer than its time limit of {self._limit:g} s")
         except (ProcessExpired, BrokenExecutor, CancelledError) as error:
-            return worker.group, Lost(f"the worker process died ({error}); out of memory?")
+            begun = not isinstance(error, BrokenExecutor)  # died before it took the group
+            return worker.group, Lost(f"the worker process died ({error}); out of memory?", begun)
         except (InputError, OSError):
             raise
         except Exception as error:

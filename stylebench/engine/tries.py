@@ -13,11 +13,19 @@ from stylebench.config import Spec
 Group = Sequence[Spec]
 
 
+FREE_TRIES = 10
+"""So often a group that was lost before it began is sent again without costing its jobs a try."""
+
+
 @dataclass(frozen=True)
 class Lost:
-    """What comes back of a group whose worker did not live to finish it."""
+    """What comes back of a group whose worker did not live to finish it.
+
+    `begun` tells whether the worker had begun it.
+    """
 
     reason: str
+    begun: bool = True
 
 
 class Workers(Protocol):
@@ -42,9 +50,11 @@ def drive(
     """Run groups of jobs and yield their records as they complete.
 
     A group whose worker is lost is run again in halves after the others, until the job that loses
-    it is alone. That one is tried `retries` times more, then it has failed.
+    it is alone. That one is tried `retries` times more, then it has failed. A group that was lost
+    before it began is sent again as it is, up to `FREE_TRIES` times.
     """
     todo, running, tries, began = deque(groups), 0, Counter[str](), time.time()
+    unbegun = Counter[str]()
     while todo or running:
         while todo and workers.free():
             workers.begin(todo.popleft())
@@ -59,6 +69,10 @@ def drive(
         left = [spec for spec, record in written if record is None]
         for spec in left:
             store.remove_stale(out, age=0, job_id=spec.job_id)
+        if left and not found.begun and unbegun[left[0].job_id] < FREE_TRIES:
+            unbegun[left[0].job_id] += 1
+            todo.appendleft(left)
+            continue
         if len(group) > 1:
             half = (len(left) + 1) // 2
             todo += filter(None, (left[:half], left[half:]))

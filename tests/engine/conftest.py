@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from stylebench.engine import cluster
+
 
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[Any]:
@@ -13,16 +15,17 @@ def ray_cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        for variable, value in cluster.STARTED.items():
+            patched.setenv(variable, value)
         head = {"num_cpus": 1, "include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        cluster.add_node(num_cpus=1)
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+        machines = Cluster(initialize_head=True, head_node_args=head)
+        machines.add_node(num_cpus=1)
+        ray.init(address=machines.address, logging_level="ERROR", log_to_driver=False)
         try:
-            yield cluster
+            yield machines
         finally:
             ray.shutdown()
-            cluster.shutdown()
+            machines.shutdown()
 
 
 @pytest.fixture

@@ -39,14 +39,14 @@ def run(specs: Sequence[Spec], out: Path, how: engine.Options) -> dict[str, dict
     return found
 
 
-def processes(name: str) -> list[int]:
-    """Return the processes in which an engine runs jobs now, on Linux."""
+def processes(name: str, *titles: bytes) -> list[int]:
+    """Return the processes in which an engine runs jobs now, on Linux; of Ray by `titles` too."""
     if name == "local":
         return [child.pid or 0 for child in multiprocessing.active_children()]
     found = []
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if place.read_bytes().startswith(b"ray::_work"):
+            if place.read_bytes().startswith((b"ray::_work", *titles)):
                 found.append(int(place.parent.name))
         except OSError:  # it has ended
             continue

@@ -180,6 +180,21 @@ def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> No
     assert [(record["job_id"], record["status"]) for record in found] == [(slow.job_id, "ok")]
 
 
+@linux
+@of_workers
+def test_a_worker_that_dies_between_two_jobs_costs_nobody_a_try(name: str, tmp_path: Path) -> None:
+    specs = planned()
+    jobs = engine.run(specs, tmp_path, options(name, workers=1, retries=0))
+    found, killed = [], []
+    for record in jobs:  # the next job begins when its record is asked for
+        found.append((record["job_id"], record["error"] or "ok"))
+        killed.append(processes(name, b"ray::IDLE"))
+        for pid in killed[-1]:
+            kill(pid)
+    assert all(killed)
+    assert found == [(spec.job_id, "ok") for spec in specs]
+
+
 @of_workers
 def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
     endless, others = planned(**ENDLESS), planned()

@@ -1,5 +1,8 @@
 """A cluster of two machines: files travel, machines are lost, versions differ."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 from PIL import Image
 
 from stylebench import engine, images, store
+from stylebench.config import Spec
 from stylebench.engine import cluster
 from stylebench.errors import InputError
 from stylebench.version import __version__
@@ -17,14 +21,20 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 ray = pytest.importorskip("ray")
 
 
+def work(specs: list[Spec], sent: dict[str, Any], version: str = __version__) -> Any:
+    """Run jobs as a task of the cluster does; return their files."""
+    begun, done = ray.remote(cluster._work).remote(specs, "cpu", 0, sent, version)
+    assert ray.get(begun) == []
+    return ray.get(done)
+
+
 def test_files_travel_where_the_machine_has_none(ray_cluster: Any, tmp_path: Path) -> None:
     picture = tmp_path / "mine.png"
     Image.radial_gradient("L").resize((40, 30)).save(picture)
     _, job, _ = planned(content=[str(picture)])
     away = cluster.moved(job, {str(picture): "/nowhere/mine.png"})
     sent = {"/nowhere/mine.png": ray.put(picture.read_bytes())}
-    work = ray.remote(cluster._work)
-    (files,) = ray.get(work.remote([away], "cpu", 0, sent, __version__))
+    (files,) = work([away], sent)
     folder = tmp_path / "came"
     folder.mkdir()
     for name, content in files.items():
@@ -43,7 +53,7 @@ def test_another_picture_of_that_name_is_not_taken(ray_cluster: Any, tmp_path: P
     _, job, _ = planned(content=[str(picture)])
     away = cluster.moved(job, {str(picture): str(other)})
     sent = {str(other): ray.put(picture.read_bytes())}
-    (files,) = ray.get(ray.remote(cluster._work).remote([away], "cpu", 0, sent, __version__))
+    (files,) = work([away], sent)
     (tmp_path / "content.png").write_bytes(files["content.png"])
     assert store.read_picture(tmp_path / "content.png")[0, 0].tolist() == [255, 0, 0]
 
@@ -88,7 +98,7 @@ def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -
 def test_another_version_is_refused(ray_cluster: Any, tmp_path: Path) -> None:
     (job,) = planned(statistics_images=[], smoothing=["none"])
     with pytest.raises(InputError, match="install the same on all machines"):
-        ray.get(ray.remote(cluster._work).remote([job], "cpu", 0, {}, "0.0.0"))
+        work([job], {}, "0.0.0")
 
 
 def test_a_cluster_without_gpus_says_so(ray_cluster: Any, tmp_path: Path) -> None:
@@ -102,3 +112,34 @@ def test_one_process_has_one_cluster(ray_cluster: Any, tmp_path: Path) -> None:
     (job,) = planned(statistics_images=[], smoothing=["none"])
     with pytest.raises(InputError, match=f"at {ray_cluster.address}, not 127.0.0.1:1; leave out"):
         run([job], tmp_path, options("ray", address="127.0.0.1:1"))
+
+
+def test_tasks_wait_passively(ray_cluster: Any) -> None:
+    """OpenMP reads this as torch is imported, which must not be before."""
+
+    def first(work: Any, *args: Any) -> tuple[bool, str]:
+        early = "torch" in sys.modules
+        os.environ.pop("OMP_WAIT_POLICY", None)
+        assert next(work(*args)) == []
+        return early, os.environ["OMP_WAIT_POLICY"]
+
+    task = ray.remote(first).options(runtime_env={"env_vars": {"OF": "a process of its own"}})
+    found = ray.get(task.remote(cluster._work, [], "cpu", 0, {}, __version__))
+    assert found == (False, "PASSIVE")
+
+
+NICENESS = """
+import os, ray
+from stylebench.engine import cluster
+
+cluster._connect(ray, None)
+print(ray.get(ray.remote(lambda: os.nice(0)).remote()))
+"""
+
+
+def test_workers_of_a_cluster_that_is_started_here_are_as_nice_as_this_process() -> None:
+    env = {key: value for key, value in os.environ.items() if key not in cluster.STARTED}
+    ran = subprocess.run(
+        [sys.executable, "-c", NICENESS], env=env, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == [str(os.nice(0))]
