@@ -44,6 +44,7 @@ from stylebench.cli_options import (
     Weights,
 )
 from stylebench.errors import InputError, JobError, is_full, one_line
+from stylebench.runtime import wait_passively
 from stylebench.version import __version__
 
 if TYPE_CHECKING:
@@ -346,6 +347,7 @@ def main() -> None:
     # Typer's wrong usage, under a name that versions with and without their own click share.
     kinds = typer.BadParameter.__mro__
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
+    wait_passively()
     try:
         _check_encoding(sys.argv[1:])
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)

@@ -8,13 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from stylebench import runtime
-from stylebench.backbones.tiny import tiny
-from stylebench.backbones.zoo import ARCHS
+
+runtime.wait_passively()
+
+import torch  # noqa: E402  after OpenMP has been told how to wait
+
+from stylebench.backbones.tiny import tiny  # noqa: E402
+from stylebench.backbones.zoo import ARCHS  # noqa: E402
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return a process more than there are cores: tests of engines and servers mostly wait."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all that look for Ray's processes in one."""
     for item in items:

@@ -1,8 +1,10 @@
 """Precision: which one a device gets, and what is refused."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,3 +93,23 @@ def test_denormals_are_zero_on_every_thread() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "0"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libgomp tells how it waits")
+@pytest.mark.parametrize(
+    ("given", "told"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
+)
+def test_the_command_and_its_workers_wait_passively(
+    given: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    """OpenMP itself says so, in every process that loads it: the command's and its worker's."""
+    env = {key: value for key, value in os.environ.items() if key not in runtime.WAITING}
+    flags = "--arch r-tiny --size 32 --evals 1 --content chelsea --style brush --smoothing none"
+    ran = subprocess.run(
+        [sys.executable, "-c", "from stylebench.cli import main; main()", "sweep", *flags.split(),
+         "--engine", "local", "--jobs", "1", "--out", str(tmp_path)],
+        env={**env, "OMP_DISPLAY_ENV": "TRUE", **given}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    shown = [line for line in ran.stderr.splitlines() if "OMP_WAIT_POLICY" in line]
+    assert len(shown) >= 2
+    assert all(f"'{told}'" in line for line in shown)
