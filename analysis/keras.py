@@ -17,10 +17,17 @@ OPTIMISERS = {"lbfgsb": "scipy's L-BFGS-B", "lbfgs": "our L-BFGS", "adam": "Adam
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a labelled frame whose arms are optimiser and total variation, scipy's first."""
+    """Return a labelled frame whose arms are optimiser and total variation, scipy's first.
+
+    Where a folder has our L-BFGS with several first steps, each is an arm.
+    """
     optimiser = frame["optimiser"].map(lambda name: OPTIMISERS.get(name, name))
+    steps = frame["first_step"]
+    if len(set(steps[frame["optimiser"] == "lbfgs"])) > 1:
+        optimiser += steps.map(lambda step: f", first step {step}" if step else "")
     names = optimiser + frame["tv_weight"].map(lambda weight: "" if weight else ", no TV")
-    order = [text + tv for text in OPTIMISERS.values() for tv in ("", ", no TV")]
+    texts = dict.fromkeys([*OPTIMISERS.values(), *sorted(optimiser.unique())])
+    order = [text + tv for text in texts for tv in ("", ", no TV")]
     arm = pd.Categorical(names, [text for text in order if text in set(names)])
     return frame.assign(setting=arm, arm=arm)
 

@@ -68,10 +68,9 @@ def _explain(error: ValidationError, where: str) -> str:
             f"{where}: unknown key {path!r}{suggestion(key, owner.model_fields)} (known: {known})"
         )
     more = len(error.errors()) - 1
+    expected = first["msg"].removeprefix("Value error, ")  # pydantic's, before a text of ours
     found = _shown(first["input"])
-    return f"{where}: {path}: {first['msg']}, found {found}" + (
-        f" (and {more} more)" if more else ""
-    )
+    return f"{where}: {path}: {expected}, found {found}" + (f" (and {more} more)" if more else "")
 
 
 MAX_BYTES = 1_000_000

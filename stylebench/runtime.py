@@ -54,19 +54,21 @@ def resolve_device(name: str, *, here: bool = True) -> str:
     raise InputError(f"--device expects auto, cpu, cuda, cuda:N or mps, found {name!r}")
 
 
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""What `wait_passively` adds to the environment."""
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+"""What `wait_passively` adds to the environment; the second, GNU's, is turns of a loop."""
 
 
 def wait_passively() -> None:
-    """Let threads that wait for each other sleep, unless the user has set ``OMP_WAIT_POLICY``.
+    """Let threads that wait for each other soon sleep, unless the user has said how they wait.
 
     By default they spin for milliseconds, on cores that other programs need: beside as many busy
-    processes as cores a job takes eleven times as long, and 1.6 times if they sleep. OpenMP reads
-    this once: call it before torch is imported, or before processes are started that import it.
+    processes as cores a job takes eleven times as long, and about twice as long if they soon sleep.
+    GNU's OpenMP spins for 0.3 million turns by default; with none at all a quiet machine loses 5 %
+    (docs/performance.md). OpenMP reads this once: call it before torch is imported, or before
+    processes are started that import it.
     """
-    for name, value in WAITING.items():
-        os.environ.setdefault(name, value)
+    if not WAITING.keys() & os.environ.keys():
+        os.environ.update(WAITING)
 
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")

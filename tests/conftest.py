@@ -25,7 +25,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
     """Return a process more than there are cores: tests of engines and servers mostly wait."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return (os.cpu_count() or 1) + 1
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -213,6 +213,11 @@ YAML: dict[str, tuple[str, str]] = {
     "unknown key": ("evls: 3", "unknown key 'evls'; did you mean 'evals'"),
     "unknown nested key": ("loss: {style_wieght: 3}", "did you mean 'style_weight'"),
     "unknown key of the optimiser": ("optimiser: {histroy: 3}", "did you mean 'history'"),
+    "unknown first step": (
+        "optimiser: {first_step: tourch}",
+        "first_step: expected a positive number or torch, found 'tourch'",
+    ),
+    "first step backwards": ("optimiser: {first_step: -1}", "or torch, found -1"),
     "list": ("- arch\n- r-tiny", "expected a mapping of keys to values, found list"),
     "text": ("sweep everything", "expected a mapping of keys to values, found str"),
     "number as key": ("1: 2", "expected a mapping"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stylebench import engine, images, store
+from stylebench import engine, images, runtime, store
 from stylebench.config import Spec
 from stylebench.engine import cluster
 from stylebench.errors import InputError
@@ -117,15 +117,16 @@ def test_one_process_has_one_cluster(ray_cluster: Any, tmp_path: Path) -> None:
 def test_tasks_wait_passively(ray_cluster: Any) -> None:
     """OpenMP reads this as torch is imported, which must not be before."""
 
-    def first(work: Any, *args: Any) -> tuple[bool, str]:
+    def first(work: Any, *args: Any) -> tuple[bool, dict[str, str | None]]:
         early = "torch" in sys.modules
-        os.environ.pop("OMP_WAIT_POLICY", None)
+        for name in runtime.WAITING:
+            os.environ.pop(name, None)
         assert next(work(*args)) == []
-        return early, os.environ["OMP_WAIT_POLICY"]
+        return early, {name: os.environ.get(name) for name in runtime.WAITING}
 
     task = ray.remote(first).options(runtime_env={"env_vars": {"OF": "a process of its own"}})
     found = ray.get(task.remote(cluster._work, [], "cpu", 0, {}, __version__))
-    assert found == (False, "PASSIVE")
+    assert found == (False, runtime.WAITING)
 
 
 NICENESS = """

@@ -63,7 +63,7 @@ def is_right(found: "pd.Series[float]", expected: "pd.Series[float]") -> "pd.Ser
 
 def write(found: "pd.Series[float]") -> None:
     """Write the table; rows that are right stay as they are."""
-    kept = read().reindex(found.index)
+    kept = (read() if PATH.exists() else found[:0]).reindex(found.index)
     table = found.mask(is_right(found, kept), kept)
     table.reset_index().to_csv(PATH, index=False, float_format="%.4g", lineterminator="\n")
 

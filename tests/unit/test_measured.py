@@ -64,6 +64,17 @@ def test_without_metrics(name: str, tmp_path: Path) -> None:
         FIGURES[name](replace(results, metrics=results.metrics[:0]))
 
 
+def test_jobs_of_our_optimiser_with_several_first_steps_are_several_arms(tmp_path: Path) -> None:
+    named = helper("keras")._named
+    steps = varied("first_step", "torch", "1.0")
+    made = scored(tmp_path, pairs=PAIRS, change=steps).results
+    jobs = made.assign(optimiser="lbfgs", tv_weight=1.0)
+    assert list(named(jobs)["arm"].cat.categories) == [
+        "our L-BFGS, first step 1.0", "our L-BFGS, first step torch",
+    ]  # fmt: skip
+    assert list(named(jobs[jobs["first_step"] == "1.0"])["arm"].cat.categories) == ["our L-BFGS"]
+
+
 def test_tradeoff_goes_through_the_ratios_in_their_order(tmp_path: Path) -> None:
     change = varied("style_weight", 10.0, 1000.0, 100.0)  # jobs 0–3, 4–7, 8–11
     results = scored(tmp_path, change=change)

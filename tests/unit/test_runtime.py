@@ -1,6 +1,7 @@
 """Precision: which one a device gets, and what is refused."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,21 +96,58 @@ def test_denormals_are_zero_on_every_thread() -> None:
     assert found.stdout.strip() == "0"
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libgomp tells how it waits")
-@pytest.mark.parametrize(
-    ("given", "told"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")]
-)
-def test_the_command_and_its_workers_wait_passively(
-    given: dict[str, str], told: str, tmp_path: Path
-) -> None:
-    """OpenMP itself says so, in every process that loads it: the command's and its worker's."""
+gnu = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="libgomp tells how it waits")
+SPINS = re.compile(r"GOMP_SPINCOUNT = '(\d+)'")
+
+OF_WORKERS = """
+import torch
+from tests.engine.engines import options, planned, run
+from pathlib import Path
+import sys
+
+if __name__ == "__main__":
+    specs = planned(smoothing=["none"], statistics_images=[], evals=1)
+    run(specs, Path(sys.argv[1]), options("local", workers=1))
+"""
+
+
+def spins(*command: str, **given: str) -> list[str]:
+    """Return how long threads spin in each process of a command that loads OpenMP, in turns."""
     env = {key: value for key, value in os.environ.items() if key not in runtime.WAITING}
-    flags = "--arch r-tiny --size 32 --evals 1 --content chelsea --style brush --smoothing none"
+    env |= {"OMP_DISPLAY_ENV": "VERBOSE", "PYTHONPATH": os.pathsep.join(sys.path), **given}
     ran = subprocess.run(
-        [sys.executable, "-c", "from stylebench.cli import main; main()", "sweep", *flags.split(),
-         "--engine", "local", "--jobs", "1", "--out", str(tmp_path)],
-        env={**env, "OMP_DISPLAY_ENV": "TRUE", **given}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    shown = [line for line in ran.stderr.splitlines() if "OMP_WAIT_POLICY" in line]
-    assert len(shown) >= 2
-    assert all(f"'{told}'" in line for line in shown)
+        [sys.executable, *command], env=env, capture_output=True, text=True, check=True
+    )
+    return SPINS.findall(ran.stderr)
+
+
+@gnu
+def test_the_command_waits_passively() -> None:
+    """OpenMP itself says so."""
+    command = "from stylebench.cli import main; main()"
+    assert spins("-c", command, "ls", "statistics") == [runtime.WAITING["GOMP_SPINCOUNT"]]
+
+
+@gnu
+def test_workers_wait_passively_whoever_starts_them(tmp_path: Path) -> None:
+    """From Python, where torch was imported before: this process spins, its worker does not."""
+    script = tmp_path / "of_workers.py"
+    script.write_text(OF_WORKERS)
+    parent, *workers = spins(str(script), str(tmp_path / "out"))
+    assert int(parent) > int(runtime.WAITING["GOMP_SPINCOUNT"])
+    assert set(workers) == {runtime.WAITING["GOMP_SPINCOUNT"]}
+
+
+@pytest.mark.parametrize(
+    "given", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "infinity"}, {}]
+)
+def test_who_says_how_threads_wait_is_obeyed(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in runtime.WAITING:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    runtime.wait_passively()
+    found = {name: os.environ[name] for name in runtime.WAITING if name in os.environ}
+    assert found == (given or runtime.WAITING)
