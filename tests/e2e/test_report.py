@@ -1,6 +1,6 @@
 """The page of a results folder in a real browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +84,16 @@ def test_page_loads_alone_and_fits(page: Page, path: Path, width: int, dark: boo
     assert (light < heavy) == dark
 
 
-def test_reference_results(page: Page, tmp_path: Path) -> None:
-    path = report.write(REFERENCE, tmp_path / "page.html")
+@pytest.mark.parametrize(
+    "chapters", [("controls_weights", "fig3"), pytest.param("*", marks=pytest.mark.slow)]
+)
+def test_reference_results(page: Page, tmp_path: Path, chapters: Sequence[str]) -> None:
+    folder = tmp_path / "reference"
+    folder.mkdir()
+    for name in chapters:
+        for found in REFERENCE.glob(name):
+            (folder / found.name).symlink_to(found)
+    path = report.write(folder, tmp_path / "page.html")
     assert path.stat().st_size < 15e6
     for width in (1280, PHONE):
         page.open(path, width=width)

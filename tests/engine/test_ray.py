@@ -83,7 +83,7 @@ def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) 
 
 def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -> None:
     node = ray_cluster.add_node(num_cpus=1)
-    slow = planned(**{**ENDLESS, "evals": 3000, "seed": [0, 1, 2, 3]})
+    slow = planned(**{**ENDLESS, "evals": 1500, "seed": [0, 1, 2, 3]})
     jobs = engine.run(slow, tmp_path, options("ray", workers=3, retries=2))
     found = [next(jobs)]
     thread = Thread(target=lambda: found.extend(jobs))
