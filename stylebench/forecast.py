@@ -87,6 +87,7 @@ def states(planned: plan.Plan, out: Path, *, force: bool, offline: bool) -> dict
         force: finished jobs are to do again.
         offline: nothing is downloaded.
     """
+    from stylebench.backbones import pretrained
     from stylebench.weights import sources
 
     offline = offline or bool(os.environ.get(sources.OFFLINE))
@@ -95,7 +96,7 @@ def states(planned: plan.Plan, out: Path, *, force: bool, offline: bool) -> dict
     found = {s.job_id: "to do" if s.job_id in pending else "finished" for s in specs}
     absent: list[Spec] = [*planned.missing, *planned.missing_statistics]
     for spec in absent:
-        can = not offline and bool(sources.providers(spec.arch[2:]))
+        can = not offline and bool(sources.providers(pretrained.wanted(spec.arch[2:])))
         found[spec.job_id] = "to download" if can else "unavailable"
     return found
 

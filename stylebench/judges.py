@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stylebench import losses, weights
-from stylebench.backbones import zoo
+from stylebench import losses
+from stylebench.backbones import pretrained, zoo
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
@@ -96,7 +96,7 @@ def judged_by(arch: str, judge: str) -> bool:
 
 def _at_hand(arch: str) -> WeightsRef | None:
     try:
-        return weights.resolve(arch, 0, offline=True)
+        return pretrained.resolve(arch, 0, offline=True)
     except UnavailableError:
         return None
 
@@ -121,10 +121,10 @@ def choose(archs: Collection[str]) -> dict[str, WeightsRef]:
 
     for name in filter(new, RANDOM):
         if common() < ENOUGH and all(judged_by(arch, name) for arch in archs):
-            found[name] = weights.resolve(name, 0)
+            found[name] = pretrained.resolve(name, 0)
     for name in filter(new, RANDOM):
         if _too_few(archs, found):
-            found[name] = weights.resolve(name, 0)
+            found[name] = pretrained.resolve(name, 0)
     return found
 
 
@@ -150,7 +150,7 @@ def named(
     for name in given:
         if f"p-{name}" not in wanted:
             raise InputError(f"--weights {name}=…: no --judge p-{name}")
-    return {name: weights.resolve(name, 0, given=given, offline=offline) for name in wanted}
+    return {name: pretrained.resolve(name, 0, given=given, offline=offline) for name in wanted}
 
 
 def make(chosen: Mapping[str, WeightsRef], device: str) -> list[Judge]:
@@ -162,7 +162,7 @@ def lpips(device: str) -> Lpips | None:
     """Return LPIPS where AlexNet's weights are in torchvision's cache, else None."""
     try:
         given = {"alexnet": "torchvision:IMAGENET1K_V1"}
-        ref = weights.resolve("p-alexnet", 0, given=given, offline=True)
+        ref = pretrained.resolve("p-alexnet", 0, given=given, offline=True)
     except UnavailableError:
         return None
     return Lpips(ref.label, device)

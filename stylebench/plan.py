@@ -155,7 +155,8 @@ def _arms(
     tell: Callable[[str], None],
 ) -> list[_Arm]:
     """Return every backbone with its weights; if `strict`, those named must have them."""
-    from stylebench import weights
+    from stylebench.backbones.pretrained import check_name, resolve
+    from stylebench.weights import parse
 
     for name in config.backbone_options:
         if name not in zoo.ARCHS:
@@ -163,8 +164,8 @@ def _arms(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
             )
     for name, source in config.weights.items():
-        weights.check_name(name, "weights")
-        weights.parse(source)
+        check_name(name, "weights")
+        parse(source)
     given = {**config.weights, **given}
     arms: list[_Arm] = []
     for variant in variants:
@@ -174,7 +175,7 @@ def _arms(
         pretrained = arch.startswith("p-")
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
-                ref = weights.resolve(
+                ref = resolve(
                     arch, group[0], given=given, options=options, nodes=nodes, offline=offline
                 )
             except UnavailableError as error:

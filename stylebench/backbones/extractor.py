@@ -126,7 +126,7 @@ def build(
 
     Args:
         arch: ``r-…`` or ``p-…``, a name that ``stylebench ls archs`` shows.
-        weights: what ``stylebench.weights.resolve`` returned.
+        weights: what `stylebench.backbones.pretrained.resolve` returned.
         seed: of the random initialisation; pretrained weights overwrite it.
         nodes: chosen in place of the backbone's own.
         precision: ``fp32``; ``bf16`` for weights and autocast in bf16; ``tf32``, which

@@ -11,13 +11,35 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from stylebench.backbones.zoo import BackboneSpec
 from stylebench.errors import InputError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+
+class Architecture(Protocol):
+    """What weights have to fit; `stylebench.backbones.zoo.BackboneSpec` says what each is."""
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Prefixes of parameters that a file may leave out."""
+
+    @property
+    def options(self) -> Mapping[str, tuple[str, ...]]:
+        """Options that a file's metadata may set."""
+
+    @property
+    def nodes(self) -> Mapping[str, str]:
+        """Path -> name of every node, to which weights have to reach."""
+
+    def build(self) -> "nn.Module":
+        """Return the network."""
+
+    def adapt(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """Return a state dict with the names that the network has."""
+
 
 LAYOUT = {"stride_in"}
 """Options that say how a file is to be read."""
@@ -119,7 +141,7 @@ def _some(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
-def _sketch(spec: BackboneSpec) -> "dict[str, Tensor]":
+def _sketch(spec: Architecture) -> "dict[str, Tensor]":
     """Return the network's state dict without its numbers."""
     import torch
 
@@ -127,7 +149,7 @@ def _sketch(spec: BackboneSpec) -> "dict[str, Tensor]":
         return dict(spec.build().state_dict())
 
 
-def _needed(keys: Iterable[str], spec: BackboneSpec) -> set[str]:
+def _needed(keys: Iterable[str], spec: Architecture) -> set[str]:
     """Return the keys without which the part of a backbone that is used is not that network."""
     return {
         key
@@ -136,7 +158,7 @@ def _needed(keys: Iterable[str], spec: BackboneSpec) -> set[str]:
     }
 
 
-def used_state(state: "Mapping[str, Tensor]", spec: BackboneSpec) -> "dict[str, Tensor]":
+def used_state(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, Tensor]":
     """Return what of a state dict belongs to the part of a backbone that is used.
 
     Raises:
@@ -158,8 +180,8 @@ def _is_like(value: "Tensor", wanted: "Tensor") -> bool:
     return plain and value.layout == torch.strided and value.device.type == "cpu"
 
 
-def check(path: Path, arch: str, spec: BackboneSpec) -> None:
-    """Check that a weights file fits the part of a backbone that is used.
+def check(path: Path, name: str, spec: Architecture) -> None:
+    """Check that a weights file fits the part of the backbone `name` that is used.
 
     Raises:
         InputError: the file is corrupt, would run code, or belongs to another architecture; at
@@ -178,7 +200,7 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
     if problems:
         most = 5 // len(problems)
         text = "; ".join(f"{verb} {_some(keys, most)}" for verb, keys in problems.items())
-        raise InputError(f"{path}: expected the weights of {arch[2:]}, but it {text}")
+        raise InputError(f"{path}: expected the weights of {name}, but it {text}")
     odd = sorted(key for key in needed if not _is_like(state[key], expected[key]))
     if odd:
         kind = f"{state[odd[0]].dtype}, {state[odd[0]].layout}, {state[odd[0]].device}"
@@ -191,7 +213,7 @@ def check(path: Path, arch: str, spec: BackboneSpec) -> None:
         raise InputError(f"{path}: expected finite weights, found NaN or infinity in {_some(bad)}")
 
 
-def options(path: Path, digest: str, spec: BackboneSpec) -> dict[str, str]:
+def options(path: Path, digest: str, spec: Architecture) -> dict[str, str]:
     """Return the backbone options that a file's metadata or its sha256 call for."""
     stated = _load(path)[1] if path.suffix == ".safetensors" else {}
     return KNOWN_FILES.get(digest, {}) | {k: v for k, v in stated.items() if k in spec.options}

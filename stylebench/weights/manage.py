@@ -1,35 +1,15 @@
 """What ``stylebench weights`` does: list, get, import and verify the weights on this machine."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from stylebench.backbones.zoo import ARCHS, split
 from stylebench.errors import InputError
-from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, registry, sources
+from stylebench.weights.sources import Wanted
 
-
-def names() -> list[str]:
-    """Return the backbones whose weights are listed: registered ones, and those of packages."""
-    own = [name for name, spec in ARCHS.items() if "p-" in spec.prefixes]
-    return list(dict.fromkeys([*own, *(p.backbone for p in registry.PACKAGES.values())]))
-
-
-def canonical(name: str) -> str:
-    """Return a backbone's name from one that a user gives; unknown raises InputError.
-
-    ``p-vgg19`` is vgg19; a package may be named by its short name (``efficientnet_lite0``).
-    """
-    name = name.removeprefix("p-")
-    name = registry.PACKAGES[name].backbone if name in registry.PACKAGES else name
-    known = names()
-    if name not in known and not name.startswith(sources.TIMM):
-        near = suggestion(name, known)
-        raise InputError(
-            f"weights: no backbone {name!r} takes weights{near} (known: {', '.join(known)})"
-        )
-    return name
+Check = Callable[[str, Path], None]
+"""Raises InputError if a file does not fit the backbone of that name."""
 
 
 def licence(name: str, source: str) -> str:
@@ -49,42 +29,43 @@ def size(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:.1f} MB"
 
 
-def rows(verbose: bool = False) -> list[tuple[str, ...]]:
+def rows(backbones: Iterable[Wanted], verbose: bool = False) -> list[tuple[str, ...]]:
     """Return name, source, size, sha256 and licence of all weights, here or to be had.
 
     Args:
+        backbones: whose weights are listed.
         verbose: the path as well.
     """
     found: list[tuple[str, ...]] = []
-    for name in names():
-        here = list(sources.at_hand(name))
+    for wanted in backbones:
+        name, here = wanted.name, list(sources.at_hand(wanted))
         for source, path in here:
             row = (name, source, size(path), files.sha256(path)[:12], licence(name, source))
             found.append((*row, str(path)) if verbose else row)
         kinds = {source.partition(":")[0] for source, _ in here}
-        for kind in sources.providers(name) or ["file"]:
+        for kind in sources.providers(wanted) or ["file"]:
             if kind not in kinds:
                 row = (name, kind, "not here", "", licence(name, kind))
                 found.append((*row, "") if verbose else row)
     return found
 
 
-def get(name: str, kind: str) -> str:
+def get(wanted: Wanted, kind: str) -> str:
     """Make sure that the weights of a backbone are on this machine, and say which.
 
     Args:
-        name: see `canonical`.
+        wanted: the backbone.
         kind: ``auto``, ``torchvision``, ``timm`` or ``registry``.
 
     Raises:
         UnavailableError: they cannot be had.
     """
-    source, path = sources.find(name, sources.Source(kind), offline=False)
+    source, path = sources.find(wanted, sources.Source(kind), offline=False)
     digest = files.sha256(path)
-    return f"{name}: {source}@sha256:{digest[:12]}  {size(path)}  {path}"
+    return f"{wanted.name}: {source}@sha256:{digest[:12]}  {size(path)}  {path}"
 
 
-def import_file(name: str, path: Path) -> Path:
+def import_file(name: str, path: Path, check: Check) -> Path:
     """Copy a weights file into the cache, or convert the archive of a known package into it.
 
     Raises:
@@ -93,7 +74,7 @@ def import_file(name: str, path: Path) -> Path:
     package = sources.package_of(name)
     if path.is_file() and package and files.sha256(path) == registry.PACKAGES[package].sha256:
         return registry.install(package, path)
-    files.check(path, f"p-{name}", split(f"p-{name}")[1])
+    check(name, path)
     suffix = ".safetensors" if path.suffix == ".safetensors" else ".pth"
     target = files.cache_folder() / "imported" / (sources.file_name(name) + suffix)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -106,25 +87,25 @@ def import_file(name: str, path: Path) -> Path:
     return target
 
 
-def _problem(name: str, source: str, path: Path) -> str:
+def _problem(name: str, source: str, path: Path, check: Check) -> str:
     """Return what is wrong with a file on this machine; empty if nothing is."""
     if source.startswith(("registry:", "torchvision:")):  # their sha256 is what it must be
         return ""
     try:
-        files.check(path, f"p-{name}", split(f"p-{name}")[1])
+        check(name, path)
     except InputError as error:
         return str(error)
     return ""
 
 
-def verify(name: str) -> Iterator[tuple[str, str]]:
+def verify(wanted: Wanted, check: Check) -> Iterator[tuple[str, str]]:
     """Yield (what, problem) of every file of a backbone's weights on this machine.
 
     A file that states its sha256 (torchvision's, a converted package) must have it; another must be
     readable and fit. The problem is empty if there is none.
     """
-    damaged: list[download.DamagedError] = []
-    for source, path in sources.at_hand(name, damaged.append):
-        yield f"{name}  {source}  {path}", _problem(name, source, path)
+    name, damaged = wanted.name, list[download.DamagedError]()
+    for source, path in sources.at_hand(wanted, damaged.append):
+        yield f"{name}  {source}  {path}", _problem(name, source, path, check)
     for error in damaged:
         yield f"{name}  {error.found[0]}  {error.found[1]}", error.problem

@@ -7,12 +7,10 @@ download and the package registries.
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stylebench.backbones.zoo import ARCHS, split
-from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, registry
@@ -34,6 +32,21 @@ class Source:
     kind: str = "auto"
     value: str = ""
     pin: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The backbone whose weights are looked for.
+
+    Attributes:
+        name: without prefix: ``vgg19``, ``timm:resnet18``.
+        checkpoint: file name of torchvision's weights; empty if there are none.
+        published: where its weights are, if no source of ours has them; empty otherwise.
+    """
+
+    name: str
+    checkpoint: str = ""
+    published: str = ""
 
 
 def parse(text: str) -> Source:
@@ -63,34 +76,6 @@ def parse(text: str) -> Source:
     return Source(kind, value, pin.lower())
 
 
-def check_name(name: str, where: str) -> None:
-    """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
-    pretrained = [known for known, spec in ARCHS.items() if "p-" in spec.prefixes]
-    if name.startswith(TIMM):
-        split(f"p-{name}")
-    elif name not in pretrained:
-        near = suggestion(name, pretrained)
-        known = ", ".join(pretrained)
-        raise InputError(f"{where}: no backbone {name!r} takes weights{near} (known: {known})")
-
-
-def parse_given(values: list[str]) -> dict[str, str]:
-    """Return name -> source for the values of ``--weights NAME=SOURCE``; raises InputError."""
-    result: dict[str, str] = {}
-    for value in values:
-        name, equals, source = value.partition("=")
-        name = name.removeprefix("p-")
-        if not equals or not source:
-            raise InputError(
-                f"--weights expects NAME=PATH, found {value!r} (PATH may be a source: "
-                "torchvision:ENUM, timm:TAG, registry:NAME)"
-            )
-        check_name(name, "--weights")
-        parse(source)
-        result[name] = source
-    return result
-
-
 def file_name(name: str) -> str:
     """Return the name of a backbone as the stem of a file: ``timm:resnet18`` -> timm-resnet18."""
     return name.replace(":", "-")
@@ -109,9 +94,9 @@ def package_of(name: str) -> str:
     return next(fits, "")
 
 
-def checkpoint_url(name: str, value: str = "") -> str:
+def checkpoint_url(wanted: Wanted, value: str = "") -> str:
     """Return the address of torchvision's weights: a file name or an enum; empty: the default."""
-    value = value or (ARCHS[name].checkpoint if name in ARCHS else "")
+    name, value = wanted.name, value or wanted.checkpoint
     if not value:
         raise UnavailableError(f"torchvision publishes no weights of {name}")
     if re.fullmatch(r"[\w.-]+\.pth", value):
@@ -132,10 +117,10 @@ def checkpoint_url(name: str, value: str = "") -> str:
         ) from None
 
 
-def _torchvision(name: str, value: str, offline: bool) -> Found:
+def _torchvision(wanted: Wanted, value: str, offline: bool) -> Found:
     import torch
 
-    url = checkpoint_url(name, value)
+    url = checkpoint_url(wanted, value)
     file = url.rpartition("/")[2]
     found = f"torchvision:{file}", Path(torch.hub.get_dir()) / "checkpoints" / file
     if not download.have(found, download.stated(file), offline):
@@ -143,17 +128,8 @@ def _torchvision(name: str, value: str, offline: bool) -> Found:
     return found
 
 
-def _other_tag(name: str, source: str) -> str:
-    """Return the tag of timm's weights that have another normalisation than a backbone's own."""
-    kind, _, model = source.partition(":")
-    tag = model.partition(".")[2]
-    if kind != "timm" or not tag or "." in name:
-        return ""
-    own, taken = (split(f"p-{text}")[1] for text in (name, source))
-    return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
-
-
-def _timm(name: str, value: str, offline: bool) -> Found:
+def _timm(wanted: Wanted, value: str, offline: bool) -> Found:
+    name = wanted.name
     own = name.partition(".")[2]
     if value and own and value != own:
         raise InputError(
@@ -163,11 +139,11 @@ def _timm(name: str, value: str, offline: bool) -> Found:
     return hub.timm_file(name.removeprefix(TIMM), value, offline=offline)
 
 
-def _registry(name: str, value: str, offline: bool) -> Found:
-    package = value or package_of(name)
+def _registry(wanted: Wanted, value: str, offline: bool) -> Found:
+    package = value or package_of(wanted.name)
     if package not in registry.PACKAGES:
         known = ", ".join(registry.PACKAGES)
-        problem = f"no package is known with weights of {package or name}"
+        problem = f"no package is known with weights of {package or wanted.name}"
         kind = InputError if value else UnavailableError
         raise kind(f"registry: {problem}{suggestion(package, registry.PACKAGES)} (known: {known})")
     found = f"registry:{package}", registry.cached(package)
@@ -176,34 +152,29 @@ def _registry(name: str, value: str, offline: bool) -> Found:
     return found
 
 
-PROVIDERS: dict[str, Callable[[str, str, bool], Found]] = {
+PROVIDERS: dict[str, Callable[[Wanted, str, bool], Found]] = {
     "torchvision": _torchvision,
     "timm": _timm,
     "registry": _registry,
 }
-"""kind -> (name, value, offline) -> Found; raises UnavailableError where there is nothing."""
+"""kind -> (wanted, value, offline) -> Found; raises UnavailableError where there is nothing."""
 
 
-def _published(name: str) -> str:
-    """Return where there are weights of a backbone that no source of ours has; empty otherwise."""
-    return ARCHS[name].published if name in ARCHS else ""
-
-
-def providers(name: str) -> list[str]:
+def providers(wanted: Wanted) -> list[str]:
     """Return the kinds that may publish weights of a backbone, in the order of ``auto``."""
-    if _published(name):
+    if wanted.published:
         return []
-    own = "timm" if name.startswith(TIMM) else "torchvision"
-    return [own, "registry"] if package_of(name) else [own]
+    own = "timm" if wanted.name.startswith(TIMM) else "torchvision"
+    return [own, "registry"] if package_of(wanted.name) else [own]
 
 
 def at_hand(
-    name: str, tell: Callable[[download.DamagedError], object] = lambda error: None
+    wanted: Wanted, tell: Callable[[download.DamagedError], object] = lambda error: None
 ) -> Iterator[Found]:
     """Yield what ``auto`` finds on this machine for a backbone, in its order.
 
     Args:
-        name: of the backbone, without prefix.
+        wanted: the backbone.
         tell: called with each file that is left out, because it is not what it must be.
 
     Raises:
@@ -211,58 +182,59 @@ def at_hand(
     """
     folder = os.environ.get(ENVIRONMENT)
     if folder:
-        path = Path(folder) / f"{file_name(name)}.safetensors"
+        path = Path(folder) / f"{file_name(wanted.name)}.safetensors"
         if path.is_file():
             yield f"file:{path.name}", path
         if not Path(folder).is_dir():
             raise InputError(f"${ENVIRONMENT} is {folder!r}, expected an existing folder")
-    if own := imported(name):
+    if own := imported(wanted.name):
         yield f"file:{own.name}", own
-    for kind in reversed(providers(name)):
+    for kind in reversed(providers(wanted)):
         try:
-            yield PROVIDERS[kind](name, "", True)
+            yield PROVIDERS[kind](wanted, "", True)
         except download.DamagedError as error:
             tell(error)
         except UnavailableError:
             pass
 
 
-def _auto(name: str, offline: bool) -> Found:
+def _auto(wanted: Wanted, offline: bool) -> Found:
     """Return what is on this machine, else what can be downloaded."""
     damaged: list[download.DamagedError] = []
-    if found := next(at_hand(name, damaged.append), None):
+    if found := next(at_hand(wanted, damaged.append), None):
         return found
     reasons = []
-    for kind in () if offline else providers(name):
+    for kind in () if offline else providers(wanted):
         try:
-            return PROVIDERS[kind](name, "", False)
+            return PROVIDERS[kind](wanted, "", False)
         except UnavailableError as error:
             reasons.append(str(error))
-    idle = "none downloaded (offline)" if providers(name) else "none that can be downloaded"
+    idle = "none downloaded (offline)" if providers(wanted) else "none that can be downloaded"
     tried = f"the download failed ({'; '.join(reasons)})" if reasons else idle
     bad = "".join(f" ({error})" for error in damaged)
     raise UnavailableError(
-        f"no weights for p-{name} on this machine{bad}, {tried}; {remedies(name)}"
+        f"no weights for p-{wanted.name} on this machine{bad}, {tried}; {remedies(wanted)}"
     )
 
 
-def remedies(name: str) -> str:
+def remedies(wanted: Wanted) -> str:
     """Return what to do where there are no weights of a backbone."""
+    name = wanted.name
     file = (
         f"give a file with --weights {name}=PATH, or put {file_name(name)}.safetensors into a "
         f"folder and set ${ENVIRONMENT} to it"
     )
-    if where := _published(name):
-        return f"{file} ({where})"
+    if wanted.published:
+        return f"{file} ({wanted.published})"
     extra = " [--from registry]" if package_of(name) else ""
     return f"{file}, or run once with a network: stylebench weights get {name}{extra}"
 
 
-def find(name: str, source: Source, *, offline: bool) -> Found:
+def find(wanted: Wanted, source: Source, *, offline: bool) -> Found:
     """Return the weights of a backbone from a source; its pin is checked, its fit is not.
 
     Args:
-        name: of the backbone, without prefix.
+        wanted: the backbone.
         source: see `parse`.
         offline: never download.
 
@@ -275,13 +247,15 @@ def find(name: str, source: Source, *, offline: bool) -> Found:
         path = Path(source.value).expanduser()
         found = f"file:{path.name}", path
     elif source.kind == "auto":
-        found = _auto(name, offline)
+        found = _auto(wanted, offline)
     else:
         try:
-            found = PROVIDERS[source.kind](name, source.value, offline)
+            found = PROVIDERS[source.kind](wanted, source.value, offline)
         except UnavailableError as error:
             reason = f"{error}, none downloaded (offline)" if offline else str(error)
-            raise UnavailableError(f"no weights for p-{name}: {reason}; {remedies(name)}") from None
+            raise UnavailableError(
+                f"no weights for p-{wanted.name}: {reason}; {remedies(wanted)}"
+            ) from None
     if source.pin and found[1].is_file():
         digest = files.sha256(found[1])
         if not digest.startswith(source.pin):
@@ -291,47 +265,3 @@ def find(name: str, source: Source, *, offline: bool) -> Found:
                 "that has those, or pin these"
             )
     return found
-
-
-def resolve(
-    arch: str,
-    seed: int,
-    *,
-    given: Mapping[str, str | os.PathLike[str]] | None = None,
-    options: Mapping[str, str] | None = None,
-    nodes: NodeChoice | None = None,
-    offline: bool = False,
-) -> WeightsRef:
-    """Return the weights of a backbone, checked against it, and their identity.
-
-    Args:
-        arch: ``r-…`` or ``p-…``.
-        seed: of the random initialisation of an ``r-`` backbone.
-        given: backbone name (without prefix) -> source (see `parse`) or path; others are ``auto``.
-        options: of the backbone; they go before what the file itself calls for.
-        nodes: chosen in place of the backbone's own; the weights must reach to them.
-        offline: never download.
-
-    Raises:
-        UnavailableError: pretrained weights are nowhere; the text names the remedies.
-        InputError: unknown name, source or option; a file that cannot be read, does not fit, or is
-            not the pinned one.
-    """
-    pretrained, spec = split(arch)
-    chosen = dict(options or {})
-    spec.check_options(arch, chosen)
-    if not pretrained:
-        return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
-    text = os.fspath((given or {}).get(arch[2:], "auto"))
-    source, path = find(arch[2:], parse(text), offline=offline)
-    tag = _other_tag(arch[2:], source)
-    spec = (split(f"{arch}.{tag}")[1] if tag else spec).choose(arch, nodes, chosen)
-    files.check(path, arch, spec)
-    digest = files.sha256(path)
-    known = files.options(path, digest, spec)
-    spec.check_options(arch, known)
-    chosen = known | chosen
-    layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
-    chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
-    where = str(path.resolve())
-    return WeightsRef(source=source, sha256=digest, path=where, options=chosen, tag=tag)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench import judges, judging, weights
+from stylebench import judges, judging
+from stylebench.backbones import pretrained
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -32,7 +33,7 @@ profiles:
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file of an experiment that r-densenet121 alone judges."""
-    one = {"r-densenet121": weights.resolve("r-densenet121", 0)}
+    one = {"r-densenet121": pretrained.resolve("r-densenet121", 0)}
     monkeypatch.setattr(judges, "choose", lambda archs: one)
     path = tmp_path / "x.yaml"
     path.write_text(EXPERIMENT)

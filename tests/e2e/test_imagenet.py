@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision import models
 
 from stylebench import weights
-from stylebench.backbones import controls
+from stylebench.backbones import controls, pretrained
 from stylebench.backbones.extractor import random_network
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import UnavailableError
@@ -46,7 +46,7 @@ def right(options: dict[str, str], state: dict[str, torch.Tensor]) -> float:
 @pytest.mark.parametrize("source", ["auto", "registry:resnet50"])
 def test_resnet50_recognises_85_percent(source: str) -> None:
     try:
-        ref = weights.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
+        ref = pretrained.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
     except UnavailableError as error:
         pytest.skip(str(error))
     share = right(ref.options, weights.load_state(ref.path))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylebench import images, runtime, weights
+from stylebench import images, runtime
+from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.objective import Objective
@@ -34,7 +35,7 @@ def picture(name: str, size: int = 160) -> torch.Tensor:
 
 def test_vgg_has_the_scale_of_its_original_weights() -> None:
     """Maxima of 2,000 to 12,000, measured when the weights were converted."""
-    backbone = build("p-vgg19", weights.resolve("p-vgg19", 0, offline=True), 0)
+    backbone = build("p-vgg19", pretrained.resolve("p-vgg19", 0, offline=True), 0)
     maps = backbone(picture("chelsea", 256))
     found = [measure(maps[node.name][0], ["max"])["max"] for node in backbone.style[1:]]
     assert all(500 < value < 30_000 for value in found)
@@ -43,7 +44,7 @@ def test_vgg_has_the_scale_of_its_original_weights() -> None:
 def test_vgg_moves_the_picture_further_than_resnet() -> None:
     moved = {}
     for arch in ("p-vgg19", "p-resnet50"):
-        backbone = build(arch, weights.resolve(arch, 0, offline=True), 0)
+        backbone = build(arch, pretrained.resolve(arch, 0, offline=True), 0)
         found = stylize(backbone, picture("china"), picture("brush"), evals=40)
         moved[arch] = found.moved
     assert moved["p-vgg19"] > 1.3 * moved["p-resnet50"]
@@ -62,7 +63,7 @@ PAIRS = (
 @pytest.mark.parametrize("arch", ["p-vgg19", "p-resnet50"])
 def test_bf16_reaches_the_loss_of_fp32_in_as_many_evaluations(arch: str) -> None:
     """The losses of the results, clamped as they are saved, evaluated in fp32."""
-    ref = weights.resolve(arch, 0, offline=True)
+    ref = pretrained.resolve(arch, 0, offline=True)
     networks = {p: build(arch, ref, 0, precision=p) for p in ("fp32", "bf16")}
     ratios = []
     for content, style in ((picture(a, 256), picture(b, 256)) for a, b in PAIRS):

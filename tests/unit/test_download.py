@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylebench import weights
+from stylebench.backbones import pretrained
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import UnavailableError
 from stylebench.weights import download, sources
@@ -168,11 +168,11 @@ def test_auto_downloads_into_the_cache_of_torchvision(
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
     server.content = pretrained_tiny
     monkeypatch.setattr(sources, "URL", server.url)
-    ref = weights.resolve("p-tiny", 0)
+    ref = pretrained.resolve("p-tiny", 0)
     assert ref.source == f"torchvision:{ARCHS['tiny'].checkpoint}"
     assert ref.sha256 == hashlib.sha256(pretrained_tiny).hexdigest()
     assert torch.hub.get_dir() in ref.path
-    assert weights.resolve("p-tiny", 0, offline=True) == ref
+    assert pretrained.resolve("p-tiny", 0, offline=True) == ref
     assert len(server.asked) == 1
 
 
@@ -181,5 +181,5 @@ def test_offline_asks_nobody(
 ) -> None:
     monkeypatch.setattr(sources, "URL", server.url)
     with pytest.raises(UnavailableError, match="offline"):
-        weights.resolve("p-tiny", 0, offline=True)
+        pretrained.resolve("p-tiny", 0, offline=True)
     assert server.asked == []

