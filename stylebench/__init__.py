@@ -1,5 +1,3 @@
 """stylebench: the bench on which any vision backbone is tested for style transfer."""
 
-from stylebench.version import __version__
-
-__all__ = ["__version__"]
+__version__ = "0.1.0"

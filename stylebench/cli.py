@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench import (
+    __version__,
     cli_bench,
     cli_judge,
     cli_plan,
@@ -45,7 +46,6 @@ from stylebench.cli_options import (
 )
 from stylebench.errors import InputError, JobError, is_full, one_line
 from stylebench.runtime import wait_passively
-from stylebench.version import __version__
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig

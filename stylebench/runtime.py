@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from stylebench import __version__
 from stylebench.errors import InputError
-from stylebench.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor

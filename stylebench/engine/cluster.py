@@ -20,12 +20,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylebench import images, runtime, store
+from stylebench import __version__, images, runtime, store
 from stylebench.config import JobSpec, Spec
 from stylebench.engine.options import Options
 from stylebench.engine.tries import Group, Lost
 from stylebench.errors import InputError
-from stylebench.version import __version__
 
 LONGEST = 1e9
 """Seconds; Python's watchdog refuses much more."""

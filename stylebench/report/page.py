@@ -10,13 +10,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stylebench import figures, store
+from stylebench import __version__, figures, store
 from stylebench.errors import InputError
 from stylebench.report import chapter, curves, drawings, findings, pictures, tables
 from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
 from stylebench.tables import slug
-from stylebench.version import __version__
 
 FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
 

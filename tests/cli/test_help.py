@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import typer
 
-from stylebench import cli
-from stylebench.version import __version__
+from stylebench import __version__, cli
 from tests.cli.bench import invoke
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stylebench import engine, images, runtime, store
+from stylebench import __version__, engine, images, runtime, store
 from stylebench.config import Spec
 from stylebench.engine import cluster
 from stylebench.errors import InputError
-from stylebench.version import __version__
 from tests.engine.engines import ENDLESS, options, planned, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
