@@ -12,8 +12,8 @@ from stylebench import listing, plan, runtime
 from stylebench.backbones import zoo
 from stylebench.benchmark import measure
 from stylebench.config import JobSpec, SweepConfig
-from stylebench.decode import MAX_SIDE, MIN_SIDE
 from stylebench.errors import InputError
+from stylebench.images.decode import MAX_SIDE, MIN_SIDE
 from stylebench.progress import duration
 
 QUICK = ("vgg19", "resnet50")

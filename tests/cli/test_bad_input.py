@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from stylebench import runtime
-from stylebench.decode import read_file
+from stylebench.images.decode import read_file
 from tests.cli.bench import COMMAND, invoke, refused, write_yaml
 from tests.faults.fuzz_bytes import CANARY
 from tests.faults.fuzz_images import large, seed_files

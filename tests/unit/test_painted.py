@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, read
-from stylebench.painted import Painting
+from stylebench.images.painted import Painting
 
 NAMES = ["brush", "pointillism", "mosaic", "woodcut", "stained-glass"]
 

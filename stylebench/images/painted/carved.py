@@ -3,8 +3,8 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from stylebench.decode import Picture
-from stylebench.painted.canvas import (
+from stylebench.images.decode import Picture
+from stylebench.images.painted.canvas import (
     MIN_CANVAS,
     Field,
     blur,

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from stylebench.decode import Picture, Resize, read_file
 from stylebench.errors import InputError
+from stylebench.images.decode import Picture, Resize, read_file
 from stylebench.registry import Registry
 
 
@@ -59,7 +59,7 @@ class Photograph:
 
 
 PHOTOGRAPHS: Registry[Photograph] = Registry("photograph")
-PAINTINGS: Registry[Builtin] = Registry("painted style", module="stylebench.painted")
+PAINTINGS: Registry[Builtin] = Registry("painted style", module="stylebench.images.painted")
 
 
 def _photograph(name: str, package: str, file: str, description: str, credit: str) -> None:

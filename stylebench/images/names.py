@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from stylebench.builtin_images import PAINTINGS, PHOTOGRAPHS, Builtin, Photograph, builtins
-from stylebench.decode import (
+from stylebench.errors import InputError
+from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
+from stylebench.images.decode import (
     MAX_SIDE,
     MIN_SIDE,
     Picture,
@@ -24,27 +25,8 @@ from stylebench.decode import (
     check_file,
     read_file,
     reason,
-    save,
 )
-from stylebench.errors import InputError
 from stylebench.registry import suggestion
-
-__all__ = [
-    "PAINTINGS",
-    "PHOTOGRAPHS",
-    "Builtin",
-    "ImageSource",
-    "Photograph",
-    "Picture",
-    "Resize",
-    "Role",
-    "builtins",
-    "digest",
-    "read",
-    "resolve",
-    "save",
-    "unique_names",
-]
 
 Role = Literal["content", "style"]
 

@@ -7,13 +7,13 @@ so that the same painting appears at 128 and at 1024 px.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stylebench.builtin_images import PAINTINGS, PHOTOGRAPHS
-from stylebench.decode import Picture
-from stylebench.painted.carved import woodcut
-from stylebench.painted.dots import pointillism
-from stylebench.painted.glass import stained_glass
-from stylebench.painted.strokes import brush
-from stylebench.painted.tiles import mosaic
+from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
+from stylebench.images.decode import Picture
+from stylebench.images.painted.carved import woodcut
+from stylebench.images.painted.dots import pointillism
+from stylebench.images.painted.glass import stained_glass
+from stylebench.images.painted.strokes import brush
+from stylebench.images.painted.tiles import mosaic
 
 __all__ = ["PAINTINGS", "Painting"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from stylebench.builtin_images import PHOTOGRAPHS
-from stylebench.decode import Picture
+from stylebench.images.builtin import PHOTOGRAPHS
+from stylebench.images.decode import Picture
 
 Field = npt.NDArray[np.floating[Any]]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from stylebench.decode import Picture
-from stylebench.painted.canvas import (
+from stylebench.images.decode import Picture
+from stylebench.images.painted.canvas import (
     MIN_CANVAS,
     Field,
     blur,

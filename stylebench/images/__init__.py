@@ -1,0 +1,31 @@
+"""Pictures: built-in ones and the user's files, by name and at the working size."""
+
+from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS, Builtin, Photograph, builtins
+from stylebench.images.decode import Picture, Resize, save
+from stylebench.images.names import (
+    PREFIX,
+    ImageSource,
+    Role,
+    digest,
+    read,
+    resolve,
+    unique_names,
+)
+
+__all__ = [
+    "PAINTINGS",
+    "PHOTOGRAPHS",
+    "PREFIX",
+    "Builtin",
+    "ImageSource",
+    "Photograph",
+    "Picture",
+    "Resize",
+    "Role",
+    "builtins",
+    "digest",
+    "read",
+    "resolve",
+    "save",
+    "unique_names",
+]
