@@ -13,7 +13,7 @@ from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
 from stylebench.weights import Wanted, files, find, parse
-from stylebench.weights.registry import PACKAGES
+from stylebench.weights.packages import PACKAGES
 
 
 def wanted(name: str) -> Wanted:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from stylebench.errors import InputError
-from stylebench.weights import download, files, hub, registry, sources
+from stylebench.weights import download, files, hub, packages, sources
 from stylebench.weights.sources import Wanted
 
 Check = Callable[[str, Path], None]
@@ -16,7 +16,7 @@ def licence(name: str, source: str) -> str:
     """Return the licence of weights from a source, as far as their publisher states it."""
     kind, _, value = source.partition(":")
     if kind == "registry":
-        return registry.PACKAGES[value or sources.package_of(name)].licence
+        return packages.PACKAGES[value or sources.package_of(name)].licence
     if kind == "torchvision":
         return "code BSD-3-Clause; weights trained on ImageNet"
     if kind == "timm":
@@ -72,8 +72,8 @@ def import_file(name: str, path: Path, check: Check) -> Path:
         InputError: the file does not exist, cannot be read, or does not fit the backbone.
     """
     package = sources.package_of(name)
-    if path.is_file() and package and files.sha256(path) == registry.PACKAGES[package].sha256:
-        return registry.install(package, path)
+    if path.is_file() and package and files.sha256(path) == packages.PACKAGES[package].sha256:
+        return packages.install(package, path)
     check(name, path)
     suffix = ".safetensors" if path.suffix == ".safetensors" else ".pth"
     target = files.cache_folder() / "imported" / (sources.file_name(name) + suffix)

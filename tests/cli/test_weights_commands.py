@@ -8,7 +8,7 @@ import pytest
 
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import UnavailableError
-from stylebench.weights import files, registry
+from stylebench.weights import files, packages
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("pretrained_tiny", "in_an_empty_folder")
@@ -68,7 +68,7 @@ def test_get_goes_on_after_what_it_cannot_have(file: Path, monkeypatch: pytest.M
         raise UnavailableError(f"no {name} today")
 
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
-    monkeypatch.setattr(registry, "fetch", refuse)
+    monkeypatch.setattr(packages, "fetch", refuse)
     invoke("weights", "import", "tiny", file)
     done = invoke("weights", "get", "tiny")
     assert (done.status, done.err) == (0, "")

