@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from stylebench.backbones.surgery import stride_in_conv1, without_shortcuts
+from stylebench.backbones.paper import stride_in_conv1, without_shortcuts
 
 
 def _blocks(network: nn.Module) -> list[Any]:

@@ -192,9 +192,7 @@ class BackboneSpec:
                 raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
 
 
-ARCHS: Registry[BackboneSpec] = Registry(
-    "backbone", module="stylebench.backbones.torchvision_models"
-)
+ARCHS: Registry[BackboneSpec] = Registry("backbone", module="stylebench.backbones.torchvision")
 
 ALL = (
     "r-vgg19",
@@ -329,7 +327,7 @@ ARCHS.add(
     "vgg19",
     BackboneSpec(
         description="VGG-19 (Simonyan & Zisserman 2015), torchvision; nodes of Gatys et al. 2016",
-        target="stylebench.backbones.surgery:vgg19",
+        target="stylebench.backbones.paper:vgg19",
         style=(
             Node("relu1_1", "features.1", 0),
             Node("relu2_1", "features.6", 1),
@@ -347,7 +345,7 @@ ARCHS.add(
     "resnet50",
     BackboneSpec(
         description="ResNet-50 (He et al. 2016), torchvision; stride_in=conv1 is He's own layout",
-        target="stylebench.backbones.surgery:resnet50",
+        target="stylebench.backbones.paper:resnet50",
         style=RESNET_NODES,
         content=_STAGES[2],
         checkpoint="resnet50-0676ba61.pth",
@@ -359,7 +357,7 @@ ARCHS.add(
     "noresnet50",
     BackboneSpec(
         description="NoResNet: ResNet-50 with every shortcut removed, nothing else changed",
-        target="stylebench.backbones.surgery:noresnet50",
+        target="stylebench.backbones.paper:noresnet50",
         style=RESNET_NODES,
         content=_STAGES[2],
         options=PLAIN_RESNET,
@@ -369,7 +367,7 @@ ARCHS.add(
     "pseudo-vgg",
     BackboneSpec(
         description="pseudo-VGG: NoResNet with 3x3 stem, basic blocks and 2x2 max pooling",
-        target="stylebench.backbones.surgery:pseudo_vgg",
+        target="stylebench.backbones.paper:pseudo_vgg",
         style=RESNET_NODES,
         content=_STAGES[2],
         options=PLAIN_RESNET,
@@ -379,7 +377,7 @@ ARCHS.add(
     "pseudo-resvgg",
     BackboneSpec(
         description="pseudo-ResVGG: pseudo-VGG with the shortcuts put back",
-        target="stylebench.backbones.surgery:pseudo_resvgg",
+        target="stylebench.backbones.paper:pseudo_resvgg",
         style=RESNET_NODES,
         content=_STAGES[2],
         options=RESIDUAL,

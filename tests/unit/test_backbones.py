@@ -9,7 +9,7 @@ from torchvision import models
 from torchvision.models import resnet50, vgg19
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from stylebench.backbones import controls, surgery, zoo
+from stylebench.backbones import controls, paper, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -96,7 +96,7 @@ def test_seeds_differ() -> None:
 
 
 def test_pseudo_networks_are_like_vgg() -> None:
-    model = surgery.pseudo_resvgg()
+    model = paper.pseudo_resvgg()
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     assert all(conv.stride == (1, 1) for conv in convolutions)
     assert {conv.kernel_size for conv in convolutions} == {(3, 3), (1, 1)}
@@ -115,7 +115,7 @@ def blocks_of(model: nn.Module, stage: str) -> list[nn.Module]:
 
 def test_stride_in_moves_the_stride_of_resnet50() -> None:
     for value, expected in (("conv2", [(1, 1), (2, 2)]), ("conv1", [(2, 2), (1, 1)])):
-        model = surgery.resnet50()
+        model = paper.resnet50()
         controls.apply(model, {"stride_in": value}, {"stride_in": "conv2"})
         for stage in (model.layer2, model.layer3, model.layer4):
             assert [stage[0].conv1.stride, stage[0].conv2.stride] == expected

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import alexnet, resnet18, resnet50, vgg11
 
 from stylebench import images, plan
-from stylebench.backbones import controls, extractor, surgery, zoo
+from stylebench.backbones import controls, extractor, paper, zoo
 from stylebench.backbones.extractor import build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
@@ -96,7 +96,7 @@ def test_blur_pooling_follows_max_pooling() -> None:
     dense = torch.from_numpy(ndimage.maximum_filter(x.numpy(), (1, 1, 3, 3), mode="nearest"))
     pool = changed(resnet18, "downsample", "blur").maxpool
     torch.testing.assert_close(pool(x), blurred(dense))
-    model = surgery.pseudo_vgg()
+    model = paper.pseudo_vgg()
     controls.change_downsampling(model, "blur")
     dense = x.unfold(2, 2, 1).unfold(3, 2, 1).amax(dim=(4, 5))
     for pool in (model.maxpool, model.layer2.pool):
