@@ -70,8 +70,8 @@ class LossSpec(Frozen):
     Attributes:
         balance: ``target`` divides each term by the squared norm of its target, so that terms are
             relative errors (the total variation has none and stays); ``gradient`` divides each by
-            its gradient norm near the start (`stylebench.objective.PROBE`); ``none`` leaves them as
-            `normalisation` says.
+            its gradient norm near the start (`stylebench.transfer.objective.PROBE`); ``none``
+            leaves them as `normalisation` says.
         normalisation: of the terms, where `balance` is ``none``; ``paper`` is eqs. (3) and (4),
             ``released`` the authors' code, ``keras`` Chollet's Keras example. A balance cancels it,
             but for the form of the total variation.
@@ -109,9 +109,9 @@ class OptimiserSpec(Frozen):
 
     `first_step` of ``lbfgs``: the share of −g, the negative gradient at the start, that is tried
     first. The objective is scaled so that all of −g changes a pixel by 10 to 20 grey levels in the
-    mean (`stylebench.objective.FIRST_STEP`). ``torch`` is torch.optim.LBFGS's min(1, 1/‖g‖₁): a
-    pixel moves by a thousandth of a grey level, so that in float32 the first curvature is mostly
-    rounding, and about fifteen evaluations go by before there is a better one
+    mean (`stylebench.transfer.objective.FIRST_STEP`). ``torch`` is torch.optim.LBFGS's
+    min(1, 1/‖g‖₁): a pixel moves by a thousandth of a grey level, so that in float32 the first
+    curvature is mostly rounding, and about fifteen evaluations go by before there is a better one
     (docs/performance.md).
     """
 
@@ -305,8 +305,10 @@ class SweepConfig(Frozen):
     (`stylebench.experiment.arms`); in a file, what they differ in. `limit` holds for each.
     `judge`: measure the metrics of what is finished.
     `profile`: which of the file's profiles this is; none for "".
-    `image`: what is optimised, the pixels or their spectrum (`stylebench.parameterisation`).
-    `gradients`: write what each term asks of the picture (`stylebench.objective.TermGradient`).
+    `image`: what is optimised, the pixels or their spectrum
+    (`stylebench.transfer.parameterisation`).
+    `gradients`: write what each term asks of the picture
+    (`stylebench.transfer.objective.TermGradient`).
     """
 
     name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")

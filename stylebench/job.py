@@ -25,7 +25,7 @@ from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError
 from stylebench.stats import measure_backbone
-from stylebench.transfer import Stylization, stylize_batch
+from stylebench.transfer.stylize import Stylization, stylize_batch
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stylebench import losses
 from stylebench.backbones import pretrained, zoo
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.metrics import Needs, quantiles, remembered
 from stylebench.runtime import float64
+from stylebench.transfer import losses
 
 PRETRAINED = ("p-vgg19", "p-resnet50", "p-timm:efficientnet_lite0")
 """Judges by default, of three families, where their weights are on this machine."""

@@ -79,7 +79,7 @@ def _nodes(name: str, options: dict[str, str]) -> list[str]:
 
 
 def _smoothings(*, verbose: bool) -> list[str]:
-    from stylebench.smoothing import SMOOTHINGS, parameters
+    from stylebench.transfer.smoothing import SMOOTHINGS, parameters
 
     rows = []
     for name, function in SMOOTHINGS.items():

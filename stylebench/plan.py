@@ -199,7 +199,7 @@ def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
 
 def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
     """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
-    from stylebench import smoothing
+    from stylebench.transfer import smoothing
 
     for spec in config.smoothing:
         smoothing.check(spec)
@@ -219,7 +219,7 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
 
 def _precision(config: SweepConfig, smooth: SmoothingSpec, device: str) -> Precision:
     """Return the precision of jobs; ``auto`` is fp32 for smoothings that exponentiate maps."""
-    from stylebench import smoothing
+    from stylebench.transfer import smoothing
 
     exact = config.precision == "auto" and smooth.name not in smoothing.LINEAR
     return runtime.resolve_precision("fp32" if exact else config.precision, device)
@@ -303,7 +303,7 @@ def _expand(
     tell: Callable[[str], None],
 ) -> Plan:
     """Return the jobs of a configuration without variants; arguments as of `expand`."""
-    from stylebench import smoothing
+    from stylebench.transfer import smoothing
 
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)

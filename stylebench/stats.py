@@ -14,12 +14,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from stylebench import smoothing
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import SmoothingSpec
-from stylebench.losses import gram
 from stylebench.registry import Registry
 from stylebench.runtime import float64
+from stylebench.transfer import smoothing
+from stylebench.transfer.losses import gram
 
 
 class Maps:

@@ -250,8 +250,8 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     Raises:
         InputError: the text is not a job.
     """
-    from stylebench import smoothing
     from stylebench.job import run_job
+    from stylebench.transfer import smoothing
 
     try:
         spec = JobSpec.model_validate_json(text)

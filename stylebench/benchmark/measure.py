@@ -22,8 +22,8 @@ from stylebench.backbones import graph, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.objective import Objective
-from stylebench.optim import iterate
+from stylebench.transfer.objective import Objective
+from stylebench.transfer.optimisers import iterate
 
 Method = Literal["plain", "bare", "ours"]
 WARM_UP = 30

@@ -13,8 +13,8 @@ from stylebench.backbones import zoo
 from stylebench.config import JobSpec
 from stylebench.experiment import load_sweep
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
-from stylebench.smoothing import SMOOTHINGS
 from stylebench.stats import STATISTICS
+from stylebench.transfer.smoothing import SMOOTHINGS
 from tests.cli.bench import Run, invoke, no_figures, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")

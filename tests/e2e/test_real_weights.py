@@ -15,9 +15,9 @@ from stylebench import images, runtime
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.config import LossSpec, SmoothingSpec
-from stylebench.objective import Objective
 from stylebench.stats import measure
-from stylebench.transfer import stylize
+from stylebench.transfer.objective import Objective
+from stylebench.transfer.stylize import stylize
 
 FOLDER = os.environ.get("STYLEBENCH_WEIGHTS", "")
 pytestmark = [

@@ -11,7 +11,7 @@ from stylebench.benchmark import report
 from stylebench.config import SmoothingSpec, Spec, WeightsRef
 from stylebench.experiment import load_sweep
 from stylebench.stats import measure_backbone
-from stylebench.transfer import stylize, stylize_batch
+from stylebench.transfer.stylize import stylize, stylize_batch
 from tests.numeric.test_transfer import three_pairs, vgg11
 
 pytestmark = [

@@ -12,8 +12,8 @@ from stylebench import job, plan, store
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
 from stylebench.experiment import load_sweep
-from stylebench.losses import total_variation
-from stylebench.transfer import stylize, stylize_batch
+from stylebench.transfer.losses import total_variation
+from stylebench.transfer.stylize import stylize, stylize_batch
 
 LAYERS = [f"stage{i}" for i in range(5)]
 RELEASED = LossSpec.model_validate(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylebench.lbfgs import LBFGS, Point, cubic_minimum
+from stylebench.transfer.lbfgs import LBFGS, Point, cubic_minimum
 
 EVALUATIONS = 40
 

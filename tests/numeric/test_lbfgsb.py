@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stylebench.config import OptimiserSpec
 from stylebench.errors import InputError
-from stylebench.optim import Objective, minimise
+from stylebench.transfer.optimisers import Objective, minimise
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 SHAPE = (1, 3, 4, 4)

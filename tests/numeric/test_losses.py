@@ -8,11 +8,11 @@ from scipy.special import softmax as scipy_softmax
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from stylebench import losses, smoothing
 from stylebench.backbones.extractor import build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.objective import Objective
+from stylebench.transfer import losses, smoothing
+from stylebench.transfer.objective import Objective
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for ImageNet
 

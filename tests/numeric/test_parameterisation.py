@@ -12,10 +12,10 @@ from torch import Tensor
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.objective import FIRST_STEP, Objective
-from stylebench.optim import minimise
-from stylebench.parameterisation import PIXELS, Fourier, parameterise
-from stylebench.transfer import Start, stylize, stylize_batch
+from stylebench.transfer.objective import FIRST_STEP, Objective
+from stylebench.transfer.optimisers import minimise
+from stylebench.transfer.parameterisation import PIXELS, Fourier, parameterise
+from stylebench.transfer.stylize import Start, stylize, stylize_batch
 
 SIZES = [(16, 24), (17, 24), (16, 23), (17, 23)]
 NONE = SmoothingSpec(name="none")

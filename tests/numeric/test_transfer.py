@@ -11,15 +11,16 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from stylebench import images, objective
+from stylebench import images
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError, JobError
-from stylebench.losses import gram, total_variation
-from stylebench.objective import Objective
-from stylebench.optim import DIVERGED, PATIENCE, minimise
-from stylebench.optim import Objective as Losses
-from stylebench.transfer import Start, Stylization, stylize, stylize_batch
+from stylebench.transfer import objective
+from stylebench.transfer.losses import gram, total_variation
+from stylebench.transfer.objective import Objective
+from stylebench.transfer.optimisers import DIVERGED, PATIENCE, minimise
+from stylebench.transfer.optimisers import Objective as Losses
+from stylebench.transfer.stylize import Start, Stylization, stylize, stylize_batch
 
 BALANCED = LossSpec()
 PAPER = LossSpec.model_validate(PRESETS["paper"]["loss"])

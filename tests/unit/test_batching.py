@@ -9,7 +9,7 @@ import torch
 from stylebench import batching, images, job, plan
 from stylebench.config import JobSpec, Spec
 from stylebench.experiment import load_sweep
-from stylebench.transfer import Stylization, stylize_batch
+from stylebench.transfer.stylize import Stylization, stylize_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

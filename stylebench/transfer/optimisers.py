@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stylebench.config import OptimiserSpec
 from stylebench.errors import InputError
-from stylebench.lbfgs import LBFGS
 from stylebench.runtime import float64
+from stylebench.transfer.lbfgs import LBFGS
 
 StopReason = Literal["evaluations", "converged", "diverged"]
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from stylebench import losses, smoothing
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.parameterisation import PIXELS, Parameterisation
 from stylebench.runtime import float64
+from stylebench.transfer import losses, smoothing
+from stylebench.transfer.parameterisation import PIXELS, Parameterisation
 
 FIRST_STEP = 1 / 25
 """Mean change of a pixel, in [0, 1], by a step along the whole negative gradient at the start: the
@@ -279,7 +279,7 @@ class Objective:
 
         The scale of an image is a power of two, chosen at the first evaluation so that a step along
         −g changes a pixel by [1, 2) times FIRST_STEP in the mean: by |g|, or in another space by
-        |T Tᵀ g| (`stylebench.parameterisation`), where g is the gradient by the pixels.
+        |T Tᵀ g| (`stylebench.transfer.parameterisation`), where g is the gradient by the pixels.
 
         The first step of L-BFGS is a share of −g (`OptimiserSpec.first_step`). Rounding aside, it
         takes the same steps for any scale as long as it has a curvature pair. It drops pairs with

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from stylebench import smoothing
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import Image, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError, JobError
-from stylebench.objective import Evaluation, Objective, TermGradient
-from stylebench.optim import Minimum, StopReason, minimise
-from stylebench.parameterisation import Parameterisation, parameterise
+from stylebench.transfer import smoothing
+from stylebench.transfer.objective import Evaluation, Objective, TermGradient
+from stylebench.transfer.optimisers import Minimum, StopReason, minimise
+from stylebench.transfer.parameterisation import Parameterisation, parameterise
 
 Start = Literal["content", "style", "noise"]
 
@@ -103,7 +103,8 @@ def stylize(
         start: where the optimisation begins.
         evals: closure evaluations, at most.
         seed: of a start from noise, and of the noise at which gradients of terms are measured.
-        image: what is optimised, ``pixels`` or ``fourier`` (`stylebench.parameterisation`).
+        image: what is optimised, ``pixels`` or ``fourier``
+            (`stylebench.transfer.parameterisation`).
         gradients: whether to measure what each term asks of the picture.
 
     Raises:

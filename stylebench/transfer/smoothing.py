@@ -19,8 +19,8 @@ from torch import Tensor
 
 from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.losses import wide
 from stylebench.registry import Registry, suggestion
+from stylebench.transfer.losses import wide
 
 Smoothing = Callable[..., tuple[Tensor, float]]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")

@@ -1,0 +1,1 @@
+"""Style transfer: losses of feature maps, and the image that minimises them."""
