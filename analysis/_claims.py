@@ -20,7 +20,7 @@ JUDGES = 2
 
 def judges(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the judges (name, weights) of Gram shares, pretrained first, two at most."""
-    from stylebench.judges import PRETRAINED
+    from stylebench.measures.judges import PRETRAINED
 
     asked = frame[frame["metric"].eq("gram_share") & frame["judge"].ne("")]
     rank = {name: place for place, name in enumerate(PRETRAINED)}
@@ -140,7 +140,7 @@ def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame
     Raises:
         NoDataError: no two arms share a pair and a judge.
     """
-    from stylebench.metrics import METRICS
+    from stylebench.measures.metrics import METRICS
 
     shares = set(frame["metric"])
     frame = frame[[f"{metric}_share" not in shares for metric in frame["metric"]]]

@@ -32,7 +32,7 @@ SHARED = [key for key in SETTINGS if key not in OF_ARM]
 
 def _judged(results: Results) -> pd.DataFrame:
     """Return the metrics beside the settings of their jobs, in the order of the metrics' list."""
-    from stylebench.metrics import METRICS
+    from stylebench.measures.metrics import METRICS
 
     jobs = results.results[results.results["status"] == "ok"]
     jobs = jobs.assign(backbone=backbone_names(jobs), still=still(jobs))

@@ -43,7 +43,7 @@ def differences(results: Results) -> pd.DataFrame:
 
 def _of_style(frame: pd.DataFrame) -> pd.DataFrame:
     """Return metrics without those of the content, of which a texture keeps nothing."""
-    from stylebench.metrics import METRICS
+    from stylebench.measures.metrics import METRICS
 
     of_content = [name for name, metric in METRICS.items() if metric.about == "content"]
     return frame[~frame["metric"].isin(of_content)]

@@ -24,7 +24,7 @@ from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError
-from stylebench.stats import measure_backbone
+from stylebench.measures.statistics import measure_backbone
 from stylebench.transfer.stylize import Stylization, stylize_batch
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -18,11 +18,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylebench import judges, progress, runtime, store
+from stylebench import progress, runtime, store
 from stylebench.config import JobSpec
 from stylebench.errors import InputError
-from stylebench.judges import Judge, Lpips
-from stylebench.metrics import METRICS, measure
+from stylebench.measures import judges
+from stylebench.measures.judges import Judge, Lpips
+from stylebench.measures.metrics import METRICS, measure
 
 Key = tuple[str, str, str]
 """Metric, judge and the identity of its weights."""

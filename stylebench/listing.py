@@ -89,7 +89,7 @@ def _smoothings(*, verbose: bool) -> list[str]:
 
 
 def _statistics(*, verbose: bool) -> list[str]:
-    from stylebench.stats import STATISTICS
+    from stylebench.measures.statistics import STATISTICS
 
     return table(
         [
@@ -100,7 +100,7 @@ def _statistics(*, verbose: bool) -> list[str]:
 
 
 def _metrics(*, verbose: bool) -> list[str]:
-    from stylebench.metrics import METRICS
+    from stylebench.measures.metrics import METRICS
 
     return table(
         [

@@ -13,7 +13,7 @@ from stylebench.backbones import zoo
 from stylebench.config import JobSpec
 from stylebench.experiment import load_sweep
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
-from stylebench.stats import STATISTICS
+from stylebench.measures.statistics import STATISTICS
 from stylebench.transfer.smoothing import SMOOTHINGS
 from tests.cli.bench import Run, invoke, no_figures, with_database, write_yaml
 

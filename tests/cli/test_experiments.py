@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench import judges, judging
+from stylebench import judging
 from stylebench.backbones import pretrained
+from stylebench.measures import judges
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")

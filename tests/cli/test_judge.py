@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stylebench.config import SmoothingSpec
-from stylebench.metrics import METRICS
+from stylebench.measures.metrics import METRICS
 from tests.cli.bench import invoke, refused
 from tests.unit.test_judging import add
 

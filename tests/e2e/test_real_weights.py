@@ -15,7 +15,7 @@ from stylebench import images, runtime
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
 from stylebench.config import LossSpec, SmoothingSpec
-from stylebench.stats import measure
+from stylebench.measures.statistics import measure
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.stylize import stylize
 

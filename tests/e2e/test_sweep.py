@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from stylebench import store
-from stylebench.stats import STATISTICS
+from stylebench.measures.statistics import STATISTICS
 from stylebench.transfer.stylize import Stylization, stylize_batch
 from tests.cli.bench import Run, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, rows, runs, snapshot, sweep

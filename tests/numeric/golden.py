@@ -16,7 +16,7 @@ import torch
 from stylebench import images, runtime
 from stylebench.backbones.extractor import build
 from stylebench.config import SmoothingSpec, WeightsRef
-from stylebench.stats import measure_backbone
+from stylebench.measures.statistics import measure_backbone
 
 PATH = Path(__file__).parent.parent / "golden" / "entropy_statistics.csv"
 ARCHS = ("r-vgg19", "r-resnet50", "r-noresnet50", "r-pseudo-vgg", "r-pseudo-resvgg")

@@ -10,7 +10,7 @@ from stylebench.backbones.extractor import build
 from stylebench.benchmark import report
 from stylebench.config import SmoothingSpec, Spec, WeightsRef
 from stylebench.experiment import load_sweep
-from stylebench.stats import measure_backbone
+from stylebench.measures.statistics import measure_backbone
 from stylebench.transfer.stylize import stylize, stylize_batch
 from tests.numeric.test_transfer import three_pairs, vgg11
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
-from stylebench.stats import STATISTICS, measure
+from stylebench.measures.statistics import STATISTICS, measure
 
 
 def random_map(seed: int = 0, shape: tuple[int, int, int] = (6, 5, 4)) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 from stylebench import images, judging, store, tables
 from stylebench.config import ImageRef, JobSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.metrics import METRICS
+from stylebench.measures.metrics import METRICS
 from tests.unit.test_config import job
 from tests.unit.test_store import finish
 

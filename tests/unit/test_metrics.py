@@ -14,12 +14,13 @@ from skimage.filters import sobel
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from stylebench import images, judges, metrics
+from stylebench import images
 from stylebench.backbones.extractor import build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
-from stylebench.judges import Judge, Lpips
-from stylebench.metrics import METRICS, measure
+from stylebench.measures import judges, metrics
+from stylebench.measures.judges import Judge, Lpips
+from stylebench.measures.metrics import METRICS, measure
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,7 +1,7 @@
 """Metrics of a result: how near it is to the style, and how much of the content it kept.
 
-Judged by what was not optimised: networks other than the job's own (`stylebench.judges`), and
-statistics that need no network. All take pictures (1, 3, H, W), RGB in [0, 1], in float32: the
+Judged by what was not optimised: networks other than the job's own (`stylebench.measures.judges`),
+and statistics that need no network. All take pictures (1, 3, H, W), RGB in [0, 1], in float32: the
 result and the content have one size, the style may have another. No single one is "the quality".
 
 To add one: a function decorated with ``@metric(name, better=…, about=…)`` that takes the result,
@@ -23,7 +23,7 @@ from stylebench.registry import Registry
 from stylebench.runtime import float64
 
 if TYPE_CHECKING:
-    from stylebench.judges import Judge, Lpips
+    from stylebench.measures.judges import Judge, Lpips
 
 Better = Literal["lower", "higher"]
 About = Literal["style", "content", "colour"]

@@ -14,7 +14,7 @@ from stylebench.backbones import pretrained, zoo
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.metrics import Needs, quantiles, remembered
+from stylebench.measures.metrics import Needs, quantiles, remembered
 from stylebench.runtime import float64
 from stylebench.transfer import losses
 

@@ -1,0 +1,1 @@
+"""What is measured: statistics of feature maps, metrics of results, and their judges."""
