@@ -40,8 +40,9 @@ def judge(
 
         stylebench judge results/default --judge r-densenet121,r-googlenet --offline
     """
-    from stylebench import claim, figures, judging, runtime, store
+    from stylebench import figures, judging, runtime, store
     from stylebench.backbones.pretrained import parse_given
+    from stylebench.store import lock
 
     given = parse_given(weights or [])
     options = judging.Options(
@@ -49,7 +50,7 @@ def judge(
         offline=offline, force=force,
     )  # fmt: skip
     there = store.holds_results(folder)  # else judging says what is wrong
-    with claim.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
+    with lock.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
         try:
             summary = judging.run(folder, options, lambda text: print(text, flush=True))
         except KeyboardInterrupt:

@@ -22,7 +22,7 @@ def status(
 
         watch stylebench status results/paper
     """
-    from stylebench import status
+    from stylebench.store import status
 
     for place in status.folders(folder):
         found = status.read(place)

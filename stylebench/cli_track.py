@@ -25,11 +25,12 @@ def track(
 
         stylebench track results/default --tracking-uri http://mlflow.example.org:5000
     """
-    from stylebench import claim, writer
+    from stylebench import writer
+    from stylebench.store import lock
 
     writer.check(folder)
     try:
-        with claim.claim(folder, "stylebench track"):
+        with lock.claim(folder, "stylebench track"):
             done = writer.complete(
                 folder, tracking_uri, lambda text: print(one_line(text), flush=True)
             )

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import store, tables
+from stylebench import store
 from stylebench.config import JobSpec
+from stylebench.store import columns
 
 Number = tuple[str, int, float]
 Key = tuple[Any, ...]
@@ -53,7 +54,7 @@ def read(out: Path, job_id: str) -> Entry | None:
     record = store.read_record(folder)
     if record is None:
         return None
-    row, spec = tables.result_row(record), JobSpec.model_validate(record["spec"])
+    row, spec = columns.result_row(record), JobSpec.model_validate(record["spec"])
     ok = record["status"] == "ok"
     arch = spec.arch + spec.weights.settings
     return Entry(

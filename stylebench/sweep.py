@@ -11,12 +11,13 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import claim, engine, plan, progress, runtime, store, writer
+from stylebench import engine, plan, progress, runtime, store, writer
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.engine import Options as EngineOptions
 from stylebench.errors import InputError, JobError
 from stylebench.experiment import load_sweep
+from stylebench.store import lock
 
 
 def check_folder(out: Path) -> None:
@@ -112,7 +113,7 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         tell=report.message,
     )
     with (
-        claim.claim(options.out, options.command),
+        lock.claim(options.out, options.command),
         writer.opened(options.out, config.name, options.tracking_uri, report.message) as log,
     ):
         _work(config, planned, planned.missing, options, report, log)
@@ -148,7 +149,7 @@ def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     planned = plan.expand(
         config, given=options.given, offline=options.offline, pairs=False, tell=report.message
     )
-    with claim.claim(options.out, options.command):
+    with lock.claim(options.out, options.command):
         _work(config, planned, None, options, report, lambda record: None)
         _draw(options.out, report)
         return _summary(planned, options.out)
@@ -166,7 +167,7 @@ def _work(
     specs: list[Spec] = [*planned.statistics, *planned.jobs]
     todo = store.pending(options.out, specs, force=options.force)
     store.remove_stale(options.out)
-    claim.announce(options.out, specs)
+    lock.announce(options.out, specs)
     if todo or not store.read_manifest(options.out):
         _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))

@@ -15,7 +15,7 @@ from stylebench.errors import InputError
 from stylebench.report import chapter, curves, drawings, findings, pictures, tables
 from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
-from stylebench.tables import slug
+from stylebench.store.columns import slug
 
 FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench.tables import RESULT_COLUMNS
+from stylebench.store.columns import RESULT_COLUMNS
 from tests.cli.bench import invoke, refused
 from tests.unit.results import make
 

@@ -11,7 +11,7 @@ import pandas as pd
 from stylebench import store
 from stylebench.figures import load_analysis
 from stylebench.store import Results
-from stylebench.tables import (
+from stylebench.store.columns import (
     METRIC_COLUMNS,
     RESULT_COLUMNS,
     STATISTICS_COLUMNS,

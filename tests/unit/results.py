@@ -18,7 +18,7 @@ from PIL import Image
 from stylebench import store
 from stylebench.figures import load_analysis
 from stylebench.store import Results
-from stylebench.tables import (
+from stylebench.store.columns import (
     GRADIENT_COLUMNS,
     METRIC_COLUMNS,
     RESULT_COLUMNS,

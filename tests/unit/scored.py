@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from stylebench.store import Results
-from stylebench.tables import METRIC_COLUMNS
+from stylebench.store.columns import METRIC_COLUMNS
 from tests.unit.results import make
 
 JUDGES = (("r-densenet121", "random:0"), ("p-timm:judge", "file:j"))

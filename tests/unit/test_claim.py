@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import claim, figures, images, plan, status, store
+from stylebench import figures, images, plan, store
 from stylebench.config import Spec
 from stylebench.errors import InputError
 from stylebench.experiment import load_sweep
 from stylebench.job import run_job
+from stylebench.store import lock, status
 from tests.cli.bench import invoke, no_figures, write_yaml
 
 COMMAND = "stylebench sweep --arch all"
@@ -24,23 +25,23 @@ COMMAND = "stylebench sweep --arch all"
 
 def test_the_second_is_told_who_is_first(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with claim.claim(out, COMMAND):
-        held = claim.holder(out)
+    with lock.claim(out, COMMAND):
+        held = lock.holder(out)
         assert held is not None
         assert (held["command"], held["host"]) == (COMMAND, platform.node())
-        with pytest.raises(InputError) as error, claim.claim(out, "another"):
+        with pytest.raises(InputError) as error, lock.claim(out, "another"):
             pass
         said = str(error.value)
         assert f"{str(out)!r} is being written by another command ({COMMAND}: process" in said
-        assert claim.holder(out) == held
-    assert claim.holder(out) is None
-    with claim.claim(out, "another"):
+        assert lock.holder(out) == held
+    assert lock.holder(out) is None
+    with lock.claim(out, "another"):
         pass
 
 
 def test_a_sweep_into_a_held_folder_runs_nothing(tmp_path: Path) -> None:
     config, out = write_yaml(tmp_path / "tiny.yaml"), tmp_path / "out"
-    with claim.claim(out, COMMAND):
+    with lock.claim(out, COMMAND):
         for command in (("sweep", config), ("stats", "--arch", "r-tiny")):
             refused = invoke(*command, "--out", out)
             assert refused.status == 2
@@ -51,7 +52,7 @@ def test_a_sweep_into_a_held_folder_runs_nothing(tmp_path: Path) -> None:
 
 
 def _hold(out: Path) -> None:
-    with claim.claim(out, COMMAND):
+    with lock.claim(out, COMMAND):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -60,8 +61,8 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     process.start()
     process.join()
     assert (tmp_path / ".holder.json").exists()
-    assert claim.holder(tmp_path) is None
-    with claim.claim(tmp_path, "another"):
+    assert lock.holder(tmp_path) is None
+    with lock.claim(tmp_path, "another"):
         pass
 
 
@@ -74,8 +75,8 @@ def test_status_of_a_sweep_half_done(tmp_path: Path) -> None:
     assert len(specs) == 5
     absent = made.jobs[0].content.model_copy(update={"ref": str(picture)})
     gone = made.jobs[0].model_copy(update={"seed": 7, "content": absent})
-    with claim.claim(out, COMMAND):
-        claim.announce(out, [*specs, gone])
+    with lock.claim(out, COMMAND):
+        lock.announce(out, [*specs, gone])
         for spec in (*specs[:2], gone):
             run_job(spec, out)
         (out / "jobs" / f".tmp-{specs[2].job_id}-abc").mkdir()

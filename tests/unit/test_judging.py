@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stylebench import images, judging, store, tables
+from stylebench import images, judging, store
 from stylebench.config import ImageRef, JobSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.measures.metrics import METRICS
+from stylebench.store import columns
 from tests.unit.test_config import job
 from tests.unit.test_store import finish
 
@@ -44,7 +45,7 @@ def test_every_metric_has_a_row_in_the_job_and_in_the_table(tmp_path: Path) -> N
     spec = add(tmp_path, seed=3)
     assert judge(tmp_path, TWO)[0] == judging.Summary(1, 0)
     table = store.load(tmp_path).metrics
-    assert list(table) == list(tables.METRIC_COLUMNS)
+    assert list(table) == list(columns.METRIC_COLUMNS)
     pd.testing.assert_frame_equal(table, store.read_metrics(tmp_path / "jobs" / spec.job_id))
     assert set(table["metric"]) == PLAIN | JUDGED
     assert len(table) == len(PLAIN) + 2 * len(JUDGED)

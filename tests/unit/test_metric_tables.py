@@ -9,7 +9,7 @@ import pytest
 
 from stylebench.figures import TABLES, NoDataError
 from stylebench.store import Results
-from stylebench.tables import METRIC_COLUMNS
+from stylebench.store.columns import METRIC_COLUMNS
 from tests.unit.results import make
 
 PAIRS = [(f"photo{index}", "mosaic") for index in range(8)]

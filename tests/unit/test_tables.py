@@ -13,7 +13,7 @@ from stylebench.errors import InputError
 from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load_analysis
 from stylebench.registry import Registry
 from stylebench.store import Results
-from stylebench.tables import RESULT_COLUMNS
+from stylebench.store.columns import RESULT_COLUMNS
 from tests.unit.results import (
     ARCHS,
     FIGURE_NAMES,

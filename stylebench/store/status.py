@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import claim, store
 from stylebench.errors import InputError
 from stylebench.progress import describe, duration
+from stylebench.store import folder, lock
 
 SHOWN = 10
 """Failed jobs that are told one by one."""
@@ -69,13 +69,13 @@ def read(out: Path) -> Status:
     Raises:
         InputError: no sweep was begun there.
     """
-    found = claim.announced(out)
+    found = lock.announced(out)
     if found is None:
         raise InputError(f"{str(out)!r} holds no sweep; begin one with `stylebench sweep --out`")
     began, jobs = found
-    holder = claim.holder(out)
-    places = [(kind, out / store.FOLDERS[kind] / job_id) for kind, job_id in jobs]
-    records = [record for _, place in places if (record := store.read_record(place)) is not None]
+    holder = lock.holder(out)
+    places = [(kind, out / folder.FOLDERS[kind] / job_id) for kind, job_id in jobs]
+    records = [record for _, place in places if (record := folder.read_record(place)) is not None]
     # A failed job of an earlier run is to do again.
     current = [r for r in records if r["status"] == "ok" or r["finished"] >= began or not holder]
     failed = [r for r in current if r["status"] != "ok"]
@@ -87,7 +87,7 @@ def read(out: Path) -> Status:
         jobs=len(jobs),
         ok=len(current) - len(failed),
         failed=tuple(f"{describe(r['spec'], r['kind'])}: {r['error']}" for r in failed),
-        begun=len({f.name.split("-")[1] for k in store.FOLDERS.values()
+        begun=len({f.name.split("-")[1] for k in folder.FOLDERS.values()
                    for f in (out / k).glob(".tmp-*") if _since(f, began)}),
         left=None if pace is None else pace * (len(jobs) - len(current)),
     )  # fmt: skip
@@ -102,6 +102,6 @@ def _since(path: Path, began: float) -> bool:
 
 def folders(out: Path) -> list[Path]:
     """Return a results folder, or those in a folder of such in which a sweep was begun."""
-    if claim.announced(out) is not None:
+    if lock.announced(out) is not None:
         return [out]
     return sorted(path.parent for path in out.glob("[!.]*/.jobs.json")) or [out]

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stylebench import tables
 from stylebench.config import JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
+from stylebench.store import columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,7 +179,7 @@ def damaged(folder: Path, error: Exception) -> InputError:
 
 
 def _gather(
-    out: Path, found: Iterable[dict[str, Any]], file: str, columns: dict[str, str]
+    out: Path, found: Iterable[dict[str, Any]], file: str, schema: dict[str, str]
 ) -> pd.DataFrame:
     """Return one table of a parquet file in every job folder of status ok."""
     frames = []
@@ -191,12 +191,12 @@ def _gather(
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
             frames.append(frame.assign(job_id=record["job_id"]))
-    return _joined(frames, columns)
+    return _joined(frames, schema)
 
 
-def _joined(frames: Sequence[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
-    full = [frame[list(columns)] for frame in frames if len(frame)]
-    return pd.concat(full, ignore_index=True) if full else tables.frame([], columns)
+def _joined(frames: Sequence[pd.DataFrame], schema: dict[str, str]) -> pd.DataFrame:
+    full = [frame[list(schema)] for frame in frames if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else columns.frame([], schema)
 
 
 def _write_if_any(frame: pd.DataFrame, path: Path) -> None:
@@ -235,7 +235,7 @@ def _copy_pictures(out: Path, row: dict[str, Any]) -> None:
 
 def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
     try:
-        frame = _table(out, "results.parquet", tables.RESULT_COLUMNS)
+        frame = _table(out, "results.parquet", columns.RESULT_COLUMNS)
     except InputError:
         return []
     rows = frame[frame["status"] == "unavailable"].to_dict("records")
@@ -254,21 +254,24 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
         The table of results.
     """
     jobs, statistics = records(out), records(out, "statistics")
-    absent = [tables.result_row(tables.unavailable(spec)) for spec in missing or ()]
-    rows = [*map(tables.result_row, jobs), *(_unavailable_rows(out) if missing is None else absent)]
+    absent = [columns.result_row(columns.unavailable(spec)) for spec in missing or ()]
+    rows = [
+        *map(columns.result_row, jobs),
+        *(_unavailable_rows(out) if missing is None else absent),
+    ]
     for row in rows:
         if row["status"] == "ok":
             _copy_pictures(out, row)
-    frame = tables.frame(rows, tables.RESULT_COLUMNS)
+    frame = columns.frame(rows, columns.RESULT_COLUMNS)
     _write_parquet(frame, out / "results.parquet")
-    values = _gather(out, statistics, "statistics.parquet", tables.STATISTICS_COLUMNS)
+    values = _gather(out, statistics, "statistics.parquet", columns.STATISTICS_COLUMNS)
     keys = [column for column in values if column not in ("value", "stage", "image_digest")]
     newest = values.drop_duplicates(keys, keep="last", ignore_index=True)
     _write_parquet(newest, out / "stats.parquet")
-    trace = _gather(out, jobs, "trace.parquet", tables.TRACE_COLUMNS)
+    trace = _gather(out, jobs, "trace.parquet", columns.TRACE_COLUMNS)
     _write_parquet(trace, out / "trace.parquet")
     budgeted = [record for record in jobs if record["spec"].get("gradients")]
-    gradients = _gather(out, budgeted, GRADIENTS_FILE, tables.GRADIENT_COLUMNS)
+    gradients = _gather(out, budgeted, GRADIENTS_FILE, columns.GRADIENT_COLUMNS)
     _write_if_any(gradients, out / GRADIENTS_FILE)
     compact_metrics(out, jobs)
     return frame
@@ -278,20 +281,20 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     """Return the metrics in a job folder: none if they are not there or not whole."""
     try:
         frame: pd.DataFrame = read_parquet(folder / "metrics.parquet").to_pandas()
-        return frame[list(tables.METRIC_COLUMNS)]
+        return frame[list(columns.METRIC_COLUMNS)]
     except (OSError, ValueError, KeyError):
-        return tables.frame([], tables.METRIC_COLUMNS)
+        return columns.frame([], columns.METRIC_COLUMNS)
 
 
 def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write the metrics of a job into its folder: they go with it when the job is run again."""
-    _write_parquet(tables.frame(rows, tables.METRIC_COLUMNS), folder / "metrics.parquet")
+    _write_parquet(columns.frame(rows, columns.METRIC_COLUMNS), folder / "metrics.parquet")
 
 
 def compact_metrics(out: Path, jobs: Iterable[dict[str, Any]]) -> None:
     """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
     found = [read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok"]
-    _write_if_any(_joined(found, tables.METRIC_COLUMNS), out / "metrics.parquet")
+    _write_if_any(_joined(found, columns.METRIC_COLUMNS), out / "metrics.parquet")
 
 
 @dataclass(frozen=True)
@@ -303,9 +306,9 @@ class Results:
     statistics: pd.DataFrame
     trace: pd.DataFrame
     manifest: dict[str, Any]
-    metrics: pd.DataFrame = field(default_factory=lambda: tables.frame([], tables.METRIC_COLUMNS))
+    metrics: pd.DataFrame = field(default_factory=lambda: columns.frame([], columns.METRIC_COLUMNS))
     gradients: pd.DataFrame = field(
-        default_factory=lambda: tables.frame([], tables.GRADIENT_COLUMNS)
+        default_factory=lambda: columns.frame([], columns.GRADIENT_COLUMNS)
     )
 
 
@@ -319,17 +322,17 @@ def read_manifest(out: Path) -> dict[str, Any]:
     return manifest if known else {}
 
 
-def _table(out: Path, name: str, columns: dict[str, str]) -> pd.DataFrame:
+def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
     path = out / name
     if not path.is_file():
-        return tables.frame([], columns)
+        return columns.frame([], schema)
     try:
         frame: pd.DataFrame = read_parquet(path).to_pandas()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
-    if "first_step" in columns:
-        frame = tables.with_first_step(frame)
-    lacking = [column for column in columns if column not in frame]
+    if "first_step" in schema:
+        frame = columns.with_first_step(frame)
+    lacking = [column for column in schema if column not in frame]
     if lacking:
         raise InputError(
             f"{path}: expected the columns of this version, lacks {', '.join(lacking)}; run the "
@@ -359,15 +362,15 @@ def load(out: Path | str) -> Results:
         )
     return Results(
         folder=folder,
-        results=_table(folder, "results.parquet", tables.RESULT_COLUMNS),
-        statistics=_table(folder, "stats.parquet", tables.STATISTICS_COLUMNS),
-        trace=_table(folder, "trace.parquet", tables.TRACE_COLUMNS),
+        results=_table(folder, "results.parquet", columns.RESULT_COLUMNS),
+        statistics=_table(folder, "stats.parquet", columns.STATISTICS_COLUMNS),
+        trace=_table(folder, "trace.parquet", columns.TRACE_COLUMNS),
         manifest=read_manifest(folder),
-        metrics=_table(folder, "metrics.parquet", tables.METRIC_COLUMNS),
-        gradients=_table(folder, GRADIENTS_FILE, tables.GRADIENT_COLUMNS),
+        metrics=_table(folder, "metrics.parquet", columns.METRIC_COLUMNS),
+        gradients=_table(folder, GRADIENTS_FILE, columns.GRADIENT_COLUMNS),
     )
 
 
 def load_results(out: Path | str) -> pd.DataFrame:
-    """Return results.parquet of a results folder: a row a job, with `tables.RESULT_COLUMNS`."""
+    """Return results.parquet of a results folder: a row a job, with `columns.RESULT_COLUMNS`."""
     return load(out).results
