@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from stylebench.figures import NoDataError
-from stylebench.intervals import compare
+from stylebench.figures.intervals import compare
 from stylebench.store import Results
 
 from ._common import SETTINGS, backbone_names, natural, order_backbones, order_smoothings, still

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
-from stylebench.intervals import interval
+from stylebench.figures.intervals import interval
 from stylebench.store import Results
 
 from ._arms import MEASURE, in_common, labelled

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
-from stylebench.intervals import interval
+from stylebench.figures.intervals import interval
 from stylebench.store import Results
 
 from ._common import caption, order_pairs, over_seeds, shorten

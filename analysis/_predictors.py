@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stylebench.figures import NoDataError
-from stylebench.intervals import holm, spearman
+from stylebench.figures.intervals import holm, spearman
 from stylebench.store import Results
 
 from . import scale_free, statistics

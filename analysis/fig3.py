@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
-from stylebench.intervals import interval
+from stylebench.figures.intervals import interval
 from stylebench.store import Results
 
 from ._common import backbone_names, order_backbones, order_smoothings, over_seeds

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
-from stylebench.intervals import interval
+from stylebench.figures.intervals import interval
 from stylebench.store import Results
 
 from ._arms import labelled

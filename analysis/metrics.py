@@ -9,7 +9,7 @@ from itertools import product
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
-from stylebench.intervals import interval
+from stylebench.figures.intervals import interval
 from stylebench.store import Results
 
 from ._arms import MEASURE, paired

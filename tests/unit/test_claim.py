@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import figures, images, plan, store
+from stylebench import images, plan, store
 from stylebench.config import Spec
 from stylebench.errors import InputError
 from stylebench.experiment import load_sweep
+from stylebench.figures import register
 from stylebench.job import run_job
 from stylebench.store import lock, status
 from tests.cli.bench import invoke, no_figures, write_yaml
@@ -170,7 +171,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     with no_figures():
         assert invoke("sweep", config, "--out", out).status == 0
     assert len(store.load_results(out)) == 4
-    monkeypatch.setattr(figures, "_save_figure", lambda *_: full(out / "half", None))
+    monkeypatch.setattr(register, "_save_figure", lambda *_: full(out / "half", None))
     drawn = invoke("figures", out)
     assert drawn.status == 1
     assert "No space left on device" in drawn.err

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr, t
 
-from stylebench.intervals import compare, holm, interval, spearman
+from stylebench.figures.intervals import compare, holm, interval, spearman
 
 
 def test_interval_is_near_students_for_normal_values() -> None:

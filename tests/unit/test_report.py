@@ -201,7 +201,8 @@ def test_tables_of_analysis_are_shown(made: Results, monkeypatch: pytest.MonkeyP
     def broken(results: Results) -> pd.DataFrame:
         raise ValueError("two\nlines")
 
-    monkeypatch.setattr(figures, "TABLES", {"scores": scores, "absent": absent, "broken": broken})
+    entries = {"scores": scores, "absent": absent, "broken": broken}
+    monkeypatch.setattr(figures.TABLES, "_entries", entries)
     shown = Page(page.render(made.folder))
     rows = [[cell.text for cell in cells] for cells in shown.rows("table-scores")]
     assert rows == [["<a>", "0.125"], ["b", "–"]]

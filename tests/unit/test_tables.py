@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stylebench import figures
 from stylebench.errors import InputError
-from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load_analysis
+from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load_analysis, register
 from stylebench.registry import Registry
 from stylebench.store import Results
 from stylebench.store.columns import RESULT_COLUMNS
@@ -191,10 +190,10 @@ def test_a_broken_figure_does_not_take_the_others_with_it(
     def broken(results: Results) -> Figure:
         raise TypeError("no\nsense")
 
-    monkeypatch.setattr(figures, "FIGURES", Registry("figure"))
-    figures.figure("broken")(broken)
+    monkeypatch.setattr(register, "FIGURES", Registry("figure"))
+    register.figure("broken")(broken)
     found = dict(draw(made.folder))
-    assert figures.told("broken", found["broken"]) == "broken: failed, TypeError: no sense"
+    assert register.told("broken", found["broken"]) == "broken: failed, TypeError: no sense"
     assert isinstance(found["summary"], Path)
 
 
@@ -205,14 +204,14 @@ def test_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 def test_scripts_are_loaded_once_and_need_the_folder(tmp_path: Path) -> None:
     load_analysis()
-    assert sorted({*FIGURES} - {*figures.EXPERIMENTS}) == FIGURE_NAMES
-    assert sorted({*TABLES} - {*figures.EXPERIMENTS}) == TABLE_NAMES
+    assert sorted({*FIGURES} - {*register.EXPERIMENTS}) == FIGURE_NAMES
+    assert sorted({*TABLES} - {*register.EXPERIMENTS}) == TABLE_NAMES
     with pytest.raises(InputError, match="not in the wheel"):
         load_analysis(tmp_path / "none")
 
 
 def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "FIGURES", Registry("figure"))
+    monkeypatch.setattr(register, "FIGURES", Registry("figure"))
     (tmp_path / "_shared.py").write_text("NAME = 'mine'\n")
     (tmp_path / "one.py").write_text(
         "from matplotlib.figure import Figure\n"
@@ -223,7 +222,7 @@ def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     load_analysis(tmp_path)
     load_analysis(tmp_path)
-    assert list(figures.FIGURES) == ["mine"]
+    assert list(register.FIGURES) == ["mine"]
 
 
 @pytest.mark.parametrize(

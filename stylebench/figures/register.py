@@ -41,7 +41,7 @@ SHEETS: set[str] = set()
 QUALITY, WIDEST = 62, 1100
 """Of sheets, and their width in px at most: they are for looking, the jobs have the pictures."""
 
-ANALYSIS = Path(__file__).resolve().parent.parent / "analysis"
+ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 """Beside the package in a checkout; not in the wheel."""
 
 STYLE: dict[str, Any] = {
