@@ -25,13 +25,13 @@ def track(
 
         stylebench track results/default --tracking-uri http://mlflow.example.org:5000
     """
-    from stylebench import writer
     from stylebench.store import lock
+    from stylebench.tracking import background
 
-    writer.check(folder)
+    background.check(folder)
     try:
         with lock.claim(folder, "stylebench track"):
-            done = writer.complete(
+            done = background.complete(
                 folder, tracking_uri, lambda text: print(one_line(text), flush=True)
             )
     except KeyboardInterrupt:

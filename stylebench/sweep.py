@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import engine, plan, progress, runtime, store, writer
+from stylebench import engine, plan, progress, runtime, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.engine import Options as EngineOptions
 from stylebench.errors import InputError, JobError
 from stylebench.experiment import load_sweep
 from stylebench.store import lock
+from stylebench.tracking import background
 
 
 def check_folder(out: Path) -> None:
@@ -114,7 +115,7 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
     )
     with (
         lock.claim(options.out, options.command),
-        writer.opened(options.out, config.name, options.tracking_uri, report.message) as log,
+        background.opened(options.out, config.name, options.tracking_uri, report.message) as log,
     ):
         _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0

@@ -86,7 +86,7 @@ def write_yaml(path: Path, **changes: object) -> Path:
 
 @functools.cache
 def _empty_database() -> Path:
-    from stylebench.tracking import Tracker
+    from stylebench.tracking.mlflow import Tracker
 
     folder = Path(tempfile.mkdtemp(prefix="stylebench-tests-"))
     Tracker(folder)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from stylebench import entries, store
+from stylebench import store
+from stylebench.tracking import view
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, job_tags, runs, sweep
 
@@ -169,7 +170,7 @@ KILLED = """
 import os, pathlib, sys
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from stylebench.tracking import Tracker
+from stylebench.tracking.mlflow import Tracker
 
 made = 0
 
@@ -212,12 +213,12 @@ def test_wrong_input(out: Path, tmp_path: Path) -> None:
 
 def test_an_entry_is_the_record(out: Path) -> None:
     for job_id, record in done(out).items():
-        entry = entries.read(out, job_id)
+        entry = view.read(out, job_id)
         assert entry is not None
         numbers = {name: value for name, step, value in entry.numbers if step == 0}
         assert numbers["loss_final"] == record["loss_final"]
         assert entry.params["arch"] == "r-tiny"
         assert "" not in entry.params.values()
         assert {path.name for path in entry.files} == {"result.png", "record.json"}
-    assert entries.read(out, "0" * 16) is None
+    assert view.read(out, "0" * 16) is None
     assert store.read_record(out / "jobs" / "0") is None

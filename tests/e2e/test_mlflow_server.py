@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from stylebench import store, writer
+from stylebench import store
 from stylebench.errors import InputError
+from stylebench.tracking import background
 from tests.cli.bench import no_figures
 from tests.faults.mlflow_down import Listener, folder_id, logged, run
 from tests.faults.server import Server, binaries, mlflow_on_postgres
@@ -48,7 +49,7 @@ def server(running: Server) -> Server:
 
 
 def track(out: Path, server: Server) -> tuple[int, int]:
-    done = writer.complete(out, server.uri, lambda text: None)
+    done = background.complete(out, server.uri, lambda text: None)
     assert not done.missing
     return done.logged, done.there
 
@@ -76,7 +77,7 @@ def test_a_server_that_hangs_in_mid_sweep(server: Server, tmp_path: Path) -> Non
 def test_a_server_that_is_killed_and_started_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "PATIENCE", 1.0)
+    monkeypatch.setattr(background, "PATIENCE", 1.0)
     out = tmp_path / "out"
     told = run(out, server.uri, list(range(6)), {2: server.kill})
     assert told.longest < WAITS
@@ -100,7 +101,7 @@ def test_a_server_that_is_killed_and_started_again(
 def test_a_server_that_is_not_there_at_all(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "PATIENCE", 1.0)
+    monkeypatch.setattr(background, "PATIENCE", 1.0)
     out = tmp_path / "out"
     run(out, server.uri, [0])
     server.kill()

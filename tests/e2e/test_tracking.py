@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from stylebench import store, tracking
+from stylebench import store
+from stylebench.tracking import mlflow as ours
 from tests.cli.bench import with_database, write_yaml
 from tests.e2e.folders import done, job_tags, sweep
 
@@ -76,7 +77,7 @@ def test_jobs_are_found_among_many_experiments(
     client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
     names = {client.get_experiment(client.create_experiment(f"other-{i}")).name for i in range(5)}
     one_by_one = partial(client.search_experiments, max_results=1)
-    assert names < {found.name for found in tracking._pages(one_by_one)}
-    monkeypatch.setattr(tracking, "EXPERIMENTS", 2)
+    assert names < {found.name for found in ours._pages(one_by_one)}
+    monkeypatch.setattr(ours, "EXPERIMENTS", 2)
     assert sweep("--out", out, config).status == 0
     assert job_tags(out) == Counter(list(done(out)))

@@ -16,8 +16,9 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from stylebench import runtime, store, sweep, writer
+from stylebench import runtime, store, sweep
 from stylebench.experiment import load_sweep
+from stylebench.tracking import background
 from tests.faults.outcome import Outcome, main
 from tests.faults.server import Server, mlflow_on_postgres
 
@@ -106,7 +107,7 @@ def figures(folder: Path, jobs: int) -> dict[str, Any]:
         out = folder / "down"
         down = disturbed(server, out, jobs)
         before = logged(server.uri, out)
-        done = writer.complete(out, server.uri, lambda text: None)
+        done = background.complete(out, server.uri, lambda text: None)
         after = logged(server.uri, out)
     finished = {record["job_id"] for record in store.records(out) if record["status"] == "ok"}
     limit = SLOWER * well.seconds + SECONDS

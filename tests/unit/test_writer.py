@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import writer
 from stylebench.errors import InputError
-from stylebench.writer import Writer
+from stylebench.tracking import background
+from stylebench.tracking.background import Writer
 
 JOBS = [f"job-{i}" for i in range(5)]
 
@@ -60,9 +60,9 @@ def mlflow() -> Iterator[Mlflow]:
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "FIRST", 0.01)
-    monkeypatch.setattr(writer, "LAST", 0.02)
-    monkeypatch.setattr(writer, "PATIENCE", 0.5)
+    monkeypatch.setattr(background, "FIRST", 0.01)
+    monkeypatch.setattr(background, "LAST", 0.02)
+    monkeypatch.setattr(background, "PATIENCE", 0.5)
 
 
 def begun(mlflow: Mlflow, tmp_path: Path) -> tuple[Writer, list[str]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from stylebench import store
 from stylebench.errors import InputError, masked
-from stylebench.tracking import Tracker, reason
+from stylebench.tracking.mlflow import Tracker, reason
 
 FIRST, LONGEST, LAST = 1.0, 60.0, 5.0
 """Seconds before the first new try, doubled up to the longest, or the last when a sweep ends."""

@@ -1,7 +1,8 @@
 """Jobs into MLflow: one parent run a sweep, one child a job, each job once.
 
 MLflow is a view of the results folder, which holds the truth: all is read from there, so that what
-is missing can be logged at any time. `stylebench.writer` says when, and what if MLflow is away.
+is missing can be logged at any time. `stylebench.tracking.background` says when, and what if
+MLflow is away.
 
 A job's run has result.png and record.json. Content and style pictures are the same for many jobs:
 they lie once in the parent; a copy in every run would be two thirds of all bytes.
@@ -19,8 +20,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylebench import entries, store
+from stylebench import store
 from stylebench.errors import InputError, masked
+from stylebench.tracking import view
 
 BATCH = 900
 """Metrics in one request; MLflow takes 1000 of metrics, parameters and tags together."""
@@ -36,7 +38,8 @@ ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 """Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address, and
-send again what a slow server has carried out; `stylebench.writer` looks first what is there."""
+send again what a slow server has carried out; `stylebench.tracking.background` looks first what is
+there."""
 
 
 class Run(NamedTuple):
@@ -91,7 +94,7 @@ class Tracker:
         self._known: dict[str, Run] = {}
         self._parents: dict[str, str] = {}
         self._experiments: dict[str, tuple[str, Any]] = {}
-        self._means: dict[entries.Key, list[entries.Number]] = {}
+        self._means: dict[view.Key, list[view.Number]] = {}
         self._sweeps: list[tuple[float, str]] = []
         try:
             if self.own and not (out / "mlflow.db").exists():
@@ -222,7 +225,7 @@ class Tracker:
             repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
 
     def _measure(
-        self, run_id: str, entry: entries.Entry, numbers: Iterable[entries.Number], **first: Any
+        self, run_id: str, entry: view.Entry, numbers: Iterable[view.Number], **first: Any
     ) -> None:
         """Log numbers of a job in few requests, the first one with `first`."""
         from mlflow.entities import Metric
@@ -239,7 +242,7 @@ class Tracker:
         Raises:
             InputError: their folder is damaged.
         """
-        self._means |= entries.read_means(self._out, job_id)
+        self._means |= view.read_means(self._out, job_id)
 
     def log(self, job_id: str) -> bool | None:
         """Log a job; one that is there with the same outcome is left alone.
@@ -252,7 +255,7 @@ class Tracker:
         """
         from mlflow.entities import Param
 
-        entry, known = entries.read(self._out, job_id), self._known.get(job_id)
+        entry, known = view.read(self._out, job_id), self._known.get(job_id)
         if entry is None:
             return None
         if known is not None:
@@ -296,7 +299,7 @@ class Tracker:
             self._client.set_terminated(parent, "FINISHED")
 
     def _add_statistics(self, job_id: str, run: Run) -> None:
-        entry = entries.read(self._out, job_id)
+        entry = view.read(self._out, job_id)
         if entry is not None and entry.stamp == run.stamp and entry.key in self._means:
             means = self._means[entry.key]
             self._measure(run.run_id, entry, means)
