@@ -49,7 +49,7 @@ from stylebench.runtime import wait_passively
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig
-    from stylebench.sweep import Options
+    from stylebench.sweeps.run import Options
 
 app = typer.Typer(
     name="stylebench",
@@ -126,7 +126,7 @@ def sweep(
 
         stylebench sweep experiments/fig1_2.yaml --profile full --device cuda
     """
-    from stylebench.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep
 
     flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                         evals=evals, seed=seed, preset=preset, precision=precision,
@@ -149,7 +149,7 @@ def sweep(
 def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:
     """Run a sweep or its statistics, tell how it went, and exit 1 if a job failed."""
     from stylebench import progress
-    from stylebench import sweep as flow
+    from stylebench.sweeps import run as flow
 
     began = time.monotonic()
     with progress.reporter(as_json=as_json) as report:
@@ -195,7 +195,7 @@ def transfer(
 
         stylebench transfer me.jpg night.jpg --weights vgg19=vgg19.safetensors --size 768
     """
-    from stylebench.sweep import transfer_one
+    from stylebench.sweeps.run import transfer_one
 
     flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
                         size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
@@ -231,7 +231,7 @@ def stats(
 
         stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0 --seed 1
     """
-    from stylebench.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep
 
     flags = given_flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size,
                         seed=seed, limit=limit, resize=resize)  # fmt: skip
@@ -284,7 +284,7 @@ def run_job(
         stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
     """
     from stylebench.progress import outcome
-    from stylebench.sweep import run_one
+    from stylebench.sweeps.run import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
     record = run_one(text, run_options(out, engine_options(device), force=force))

@@ -50,7 +50,7 @@ def bench(
     """
     from stylebench import runtime
     from stylebench.benchmark import report
-    from stylebench.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep
 
     config = load_sweep(experiment, {}) if experiment else None
     place = runtime.resolve_device(device)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
-    from stylebench import engine
     from stylebench.config import SweepConfig
-    from stylebench.sweep import Options
+    from stylebench.sweeps import engines
+    from stylebench.sweeps.run import Options
 
 QUICK = "quick"
 """The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
@@ -35,10 +35,10 @@ def engine_options(
     jobs: int | None = None,
     batch: str = "auto",
     **limits: Any,
-) -> "engine.Options":
+) -> "engines.Options":
     """Return the engine that flags name; `jobs` alone means worker processes, unless it is 1."""
     from stylebench import runtime
-    from stylebench.engine import options
+    from stylebench.sweeps.engines import options
 
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
@@ -54,12 +54,12 @@ def engine_options(
 
 
 def run_options(
-    out: Path, engine: "engine.Options", weights: list[str] | None = None, **other: Any
+    out: Path, engine: "engines.Options", weights: list[str] | None = None, **other: Any
 ) -> "Options":
     """Return how and where to run, from flags; those that are wrong raise InputError."""
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
-    from stylebench.sweep import Options, check_folder
+    from stylebench.sweeps.run import Options, check_folder
 
     check_folder(out)
     runtime.configure()

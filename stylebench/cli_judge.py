@@ -40,19 +40,20 @@ def judge(
 
         stylebench judge results/default --judge r-densenet121,r-googlenet --offline
     """
-    from stylebench import figures, judging, runtime, store
+    from stylebench import figures, runtime, store
     from stylebench.backbones.pretrained import parse_given
     from stylebench.store import lock
+    from stylebench.sweeps import judge
 
     given = parse_given(weights or [])
-    options = judging.Options(
+    options = judge.Options(
         names=judges or [], given=given, device=runtime.resolve_device(device),
         offline=offline, force=force,
     )  # fmt: skip
     there = store.holds_results(folder)  # else judging says what is wrong
     with lock.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
         try:
-            summary = judging.run(folder, options, lambda text: print(text, flush=True))
+            summary = judge.run(folder, options, lambda text: print(text, flush=True))
         except KeyboardInterrupt:
             print("stopped: what was measured is kept; run the same command again to go on")
             raise typer.Exit(130) from None

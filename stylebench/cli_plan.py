@@ -74,7 +74,7 @@ def plan(
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
     from stylebench import forecast
-    from stylebench.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                   evals=evals, seed=seed, preset=preset, precision=precision,

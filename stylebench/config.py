@@ -302,7 +302,7 @@ class SweepConfig(Frozen):
     exponentiates the maps, else fp32.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     `variants`: whole configurations in place of this one; the sweep is all of their jobs together
-    (`stylebench.experiment.arms`); in a file, what they differ in. `limit` holds for each.
+    (`stylebench.sweeps.experiment.arms`); in a file, what they differ in. `limit` holds for each.
     `judge`: measure the metrics of what is finished.
     `profile`: which of the file's profiles this is; none for "".
     `image`: what is optimised, the pixels or their spectrum

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from stylebench import batching, images, store
+from stylebench import images, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
+from stylebench.sweeps import batches
 
 Source = Literal["finished", "measured", "operations"]
 SOURCES: tuple[Source, ...] = get_args(Source)
@@ -113,7 +114,7 @@ def pixels(ref: str, size: int, resize: Literal["aspect", "squash"]) -> int:
 def loads(specs: Sequence[Spec], device: str, batch: int | None) -> list[Load]:
     """Return what jobs come to, in batches as a sweep computes them, in its order."""
     found = []
-    for group in batching.groups(specs, device, batch):
+    for group in batches.groups(specs, device, batch):
         spec = group[0]
         if isinstance(spec, StatisticsSpec):
             sides = [pixels(image.ref, spec.size, spec.resize) for image in spec.images]

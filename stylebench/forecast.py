@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import estimate, footprint, listing, plan, store
+from stylebench import estimate, footprint, listing, store
 from stylebench.config import Spec, SweepConfig
-from stylebench.engine.options import slots
-from stylebench.experiment import arms
 from stylebench.progress import duration
-from stylebench.sweep import Options
+from stylebench.sweeps import plan
+from stylebench.sweeps.engines.options import slots
+from stylebench.sweeps.experiment import arms
+from stylebench.sweeps.run import Options
 
 STATES = ("to do", "finished", "to download", "unavailable")
 FEW = 12

@@ -9,7 +9,7 @@ from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig
-    from stylebench.sweep import Options
+    from stylebench.sweeps.run import Options
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -36,8 +36,8 @@ TIMM_RULE = (
 
 
 def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
-    from stylebench import plan
     from stylebench.backbones import zoo
+    from stylebench.sweeps import plan
 
     found: dict[str, dict[str, str]] = {name: {} for name in zoo.names()}
     if arch:
@@ -168,7 +168,8 @@ def lines(
 
 def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
     """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
-    from stylebench import plan, store
+    from stylebench import store
+    from stylebench.sweeps import plan
 
     told: list[str] = []
     # A dry run downloads nothing, so weights that a run would download are not an error here.

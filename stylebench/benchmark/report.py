@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import listing, plan, runtime
+from stylebench import listing, runtime
 from stylebench.backbones import zoo
 from stylebench.benchmark import measure
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
 from stylebench.progress import duration
+from stylebench.sweeps import plan
 
 QUICK = ("vgg19", "resnet50")
 TURNS, QUICK_TURNS = 9, 5

@@ -5,7 +5,7 @@ OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace
                           metrics.parquet, which `stylebench judge` adds later
 OUT/statistics/<id>/      record.json, statistics.parquet
 OUT/results.parquet, stats, trace, gradients, metrics, images/: made from those above.
-OUT/manifest.json: see `stylebench.sweep`.
+OUT/manifest.json: see `stylebench.sweeps.run`.
 """
 
 import contextlib
@@ -313,7 +313,7 @@ class Results:
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
-    """Return OUT/manifest.json (see `stylebench.sweep`), or {} if there is none that is whole."""
+    """Return OUT/manifest.json (see `stylebench.sweeps.run`); {} if there is none that is whole."""
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         known = all({"command", "environment"} <= run.keys() for run in manifest["runs"])

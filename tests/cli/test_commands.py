@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stylebench import plan, store
+from stylebench import store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec
-from stylebench.experiment import load_sweep
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.measures.statistics import STATISTICS
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.smoothing import SMOOTHINGS
 from tests.cli.bench import Run, invoke, no_figures, with_database, write_yaml
 

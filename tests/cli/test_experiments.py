@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench import judging
 from stylebench.backbones import pretrained
 from stylebench.measures import judges
+from stylebench.sweeps import judge
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -79,7 +79,7 @@ def test_metrics_that_are_missing_are_exit_status_1(
     def broken(*args: object) -> float:
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(judging, "measure", broken)
+    monkeypatch.setattr(judge, "measure", broken)
     done = invoke("sweep", path, "--out", tmp_path / "out")
     assert done.status == 1
     assert done.out.count("not judged in full") == 3

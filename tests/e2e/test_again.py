@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench import plan, store
-from stylebench.experiment import load_sweep
+from stylebench import store
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 from tests.cli.bench import NO_FIGURES, Run, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, job_tags, runs, snapshot, sweep
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stylebench import plan, store
-from stylebench.experiment import load_sweep
+from stylebench import store
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, sweep
 

@@ -161,7 +161,7 @@ def test_a_failed_job_is_told_kept_and_run_again(
 ) -> None:
     config, out = write_yaml(tmp_path / "tiny.yaml"), with_database(tmp_path / "out")
     with monkeypatch.context() as patched:
-        patched.setattr("stylebench.job.stylize_batch", _fails_when_smoothed)
+        patched.setattr("stylebench.sweeps.job.stylize_batch", _fails_when_smoothed)
         run = sweep("--out", out, config)
     assert run.status == 1
     assert run.out.splitlines()[-1].startswith("3 ok, 2 failed, 0 unavailable in")

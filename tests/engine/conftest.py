@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stylebench.engine import cluster
+from stylebench.sweeps.engines import cluster
 
 
 @pytest.fixture(scope="module")

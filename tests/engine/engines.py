@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from stylebench import engine, plan
 from stylebench.config import Spec
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
 from tests.faults import sweeps
 
 ENGINES = ("inline", "local", "ray")
@@ -17,10 +17,10 @@ ENDLESS: dict[str, object] = {"evals": 10**7, "optimiser": {"name": "adam"},
                               "smoothing": ["none"], "statistics_images": []}  # fmt: skip
 
 
-def options(name: str, **keys: Any) -> engine.Options:
+def options(name: str, **keys: Any) -> engines.Options:
     """Return an engine with two workers, or this process."""
     workers = 1 if name == "inline" else 2
-    return engine.Options(name=name, **{"workers": workers, "batch": 1, "retries": 0, **keys})
+    return engines.Options(name=name, **{"workers": workers, "batch": 1, "retries": 0, **keys})
 
 
 def planned(**flags: object) -> list[Spec]:
@@ -31,9 +31,9 @@ def planned(**flags: object) -> list[Spec]:
     return [*made.statistics, *made.jobs]
 
 
-def run(specs: Sequence[Spec], out: Path, how: engine.Options) -> dict[str, dict[str, Any]]:
+def run(specs: Sequence[Spec], out: Path, how: engines.Options) -> dict[str, dict[str, Any]]:
     """Return job id -> record of what an engine yields."""
-    records = list(engine.run(specs, out, how))
+    records = list(engines.run(specs, out, how))
     found = {record["job_id"]: record for record in records}
     assert len(found) == len(records), "each job is yielded once"
     return found

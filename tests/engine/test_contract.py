@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stylebench import engine, store
+from stylebench import store
+from stylebench.sweeps import engines
 from tests.engine.engines import (
     ENDLESS,
     ENGINES,
@@ -120,7 +121,7 @@ def test_nothing_to_do(name: str, tmp_path: Path) -> None:
 @every
 def test_resume(name: str, tmp_path: Path) -> None:
     specs = planned()
-    first = engine.run(specs, tmp_path, options(name))
+    first = engines.run(specs, tmp_path, options(name))
     done = next(first)
     assert isinstance(first, Generator)
     first.close()
@@ -137,7 +138,7 @@ def test_resume(name: str, tmp_path: Path) -> None:
 def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -> None:
     endless, others = planned(**ENDLESS), planned()
     assert len(endless) == 1
-    jobs = engine.run([*endless, *others], tmp_path, options(name))
+    jobs = engines.run([*endless, *others], tmp_path, options(name))
     found = [next(jobs) for _ in others]  # which the other worker does meanwhile
     assert {r["job_id"]: r["status"] for r in found} == {s.job_id: "ok" for s in others}
     last: list[dict[str, Any]] = []
@@ -168,7 +169,7 @@ def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> No
     (slow,) = planned(**{**ENDLESS, "evals": 400})
     found: list[dict[str, Any]] = []
     how = options(name, retries=1)
-    thread = Thread(target=lambda: found.extend(engine.run([slow], tmp_path, how)))
+    thread = Thread(target=lambda: found.extend(engines.run([slow], tmp_path, how)))
     before = set(processes(name))
     thread.start()
     if name == "local":  # a worker that has begun the job
@@ -184,7 +185,7 @@ def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> No
 @of_workers
 def test_a_worker_that_dies_between_two_jobs_costs_nobody_a_try(name: str, tmp_path: Path) -> None:
     specs = planned()
-    jobs = engine.run(specs, tmp_path, options(name, workers=1, retries=0))
+    jobs = engines.run(specs, tmp_path, options(name, workers=1, retries=0))
     found, killed = [], []
     for record in jobs:  # the next job begins when its record is asked for
         found.append((record["job_id"], record["error"] or "ok"))
@@ -209,7 +210,7 @@ def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["local"], indirect=True)
 def test_leaving_early_stops_the_workers(name: str, tmp_path: Path) -> None:
     (endless,) = planned(**ENDLESS)
-    jobs = engine.run([endless, *planned()], tmp_path, options(name))
+    jobs = engines.run([endless, *planned()], tmp_path, options(name))
     first = next(jobs)
     assert first["status"] == "ok"
     shutil.copytree(tmp_path / store.FOLDERS[first["kind"]], tmp_path / "kept")

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylebench.engine.local import devices
+from stylebench.sweeps.engines.local import devices
 from tests.engine.engines import wait_for
 from tests.faults.sweeps import children
 
 DEADLY = """
 import os, pathlib, sys
-from stylebench import engine, job, plan
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import engines, job, plan
+from stylebench.sweeps.experiment import load_sweep
 
 real = job.load_pair
 
@@ -32,8 +32,8 @@ if __name__ == "__main__":
             "statistics_images": [], "pairing": "product", "smoothing": ["none"],
             "content": ["chelsea", "coffee", "rocket", "flower"]}
     jobs = plan.expand(load_sweep(None, keys)).jobs
-    how = engine.Options(name="local", workers=2, retries=1)
-    for record in engine.run(jobs, pathlib.Path(sys.argv[1]), how):
+    how = engines.Options(name="local", workers=2, retries=1)
+    for record in engines.run(jobs, pathlib.Path(sys.argv[1]), how):
         print(record["spec"]["content"]["name"], record["status"], record["error"][-13:])
 """
 
@@ -52,12 +52,12 @@ def test_a_job_that_kills_its_worker_costs_its_batch_nothing(tmp_path: Path) -> 
 
 ENDLESS = """
 import pathlib, sys
-from stylebench import engine
+from stylebench.sweeps import engines
 from tests.engine.engines import ENDLESS, planned
 
 if __name__ == "__main__":
-    list(engine.run(planned(**ENDLESS), pathlib.Path(sys.argv[1]),
-                    engine.Options(name="local", workers=1)))
+    list(engines.run(planned(**ENDLESS), pathlib.Path(sys.argv[1]),
+                    engines.Options(name="local", workers=1)))
 """
 
 

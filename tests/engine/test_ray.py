@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stylebench import __version__, engine, images, runtime, store
+from stylebench import __version__, images, runtime, store
 from stylebench.config import Spec
-from stylebench.engine import cluster
 from stylebench.errors import InputError
+from stylebench.sweeps import engines
+from stylebench.sweeps.engines import cluster
 from tests.engine.engines import ENDLESS, options, planned, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,7 +84,7 @@ def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) 
 def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -> None:
     node = ray_cluster.add_node(num_cpus=1)
     slow = planned(**{**ENDLESS, "evals": 1500, "seed": [0, 1, 2, 3]})
-    jobs = engine.run(slow, tmp_path, options("ray", workers=3, retries=2))
+    jobs = engines.run(slow, tmp_path, options("ray", workers=3, retries=2))
     found = [next(jobs)]
     thread = Thread(target=lambda: found.extend(jobs))
     thread.start()
@@ -130,7 +131,7 @@ def test_tasks_wait_passively(ray_cluster: Any) -> None:
 
 NICENESS = """
 import os, ray
-from stylebench.engine import cluster
+from stylebench.sweeps.engines import cluster
 
 cluster._connect(ray, None)
 print(ray.get(ray.remote(lambda: os.nice(0)).remote()))

@@ -16,8 +16,9 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from stylebench import runtime, store, sweep
-from stylebench.experiment import load_sweep
+from stylebench import runtime, store
+from stylebench.sweeps import run as flow
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.tracking import background
 from tests.faults.outcome import Outcome, main
 from tests.faults.server import Server, mlflow_on_postgres
@@ -68,7 +69,7 @@ def run(
         "style": ["brush"], "statistics_images": [], "size": 32, "evals": 40, "seed": seeds,
     }  # fmt: skip
     told = Listener(then)
-    sweep.run(load_sweep(None, keys), sweep.Options(out=out, tracking_uri=uri), told)
+    flow.run(load_sweep(None, keys), flow.Options(out=out, tracking_uri=uri), told)
     return told
 
 

@@ -6,8 +6,9 @@ python -m tests.faults.ray_node
 import os
 from typing import Any
 
-from stylebench import engine, plan, store
-from stylebench.experiment import load_sweep
+from stylebench import store
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
 from tests.faults import sweeps
 from tests.faults.outcome import Outcome, main
 
@@ -20,9 +21,9 @@ def _lose(cluster: Any, times: int) -> tuple[list[dict[str, Any]], int]:
     with sweeps.folder() as folder:
         config = load_sweep(sweeps.write(folder / "faults.yaml", evals=1000))
         specs = plan.expand(config).jobs
-        how = engine.Options(name="ray", workers=3, batch=1)
+        how = engines.Options(name="ray", workers=3, batch=1)
         records = []
-        for record in engine.run(specs, folder / "out", how):
+        for record in engines.run(specs, folder / "out", how):
             records.append(record)
             if len(records) % (JOBS // (times + 1)) == 0 and times:
                 cluster.remove_node(node, allow_graceful=False)

@@ -6,8 +6,8 @@ python -m tests.faults.two_workers
 import time
 from statistics import median
 
-from stylebench import engine, plan
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
 from tests.faults import sweeps
 from tests.faults.outcome import Outcome, main
 
@@ -23,9 +23,9 @@ def _rate(jobs: int, workers: int) -> float:
             smoothing=["none"], size=96, evals=20,
         )  # fmt: skip
         specs = plan.expand(load_sweep(config)).jobs
-        how = engine.Options(name="local", workers=workers, batch=1)
+        how = engines.Options(name="local", workers=workers, batch=1)
         moments = []
-        for record in engine.run(specs, folder / "out", how):
+        for record in engines.run(specs, folder / "out", how):
             assert record["status"] == "ok", record["error"]
             moments.append(time.monotonic())
     return (len(moments) - workers) / (moments[-1] - moments[workers - 1])

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from stylebench import engine, plan, runtime
+from stylebench import runtime
 from stylebench.backbones.extractor import build
 from stylebench.benchmark import report
 from stylebench.config import SmoothingSpec, Spec, WeightsRef
-from stylebench.experiment import load_sweep
 from stylebench.measures.statistics import measure_backbone
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.stylize import stylize, stylize_batch
 from tests.numeric.test_transfer import three_pairs, vgg11
 
@@ -73,7 +74,7 @@ def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> Non
     keys = {"arch": ["r-tiny"], "size": 32, "evals": 4, "statistics_images": ["chelsea"]}
     made = plan.expand(load_sweep(None, keys), device="cuda")
     specs: list[Spec] = [*made.statistics, *made.jobs]
-    records = list(engine.run(specs, tmp_path, engine.Options(device="cuda", batch=1)))
+    records = list(engines.run(specs, tmp_path, engines.Options(device="cuda", batch=1)))
     assert [record["job_id"] for record in records] == [spec.job_id for spec in specs]
     assert {record["status"] for record in records} == {"ok"}
 

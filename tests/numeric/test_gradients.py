@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylebench import job, plan, store
+from stylebench import store
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import job, plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.losses import total_variation
 from stylebench.transfer.stylize import stylize, stylize_batch
 

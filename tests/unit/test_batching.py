@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from stylebench import batching, images, job, plan
+from stylebench import images
 from stylebench.config import JobSpec, Spec
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import batches, job, plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.stylize import Stylization, stylize_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -29,15 +30,15 @@ def names(groups: list[list[Spec]]) -> list[list[str]]:
 
 
 def test_pairs_of_equal_settings_go_together() -> None:
-    assert names(batching.groups(planned(), "cpu", None)) == [CONTENTS]
-    assert names(batching.groups(planned(), "cpu", 3)) == [CONTENTS[:3], CONTENTS[3:]]
-    assert names(batching.groups(planned(), "cpu", 1)) == [[name] for name in CONTENTS]
+    assert names(batches.groups(planned(), "cpu", None)) == [CONTENTS]
+    assert names(batches.groups(planned(), "cpu", 3)) == [CONTENTS[:3], CONTENTS[3:]]
+    assert names(batches.groups(planned(), "cpu", 1)) == [[name] for name in CONTENTS]
 
 
 def test_auto_keeps_to_the_pixels_of_the_device() -> None:
-    assert len(batching.groups(planned(size=128), "cpu", None)) == 1
-    assert len(batching.groups(planned(size=256), "cpu", None)) == 4
-    assert len(batching.groups(planned(size=256), "cuda:1", None)) == 1
+    assert len(batches.groups(planned(size=128), "cpu", None)) == 1
+    assert len(batches.groups(planned(size=256), "cpu", None)) == 4
+    assert len(batches.groups(planned(size=256), "cuda:1", None)) == 1
 
 
 @pytest.mark.parametrize(
@@ -54,14 +55,14 @@ def test_auto_keeps_to_the_pixels_of_the_device() -> None:
     ],
 )
 def test_what_differs_in_more_than_pictures_is_apart(flags: dict[str, Any], count: int) -> None:
-    groups = batching.groups(planned(**flags), "cpu", None)
+    groups = batches.groups(planned(**flags), "cpu", None)
     assert len(groups) == count
     assert sum(map(len, groups)) == len(planned(**flags))
 
 
 def test_groups_keep_the_order_of_their_first_jobs() -> None:
     specs = planned(smoothing=["none", "softmax"])
-    groups = batching.groups(specs, "cpu", None)
+    groups = batches.groups(specs, "cpu", None)
     assert [group[0] for group in groups] == specs[:2]
 
 
@@ -124,5 +125,5 @@ def test_each_content_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     specs = planned(smoothing=["none", "softmax", "scale"], seed=[0, 1])
     monkeypatch.setattr(images, "read", read)
-    batching.groups(specs, "cpu", None)
+    batches.groups(specs, "cpu", None)
     assert len(seen) == len(set(seen)) == len(CONTENTS)

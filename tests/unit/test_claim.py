@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import images, plan, store
+from stylebench import images, store
 from stylebench.config import Spec
 from stylebench.errors import InputError
-from stylebench.experiment import load_sweep
 from stylebench.figures import register
-from stylebench.job import run_job
 from stylebench.store import lock, status
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.job import run_job
 from tests.cli.bench import invoke, no_figures, write_yaml
 
 COMMAND = "stylebench sweep --arch all"

@@ -18,7 +18,7 @@ from stylebench.config import (
     WeightsRef,
 )
 from stylebench.errors import InputError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps.experiment import load_sweep
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 

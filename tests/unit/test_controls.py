@@ -8,12 +8,13 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torchvision.models import alexnet, resnet18, resnet50, vgg11
 
-from stylebench import images, plan
+from stylebench import images
 from stylebench.backbones import controls, extractor, paper, zoo
 from stylebench.backbones.extractor import build
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 

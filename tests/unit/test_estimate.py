@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from stylebench import estimate, footprint, plan, sweep
+from stylebench import estimate, footprint
 from stylebench.backbones import zoo
 from stylebench.benchmark import measure
 from stylebench.config import SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.estimate import Kind, Load, Rate
 from stylebench.progress import Lines
+from stylebench.sweeps import plan, run
 from tests.cli.bench import no_figures, with_database
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -221,7 +222,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, plan.Plan]:
     out = with_database(tmp_path_factory.mktemp("swept") / "out")
     config = SweepConfig(arch=("r-tiny",), size=96, evals=20, statistics_images=("chelsea",))
     with no_figures():
-        sweep.run(config, sweep.Options(out=out, offline=True), Lines())
+        run.run(config, run.Options(out=out, offline=True), Lines())
     return out, plan.expand(config)
 
 

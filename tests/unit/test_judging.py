@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stylebench import images, judging, store
+from stylebench import images, store
 from stylebench.config import ImageRef, JobSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.measures.metrics import METRICS
 from stylebench.store import columns
+from stylebench.sweeps import judge
 from tests.unit.test_config import job
 from tests.unit.test_store import finish
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
 PLAIN = {name for name, metric in METRICS.items() if not metric.needs}
 JUDGED = {name for name, metric in METRICS.items() if metric.needs == "backbone"}
-ONE = judging.Options(names=["r-tiny"])
-TWO = judging.Options(names=["r-tiny,r-squeezenet1_1"])
+ONE = judge.Options(names=["r-tiny"])
+TWO = judge.Options(names=["r-tiny,r-squeezenet1_1"])
 
 
 def add(out: Path, arch: str = "r-vgg19", **changes: Any) -> JobSpec:
@@ -36,14 +37,14 @@ def add(out: Path, arch: str = "r-vgg19", **changes: Any) -> JobSpec:
     return spec
 
 
-def judge(out: Path, options: judging.Options) -> tuple[judging.Summary, list[str]]:
+def judged(out: Path, options: judge.Options) -> tuple[judge.Summary, list[str]]:
     lines: list[str] = []
-    return judging.run(out, options, lines.append), lines
+    return judge.run(out, options, lines.append), lines
 
 
 def test_every_metric_has_a_row_in_the_job_and_in_the_table(tmp_path: Path) -> None:
     spec = add(tmp_path, seed=3)
-    assert judge(tmp_path, TWO)[0] == judging.Summary(1, 0)
+    assert judged(tmp_path, TWO)[0] == judge.Summary(1, 0)
     table = store.load(tmp_path).metrics
     assert list(table) == list(columns.METRIC_COLUMNS)
     pd.testing.assert_frame_equal(table, store.read_metrics(tmp_path / "jobs" / spec.job_id))
@@ -59,14 +60,14 @@ def test_every_metric_has_a_row_in_the_job_and_in_the_table(tmp_path: Path) -> N
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
     spec = add(tmp_path)
     path = tmp_path / "jobs" / spec.job_id / "metrics.parquet"
-    judge(tmp_path, ONE)
+    judged(tmp_path, ONE)
     before = path.stat().st_mtime_ns
-    assert judge(tmp_path, ONE)[1][-1].endswith("judged before")
+    assert judged(tmp_path, ONE)[1][-1].endswith("judged before")
     assert path.stat().st_mtime_ns == before
-    assert f"{len(JUDGED)} metrics by r-squeezenet1_1 " in judge(tmp_path, TWO)[1][-1]
-    forced = judging.Options(names=["r-tiny"], force=True)
-    assert f"{len(PLAIN | JUDGED)} metrics by r-tiny " in judge(tmp_path, forced)[1][-1]
-    assert judge(tmp_path, TWO)[1][-1].endswith("judged before")
+    assert f"{len(JUDGED)} metrics by r-squeezenet1_1 " in judged(tmp_path, TWO)[1][-1]
+    forced = judge.Options(names=["r-tiny"], force=True)
+    assert f"{len(PLAIN | JUDGED)} metrics by r-tiny " in judged(tmp_path, forced)[1][-1]
+    assert judged(tmp_path, TWO)[1][-1].endswith("judged before")
 
 
 def test_a_new_metric_is_added_to_old_results(
@@ -75,14 +76,14 @@ def test_a_new_metric_is_added_to_old_results(
     add(tmp_path)
     with monkeypatch.context() as patched:
         patched.delitem(METRICS._entries, "edges")
-        judge(tmp_path, ONE)
-    assert "  1 metrics  " in judge(tmp_path, ONE)[1][-1]
+        judged(tmp_path, ONE)
+    assert "  1 metrics  " in judged(tmp_path, ONE)[1][-1]
     assert "edges" in set(store.load(tmp_path).metrics["metric"])
 
 
 def test_no_backbone_judges_its_own_jobs(tmp_path: Path) -> None:
     own = add(tmp_path, "r-tiny")
-    judge(tmp_path, TWO)
+    judged(tmp_path, TWO)
     rows = store.read_metrics(tmp_path / "jobs" / own.job_id)
     assert set(rows["judge"]) == {"", "r-squeezenet1_1"}
 
@@ -90,7 +91,7 @@ def test_no_backbone_judges_its_own_jobs(tmp_path: Path) -> None:
 def test_a_job_that_is_run_again_loses_its_metrics(tmp_path: Path) -> None:
     add(tmp_path)
     other = add(tmp_path, content=ImageRef(name="other", ref="x", digest="3"))
-    judge(tmp_path, ONE)
+    judged(tmp_path, ONE)
     again = add(tmp_path)
     table = store.load(tmp_path).metrics
     assert set(table["job_id"]) == {other.job_id}
@@ -98,7 +99,7 @@ def test_a_job_that_is_run_again_loses_its_metrics(tmp_path: Path) -> None:
     store.compact(tmp_path)
     assert not (tmp_path / "metrics.parquet").exists()
     assert store.load(tmp_path).metrics.empty
-    judge(tmp_path, ONE)
+    judged(tmp_path, ONE)
     assert again.job_id in set(store.load(tmp_path).metrics["job_id"])
 
 
@@ -106,8 +107,8 @@ def test_a_damaged_picture_costs_no_other_job(tmp_path: Path) -> None:
     bad = add(tmp_path)
     good = add(tmp_path, content=ImageRef(name="other", ref="x", digest="3"))
     (tmp_path / "jobs" / bad.job_id / "style.png").write_bytes(b"no picture")
-    summary, lines = judge(tmp_path, ONE)
-    assert summary == judging.Summary(1, 1)
+    summary, lines = judged(tmp_path, ONE)
+    assert summary == judge.Summary(1, 1)
     assert any(f"{bad.job_id} is damaged (cannot identify" in line for line in lines)
     assert set(store.load(tmp_path).metrics["job_id"]) == {good.job_id}
 
@@ -115,7 +116,7 @@ def test_a_damaged_picture_costs_no_other_job(tmp_path: Path) -> None:
 def test_a_damaged_table_is_made_again(tmp_path: Path) -> None:
     spec = add(tmp_path)
     (tmp_path / "jobs" / spec.job_id / "metrics.parquet").write_bytes(b"no table")
-    assert judge(tmp_path, ONE)[0] == judging.Summary(1, 0)
+    assert judged(tmp_path, ONE)[0] == judge.Summary(1, 0)
 
 
 def test_a_metric_that_breaks_costs_no_other(
@@ -129,9 +130,9 @@ def test_a_metric_that_breaks_costs_no_other(
         return 1.0
 
     add(tmp_path)
-    monkeypatch.setattr(judging, "measure", measure)
-    summary, lines = judge(tmp_path, ONE)
-    assert summary == judging.Summary(0, 1)
+    monkeypatch.setattr(judge, "measure", measure)
+    summary, lines = judged(tmp_path, ONE)
+    assert summary == judge.Summary(0, 1)
     assert lines[-1].endswith("not judged in full: too small; ssim: RuntimeError: no sense")
     assert set(store.load(tmp_path).metrics["metric"]) == (PLAIN | JUDGED) - {"ssim", "swd"}
 
@@ -143,19 +144,19 @@ def test_what_was_measured_before_an_interruption_is_gathered(
         raise KeyboardInterrupt
 
     first = add(tmp_path)
-    judge(tmp_path, ONE)
+    judged(tmp_path, ONE)
     add(tmp_path, content=ImageRef(name="other", ref="x", digest="3"))
-    monkeypatch.setattr(judging, "measure", stop)
+    monkeypatch.setattr(judge, "measure", stop)
     with pytest.raises(KeyboardInterrupt):
-        judge(tmp_path, ONE)
+        judged(tmp_path, ONE)
     assert set(store.load(tmp_path).metrics["job_id"]) == {first.job_id}
 
 
 def test_equal_pictures_are_decoded_once(tmp_path: Path) -> None:
     spec = add(tmp_path)
     data = (tmp_path / "jobs" / spec.job_id / "style.png").read_bytes()
-    picture = judging._decoded(data, "cpu")
-    assert judging._decoded(bytes(data), "cpu") is picture
+    picture = judge._decoded(data, "cpu")
+    assert judge._decoded(bytes(data), "cpu") is picture
     assert tuple(picture.shape) == (1, 3, 64, 72)
     expected = store.read_picture(tmp_path / "jobs" / spec.job_id / "style.png") / np.float32(255)
     np.testing.assert_array_equal(picture[0].permute(1, 2, 0).numpy(), expected)

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from stylebench import plan
 from stylebench.backbones import pretrained, zoo
 from stylebench.backbones.extractor import build, random_network
 from stylebench.config import NodeChoice, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer import smoothing
 
 pytestmark = pytest.mark.usefixtures("no_weights")

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from stylebench import plan
 from stylebench.errors import InputError, UnavailableError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 

@@ -10,11 +10,12 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torchvision import models
 
-from stylebench import plan, weights
+from stylebench import weights
 from stylebench.backbones import pretrained
 from stylebench.backbones.zoo import ARCHS
 from stylebench.errors import InputError, UnavailableError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.weights import Source, download, files, hub, packages, sources
 
 pytestmark = pytest.mark.usefixtures("no_weights")

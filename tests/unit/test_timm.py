@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stylebench import plan
 from stylebench.backbones import pretrained, zoo
 from stylebench.backbones import timm as ours
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.experiment import load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import load_sweep
 
 FEW = (
     "test_resnet", "test_convnext", "test_mambaout", "test_vit", "test_vit_relpos",

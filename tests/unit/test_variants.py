@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stylebench import plan
 from stylebench.errors import InputError
-from stylebench.experiment import arms, load_sweep
+from stylebench.sweeps import plan
+from stylebench.sweeps.experiment import arms, load_sweep
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 TINY = "arch: r-tiny\nsize: 32\nevals: 3\nprecision: fp32\nstatistics_images: []\n"

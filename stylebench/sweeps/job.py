@@ -155,7 +155,7 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[Outcome]:
     than there is runs in parts, and a job that cannot run costs no other.
 
     Args:
-        specs: one job, or stylisations that `stylebench.batching.groups` put together.
+        specs: one job, or stylisations that `stylebench.sweeps.batches.groups` put together.
         device: as torch names it.
 
     Returns:

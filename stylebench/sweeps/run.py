@@ -11,13 +11,14 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import engine, plan, progress, runtime, store
+from stylebench import progress, runtime, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, Spec, SweepConfig
-from stylebench.engine import Options as EngineOptions
 from stylebench.errors import InputError, JobError
-from stylebench.experiment import load_sweep
 from stylebench.store import lock
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.engines import Options as EngineOptions
+from stylebench.sweeps.experiment import load_sweep
 from stylebench.tracking import background
 
 
@@ -125,7 +126,7 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
 
 def _judge(options: Options, report: Reporter) -> int:
     """Measure the metrics of what is finished; return of how many jobs some are missing."""
-    from stylebench import judging
+    from stylebench.sweeps import judge
 
     done = [record for record in store.records(options.out) if record["status"] == "ok"]
     if not done:
@@ -133,9 +134,9 @@ def _judge(options: Options, report: Reporter) -> int:
     device = options.engine.device
     if options.engine.name == "ray" and device != "cpu":  # this machine may have none
         device = runtime.resolve_device("auto")
-    asked = judging.Options(device=device)
+    asked = judge.Options(device=device)
     try:
-        return judging.run(options.out, asked, report.message, again=False).failed
+        return judge.run(options.out, asked, report.message, again=False).failed
     except InputError as error:
         report.message(f"not judged: {error}")
         return len(done)
@@ -173,7 +174,7 @@ def _work(
         _write_manifest(options, config, planned)
     report.begin(len(todo), len(specs) - len(todo))
     try:
-        with contextlib.closing(engine.run(todo, options.out, options.engine)) as records:
+        with contextlib.closing(engines.run(todo, options.out, options.engine)) as records:
             for record in records:
                 log(record)
                 report.job(record)
@@ -204,7 +205,7 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         JobError: the job failed.
     """
     from stylebench import images
-    from stylebench.job import run_job
+    from stylebench.sweeps.job import run_job
 
     config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
     if output.is_dir():
@@ -252,7 +253,7 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     Raises:
         InputError: the text is not a job.
     """
-    from stylebench.job import run_job
+    from stylebench.sweeps.job import run_job
     from stylebench.transfer import smoothing
 
     try:

@@ -16,8 +16,8 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from stylebench import runtime, store
-from stylebench.engine.tries import Group, Lost
 from stylebench.errors import InputError
+from stylebench.sweeps.engines.tries import Group, Lost
 
 
 def devices(device: str, count: int) -> list[str]:
@@ -34,7 +34,7 @@ def _begin() -> None:
 
     What takes long to import is imported now, before the time of a job begins.
     """
-    import stylebench.job  # noqa: F401
+    import stylebench.sweeps.job  # noqa: F401
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.configure(threads=1)
@@ -53,7 +53,7 @@ def _work(group: Group, out: Path, device: str) -> None:
 
     A short one goes through a pipe whole or not at all, even when its writer is killed.
     """
-    from stylebench.job import run_jobs
+    from stylebench.sweeps.job import run_jobs
 
     run_jobs(group, out, device)
 
@@ -95,7 +95,7 @@ class _Worker:
 
 
 class LocalWorkers:
-    """Workers of this machine, as `stylebench.engine.tries.drive` wants them.
+    """Workers of this machine, as `stylebench.sweeps.engines.tries.drive` wants them.
 
     Args:
         out: results folder.

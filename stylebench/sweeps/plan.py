@@ -18,8 +18,8 @@ from stylebench.config import (
     preset_label,
 )
 from stylebench.errors import InputError, UnavailableError
-from stylebench.experiment import arms
 from stylebench.registry import suggestion
+from stylebench.sweeps.experiment import arms
 
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""

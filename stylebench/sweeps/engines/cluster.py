@@ -3,7 +3,7 @@
 A task gets its specs and, through Ray's object store, the pictures and weights that its machine
 does not have; it returns the files of the job folders, which this process writes into place. So
 machines need stylebench and Ray, and nothing else of this one. A task that is lost with its process
-or machine is tried again by `stylebench.engine.tries`, not by Ray.
+or machine is tried again by `stylebench.sweeps.engines.tries`, not by Ray.
 """
 
 import atexit
@@ -22,9 +22,9 @@ from typing import Any
 
 from stylebench import __version__, images, runtime, store
 from stylebench.config import JobSpec, Spec
-from stylebench.engine.options import Options
-from stylebench.engine.tries import Group, Lost
 from stylebench.errors import InputError
+from stylebench.sweeps.engines.options import Options
+from stylebench.sweeps.engines.tries import Group, Lost
 
 LONGEST = 1e9
 """Seconds; Python's watchdog refuses much more."""
@@ -115,7 +115,7 @@ def _work(
             f"the machine {platform.node()} has stylebench {__version__}, this one {version}; "
             "install the same on all machines of the cluster"
         )
-    from stylebench.job import run_jobs
+    from stylebench.sweeps.job import run_jobs
 
     runtime.configure(threads=1)
     if limit:  # a watchdog that no hanging call can hold up, in C
@@ -133,7 +133,7 @@ def _work(
 
 
 class RayWorkers:
-    """Tasks of a Ray cluster, as `stylebench.engine.tries.drive` wants them.
+    """Tasks of a Ray cluster, as `stylebench.sweeps.engines.tries.drive` wants them.
 
     Args:
         groups: all groups of jobs.

@@ -22,7 +22,7 @@ class Options:
         device: as torch names it; ``cuda`` with several workers is all GPUs in turn.
         workers: processes of ``local``, one thread each; at most so many tasks at once of ``ray``,
             where 0 is what the cluster has room for.
-        batch: the most stylisations to compute together; None: `stylebench.batching` decides.
+        batch: the most stylisations to compute together; None: `stylebench.sweeps.batches` decides.
         time_limit: seconds for each job of a group before its worker is stopped; 0: none.
         retries: how often a job is tried again after its worker died or was stopped.
         address: of a Ray cluster; None starts one on this machine, or takes the one that

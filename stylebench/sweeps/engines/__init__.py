@@ -1,12 +1,12 @@
 """Engines: where jobs run. Jobs meet only in the results folder, so any engine is equivalent.
 
 ``inline``  in this process, with all of its cores or on one GPU
-``local``   in worker processes of this machine (`stylebench.engine.local`)
-``ray``     on the machines of a Ray cluster (`stylebench.engine.cluster`)
+``local``   in worker processes of this machine (`stylebench.sweeps.engines.local`)
+``ray``     on the machines of a Ray cluster (`stylebench.sweeps.engines.cluster`)
 
 Of every engine holds: each job ends as one record, which is in place when it is yielded. Of those
 with workers too: one that dies or hangs costs its own job a try, and the rest of its batch a new
-beginning (`stylebench.engine.tries`).
+beginning (`stylebench.sweeps.engines.tries`).
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stylebench import batching
 from stylebench.config import Spec
-from stylebench.engine.options import Options
-from stylebench.engine.tries import Workers, drive
+from stylebench.sweeps import batches
+from stylebench.sweeps.engines.options import Options
+from stylebench.sweeps.engines.tries import Workers, drive
 
 __all__ = ["Options", "run"]
 
@@ -37,7 +37,7 @@ def run(
         OSError: the results folder cannot be written.
         InputError: the engine cannot be had.
     """
-    groups = batching.groups(specs, options.device, options.batch)
+    groups = batches.groups(specs, options.device, options.batch)
     if options.name == "inline":
         run_groups = _on_gpu if options.device.startswith("cuda") else _here
         yield from run_groups(groups, out, options.device)
@@ -48,17 +48,17 @@ def run(
 
 def _workers(groups: Sequence[Sequence[Spec]], out: Path, options: Options) -> Workers:
     if options.name == "local":
-        from stylebench.engine.local import LocalWorkers, devices
+        from stylebench.sweeps.engines.local import LocalWorkers, devices
 
         places = devices(options.device, min(options.workers, len(groups)))
         return LocalWorkers(out, places, options.time_limit)
-    from stylebench.engine.cluster import RayWorkers
+    from stylebench.sweeps.engines.cluster import RayWorkers
 
     return RayWorkers(groups, out, options)
 
 
 def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
-    from stylebench.job import run_jobs
+    from stylebench.sweeps.job import run_jobs
 
     for group in groups:
         yield from run_jobs(group, out, device)
@@ -66,7 +66,7 @@ def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[
 
 def _on_gpu(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
     """Run two groups at a time: one computes, the other loads or saves."""
-    from stylebench.job import run_jobs
+    from stylebench.sweeps.job import run_jobs
 
     with ThreadPoolExecutor(2) as pool:
         for records in pool.map(lambda group: run_jobs(group, out, device), groups):

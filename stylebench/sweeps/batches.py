@@ -37,7 +37,7 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
         specs: jobs.
         device: as torch names it.
         batch: the most stylisations of a group; None chooses by `PIXELS`. What does not fit into
-            memory is halved where it is run (`stylebench.job.compute`).
+            memory is halved where it is run (`stylebench.sweeps.job.compute`).
     """
     found: dict[object, list[Spec]] = {}
 

@@ -1,0 +1,1 @@
+"""Sweeps: from an experiment to its jobs, and from jobs to their records."""
