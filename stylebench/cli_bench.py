@@ -49,8 +49,8 @@ def bench(
         stylebench bench --device cuda --arch vgg19 --size 512 --batch 1 --batch 16
     """
     from stylebench import runtime
-    from stylebench.benchmark import report
     from stylebench.sweeps.experiment import load_sweep
+    from stylebench.timing import report
 
     config = load_sweep(experiment, {}) if experiment else None
     place = runtime.resolve_device(device)

@@ -73,8 +73,8 @@ def plan(
 
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
-    from stylebench import forecast
     from stylebench.sweeps.experiment import load_sweep
+    from stylebench.timing import forecast
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                   evals=evals, seed=seed, preset=preset, precision=precision,

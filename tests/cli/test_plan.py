@@ -7,9 +7,9 @@ from unittest import mock
 
 import pytest
 
-from stylebench import estimate, forecast
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.timing import estimate, forecast
 from tests.cli.bench import invoke, no_figures, refused, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")

@@ -7,11 +7,11 @@ import torch
 
 from stylebench import runtime
 from stylebench.backbones.extractor import build
-from stylebench.benchmark import report
 from stylebench.config import SmoothingSpec, Spec, WeightsRef
 from stylebench.measures.statistics import measure_backbone
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.timing import report
 from stylebench.transfer.stylize import stylize, stylize_batch
 from tests.numeric.test_transfer import three_pairs, vgg11
 

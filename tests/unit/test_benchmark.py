@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stylebench.benchmark import measure, report
 from stylebench.config import SweepConfig
 from stylebench.errors import InputError
+from stylebench.timing import bench, report
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -21,8 +21,8 @@ def test_operations_are_counted_as_by_hand() -> None:
     channels = [3, 8, 8, 8, 8]
     convolutions = sum(2 * 9 * c * 8 * m for c, m in zip(channels, pixels, strict=True))
     grams = sum(2 * 8 * 8 * m for m in pixels)
-    work = measure.Work("tiny", 32, 3, "fp32", "cpu")
-    assert measure.gflop(work) == pytest.approx(3 * 2 * (convolutions + grams) / 1e9, rel=1e-12)
+    work = bench.Work("tiny", 32, 3, "fp32", "cpu")
+    assert bench.gflop(work) == pytest.approx(3 * 2 * (convolutions + grams) / 1e9, rel=1e-12)
 
 
 def test_the_median_of_turns_is_taken() -> None:
@@ -34,7 +34,7 @@ def test_the_median_of_turns_is_taken() -> None:
             time.sleep(pause)
             yield
 
-    found = measure.measure(
+    found = bench.measure(
         {"a": step("a", [0.01, 0.3, 0.02]), "b": step("b", [0.1, 0.1, 0.1])}, "cpu", 3
     )
     assert turns == ["a", "b"] * 4
@@ -42,19 +42,19 @@ def test_the_median_of_turns_is_taken() -> None:
     assert 0.1 <= found["b"] < 0.29
 
 
-@pytest.mark.parametrize("method", [measure.ours, measure.bare, measure.plain])
+@pytest.mark.parametrize("method", [bench.ours, bench.bare, bench.plain])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_every_method_makes_evaluation_after_evaluation(method: Any, batch: int) -> None:
-    steps = method(measure.Work("tiny", 32, batch, "fp32", "cpu"))
+    steps = method(bench.Work("tiny", 32, batch, "fp32", "cpu"))
     for _ in range(15):
         next(steps)
 
 
 def test_plain_is_where_hooks_reach_the_nodes() -> None:
-    assert measure.can_be_plain("vgg19", 64)
-    assert measure.can_be_plain("resnet50", 64)
-    assert not measure.can_be_plain("vgg19", 16)
-    assert not measure.can_be_plain("timm:resnet18", 64)
+    assert bench.can_be_plain("vgg19", 64)
+    assert bench.can_be_plain("resnet50", 64)
+    assert not bench.can_be_plain("vgg19", 16)
+    assert not bench.can_be_plain("timm:resnet18", 64)
 
 
 @pytest.fixture(scope="module")

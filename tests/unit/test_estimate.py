@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from stylebench import estimate, footprint
 from stylebench.backbones import zoo
-from stylebench.benchmark import measure
 from stylebench.config import SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
-from stylebench.estimate import Kind, Load, Rate
 from stylebench.progress import Lines
 from stylebench.sweeps import plan, run
+from stylebench.timing import bench, estimate, footprint
+from stylebench.timing.estimate import Kind, Load, Rate
 from tests.cli.bench import no_figures, with_database
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -38,7 +37,7 @@ def test_operations_are_those_of_the_bench_and_of_a_hand_count() -> None:
     forward = sum(2 * 9 * c * 8 * m for c, m in zip(channels, places, strict=True))
     grams = sum(2 * 8 * 8 * m for m in places)
     assert estimate.operations(job) == pytest.approx(2 * (forward + grams), rel=1e-9)
-    counted = measure.gflop(measure.Work("tiny", 32, 1, "fp32", "cpu")) * 1e9 / 32**2
+    counted = bench.gflop(bench.Work("tiny", 32, 1, "fp32", "cpu")) * 1e9 / 32**2
     assert estimate.operations(job) == pytest.approx(counted, rel=1e-9)
 
 
@@ -49,11 +48,11 @@ def test_operations_of_a_known_network() -> None:
     convolutions = sum(2 * 9 * a * b * side**2 for a, b, side in layers)
     grams = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
     expected = convolutions + sum(2 * d**2 * side**2 for d, side in grams)
-    assert measure.forward_flop(zoo.split("r-vgg19")[1], {}) == pytest.approx(expected, rel=1e-9)
+    assert bench.forward_flop(zoo.split("r-vgg19")[1], {}) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None:
-    assert measure.forward_flop(zoo.split("r-regnet_y_400mf")[1], {}) > 1e8
+    assert bench.forward_flop(zoo.split("r-regnet_y_400mf")[1], {}) > 1e8
 
 
 # ----------------------------------------------------------------------------------------- time

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import estimate, footprint, listing, store
+from stylebench import listing, store
 from stylebench.config import Spec, SweepConfig
 from stylebench.progress import duration
 from stylebench.sweeps import plan
 from stylebench.sweeps.engines.options import slots
 from stylebench.sweeps.experiment import arms
 from stylebench.sweeps.run import Options
+from stylebench.timing import estimate, footprint
 
 STATES = ("to do", "finished", "to download", "unavailable")
 FEW = 12

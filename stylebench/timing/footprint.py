@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from stylebench.backbones import zoo
 from stylebench.config import Spec, StatisticsSpec
-from stylebench.estimate import pixels
+from stylebench.timing.estimate import pixels
 
 PNG = 2.4
 """Bytes a pixel of a lossless picture: means of 17 sweeps are from 1.8 to 3.0."""

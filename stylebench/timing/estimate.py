@@ -176,8 +176,8 @@ def benched(path: Path, workers: int) -> dict[Kind, Rate]:
 
 @functools.lru_cache(maxsize=1024)
 def _operations(arch: str, nodes: str, settings: tuple[tuple[str, str], ...]) -> float:
-    from stylebench.benchmark.measure import forward_flop
     from stylebench.config import NodeChoice
+    from stylebench.timing.bench import forward_flop
 
     backbone = zoo.split(arch)[1]
     choice = NodeChoice.model_validate_json(nodes) if nodes else None
@@ -196,16 +196,16 @@ def operations(spec: Spec) -> float:
 
 def _steps(load: Load, side: int, device: str) -> Iterator[None]:
     from stylebench.backbones.extractor import build
-    from stylebench.benchmark import measure
     from stylebench.config import SmoothingSpec, WeightsRef
+    from stylebench.timing import bench
 
     spec, name = load.spec, load.kind.network.partition("+")[0].partition("{")[0]
     ref = WeightsRef(source="random:0", options=options(spec))
     precision = load.kind.precision
     backbone = build(f"r-{name}", ref, 0, nodes=spec.chosen, precision=precision, device=device)
     smooth = spec.smoothing if isinstance(spec, JobSpec) else SmoothingSpec(name="none")
-    work = measure.Work(name, side, load.batch, precision, device)
-    yield from measure.evaluations(work, backbone, smooth)
+    work = bench.Work(name, side, load.batch, precision, device)
+    yield from bench.evaluations(work, backbone, smooth)
 
 
 def measured(load: Load, device: str, workers: int) -> Rate:
@@ -213,11 +213,11 @@ def measured(load: Load, device: str, workers: int) -> Rate:
 
     Of several workers on a CPU each has one thread, which the caller sets, and is slower by SHARED.
     """
-    from stylebench.benchmark import measure
+    from stylebench.timing import bench
 
     most = LARGEST.get(device.partition(":")[0], load.pixels)
     side = round(math.sqrt(min(load.pixels, most)))
-    start, seconds = measure.sample(_steps(load, side, device), device, ENOUGH)
+    start, seconds = bench.sample(_steps(load, side, device), device, ENOUGH)
     slower = SHARED if workers > 1 and device == "cpu" else 1.0
     return Rate(slower * seconds / (load.batch * side**2), start, "measured")
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from stylebench import listing, runtime
 from stylebench.backbones import zoo
-from stylebench.benchmark import measure
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
 from stylebench.progress import duration
 from stylebench.sweeps import plan
+from stylebench.timing import bench
 
 QUICK = ("vgg19", "resnet50")
 TURNS, QUICK_TURNS = 9, 5
@@ -101,23 +101,23 @@ def run(scope: Scope, tell: Callable[[str], None]) -> dict[str, Any]:
 
     Returns:
         ``machine``, ``ceiling`` (``fp32_gflops``, ``bf16_gflops``, ``gbytes_per_s``; medians) and
-        ``rows``, as `stylebench.benchmark.measure.Row` has them.
+        ``rows``, as `stylebench.timing.bench.Row` has them.
     """
-    rows: list[measure.Row] = []
+    rows: list[bench.Row] = []
     ceilings: list[dict[str, float]] = []
     began = time.monotonic()
     for arch in scope.archs:
         for size in scope.sizes:
             for batch in scope.batches:
                 tell(f"{arch} {size} px, batch of {batch} …")
-                found, ceiling = measure.rows(
+                found, ceiling = bench.rows(
                     arch, size, batch, scope.precisions, scope.device, scope.turns
                 )
                 rows += found
                 ceilings.append(ceiling)
     tell(f"measured in {duration(time.monotonic() - began)}")
     return {
-        "machine": measure.machine(scope.device),
+        "machine": bench.machine(scope.device),
         "ceiling": {key: statistics.median(c[key] for c in ceilings) for key in ceilings[0]},
         "rows": [asdict(row) for row in rows],
     }
