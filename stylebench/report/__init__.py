@@ -1,1 +1,1 @@
-"""A results folder as one self-contained HTML page; template, style and script lie in analysis/."""
+"""A results folder as one self-contained HTML page; template, style and script in templates/."""

@@ -1,4 +1,4 @@
-"""The page: a chapter for each results folder, put into the template of analysis/."""
+"""The page: a chapter for each results folder, put into the template."""
 
 import base64
 import hashlib
@@ -17,6 +17,7 @@ from stylebench.report.chapter import Analysis, Chapter
 from stylebench.store import Results
 from stylebench.store.columns import slug
 
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
 
 OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
@@ -168,14 +169,14 @@ def _facts(chapters: Sequence[Chapter], results: Sequence[Results]) -> list[str]
 def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
     style, script = (
-        (figures.ANALYSIS / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
+        (TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
     )
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{_digest(style)}'; script-src '{_digest(script)}'"
     )
     environment = Environment(
-        loader=FileSystemLoader(figures.ANALYSIS),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
