@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stylebench.cli.progress import describe, duration
 from stylebench.errors import InputError
-from stylebench.progress import describe, duration
 from stylebench.store import folder, lock
 
 SHOWN = 10

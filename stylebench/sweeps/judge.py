@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from stylebench import progress, runtime, store
+from stylebench import runtime, store
+from stylebench.cli import progress
 from stylebench.config import JobSpec
 from stylebench.errors import InputError
 from stylebench.measures import judges

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import progress, runtime, store
+from stylebench import runtime, store
 from stylebench.backbones import zoo
+from stylebench.cli import progress
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.errors import InputError, JobError
 from stylebench.store import lock

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import listing, store
+from stylebench import store
+from stylebench.cli import show
+from stylebench.cli.progress import duration
 from stylebench.config import Spec, SweepConfig
-from stylebench.progress import duration
 from stylebench.sweeps import plan
 from stylebench.sweeps.engines.options import slots
 from stylebench.sweeps.experiment import arms
@@ -244,7 +245,7 @@ def _table(title: str, groups: Mapping[str, Counts], last: Mapping[str, str]) ->
         (name, *(str(counts[s]) for s in shown), *([last.get(name, "")] if last else []))
         for name, counts in groups.items()
     ]
-    return listing.table(rows)
+    return show.table(rows)
 
 
 def lines(forecast: Forecast) -> list[str]:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench import listing, runtime
+from stylebench import runtime
 from stylebench.backbones import zoo
+from stylebench.cli import show
+from stylebench.cli.progress import duration
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
-from stylebench.progress import duration
 from stylebench.sweeps import plan
 from stylebench.timing import bench
 
@@ -159,7 +160,7 @@ def table(report: Mapping[str, Any]) -> list[str]:
         )
         for row in report["rows"]
     ]
-    return lines + listing.table([head, *body])
+    return lines + show.table([head, *body])
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -12,9 +12,9 @@ from unittest import mock
 
 import yaml
 
-from stylebench.cli import main
+from stylebench.cli.main import main
 
-COMMAND = (sys.executable, "-c", "from stylebench.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from stylebench.cli.main import main; main()")
 """The command line as a process of its own."""
 
 NO_FIGURES = (
@@ -22,7 +22,7 @@ NO_FIGURES = (
     "-c",
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "from stylebench import figures; figures.draw = lambda *_: iter(());"
-    "from stylebench.cli import main; main()",
+    "from stylebench.cli.main import main; main()",
 )
 """The same, but it draws no figures, which take longer than all the rest, and heeds Ctrl-C even
 where the tests run in the background, as children of what ignores it."""

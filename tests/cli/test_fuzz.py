@@ -48,7 +48,7 @@ def test_a_finding_is_found(status: int, tmp_path: Path, monkeypatch: pytest.Mon
             Path(CANARY).touch()
         raise SystemExit(status)
 
-    monkeypatch.setattr("stylebench.cli.main", executes)
+    monkeypatch.setattr("stylebench.cli.main.main", executes)
     with contextlib.chdir(tmp_path):
         finding = fuzz_worker.judge(fuzz_yamls.good(), tmp_path).finding
     assert ("exit status 3" if status else "executed") in finding
@@ -60,7 +60,7 @@ def test_a_traceback_and_a_second_line_are_findings(
     def breaks() -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr("stylebench.cli.main", breaks)
+    monkeypatch.setattr("stylebench.cli.main.main", breaks)
     assert "KeyError: 'oops'" in fuzz_worker.run(["sweep"], tmp_path)[1]
 
     def talks() -> None:
@@ -71,5 +71,5 @@ def test_a_traceback_and_a_second_line_are_findings(
         print("stylebench: refused", file=sys.stderr)
         raise SystemExit(2)
 
-    monkeypatch.setattr("stylebench.cli.main", talks)
+    monkeypatch.setattr("stylebench.cli.main.main", talks)
     assert "2 lines" in fuzz_worker.run(["sweep"], tmp_path)[1]

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import typer
 
-from stylebench import __version__, cli
+from stylebench import __version__
+from stylebench.cli import main
 from tests.cli.bench import invoke
 
 ROOT = Path(__file__).resolve().parents[2]
-GROUP: Any = typer.main.get_command(cli.app)
+GROUP: Any = typer.main.get_command(main.app)
 COMMANDS: dict[str, Any] = GROUP.commands
 OF_WEIGHTS: dict[str, Any] = {
     f"weights {name}": command for name, command in COMMANDS["weights"].commands.items()
@@ -57,7 +58,7 @@ def test_version() -> None:
 def test_help_imports_nothing_heavy(args: list[str]) -> None:
     code = (
         "import sys\n"
-        "from stylebench.cli import main\n"
+        "from stylebench.cli.main import main\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert end.code == 0\n"
         f"print('HEAVY', [name for name in {HEAVY} if name in sys.modules])\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stylebench import progress
+from stylebench.cli import progress
 from tests.cli.bench import COMMAND, NO_FIGURES, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")

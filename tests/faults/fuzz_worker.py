@@ -75,7 +75,7 @@ def run(args: Sequence[str], told: Path) -> tuple[int, str, float]:
     A job begins the measurement of the peak anew: that of ``transfer`` is of its second half.
     """
     from stylebench import runtime
-    from stylebench.cli import main
+    from stylebench.cli.main import main
 
     memory = runtime.PeakMemory("cpu")
     before = memory.read()

@@ -22,7 +22,7 @@ QUIET = (
     sys.executable,
     "-c",
     "from stylebench import figures; figures.draw = lambda *_: iter(());"
-    "from stylebench.cli import main; main()",
+    "from stylebench.cli.main import main; main()",
 )
 """The command without figures, which take longer than all the rest of a tiny sweep."""
 CHANGING = ["seconds", "finished", "peak_memory_mb", "batch"]

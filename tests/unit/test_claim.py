@@ -142,7 +142,7 @@ def test_wrong_engines(flags: list[str], told: str, tmp_path: Path) -> None:
 
 def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['ray'] = None; from stylebench.cli import main; "
+        "import sys; sys.modules['ray'] = None; from stylebench.cli.main import main; "
         f"sys.argv[1:] = ['sweep', {str(write_yaml(tmp_path / 'tiny.yaml'))!r}, "
         f"'--out', {str(tmp_path / 'out')!r}, '--engine', 'ray']; main()"
     )

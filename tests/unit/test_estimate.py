@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stylebench.backbones import zoo
+from stylebench.cli.progress import Lines
 from stylebench.config import SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
-from stylebench.progress import Lines
 from stylebench.sweeps import plan, run
 from stylebench.timing import bench, estimate, footprint
 from stylebench.timing.estimate import Kind, Load, Rate

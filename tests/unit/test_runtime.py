@@ -124,7 +124,7 @@ def spins(*command: str, **given: str) -> list[str]:
 @gnu
 def test_the_command_waits_passively() -> None:
     """OpenMP itself says so."""
-    command = "from stylebench.cli import main; main()"
+    command = "from stylebench.cli.main import main; main()"
     assert spins("-c", command, "ls", "statistics") == [runtime.WAITING["GOMP_SPINCOUNT"]]
 
 

@@ -1,4 +1,4 @@
-"""The command ``stylebench judge``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench judge``; like main.py, it imports nothing heavy before its use."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command ``stylebench report``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench report``; like main.py, it imports nothing heavy before its use."""
 
 import sys
 from pathlib import Path

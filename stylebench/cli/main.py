@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench import (
-    __version__,
-    cli_bench,
-    cli_judge,
-    cli_plan,
-    cli_report,
-    cli_status,
-    cli_track,
-    cli_weights,
-)
-from stylebench.cli_flags import engine_options, given_flags, results_folder, run_options
-from stylebench.cli_options import (
+from stylebench import __version__
+from stylebench.cli import bench, judge, plan, report, status, track, weights
+from stylebench.cli.flags import engine_options, given_flags, results_folder, run_options
+from stylebench.cli.options import (
     Address,
     Arch,
     AsJson,
@@ -139,16 +131,16 @@ def sweep(
         weights, tracking_uri=tracking_uri, offline=offline, force=force,
     )  # fmt: skip
     if dry_run:
-        from stylebench import listing
+        from stylebench.cli import show
 
-        listing.jobs(config, options, as_json=as_json)
+        show.jobs(config, options, as_json=as_json)
     else:
         _run("run", config, options, as_json)
 
 
 def _run(what: str, config: "SweepConfig", options: "Options", as_json: bool) -> None:
     """Run a sweep or its statistics, tell how it went, and exit 1 if a job failed."""
-    from stylebench import progress
+    from stylebench.cli import progress
     from stylebench.sweeps import run as flow
 
     began = time.monotonic()
@@ -283,7 +275,7 @@ def run_job(
 
         stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
     """
-    from stylebench.progress import outcome
+    from stylebench.cli.progress import outcome
     from stylebench.sweeps.run import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
@@ -317,9 +309,9 @@ def list_(
 
         stylebench ls archs -v --arch timm:resnet18
     """
-    from stylebench import listing
+    from stylebench.cli import show
 
-    print("\n".join(listing.lines(what, verbose=verbose, arch=arch)))
+    print("\n".join(show.lines(what, verbose=verbose, arch=arch)))
 
 
 def _check_encoding(args: list[str]) -> None:
@@ -333,13 +325,13 @@ def _check_encoding(args: list[str]) -> None:
             ) from None
 
 
-app.command()(cli_plan.plan)
-app.command()(cli_status.status)
-app.command()(cli_judge.judge)
-app.command()(cli_report.report)
-app.command()(cli_track.track)
-app.command()(cli_bench.bench)
-app.add_typer(cli_weights.app, name="weights")
+app.command()(plan.plan)
+app.command()(status.status)
+app.command()(judge.judge)
+app.command()(report.report)
+app.command()(track.track)
+app.command()(bench.bench)
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:

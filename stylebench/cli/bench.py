@@ -1,4 +1,4 @@
-"""The command ``stylebench bench``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench bench``; like main.py, it imports nothing heavy before its use."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The commands ``stylebench weights …``; like cli.py, they import nothing heavy before its use."""
+"""The commands ``stylebench weights …``; like main.py, they import nothing heavy before its use."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def list_(
         stylebench weights ls -v
     """
     from stylebench.backbones import pretrained
-    from stylebench.listing import table
+    from stylebench.cli.show import table
     from stylebench.weights import manage
 
     backbones = map(pretrained.wanted, pretrained.known())

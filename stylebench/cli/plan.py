@@ -1,4 +1,4 @@
-"""The command ``stylebench plan``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench plan``; like main.py, it imports nothing heavy before its use."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli_flags import engine_options, given_flags, results_folder, run_options
-from stylebench.cli_options import (
+from stylebench.cli.flags import engine_options, given_flags, results_folder, run_options
+from stylebench.cli.options import (
     Arch,
     Batch,
     Content,

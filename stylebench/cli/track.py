@@ -1,4 +1,4 @@
-"""The command ``stylebench track``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench track``; like main.py, it imports nothing heavy before its use."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The command ``stylebench status``; like cli.py, it imports nothing heavy before its use."""
+"""The command ``stylebench status``; like main.py, it imports nothing heavy before its use."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli_options import AsJson
+from stylebench.cli.options import AsJson
 from stylebench.errors import one_line
 
 

@@ -1,4 +1,4 @@
-"""From flags to configuration and options; like cli.py, it imports nothing heavy before its use."""
+"""From flags to configuration and options; like main.py, it imports nothing heavy before use."""
 
 import shlex
 import sys

@@ -1,0 +1,1 @@
+"""The command line, one command a file: a thin shell on the rest of the package."""
