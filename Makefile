@@ -55,7 +55,7 @@ lint: $(VENV)/.installed-dev
 check: lint test
 
 golden: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.numeric.golden
+	$(BIN)/python -m tests.measures.golden
 
 PAPER := fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff gatys_layers gatys_init \
   gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and no weights or caches of the machine they run on."""
+"""What all tests share: one thread, no weights or caches of their machine, made-up results."""
 
 import dataclasses
 import hashlib
@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ import torch  # noqa: E402  after OpenMP has been told how to wait
 
 from stylebench.backbones.tiny import tiny  # noqa: E402
 from stylebench.backbones.zoo import ARCHS  # noqa: E402
+
+if TYPE_CHECKING:
+    from stylebench.store import Results
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -36,7 +39,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "tests/engine" if file.startswith("tests/engine/") else file
+            return "tests/sweeps/engines" if file.startswith("tests/sweeps/engines/") else file
 
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
@@ -54,6 +57,14 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STYLEBENCH_WEIGHTS", raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch-home"))
     monkeypatch.setenv("STYLEBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> "Results":
+    """Return a results folder with made-up numbers."""
+    from tests.results import make
+
+    return make(tmp_path_factory.mktemp("results") / "out")
 
 
 @pytest.fixture

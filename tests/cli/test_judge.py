@@ -8,7 +8,7 @@ import pytest
 from stylebench.config import SmoothingSpec
 from stylebench.measures.metrics import METRICS
 from tests.cli.bench import invoke, refused
-from tests.unit.test_judging import add
+from tests.sweeps.test_judge import add
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 

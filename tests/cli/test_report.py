@@ -7,7 +7,7 @@ import pytest
 
 from stylebench.store.columns import RESULT_COLUMNS
 from tests.cli.bench import invoke, refused
-from tests.unit.results import make
+from tests.results import make
 
 pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
 

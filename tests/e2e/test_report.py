@@ -9,7 +9,7 @@ import pytest
 from stylebench.figures import draw
 from stylebench.report import page as report
 from tests.e2e.browser import Page, browser, find
-from tests.unit.results import make
+from tests.results import make
 
 pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
 

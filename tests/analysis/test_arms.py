@@ -1,0 +1,82 @@
+"""Arms: what tells them apart. Jobs of two arms must never count as seeds of one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stylebench.figures import TABLES
+from stylebench.report import chapter, pictures
+from stylebench.store import Results
+from tests.analysis.experiments import PAIRS, arms, make
+from tests.results import helper
+
+
+def jobs(*rows: tuple[str, str, str]) -> pd.DataFrame:
+    """Return jobs of (arch, options, weights)."""
+    return pd.DataFrame(rows, columns=["arch", "options", "weights"])
+
+
+GAMMA = '{"gamma": "0"}'
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([("p-a", "{}", "file:a@sha256:1"), ("p-a", "{}", "file:b@sha256:2")],
+         ["p-a file:a@sha256:1", "p-a file:b@sha256:2"]),
+        ([("p-a", "{}", "file:a@sha256:1"), ("p-a", GAMMA, "file:a@sha256:1+gamma=0")],
+         ["p-a", "p-a+gamma=0"]),
+        ([("p-a", "{}", "file:a@sha256:1"), ("p-a", GAMMA, "file:b@sha256:2+gamma=0")],
+         ["p-a", "p-a+gamma=0"]),  # the options tell them apart
+        ([("p-a", GAMMA, "file:a@sha256:1+gamma=0"), ("p-a", GAMMA, "file:b@sha256:2+gamma=0")],
+         ["p-a file:a@sha256:1", "p-a file:b@sha256:2"]),
+        ([("r-a", "{}", "random:0"), ("r-a", "{}", "random:1")], ["r-a", "r-a"]),
+        ([("r-a", "{}", "random:0"), ("r-a", GAMMA, "random:1+gamma=0")], ["r-a", "r-a+gamma=0"]),
+        ([("p-a", "{}", "file:a@sha256:1"), ("p-a", "{}", "unavailable")], ["p-a", "p-a"]),
+    ],
+)  # fmt: skip
+def test_backbones_are_told_by_options_and_weights(
+    rows: list[tuple[str, str, str]], expected: list[str]
+) -> None:
+    assert helper("_arms").backbones(jobs(*rows)).tolist() == expected
+
+
+@pytest.fixture
+def weighted(tmp_path: Path) -> Results:
+    """Return jobs whose layers all weigh the same, and jobs whose stem weighs nothing."""
+    stem = arms(["p-vgg19"], ["none"], layer_weights='{"stem": 0.0}')
+    return make(tmp_path / "out", "x", [*arms(["p-vgg19"], ["none"]), *stem])
+
+
+def test_weights_of_layers_make_arms(weighted: Results) -> None:
+    frame = helper("_arms").judged(weighted)
+    assert list(frame["arm"].cat.categories) == ["layer weights all 1", "layer weights stem 0"]
+    assert set(helper("_claims").by_pair(frame)["seeds"]) == {1}
+    table = TABLES["metrics"](weighted)
+    assert set(table["layer_weights"]) == {"{}", '{"stem": 0.0}'}
+    assert set(table["seeds"]) == {1}
+
+
+def test_weights_of_layers_are_in_grids_of_their_own(weighted: Results) -> None:
+    common = chapter.analysis().common
+    made = pictures.grids(weighted, common, {}, 96)
+    assert [grid.title for grid in made] == ["layer weights {}", 'layer weights {"stem": 0.0}']
+
+
+def test_backbones_with_layers_of_their_own_stand_beside_each_other(tmp_path: Path) -> None:
+    other = arms(["p-resnet50"], ["none"], layer_weights='{"layer1": 2.0}')
+    results = make(tmp_path, "x", [*arms(["p-vgg19"], ["none"]), *other])
+    table = TABLES["comparisons"](results)
+    assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}
+    assert set(table["pairs"]) == {len(PAIRS)}
+    assert len(pictures.grids(results, chapter.analysis().common, {}, 96)) == 1
+
+
+def test_photographs_as_style_are_compared(tmp_path: Path) -> None:
+    nodes = '{"content": "features.8", "style": ["features.1"]}'
+    vgg = arms(["p-vgg19+pool=avg+rescale=mean"], ["none"], nodes=nodes)
+    results = make(tmp_path, "gatys_photoreal", [*vgg, *arms(["p-resnet50"], ["none"])])
+    table = TABLES["comparisons"](replace(results, manifest={}))
+    assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}

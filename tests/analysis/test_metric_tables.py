@@ -1,0 +1,146 @@
+"""The tables "metrics" and "comparisons", on made-up numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stylebench.figures import TABLES, NoDataError
+from stylebench.store import Results
+from stylebench.store.columns import METRIC_COLUMNS
+from tests.results import make
+
+PAIRS = [(f"photo{index}", "mosaic") for index in range(8)]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Return p-vgg19 and p-resnet50 on eight pairs: the first is nearer by 0.1 + 0.01·pair."""
+    archs = ["p-vgg19", "p-resnet50", "r-resnet50"]
+    made = make(tmp_path_factory.mktemp("judged") / "out", archs=archs, pairs=PAIRS)
+    jobs = made.results
+    pair = jobs["content"].str.removeprefix("photo").astype(float)
+    step = (0.1 + 0.01 * pair) * (jobs["arch"] == "p-resnet50") + 0.2 * jobs["seed"]
+    frames = [
+        jobs.assign(metric=metric, judge=judge, judge_weights="random:0" if judge else "", value=v)
+        for metric, judge, v in [("gram", "r-tiny", 1 + step), ("ssim", "", 0.5 + 0.0 * pair)]
+    ]
+    return replace(made, metrics=pd.concat(frames)[list(METRIC_COLUMNS)])
+
+
+def test_means_with_intervals(judged: Results) -> None:
+    table = TABLES["metrics"](judged)
+    assert len(table) == 3 * 2 * 2
+    assert list(table["arch"][:4]) == ["p-vgg19"] * 4
+    assert list(table["smoothing"][:4]) == ["none", "none", "softmax", "softmax"]
+    assert list(table["metric"][:2]) == ["gram", "ssim"]
+    assert list(table["better"][:2]) == ["lower", "higher"]
+    row = table[(table["arch"] == "p-resnet50") & (table["metric"] == "gram")].iloc[0]
+    assert row["mean"] == pytest.approx(1.1 + 0.01 * np.arange(8).mean())
+    assert 1.1 < row["low"] < row["mean"] < row["high"] < 1.18
+    assert (row["pairs"], row["seeds"], row["judge"]) == (8, 1, "r-tiny")
+    random = table[(table["arch"] == "r-resnet50") & (table["metric"] == "gram")].iloc[0]
+    assert (random["pairs"], random["seeds"]) == (8, 2)
+    # Seeds differ by 0.2, pairs do not: what is left of the spread is none.
+    assert (random["mean"], random["low"], random["high"]) == pytest.approx((1.1, 1.1, 1.1))
+    assert random["weights"] == "random:0, random:1"
+
+
+def test_comparisons_are_paired(judged: Results) -> None:
+    table = TABLES["comparisons"](judged)
+    backbones = table[(table["a"] == "p-vgg19") & (table["metric"] == "gram")]
+    assert list(backbones["same"]) == ["none", "softmax"]
+    row = backbones.iloc[0]
+    assert row["difference"] == pytest.approx(-(0.1 + 0.01 * np.arange(8)).mean())
+    assert row["mean_a"] - row["mean_b"] == pytest.approx(row["difference"])
+    assert row["low"] < row["difference"] < row["high"] < 0
+    assert row["p"] == pytest.approx(2 / 2**8)
+    assert (row["b"], row["pairs"], row["favours"]) == ("p-resnet50", 8, "p-vgg19")
+    smoothings = table[(table["a"] == "none") & (table["metric"] == "gram")]
+    assert list(smoothings["same"]) == ["p-vgg19", "r-resnet50", "p-resnet50"]
+    assert set(smoothings["difference"]) == {0.0}
+    assert set(smoothings["p"]) == {1.0}
+    assert set(smoothings["favours"]) == {""}
+    assert set(smoothings["pairs"]) == {8}  # seeds of a pair are not pairs of their own
+    counts = ["seeds", "jobs", "still_a", "still_b"]
+    assert smoothings[counts].to_numpy().tolist() == [[1, 8, 0, 0], [2, 16, 0, 0], [1, 8, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("flags", "did-not-move few-evaluations"), ("stop_reason", "diverged")],
+)
+def test_jobs_that_did_not_move_favour_nobody(judged: Results, column: str, value: str) -> None:
+    jobs = judged.results
+    arm = jobs["arch"].eq("p-vgg19") & jobs["smoothing"].eq("none")
+    for stuck, favours in ((4, "p-vgg19"), (5, "")):
+        own = arm & jobs["content"].isin([f"photo{number}" for number in range(stuck)])
+        changed = jobs.assign(**{column: jobs[column].mask(own, value)})
+        table = TABLES["comparisons"](replace(judged, results=changed))
+        found = table[(table["a"] == "p-vgg19") & (table["metric"] == "gram")].set_index("same")
+        row = found.loc["none"]
+        assert (row["still_a"], row["still_b"], row["favours"]) == (stuck, 0, favours)
+        assert found.loc["softmax", "favours"] == "p-vgg19"
+
+
+def test_arms_of_different_precision_are_compared(judged: Results) -> None:
+    fast = judged.results["precision"].mask(judged.results["smoothing"].eq("none"), "bf16")
+    both = replace(judged, results=judged.results.assign(precision=fast))
+    table = TABLES["comparisons"](both)
+    pd.testing.assert_frame_equal(table, TABLES["comparisons"](judged))
+    assert set(TABLES["metrics"](both)["precision"]) == {"fp32", "bf16"}
+
+
+def test_higher_is_better_turns_the_favour(judged: Results) -> None:
+    turned = judged.metrics.replace({"metric": {"gram": "gram_share"}})
+    table = TABLES["comparisons"](replace(judged, metrics=turned))
+    row = table[(table["a"] == "p-vgg19") & (table["metric"] == "gram_share")].iloc[0]
+    assert row["favours"] == "p-resnet50"
+
+
+def test_five_pairs_favour_nobody(judged: Results) -> None:
+    few = judged.metrics[judged.metrics["content"] < "photo5"]
+    table = TABLES["comparisons"](replace(judged, metrics=few))
+    row = table[(table["a"] == "p-vgg19") & (table["metric"] == "gram")].iloc[0]
+    assert (row["pairs"], row["p"], row["favours"]) == (5, 2 / 2**5, "")
+    assert row["high"] < 0
+
+
+def test_only_a_common_judge_compares_backbones(judged: Results) -> None:
+    own = judged.metrics["arch"].eq("p-vgg19") & judged.metrics["judge"].ne("")
+    other = judged.metrics.assign(judge=judged.metrics["judge"].mask(own, "r-vgg16"))
+    table = TABLES["comparisons"](replace(judged, metrics=other))
+    assert set(table.loc[table["a"] == "p-vgg19", "metric"]) == {"ssim"}
+
+
+def test_what_is_not_defined_does_not_count(judged: Results) -> None:
+    frame = judged.metrics.copy()
+    frame.loc[frame["content"].isin(["photo0", "photo1"]), "value"] = np.nan
+    table = TABLES["metrics"](replace(judged, metrics=frame))
+    assert set(table["pairs"]) == {6}
+
+
+def test_metrics_of_an_unknown_plugin_are_shown(judged: Results) -> None:
+    other = judged.metrics.replace({"metric": {"ssim": "mine"}})
+    both = replace(judged, metrics=other)
+    table = TABLES["metrics"](both)
+    assert set(table.loc[table["metric"] == "mine", "better"]) == {""}
+    assert "mine" in set(TABLES["comparisons"](both)["metric"])
+
+
+@pytest.mark.parametrize("name", ["metrics", "comparisons"])
+def test_old_folders_have_none(name: str, tmp_path: Path) -> None:
+    made = make(tmp_path / "out", archs=["r-vgg19"])
+    empty = replace(made, metrics=made.metrics[:0])
+    with pytest.raises(NoDataError, match="make them with `stylebench judge`"):
+        TABLES[name](empty)
+
+
+def test_nothing_to_compare(judged: Results) -> None:
+    one = judged.metrics[
+        judged.metrics["smoothing"].eq("none") & judged.metrics["arch"].eq("p-vgg19")
+    ]
+    with pytest.raises(NoDataError, match="no pair has both none and softmax"):
+        TABLES["comparisons"](replace(judged, metrics=one))

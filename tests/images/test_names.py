@@ -1,0 +1,212 @@
+"""Names of pictures: files, folders and built-ins; what identifies and saves them."""
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from stylebench import images
+from stylebench.errors import InputError
+from stylebench.images import ImageSource
+from tests.images.pictures import GREYS, QUADRANTS, WIDTH, corners, expand
+
+
+def _refs(sources: list[ImageSource]) -> list[str]:
+    return [source.ref for source in sources]
+
+
+def test_resolve_all_builtins() -> None:
+    content, style = images.resolve("builtin", "content"), images.resolve("builtin", "style")
+    assert [source.name for source in content] == list(images.PHOTOGRAPHS)
+    assert len(content) == 10
+    assert [source.name for source in style] == list(images.PAINTINGS)
+    assert len(style) == 5
+    assert list(images.builtins()) == [source.name for source in content + style]
+
+
+def test_resolve_lists_in_order(photo: Path) -> None:
+    sources = images.resolve(f"mosaic, builtin:chelsea,{photo}", "content")
+    assert _refs(sources) == ["builtin:mosaic", "builtin:chelsea", str(photo)]
+    assert [source.name for source in sources] == ["mosaic", "chelsea", "photo"]
+
+
+def test_resolve_takes_an_existing_path_with_a_comma_whole(photo: Path) -> None:
+    odd = photo.rename(photo.with_name("coffee,chelsea.png"))
+    assert _refs(images.resolve(str(odd), "style")) == [str(odd)]
+
+
+def test_resolve_folder(photo: Path) -> None:
+    for name in ("b.JPG", "a.webp", "notes.txt", ".hidden.png"):
+        (photo.parent / name).touch()
+    (photo.parent / "folder.png").mkdir()
+    sources = images.resolve(str(photo.parent), "content")
+    assert [source.name for source in sources] == ["a", "b", "photo"]
+
+
+def test_resolve_prefers_builtins_to_bare_names(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    photo.rename("chelsea")
+    assert _refs(images.resolve("chelsea", "content")) == ["builtin:chelsea"]
+    assert _refs(images.resolve("./chelsea", "content")) == [str(photo.parent / "chelsea")]
+
+
+def test_resolve_long_lists() -> None:
+    assert len(images.resolve(",".join(["chelsea"] * 1000), "content")) == 1000
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "chelsa",
+            r"^content 'chelsa' is neither a file, a folder nor a built-in image; "
+            r"did you mean 'chelsea'.*\? \(stylebench ls images\)$",
+        ),
+        ("builtin:wodcut", "did you mean 'woodcut'"),
+        ("no/such.png", "content 'no/such.png' is neither"),
+        ("coffee,,flower", "empty entry"),
+        ("", "empty entry"),
+        ("a\0b", "is neither"),
+        ("~no-such-user/x.png", "is neither"),
+        ("x" * 5000, "is neither"),
+    ],
+)
+def test_resolve_refuses(value: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        images.resolve(value, "content")
+
+
+def test_resolve_refuses_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"style folder .* holds no pictures; expected files"):
+        images.resolve(str(tmp_path), "style")
+
+
+def test_unique_names() -> None:
+    sources = [
+        ImageSource("cat", "/one/cat.png"),
+        ImageSource("chelsea", "builtin:chelsea"),
+        ImageSource("cat", "/two/cat.png"),
+        ImageSource("cat", "/two/cat.jpg"),
+        ImageSource("dog", "/two/dog.jpg"),
+        ImageSource("cat", "/one/cat.png"),
+        ImageSource("chelsea", "/two/chelsea.png"),
+    ]
+    unique = images.unique_names(sources)
+    assert [(source.name, source.ref) for source in unique] == [
+        ("one-cat", "/one/cat.png"),
+        ("chelsea", "builtin:chelsea"),
+        ("two-cat.png", "/two/cat.png"),
+        ("two-cat.jpg", "/two/cat.jpg"),
+        ("dog", "/two/dog.jpg"),
+        ("two-chelsea", "/two/chelsea.png"),
+    ]
+    assert images.unique_names(unique) == unique
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(["a", "b", "a-b", "a-2"])] * 3), max_size=12))
+def test_unique_names_always_differ(parts: list[tuple[str, str, str]]) -> None:
+    sources = [ImageSource(c, f"/{a}/{b}/{c}.png") for a, b, c in parts]
+    unique = images.unique_names(sources)
+    assert len({source.name for source in unique}) == len(unique) == len(set(parts))
+
+
+# --- digests, saving, the built-ins
+
+
+def test_digest_of_a_file_is_of_its_bytes(photo: Path) -> None:
+    first = images.digest(str(photo), 64)
+    assert len(first) == 32
+    assert images.digest(str(photo.rename(photo.with_name("other.png"))), 128) == first
+    photo.write_bytes(b"another")
+    assert images.digest(str(photo), 64) != first
+
+
+def test_digest_of_a_builtin_is_of_its_pixels() -> None:
+    assert images.digest("builtin:coffee", 64) == images.digest("builtin:coffee", 64)
+    assert images.digest("builtin:coffee", 64) != images.digest("builtin:coffee", 65)
+
+
+def test_digest_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        images.digest(str(tmp_path / "none.png"), 64)
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("a.png", 0), ("new/a.jpg", 12), ("a.JPEG", 12)])
+def test_save(tmp_path: Path, name: str, tolerance: int) -> None:
+    path = tmp_path / name
+    images.save(path, expand(QUADRANTS))
+    images.save(path, expand(QUADRANTS))
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert np.abs(corners(images.read(str(path), WIDTH)) - QUADRANTS).max() <= tolerance
+
+
+def test_save_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a name in .png, .jpg or .jpeg"):
+        images.save(tmp_path / "a.gif", expand(QUADRANTS))
+    with pytest.raises(InputError, match=r"expected uint8 \(H, W, 3\), found uint8 \(32, 48\)"):
+        images.save(tmp_path / "a.png", expand(GREYS))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot save"):
+        images.save(tmp_path / "file" / "a.png", expand(QUADRANTS))
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [(errno.EIO, InputError, "input/output error"), (errno.ENOSPC, OSError, "No space left")],
+)
+def test_save_leaves_the_old_file_when_it_fails(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], told: str
+) -> None:
+    def full(image: Image.Image, path: Path, **_: object) -> NoReturn:
+        path.write_bytes(b"half")
+        raise OSError(number, os.strerror(number))
+
+    before = photo.read_bytes()
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(kind, match=told):
+        images.save(photo, expand(QUADRANTS))
+    assert photo.read_bytes() == before
+    assert list(photo.parent.iterdir()) == [photo]
+
+
+@pytest.mark.parametrize("name", list(images.PHOTOGRAPHS))
+def test_photographs_ship_with_the_packages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def blocked(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a built-in picture must not touch the network")
+
+    monkeypatch.setattr(socket.socket, "connect", blocked)
+    monkeypatch.setattr(socket, "getaddrinfo", blocked)
+    picture = images.read(f"builtin:{name}", 96)
+    assert max(picture.shape[:2]) == 96
+    assert picture.std() > 15
+    assert images.PHOTOGRAPHS[name].description
+    assert images.PHOTOGRAPHS[name].credit
+    assert images.read(f"builtin:{name}", 40, resize="squash").shape == (40, 40, 3)
+
+
+def test_a_builtin_too_small_to_show_names_no_folder() -> None:
+    with pytest.raises(InputError, match=r"^image 'skimage/data/chelsea.png' is 451×300 px: at"):
+        images.read("builtin:chelsea", 16)
+    with pytest.raises(InputError, match="did you mean 'woodcut'"):
+        images.read("builtin:wodcut", 64)
+
+
+def test_read_returns_a_copy_of_a_builtin() -> None:
+    picture = images.read("builtin:coffee", 64)
+    picture[:] = 0
+    assert images.read("builtin:coffee", 64).any()
+
+
+def test_a_missing_package_is_named() -> None:
+    missing = images.Photograph("no_such_package", "x.png", "", "")
+    with pytest.raises(InputError, match=r"no_such_package has no x.png; install the tested"):
+        missing.render(64)

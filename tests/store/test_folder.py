@@ -1,0 +1,213 @@
+"""The results folder: atomic, resumable, and never outside itself."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stylebench import images, store
+from stylebench.config import ImageRef, JobSpec, WeightsRef
+from stylebench.errors import InputError
+from tests.test_config import job
+
+BUDGET = {"term": ["content", "tv"], "layer": ["stage3", ""], "gradient": [2.0, 0.0]}
+
+
+def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
+    """Put a job in place as run_job does, with a grey picture."""
+    record = {"job_id": spec.job_id, "kind": "transfer", "status": status, "error": "",
+              "spec": spec.model_dump(mode="json"), "finished": 1.0, "seconds": 1.0,
+              "evals": 2, "flags": [], **fields}  # fmt: skip
+    with store.job_folder(out, "transfer", spec.job_id) as folder:
+        for name in ("result", "content", "style"):
+            images.save(folder / f"{name}.png", np.full((20, 30, 3), 99, np.uint8))
+        trace = {"evaluation": [1, 2], "loss": [2.0, 1.0], "content_loss": [0.0, 0.1],
+                 "style_loss": [2.0, 0.9], "tv_loss": [0.0, 0.0]}  # fmt: skip
+        pd.DataFrame(trace).to_parquet(folder / "trace.parquet")
+        if spec.gradients:
+            pd.DataFrame(BUDGET).to_parquet(folder / "gradients.parquet")
+        store.write_record(folder, record)
+
+
+def break_a_job(out: Path) -> None:
+    with store.job_folder(out, "transfer", "abc") as folder:
+        (folder / "half").write_text("x")
+        raise RuntimeError
+
+
+def test_a_job_that_breaks_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        break_a_job(tmp_path)
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    young, old = (tmp_path / "jobs" / f".tmp-{name}" for name in ("abc-1", "abc-2"))
+    for folder in (young, old):
+        folder.mkdir(parents=True)
+    day = 86400
+    os.utime(old, (time.time() - day - 1,) * 2)
+    store.remove_stale(tmp_path)
+    assert list((tmp_path / "jobs").iterdir()) == [young]
+    store.remove_stale(tmp_path, age=0, job_id="abd")
+    assert young.exists()
+    store.remove_stale(tmp_path, age=0, job_id="abc")
+    assert not young.exists()
+
+
+def test_a_finished_job_survives_a_break_while_it_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, replace = job(), Path.replace
+    finish(tmp_path, spec)
+
+    def breaks(self: Path, target: Path) -> Path:
+        if self.name.startswith(".tmp-") and not self.name.endswith("-old"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            finish(tmp_path, spec)
+    assert store.pending(tmp_path, [spec]) == []
+    assert [f.name for f in (tmp_path / "jobs").iterdir()] == [spec.job_id]
+
+
+def test_a_damaged_picture_names_its_folder(tmp_path: Path) -> None:
+    finish(tmp_path, job())
+    path = tmp_path / "jobs" / job().job_id / "result.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InputError, match=rf"{job().job_id} is damaged \(.*\); remove it"):
+        store.compact(tmp_path)
+
+
+def test_a_job_takes_the_place_of_its_failure(tmp_path: Path) -> None:
+    spec = job()
+    finish(tmp_path, spec, "failed", error="broke")
+    assert store.pending(tmp_path, [spec]) == [spec]
+    finish(tmp_path, spec)
+    assert store.pending(tmp_path, [spec]) == []
+    assert store.pending(tmp_path, [spec], force=True) == [spec]
+    assert [f.name for f in (tmp_path / "jobs").iterdir()] == [spec.job_id]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_record_that_cannot_be_read_is_not_finished(tmp_path: Path, content: str) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    (tmp_path / "jobs" / spec.job_id / "record.json").write_text(content)
+    assert store.pending(tmp_path, [spec]) == [spec]
+
+
+@pytest.mark.parametrize("name", ["result.png", "trace.parquet"])
+def test_a_job_that_lost_a_file_is_not_finished(tmp_path: Path, name: str) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    (tmp_path / "jobs" / spec.job_id / name).write_bytes(b"")
+    assert store.pending(tmp_path, [spec]) == [spec]
+
+
+def test_statistics_alone_keep_the_rows_of_unavailable_jobs(tmp_path: Path) -> None:
+    missing = job(weights=WeightsRef(source="unavailable", missing="none here"))
+    finish(tmp_path, job())
+    store.compact(tmp_path, [missing])
+    before = store.load_results(tmp_path)
+    store.compact(tmp_path)
+    pd.testing.assert_frame_equal(store.load_results(tmp_path), before)
+    store.compact(tmp_path, [])
+    assert store.load_results(tmp_path)["status"].tolist() == ["ok"]
+
+
+def test_compact_makes_the_tables_of_the_contract(tmp_path: Path) -> None:
+    done, missing = (
+        job(),
+        job(arch="p-resnet50", weights=WeightsRef(source="unavailable", missing="none here")),
+    )
+    finish(tmp_path, done, loss_final=0.5, style_loss=float("nan"))
+    store.compact(tmp_path, [missing])
+    frame = store.load_results(tmp_path).set_index("status")
+    assert list(frame.index) == ["ok", "unavailable"]
+    assert frame.loc["unavailable", "error"] == "none here"
+    assert frame.loc["ok", "loss_final"] == 0.5
+    assert frame["style_loss"].isna().tolist() == [True, True]
+    for column in ("picture", "content_picture", "style_picture"):
+        assert store.read_picture(tmp_path / str(frame.loc["ok", column])).shape == (20, 30, 3)
+    assert len(store.load(tmp_path).trace) == 2
+
+
+def test_records_are_strict_json(tmp_path: Path) -> None:
+    store.write_record(tmp_path, {"a": float("nan"), "b": [float("inf"), 1.0], "c": {"d": -0.5}})
+    text = (tmp_path / "record.json").read_text()
+    found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert found == {"a": None, "b": [None, 1.0], "c": {"d": -0.5}}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../up", "a/b", "ein Bild", 'it\'s "quoted"', "猫", "x" * 300, "", "..", "a\nb", "$x_1$"],
+)
+def test_pictures_stay_in_the_folder(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    spec = job(content=ImageRef(name=name, ref="/x", digest="1" * 32))
+    finish(out, spec)
+    frame = store.compact(out)
+    assert frame["content"][0] == name
+    assert {p.name for p in tmp_path.iterdir()} == {"out"}
+    made = [p for p in (out / "images").rglob("*") if p.is_file()]
+    assert len(made) == 3
+    assert all(p.parent == out / "images" and len(p.name) < 200 for p in made)
+
+
+def test_gradients_are_gathered_from_the_jobs_that_have_them(tmp_path: Path) -> None:
+    plain, budgeted = job(), job(gradients=True, seed=1)
+    finish(tmp_path, plain)
+    finish(tmp_path, budgeted)
+    store.compact(tmp_path)
+    found = store.load(tmp_path).gradients
+    assert found.to_dict("list") == {"job_id": [budgeted.job_id] * 2, **BUDGET}
+    (tmp_path / "jobs" / budgeted.job_id / "gradients.parquet").unlink()
+    assert store.pending(tmp_path, [plain, budgeted]) == [budgeted]
+    store.compact(tmp_path)
+    assert not (tmp_path / "gradients.parquet").exists()
+    assert list(store.load(tmp_path).gradients) == ["job_id", "term", "layer", "gradient"]
+
+
+def test_a_folder_without_results_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no results .*stylebench sweep"):
+        store.load_results(tmp_path)
+
+
+def test_a_broken_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "results.parquet").write_text("no")
+    with pytest.raises(InputError, match="expected a parquet table"):
+        store.load_results(tmp_path)
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "results.parquet")
+    with pytest.raises(InputError, match="lacks job_id"):
+        store.load_results(tmp_path)
+
+
+def test_folders_are_those_that_hold_results(tmp_path: Path) -> None:
+    for name in ("fig10", "fig3", "fig1_2", "gamma", ".hidden", "empty"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "stats.parquet").write_text("")
+    (tmp_path / "bench.json").write_text("{}")
+    found = [folder.name for folder in store.folders(tmp_path)]
+    assert found == ["fig1_2", "fig3", "fig10", "gamma"]
+    assert store.folders(tmp_path / "nowhere") == []
+
+
+def test_tables_of_before_a_column_was_added_are_read(tmp_path: Path) -> None:
+    finish(tmp_path, job())
+    store.compact(tmp_path)
+    path = tmp_path / "results.parquet"
+    table = pd.read_parquet(path)
+    assert table["first_step"].tolist() == ["1.0"]
+    table.drop(columns="first_step").to_parquet(path)
+    assert store.load_results(tmp_path)["first_step"].tolist() == ["torch"]

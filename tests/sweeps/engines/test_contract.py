@@ -1,0 +1,221 @@
+"""What every engine must do, however it does it: ok, raises, dies, hangs, resume."""
+
+import json
+import multiprocessing
+import shutil
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stylebench import store
+from stylebench.sweeps import engines
+from tests.faults.sweeps import kill
+from tests.sweeps.engines.engines import (
+    ENDLESS,
+    ENGINES,
+    OF_WORKERS,
+    options,
+    planned,
+    processes,
+    run,
+    wait_for,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+NUMBERS = ("evals", "loss_initial", "loss_final", "content_loss", "style_loss", "tv_loss", "moved",
+           "initial_gradient", "objective_scale")  # fmt: skip
+
+every = pytest.mark.parametrize("name", ENGINES, indirect=True)
+of_workers = pytest.mark.parametrize("name", OF_WORKERS, indirect=True)
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers in /proc")
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Compare two tables; the number of threads may change the rounding."""
+    table = pd.read_parquet(one)
+    assert len(table) >= 3
+    pd.testing.assert_frame_equal(table, pd.read_parquet(other), rtol=1e-4)
+
+
+class Outcomes:
+    """What each engine made of the same five jobs, two of which raise; each is run once."""
+
+    def __init__(self, folder: Path) -> None:
+        picture = folder / "mine.png"
+        Image.new("RGB", (40, 30), "red").save(picture)
+        self._specs = [*planned(), *planned(content=[str(picture)], statistics_images=[])]
+        Image.new("RGB", (40, 30), "blue").save(picture)
+        self._folder = folder
+        self._found: dict[str, dict[str, Any]] = {}
+
+    def of(self, name: str) -> tuple[Path, dict[str, Any]]:
+        """Return (results folder, job id -> record)."""
+        out = self._folder / name
+        if name not in self._found:
+            self._found[name] = run(self._specs, out, options(name))
+        return out, self._found[name]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    return Outcomes(tmp_path_factory.mktemp("engines"))
+
+
+@every
+def test_every_job_is_in_place(outcomes: Outcomes, name: str) -> None:
+    out, found = outcomes.of(name)
+    assert len(found) == 5
+    for job_id, record in found.items():
+        kind = store.FOLDERS[record["kind"]]
+        assert json.loads((out / kind / job_id / "record.json").read_text()) == record
+    names = [path.name for kind in store.FOLDERS.values() for path in (out / kind).iterdir()]
+    assert sorted(names) == sorted(found)
+
+
+@every
+def test_a_job_that_raises_costs_no_other(outcomes: Outcomes, name: str) -> None:
+    records = outcomes.of(name)[1].values()
+    failed = [record for record in records if record["status"] != "ok"]
+    assert len(failed) == 2
+    for record in failed:
+        assert record["status"] == "failed"
+        assert record["spec"]["content"]["name"] == "mine"
+        assert "the picture changed after the job was planned" in record["error"]
+
+
+@of_workers
+def test_engines_agree(outcomes: Outcomes, name: str) -> None:
+    (here, alone), (there, together) = outcomes.of("inline"), outcomes.of(name)
+    assert set(alone) == set(together)
+    for job_id, record in alone.items():
+        other = together[job_id]
+        assert record["status"] == other["status"]
+        assert record["spec"] == other["spec"]
+        if record["status"] != "ok":
+            continue
+        folder = Path(store.FOLDERS[record["kind"]], job_id)
+        if record["kind"] == "statistics":
+            assert_same(here / folder / "statistics.parquet", there / folder / "statistics.parquet")
+            continue
+        for key in NUMBERS:
+            assert record[key] == pytest.approx(other[key], rel=1e-4), key
+        assert_same(here / folder / "trace.parquet", there / folder / "trace.parquet")
+        pictures = [store.read_picture(out / folder / "result.png") for out in (here, there)]
+        assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 1
+
+
+@every
+def test_nothing_to_do(name: str, tmp_path: Path) -> None:
+    assert run([], tmp_path, options(name)) == {}
+    assert multiprocessing.active_children() == []
+
+
+@every
+def test_resume(name: str, tmp_path: Path) -> None:
+    specs = planned()
+    first = engines.run(specs, tmp_path, options(name))
+    done = next(first)
+    assert isinstance(first, Generator)
+    first.close()
+    todo = store.pending(tmp_path, specs)
+    assert 0 < len(todo) < 3
+    assert done["job_id"] not in {spec.job_id for spec in todo}
+    assert set(run(todo, tmp_path, options(name))) == {spec.job_id for spec in todo}
+    assert store.pending(tmp_path, specs) == []
+    assert json.loads((store.place(tmp_path, specs[0]) / "record.json").read_text())
+
+
+@linux
+@of_workers
+def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -> None:
+    endless, others = planned(**ENDLESS), planned()
+    assert len(endless) == 1
+    jobs = engines.run([*endless, *others], tmp_path, options(name))
+    found = [next(jobs) for _ in others]  # which the other worker does meanwhile
+    assert {r["job_id"]: r["status"] for r in found} == {s.job_id: "ok" for s in others}
+    last: list[dict[str, Any]] = []
+    thread = Thread(target=lambda: last.extend(jobs))
+    thread.start()
+    while thread.is_alive():  # the one that idles too
+        for pid in processes(name):
+            kill(pid)
+        thread.join(0.5)
+    (died,) = last
+    assert died["job_id"] == endless[0].job_id
+    assert died["status"] == "failed"
+    assert "the worker process died" in died["error"] or "its worker was lost" in died["error"]
+    assert died["error"].endswith("tried 1 times")
+    assert store.read_record(tmp_path / "jobs" / died["job_id"]) == died
+    assert {spec.job_id for spec in store.pending(tmp_path, [*endless, *others])} == {
+        died["job_id"]
+    }
+    assert not list(tmp_path.glob("jobs/.tmp-*"))
+    table = store.compact(tmp_path)
+    assert sorted(table["status"]) == ["failed", "ok", "ok"]
+    assert table["evals"].dtype == "int64"
+
+
+@linux
+@of_workers
+def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> None:
+    (slow,) = planned(**{**ENDLESS, "evals": 400})
+    found: list[dict[str, Any]] = []
+    how = options(name, retries=1)
+    thread = Thread(target=lambda: found.extend(engines.run([slow], tmp_path, how)))
+    before = set(processes(name))
+    thread.start()
+    if name == "local":  # a worker that has begun the job
+        wait_for(lambda: list(tmp_path.glob("jobs/.tmp-*")))
+    else:
+        wait_for(lambda: set(processes(name)) - before)
+    kill((set(processes(name)) - before).pop())
+    thread.join(90)
+    assert [(record["job_id"], record["status"]) for record in found] == [(slow.job_id, "ok")]
+
+
+@linux
+@of_workers
+def test_a_worker_that_dies_between_two_jobs_costs_nobody_a_try(name: str, tmp_path: Path) -> None:
+    specs = planned()
+    jobs = engines.run(specs, tmp_path, options(name, workers=1, retries=0))
+    found, killed = [], []
+    for record in jobs:  # the next job begins when its record is asked for
+        found.append((record["job_id"], record["error"] or "ok"))
+        killed.append(processes(name, b"ray::IDLE"))
+        for pid in killed[-1]:
+            kill(pid)
+    assert all(killed)
+    assert found == [(spec.job_id, "ok") for spec in specs]
+
+
+@of_workers
+def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
+    endless, others = planned(**ENDLESS), planned()
+    run(others, tmp_path / "warm", options(name))
+    found = run([*endless, *others], tmp_path, options(name, time_limit=15.0))
+    failed = [record for record in found.values() if record["status"] != "ok"]
+    assert [record["job_id"] for record in failed] == [endless[0].job_id]
+    assert "its time limit of 15 s" in failed[0]["error"]
+    assert len(found) == 1 + len(others)
+
+
+@pytest.mark.parametrize("name", ["local"], indirect=True)
+def test_leaving_early_stops_the_workers(name: str, tmp_path: Path) -> None:
+    (endless,) = planned(**ENDLESS)
+    jobs = engines.run([endless, *planned()], tmp_path, options(name))
+    first = next(jobs)
+    assert first["status"] == "ok"
+    shutil.copytree(tmp_path / store.FOLDERS[first["kind"]], tmp_path / "kept")
+    assert isinstance(jobs, Generator)
+    jobs.close()
+    assert multiprocessing.active_children() == []
+    assert store.read_record(tmp_path / store.FOLDERS[first["kind"]] / first["job_id"]) == first
+    assert not (tmp_path / "jobs" / endless.job_id).exists()

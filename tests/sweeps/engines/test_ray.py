@@ -1,0 +1,146 @@
+"""A cluster of two machines: files travel, machines are lost, versions differ."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from stylebench import __version__, images, runtime, store
+from stylebench.config import Spec
+from stylebench.errors import InputError
+from stylebench.sweeps import engines
+from stylebench.sweeps.engines import cluster
+from tests.sweeps.engines.engines import ENDLESS, options, planned, run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+ray = pytest.importorskip("ray")
+
+
+def work(specs: list[Spec], sent: dict[str, Any], version: str = __version__) -> Any:
+    """Run jobs as a task of the cluster does; return their files."""
+    begun, done = ray.remote(cluster._work).remote(specs, "cpu", 0, sent, version)
+    assert ray.get(begun) == []
+    return ray.get(done)
+
+
+def test_files_travel_where_the_machine_has_none(ray_cluster: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "mine.png"
+    Image.radial_gradient("L").resize((40, 30)).save(picture)
+    _, job, _ = planned(content=[str(picture)])
+    away = cluster.moved(job, {str(picture): "/nowhere/mine.png"})
+    sent = {"/nowhere/mine.png": ray.put(picture.read_bytes())}
+    (files,) = work([away], sent)
+    folder = tmp_path / "came"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    record = store.read_record(folder)
+    assert record is not None
+    assert (record["status"], record["error"]) == ("ok", "")
+    assert record["job_id"] == job.job_id
+    assert (store.read_picture(folder / "content.png") == images.read(str(picture), 32)).all()
+
+
+def test_another_picture_of_that_name_is_not_taken(ray_cluster: Any, tmp_path: Path) -> None:
+    picture, other = tmp_path / "mine.png", tmp_path / "theirs.png"
+    Image.new("RGB", (40, 30), "red").save(picture)
+    Image.new("RGB", (40, 30), "blue").save(other)
+    _, job, _ = planned(content=[str(picture)])
+    away = cluster.moved(job, {str(picture): str(other)})
+    sent = {str(other): ray.put(picture.read_bytes())}
+    (files,) = work([away], sent)
+    (tmp_path / "content.png").write_bytes(files["content.png"])
+    assert store.read_picture(tmp_path / "content.png")[0, 0].tolist() == [255, 0, 0]
+
+
+def test_records_name_the_files_of_this_machine(ray_cluster: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "mine.png"
+    Image.radial_gradient("L").resize((40, 30)).save(picture)
+    (job,) = planned(content=[str(picture)], statistics_images=[], smoothing=["none"])
+    found = run([job], tmp_path / "out", options("ray"))
+    assert found[job.job_id]["spec"] == job.model_dump(mode="json")
+    assert found[job.job_id]["status"] == "ok"
+
+
+def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "mine.png"
+    Image.new("RGB", (40, 30), "red").save(picture)
+    mine, other = (
+        planned(content=[content], statistics_images=[], smoothing=["none"])[0]
+        for content in (str(picture), "coffee")
+    )
+    picture.unlink()
+    found = run([mine, other], tmp_path / "out", options("ray"))
+    assert found[other.job_id]["status"] == "ok"
+    assert found[mine.job_id]["status"] == "failed"
+    assert "mine.png" in found[mine.job_id]["error"]
+
+
+def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -> None:
+    node = ray_cluster.add_node(num_cpus=1)
+    slow = planned(**{**ENDLESS, "evals": 1500, "seed": [0, 1, 2, 3]})
+    jobs = engines.run(slow, tmp_path, options("ray", workers=3, retries=2))
+    found = [next(jobs)]
+    thread = Thread(target=lambda: found.extend(jobs))
+    thread.start()
+    ray_cluster.remove_node(node, allow_graceful=False)
+    thread.join(120)
+    assert {record["job_id"]: record["status"] for record in found} == {
+        spec.job_id: "ok" for spec in slow
+    }
+
+
+def test_another_version_is_refused(ray_cluster: Any, tmp_path: Path) -> None:
+    (job,) = planned(statistics_images=[], smoothing=["none"])
+    with pytest.raises(InputError, match="install the same on all machines"):
+        work([job], {}, "0.0.0")
+
+
+def test_a_cluster_without_gpus_says_so(ray_cluster: Any, tmp_path: Path) -> None:
+    (job,) = planned(statistics_images=[], smoothing=["none"])
+    with pytest.raises(InputError, match="the Ray cluster has no GPU; add machines"):
+        run([job], tmp_path, options("ray", workers=0, device="cuda"))
+    assert ray.is_initialized(), "who joined the cluster leaves it"
+
+
+def test_one_process_has_one_cluster(ray_cluster: Any, tmp_path: Path) -> None:
+    (job,) = planned(statistics_images=[], smoothing=["none"])
+    with pytest.raises(InputError, match=f"at {ray_cluster.address}, not 127.0.0.1:1; leave out"):
+        run([job], tmp_path, options("ray", address="127.0.0.1:1"))
+
+
+def test_tasks_wait_passively(ray_cluster: Any) -> None:
+    """OpenMP reads this as torch is imported, which must not be before."""
+
+    def first(work: Any, *args: Any) -> tuple[bool, dict[str, str | None]]:
+        early = "torch" in sys.modules
+        for name in runtime.WAITING:
+            os.environ.pop(name, None)
+        assert next(work(*args)) == []
+        return early, {name: os.environ.get(name) for name in runtime.WAITING}
+
+    task = ray.remote(first).options(runtime_env={"env_vars": {"OF": "a process of its own"}})
+    found = ray.get(task.remote(cluster._work, [], "cpu", 0, {}, __version__))
+    assert found == (False, runtime.WAITING)
+
+
+NICENESS = """
+import os, ray
+from stylebench.sweeps.engines import cluster
+
+cluster._connect(ray, None)
+print(ray.get(ray.remote(lambda: os.nice(0)).remote()))
+"""
+
+
+def test_workers_of_a_cluster_that_is_started_here_are_as_nice_as_this_process() -> None:
+    env = {key: value for key, value in os.environ.items() if key not in cluster.STARTED}
+    ran = subprocess.run(
+        [sys.executable, "-c", NICENESS], env=env, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == [str(os.nice(0))]

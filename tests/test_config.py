@@ -1,0 +1,219 @@
+"""Configuration: defaults, presets, YAML and flags, and what a job id means."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stylebench.config import (
+    PRESETS,
+    ImageRef,
+    JobSpec,
+    LossSpec,
+    NodeChoice,
+    OptimiserSpec,
+    SmoothingSpec,
+    SweepConfig,
+    WeightsRef,
+)
+from stylebench.errors import InputError
+from stylebench.sweeps.experiment import load_sweep
+
+EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+
+
+def job(**changes: Any) -> JobSpec:
+    fields: dict[str, Any] = {
+        "arch": "p-vgg19",
+        "nodes": {"features.1": "relu1_1"},
+        "weights": WeightsRef(source="file:a.safetensors", sha256="a" * 64, path="/x/a"),
+        "smoothing": SmoothingSpec(name="none"),
+        "content": ImageRef(name="c", ref="/x/c.png", digest="1"),
+        "style": ImageRef(name="s", ref="/x/s.png", digest="2"),
+        "preset": "balanced",
+        "loss": LossSpec(),
+        "optimiser": OptimiserSpec(),
+        "start": "content",
+        "size": 64,
+        "resize": "aspect",
+        "evals": 5,
+        "seed": 0,
+        "precision": "fp32",
+    }
+    return JobSpec(**{**fields, **changes})
+
+
+def test_experiments_default_spells_out_the_default() -> None:
+    default = Path("experiments/default.yaml")
+    path = next(p for p in EXPERIMENTS if p.name == default.name)
+    spelled = load_sweep(path).model_dump(exclude={"description"})
+    assert spelled == load_sweep().model_dump(exclude={"description"})
+    assert set(yaml.safe_load(path.read_text())) == set(SweepConfig.model_fields) - {
+        "backbone_options", "weights", "nodes", "limit", "profile", "judge", "variants"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_loads(path: Path) -> None:
+    assert load_sweep(path).name == path.stem
+
+
+def test_a_preset_from_the_command_line_replaces_what_the_file_says(tmp_path: Path) -> None:
+    path = next(p for p in EXPERIMENTS if p.name == "default.yaml")
+    found = load_sweep(path, {"preset": "released"})
+    assert (found.loss.balance, found.loss.style_weight, found.resize) == ("none", 1e17, "squash")
+    assert found.optimiser.line_search == "none"
+    assert found.size == load_sweep(path).size
+
+
+def test_the_default_preset_is_balanced() -> None:
+    config = load_sweep()
+    assert (config.preset, config.loss.balance) == ("balanced", "target")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_set_the_loss_and_yaml_goes_before_them(preset: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(f"preset: {preset}\nloss: {{style_weight: 7}}\n")
+    config = load_sweep(path)
+    expected = LossSpec.model_validate({**PRESETS[preset].get("loss", {}), "style_weight": 7})
+    assert config.loss == expected
+    optimiser = OptimiserSpec.model_validate(PRESETS[preset].get("optimiser", {}))
+    assert config.optimiser == optimiser
+    assert config.resize == ("squash" if preset in ("released", "keras") else "aspect")
+
+
+def test_the_presets_of_published_code_are_theirs() -> None:
+    """torch's L-BFGS as declared; Keras' weights, and fmin_l_bfgs_b with its default history."""
+    for name in ("paper", "released"):
+        config = load_sweep(None, {"preset": name})
+        assert (config.optimiser.line_search, config.optimiser.history) == ("none", 100)
+        assert config.optimiser.first_step == "torch"
+    keras = load_sweep(None, {"preset": "keras"})
+    assert (keras.optimiser.name, keras.optimiser.history) == ("lbfgsb", 10)
+    assert (keras.loss.normalisation, keras.loss.balance) == ("keras", "none")
+    assert (keras.loss.content_weight, keras.loss.tv_weight) == (2.5e-8, 1e-6)
+    assert 5 * keras.loss.style_weight == pytest.approx(1e-6)
+
+
+def test_flags_go_before_yaml_and_pair_everything(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("size: 100\nevals: 9\npairing: zip\n")
+    config = load_sweep(path, {"size": 200, "content": ["chelsea"], "arch": None})
+    assert (config.name, config.size, config.evals, config.pairing) == ("mine", 200, 9, "product")
+    assert config.arch == ("all",)
+
+
+def test_short_forms(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "arch: r-vgg19\nseed: 3\nsmoothing: {name: softmax, temperature: 10, layers: deep}\n"
+    )
+    config = load_sweep(path)
+    assert (config.arch, config.seed) == (("r-vgg19",), (3,))
+    (smooth,) = config.smoothing
+    assert smooth == SmoothingSpec(name="softmax", layers="deep", params={"temperature": 10.0})
+    assert smooth.label == "softmax(temperature=10)@deep"
+    assert SmoothingSpec.model_validate(smooth.model_dump()) == smooth
+
+
+def test_adam_has_its_own_learning_rate() -> None:
+    assert OptimiserSpec.model_validate({"name": "adam"}).learning_rate == 0.02
+    assert OptimiserSpec.model_validate({"name": "adam", "learning_rate": 1}).learning_rate == 1
+    assert OptimiserSpec().learning_rate == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sizes: 3", "unknown key 'sizes'; did you mean 'size'"),
+        ("loss: {style_wait: 3}", "unknown key 'loss.style_wait'; did you mean 'style_weight'"),
+        ("optimiser: {historie: 3}", "unknown key 'optimiser.historie'; did you mean 'history'"),
+        ("size: 0", "size: Input should be greater than or equal to 16, found 0"),
+        ("evals: 1e6", "evals: Input should be a valid integer.*found '1e6'"),
+        ("loss: {style_weight: .inf}", "loss.style_weight: .*finite"),
+        ("preset: papper", "unknown preset 'papper'; did you mean 'paper'"),
+        ("name: ../up", "name: "),
+        ("arch: []", "arch: "),
+        (f"nodes: {{vgg19: {{style: {[*range(65)]}, content: 0}}}}", "vgg19.style: .* at most 64"),
+        ("- a\n- b", "expected a mapping of keys to values, found list"),
+        ("{", "expected YAML"),
+        ("evals: true", "evals: .*found True"),
+        ("evals: 3\nsize: 32\nevals: 4", "'evals' stands twice"),
+        ("smoothing: [{name: softmax, params: {}, foo: 1}]", r"\(known: name, layers, params\)"),
+        ("!!python/object/apply:os.system ['true']", "expected YAML"),
+    ],
+)
+def test_wrong_yaml_is_one_clear_line(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as found:
+        load_sweep(path)
+    assert "\n" not in str(found.value)
+
+
+def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
+    moved = job(
+        weights=WeightsRef(source="file:b.safetensors", sha256="a" * 64, path="/y/b"),
+        content=ImageRef(name="other", ref="/y/c.png", digest="1"),
+        style=ImageRef(name="other", ref="/y/s.png", digest="2"),
+        preset="paper",
+    )
+    assert moved.job_id == job().job_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arch": "p-resnet50"},
+        {"nodes": {"features.1": "relu1_1", "features.3": "relu1_2"}},
+        {"weights": WeightsRef(source="file:a.safetensors", sha256="b" * 64)},
+        {"weights": WeightsRef(source="f", sha256="a" * 64, options={"stride_in": "conv1"})},
+        {"smoothing": SmoothingSpec(name="softmax")},
+        {"smoothing": SmoothingSpec(name="none", layers="deep")},
+        {"content": ImageRef(name="c", ref="/x/c.png", digest="3")},
+        {"style": ImageRef(name="s", ref="/x/s.png", digest="3")},
+        {"loss": LossSpec(tv_weight=1)},
+        {"optimiser": OptimiserSpec(history=11)},
+        {"optimiser": OptimiserSpec(first_step=0.5)},
+        {"start": "noise"},
+        {"size": 65},
+        {"resize": "squash"},
+        {"evals": 6},
+        {"seed": 1},
+        {"precision": "bf16"},
+        {"image": "fourier"},
+        {"gradients": True},
+    ],
+    ids=lambda change: "-".join(change),
+)
+def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> None:
+    assert job(**change).job_id != job().job_id
+
+
+def test_job_id_is_the_same_for_ever() -> None:
+    """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
+    assert job().job_id == "5322216e395f28c0"
+    as_torch = OptimiserSpec(first_step="torch")
+    assert job(optimiser=as_torch).job_id == "60a4e6cd80a97a92"
+    added = {"chosen": None, "image": "pixels", "gradients": False}
+    assert job(optimiser=as_torch, **added).job_id == "60a4e6cd80a97a92"
+    chosen = NodeChoice(style=("features.1", "features.6"), content=6)
+    assert job(optimiser=as_torch, chosen=chosen).job_id == "51140332020adf2c"
+
+
+def test_a_job_of_before_the_first_step_was_a_key_is_what_it_was() -> None:
+    spec = job().model_dump(mode="json")
+    del spec["optimiser"]["first_step"]
+    assert JobSpec.model_validate(spec).optimiser.first_step == "torch"
+    assert JobSpec.model_validate(spec).job_id == "60a4e6cd80a97a92"
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgsb"])
+def test_optimisers_without_a_first_step_keep_their_ids(name: str) -> None:
+    ids = {
+        job(optimiser=OptimiserSpec.model_validate({"name": name, "first_step": first})).job_id
+        for first in (1.0, "torch")
+    }
+    assert len(ids) == 1
