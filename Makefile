@@ -12,7 +12,7 @@ help:
 	@echo "make figures    draw the figures of results/default again (DIR=... another folder)"
 	@echo "make test       install and run the tests (ARGS=... adds pytest's flags)"
 	@echo "make test-slow  the long tests alone: a model of every timm family, the whole page of results/reference"
-	@echo "make check      ruff, ruff format, mypy --strict and the tests"
+	@echo "make check      ruff, ruff format, the import rule, mypy --strict and the tests"
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
@@ -50,6 +50,7 @@ test-slow: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 check: lint test
