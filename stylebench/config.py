@@ -239,6 +239,12 @@ class JobSpec(Frozen):
         return "transfer"
 
     @property
+    def title(self) -> str:
+        """What the job is, in a few words."""
+        arms = f"{self.arch}{self.weights.settings}  {self.smoothing.label}"
+        return f"{arms}  {self.content.name} × {self.style.name}  seed {self.seed}"
+
+    @property
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
         meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
@@ -272,6 +278,12 @@ class StatisticsSpec(Frozen):
     def kind(self) -> Kind:
         """``statistics``."""
         return "statistics"
+
+    @property
+    def title(self) -> str:
+        """What the job is, in a few words."""
+        name = self.arch + self.weights.settings
+        return f"{name}  statistics of {len(self.images)} images  seed {self.seed}"
 
     @property
     def job_id(self) -> str:

@@ -75,8 +75,8 @@ def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> Non
     made = plan.expand(load_sweep(None, keys), device="cuda")
     specs: list[Spec] = [*made.statistics, *made.jobs]
     records = list(engines.run(specs, tmp_path, engines.Options(device="cuda", batch=1)))
-    assert [record["job_id"] for record in records] == [spec.job_id for spec in specs]
-    assert {record["status"] for record in records} == {"ok"}
+    assert [record.job_id for record in records] == [spec.job_id for spec in specs]
+    assert {record.status for record in records} == {"ok"}
 
 
 def test_the_bench_measures_batches() -> None:

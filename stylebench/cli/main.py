@@ -280,8 +280,8 @@ def run_job(
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
     record = run_one(text, run_options(out, engine_options(device), force=force))
-    print(f"{record['job_id']}  {outcome(record)}")
-    if record["status"] != "ok":
+    print(f"{record.job_id}  {outcome(record)}")
+    if not record.ok:
         raise typer.Exit(1)
 
 

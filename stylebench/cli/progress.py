@@ -5,13 +5,15 @@ import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from stylebench.config import JobSpec, StatisticsSpec
 from stylebench.errors import one_line
+
+if TYPE_CHECKING:
+    from stylebench.store import JobRecord
 
 
 def duration(seconds: float) -> str:
@@ -23,17 +25,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-def describe(spec: Mapping[str, Any], kind: str) -> str:
-    """Return what a job is, in a few words."""
-    if kind == "statistics":
-        found = StatisticsSpec.model_validate(spec)
-        name = found.arch + found.weights.settings
-        return f"{name}  statistics of {len(found.images)} images  seed {found.seed}"
-    job = JobSpec.model_validate(spec)
-    name = job.arch + job.weights.settings
-    return f"{name}  {job.smoothing.label}  {job.content.name} × {job.style.name}  seed {job.seed}"
 
 
 class Lines:
@@ -68,11 +59,11 @@ class Lines:
         """Return the expected seconds to the end."""
         return (time.monotonic() - self._began) / max(self.done, 1) * (self.jobs - self.done)
 
-    def _count(self, record: Mapping[str, Any]) -> None:
+    def _count(self, record: "JobRecord") -> None:
         self.done += 1
-        self.kept += record["status"] == "ok"
+        self.kept += record.ok
 
-    def job(self, record: Mapping[str, Any]) -> None:
+    def job(self, record: "JobRecord") -> None:
         """Tell the outcome of a job."""
         self._count(record)
         self.message(f"[{self.done}/{self.jobs}] {outcome(record)}  ({duration(self.left())} left)")
@@ -85,14 +76,11 @@ class Lines:
         self.message(f"{', '.join(counts)} in {duration(totals['seconds'])}: {totals['out']}")
 
 
-def outcome(record: Mapping[str, Any]) -> str:
+def outcome(record: "JobRecord") -> str:
     """Return a line on a finished job: status, what it was, how it ended, how long it took."""
-    parts = [record["status"], describe(record["spec"], record["kind"])]
-    if record["status"] != "ok":
-        parts.append(record["error"])
-    parts += record.get("flags", [])
-    seconds = record.get("seconds")
-    return "  ".join([*parts, *([] if seconds is None else [f"{seconds:.1f} s"])])
+    seconds = [] if record.seconds is None else [f"{record.seconds:.1f} s"]
+    error = [] if record.ok else [record.error]
+    return "  ".join([record.status, record.spec.title, *error, *record.flags, *seconds])
 
 
 class Json(Lines):
@@ -109,12 +97,13 @@ class Json(Lines):
         """Tell how many jobs there are to do, and how many were done before."""
         self._event("begin", jobs=jobs, finished=finished)
 
-    def job(self, record: Mapping[str, Any]) -> None:
+    def job(self, record: "JobRecord") -> None:
         """Tell the outcome of a job."""
         self._count(record)
         keys = ("job_id", "kind", "status", "error", "seconds", "stop_reason", "flags")
-        told = {key: record.get(key) for key in keys}
-        self._event("job", **told, what=describe(record["spec"], record["kind"]))
+        known = record.model_dump(include=record.model_fields_set - {"spec"})
+        told = {key: known.get(key) for key in keys}
+        self._event("job", **told, what=record.spec.title)
 
     def end(self, totals: Mapping[str, Any]) -> None:
         """Tell how it ended."""
@@ -153,7 +142,7 @@ class Bar(Lines):
         self._task = self._progress.add_task("", total=jobs, left="…")
         self._progress.start()
 
-    def job(self, record: Mapping[str, Any]) -> None:
+    def job(self, record: "JobRecord") -> None:
         """Tell the outcome of a job."""
         self._count(record)
         self.message(outcome(record))

@@ -26,9 +26,11 @@ from stylebench.store.folder import (
     write_text,
     written,
 )
+from stylebench.store.record import JobRecord
 
 __all__ = [
     "FOLDERS",
+    "JobRecord",
     "Results",
     "compact",
     "compact_metrics",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from stylebench.config import JobSpec, OptimiserSpec
+from stylebench.store.record import JobRecord
 
 RESULT_COLUMNS = {
     "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
@@ -82,11 +83,11 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
 _SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision", "image")
 
 
-def result_row(record: dict[str, Any]) -> dict[str, Any]:
+def result_row(record: JobRecord) -> dict[str, Any]:
     """Return the row of results.parquet for a record of a transfer job."""
-    spec = JobSpec.model_validate(record["spec"])
+    spec, known = record.stylisation, record.model_dump(exclude={"spec"})
     row = {
-        **{column: record.get(column) for column in RESULT_COLUMNS},
+        **{column: known.get(column) for column in RESULT_COLUMNS},
         "arch": spec.arch,
         "weights": spec.weights.label,
         "weights_sha256": spec.weights.sha256,
@@ -94,8 +95,7 @@ def result_row(record: dict[str, Any]) -> dict[str, Any]:
         "smoothing": spec.smoothing.label,
         "content": spec.content.name,
         "style": spec.style.name,
-        "flags": " ".join(record.get("flags", [])),
-        "evals": record.get("evals", 0),
+        "flags": " ".join(record.flags),
         "evals_budget": spec.evals,
         **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
         **spec.loss.model_dump(exclude={"layer_weights"}),
@@ -107,19 +107,12 @@ def result_row(record: dict[str, Any]) -> dict[str, Any]:
         "style_digest": spec.style.digest,
         "nodes": spec.chosen.model_dump_json() if spec.chosen else "",
     }
-    return row | (_picture_names(spec) if record["status"] == "ok" else {})
+    return row | (_picture_names(spec) if record.ok else {})
 
 
-def unavailable(spec: JobSpec) -> dict[str, Any]:
+def unavailable(spec: JobSpec) -> JobRecord:
     """Return the record of a job whose weights are not at hand; it is not written anywhere."""
-    return {
-        "job_id": spec.job_id,
-        "kind": "transfer",
-        "status": "unavailable",
-        "error": spec.weights.missing,
-        "spec": spec.model_dump(mode="json"),
-        "finished": 0.0,
-    }
+    return JobRecord.of(spec, status="unavailable", error=spec.weights.missing, finished=0.0)
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

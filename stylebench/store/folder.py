@@ -10,7 +10,6 @@ OUT/manifest.json: see `stylebench.sweeps.run`.
 
 import contextlib
 import json
-import math
 import os
 import re
 import shutil
@@ -24,9 +23,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stylebench.config import JobSpec, Spec, StatisticsSpec
+from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
 from stylebench.errors import InputError
-from stylebench.store import columns
+from stylebench.store import columns, record
+from stylebench.store.record import JobRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,19 +102,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write record.json; numbers that are not finite become null, as JSON has none."""
-    write_text(
-        folder / "record.json", json.dumps(_finite(record), indent=1, allow_nan=False) + "\n"
-    )
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def write_record(folder: Path, job: JobRecord) -> None:
+    """Write record.json."""
+    write_text(folder / record.FILE, job.json_text())
 
 
 def _files(spec: Spec) -> tuple[str, ...]:
@@ -124,41 +114,37 @@ def _files(spec: Spec) -> tuple[str, ...]:
     return (*TRANSFER_FILES, GRADIENTS_FILE) if spec.gradients else TRANSFER_FILES
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> JobRecord | None:
     """Return the record in a job folder, or None if it is not whole: the job is to do again."""
     try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
-        spec = model.model_validate(record["spec"])
-        if not {"job_id", "status", "finished"} <= record.keys():
-            return None
-        whole = record["status"] != "ok" or all((folder / f).stat().st_size for f in _files(spec))
-    except (OSError, ValueError, TypeError, KeyError):
+        found = record.read(folder)
+        whole = not found.ok or all((folder / f).stat().st_size for f in _files(found.spec))
+    except (OSError, ValueError):
         return None
-    return record if whole else None
+    return found if whole else None
 
 
-def records(out: Path, kind: str = "transfer") -> list[dict[str, Any]]:
+def records(out: Path, kind: Kind = "transfer") -> list[JobRecord]:
     """Return the records of all jobs that are in place, in the order in which they finished."""
     folders = [f for f in (out / FOLDERS[kind]).glob("*") if not f.name.startswith(".")]
-    found = [record for record in map(read_record, sorted(folders)) if record is not None]
-    return sorted(found, key=lambda record: (record["finished"], record["job_id"]))
+    found = [job for job in map(read_record, sorted(folders)) if job is not None]
+    return sorted(found, key=lambda job: (job.finished, job.job_id))
 
 
 def pending(out: Path, specs: Iterable[AnySpec], *, force: bool = False) -> list[AnySpec]:
     """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
     result = []
     for spec in specs:
-        record = read_record(place(out, spec))
-        if force or record is None or record["status"] != "ok":
+        found = read_record(place(out, spec))
+        if force or found is None or not found.ok:
             result.append(spec)
     return result
 
 
-def written(out: Path, spec: Spec, since: float) -> dict[str, Any] | None:
+def written(out: Path, spec: Spec, since: float) -> JobRecord | None:
     """Return the record of a job if it was finished after `since` (seconds since the epoch)."""
-    record = read_record(place(out, spec))
-    return record if record is not None and record["finished"] >= since else None
+    found = read_record(place(out, spec))
+    return found if found is not None and found.finished >= since else None
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -179,18 +165,18 @@ def damaged(folder: Path, error: Exception) -> InputError:
 
 
 def _gather(
-    out: Path, found: Iterable[dict[str, Any]], file: str, schema: dict[str, str]
+    out: Path, found: Iterable[JobRecord], file: str, schema: dict[str, str]
 ) -> pd.DataFrame:
     """Return one table of a parquet file in every job folder of status ok."""
     frames = []
-    for record in found:
-        if record["status"] == "ok":
-            folder = out / FOLDERS[record["kind"]] / record["job_id"]
+    for job in found:
+        if job.ok:
+            folder = out / FOLDERS[job.kind] / job.job_id
             try:
                 frame = read_parquet(folder / file).to_pandas()
             except (OSError, ValueError) as error:
                 raise damaged(folder, error) from None
-            frames.append(frame.assign(job_id=record["job_id"]))
+            frames.append(frame.assign(job_id=job.job_id))
     return _joined(frames, schema)
 
 
@@ -270,7 +256,7 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
     _write_parquet(newest, out / "stats.parquet")
     trace = _gather(out, jobs, "trace.parquet", columns.TRACE_COLUMNS)
     _write_parquet(trace, out / "trace.parquet")
-    budgeted = [record for record in jobs if record["spec"].get("gradients")]
+    budgeted = [job for job in jobs if job.stylisation.gradients]
     gradients = _gather(out, budgeted, GRADIENTS_FILE, columns.GRADIENT_COLUMNS)
     _write_if_any(gradients, out / GRADIENTS_FILE)
     compact_metrics(out, jobs)
@@ -291,9 +277,9 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
     _write_parquet(columns.frame(rows, columns.METRIC_COLUMNS), folder / "metrics.parquet")
 
 
-def compact_metrics(out: Path, jobs: Iterable[dict[str, Any]]) -> None:
+def compact_metrics(out: Path, jobs: Iterable[JobRecord]) -> None:
     """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
-    found = [read_metrics(out / "jobs" / r["job_id"]) for r in jobs if r["status"] == "ok"]
+    found = [read_metrics(out / "jobs" / job.job_id) for job in jobs if job.ok]
     _write_if_any(_joined(found, columns.METRIC_COLUMNS), out / "metrics.parquet")
 
 

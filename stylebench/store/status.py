@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench.cli.progress import describe, duration
+from stylebench.cli.progress import duration
 from stylebench.errors import InputError
 from stylebench.store import folder, lock
 
@@ -77,16 +77,16 @@ def read(out: Path) -> Status:
     places = [(kind, out / folder.FOLDERS[kind] / job_id) for kind, job_id in jobs]
     records = [record for _, place in places if (record := folder.read_record(place)) is not None]
     # A failed job of an earlier run is to do again.
-    current = [r for r in records if r["status"] == "ok" or r["finished"] >= began or not holder]
-    failed = [r for r in current if r["status"] != "ok"]
-    fresh = sum(record["finished"] >= began for record in current)
+    current = [r for r in records if r.ok or r.finished >= began or not holder]
+    failed = [r for r in current if not r.ok]
+    fresh = sum(r.finished >= began for r in current)
     pace = (time.time() - began) / fresh if holder and fresh else None
     return Status(
         folder=str(out),
         holder=holder,
         jobs=len(jobs),
         ok=len(current) - len(failed),
-        failed=tuple(f"{describe(r['spec'], r['kind'])}: {r['error']}" for r in failed),
+        failed=tuple(f"{r.spec.title}: {r.error}" for r in failed),
         begun=len({f.name.split("-")[1] for k in folder.FOLDERS.values()
                    for f in (out / k).glob(".tmp-*") if _since(f, began)}),
         left=None if pace is None else pace * (len(jobs) - len(current)),

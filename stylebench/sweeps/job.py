@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError
 from stylebench.measures.statistics import measure_backbone
+from stylebench.store import JobRecord
 from stylebench.transfer.stylize import Stylization, stylize_batch
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -54,9 +55,9 @@ def to_pixels(image: Tensor) -> Pixels:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A job that has been computed, and what is to be written into its folder, by file name."""
+    """What is known of a job when it is computed, and what goes into its folder, by file name."""
 
-    record: dict[str, Any]
+    known: dict[str, Any]
     pictures: dict[str, Pixels] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -73,7 +74,7 @@ def _fields(found: Stylization) -> dict[str, Any]:
         "tv_loss": found.final.tv_loss,
         "style_layers": found.style_layers,
         "stop_reason": found.stop_reason,
-        "flags": list(found.flags),
+        "flags": found.flags,
         "moved": found.moved,
         "objective_scale": found.objective_scale,
         "initial_gradient": found.initial_gradient,
@@ -148,7 +149,7 @@ def _failure(error: Exception) -> dict[str, Any]:
     return {"status": "failed", "error": text, "traceback": traceback.format_exc()}
 
 
-def compute(specs: Sequence[Spec], device: str = "cpu") -> list[Outcome]:
+def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord, Outcome]]:
     """Compute one job, or several stylisations as a batch.
 
     A batch that fails is halved, until it works or a job fails alone: one that needs more memory
@@ -159,9 +160,8 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[Outcome]:
         device: as torch names it.
 
     Returns:
-        An outcome for each job. Its record has the spec, ``status`` ``ok`` or ``failed``, the
-        numbers, ``error``, ``seconds`` (its share of the batch's), ``batch``, ``peak_memory_mb``
-        (the batch's) and the environment. A failure of a job is a record, not an exception.
+        For each job its record, and what is to be written beside it. A failure of a job is a
+        record, not an exception.
     """
     memory, began = runtime.PeakMemory(device), time.time()
     try:
@@ -188,28 +188,22 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[Outcome]:
         "peak_memory_mb": memory.read(),
     }
     return [
-        replace(outcome, record=_begun(spec) | outcome.record | shared)
+        (JobRecord.of(spec, **{"status": "ok", **outcome.known}, **shared), outcome)
         for spec, outcome in zip(specs, failure or found, strict=True)
     ]
 
 
-def _begun(spec: Spec) -> dict[str, Any]:
-    """Return the record of a job as it is before anything is known of its outcome."""
-    meaning = spec.model_dump(mode="json")
-    return {"job_id": spec.job_id, "kind": spec.kind, "status": "ok", "error": "", "spec": meaning}
-
-
-def _write(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _write(record: JobRecord, outcome: Outcome, folder: Path) -> JobRecord:
     """Write what a job's folder holds, and return its record."""
     for name, pixels in outcome.pictures.items():
         images.save(folder / name, pixels)
     for name, table in outcome.tables.items():
         table.to_parquet((folder / name).absolute(), index=False)
-    store.write_record(folder, outcome.record)
-    return outcome.record
+    store.write_record(folder, record)
+    return record
 
 
-def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[dict[str, Any]]:
+def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[JobRecord]:
     """Compute jobs as `compute` does, put their folders in place, and return their records.
 
     Threads may call this at the same time: one computes, the others load and save.
@@ -225,9 +219,9 @@ def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[dict
                     load_pair(spec, device)
         with _COMPUTING:
             outcomes = compute(specs, device)
-        return [_write(outcome, folder) for outcome, folder in zip(outcomes, folders, strict=True)]
+        return [_write(*found, folder) for found, folder in zip(outcomes, folders, strict=True)]
 
 
-def run_job(spec: Spec, out: Path, device: str = "cpu") -> dict[str, Any]:
+def run_job(spec: Spec, out: Path, device: str = "cpu") -> JobRecord:
     """Run one job, put its folder in place, and return its record (see `compute`)."""
     return run_jobs([spec], out, device)[0]

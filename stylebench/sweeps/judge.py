@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +18,12 @@ from PIL import Image
 from torch import Tensor
 
 from stylebench import runtime, store
-from stylebench.cli import progress
 from stylebench.config import JobSpec
 from stylebench.errors import InputError
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
+from stylebench.store import JobRecord
 
 Key = tuple[str, str, str]
 """Metric, judge and the identity of its weights."""
@@ -110,14 +109,14 @@ def _write(folder: Path, job_id: str, spec: JobSpec, found: Found) -> None:
 
 
 def _judge_job(
-    folder: Path, record: Mapping[str, Any], panel: Sequence[Judge | Lpips], options: Options
+    folder: Path, record: JobRecord, panel: Sequence[Judge | Lpips], options: Options
 ) -> str:
     """Compute what is missing for a job, write it, and return how it went; "" if nothing was.
 
     Raises:
         InputError: its pictures cannot be read, or a metric failed; the others are written.
     """
-    spec, began = JobSpec.model_validate(record["spec"]), time.monotonic()
+    spec, began = record.stylisation, time.monotonic()
     known = _known(folder)
     asked = {_key(*item): item for item in _asked(spec.arch, panel)}
     todo = {key: item for key, item in asked.items() if options.force or key not in known}
@@ -134,7 +133,7 @@ def _judge_job(
         except Exception as error:
             text = " ".join(str(error).split())[:160]
             refused[f"{name}: {type(error).__name__}: {text}"] = None
-    _write(folder, record["job_id"], spec, found)
+    _write(folder, record.job_id, spec, found)
     if refused:
         raise InputError("; ".join(refused))
     seen = {judge.name: None for _, judge in todo.values() if judge}
@@ -142,10 +141,10 @@ def _judge_job(
     return f"{len(todo)} metrics{by}  {time.monotonic() - began:.1f} s"
 
 
-def _finished(out: Path) -> list[dict[str, Any]]:
+def _finished(out: Path) -> list[JobRecord]:
     if not out.is_dir():
         raise InputError(f"no folder {str(out)!r}; expected a results folder of stylebench sweep")
-    jobs = [record for record in store.records(out) if record["status"] == "ok"]
+    jobs = [record for record in store.records(out) if record.ok]
     if not jobs:
         raise InputError(
             f"{str(out)!r} holds no finished stylisation with its pictures (no jobs/…/result.png); "
@@ -184,13 +183,13 @@ def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool
     """
     jobs = _finished(out)
     runtime.configure()
-    panel = _panel({record["spec"]["arch"] for record in jobs}, options, tell)
+    panel = _panel({record.stylisation.arch for record in jobs}, options, tell)
     failed = 0
     try:
         for number, record in enumerate(jobs, start=1):
-            told = f"[{number}/{len(jobs)}] {progress.describe(record['spec'], 'transfer')}"
+            told = f"[{number}/{len(jobs)}] {record.spec.title}"
             try:
-                done = _judge_job(out / "jobs" / record["job_id"], record, panel, options)
+                done = _judge_job(out / "jobs" / record.job_id, record, panel, options)
                 if done or again:
                     tell(f"{told}  {done or 'judged before'}")
             except InputError as error:

@@ -16,7 +16,7 @@ from stylebench.backbones import zoo
 from stylebench.cli import progress
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.errors import InputError, JobError
-from stylebench.store import lock
+from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.engines import Options as EngineOptions
 from stylebench.sweeps.experiment import load_sweep
@@ -42,7 +42,7 @@ class Reporter(Protocol):
     def begin(self, jobs: int, finished: int) -> None:
         """Tell how many jobs there are to do, and how many were done before."""
 
-    def job(self, record: Mapping[str, Any]) -> None:
+    def job(self, record: JobRecord) -> None:
         """Tell the outcome of a job."""
 
 
@@ -129,7 +129,7 @@ def _judge(options: Options, report: Reporter) -> int:
     """Measure the metrics of what is finished; return of how many jobs some are missing."""
     from stylebench.sweeps import judge
 
-    done = [record for record in store.records(options.out) if record["status"] == "ok"]
+    done = [record for record in store.records(options.out) if record.ok]
     if not done:
         return 0
     device = options.engine.device
@@ -164,7 +164,7 @@ def _work(
     missing: Sequence[JobSpec] | None,
     options: Options,
     report: Reporter,
-    log: Callable[[Mapping[str, Any]], None],
+    log: Callable[[JobRecord], None],
 ) -> None:
     """Run what is not finished, and make the tables even when interrupted."""
     specs: list[Spec] = [*planned.statistics, *planned.jobs]
@@ -188,7 +188,7 @@ def _summary(planned: plan.Plan, out: Path) -> Summary:
     specs: list[Spec] = [*planned.jobs, *planned.statistics]
     ids = {spec.job_id for spec in specs}
     found = [*store.records(out), *store.records(out, "statistics")]
-    status = [record["status"] for record in found if record["job_id"] in ids]
+    status = [record.status for record in found if record.job_id in ids]
     missing = planned.missing or planned.missing_statistics
     return Summary(status.count("ok"), status.count("failed"), len(missing))
 
@@ -228,27 +228,27 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         )
     (job,) = planned.jobs
     print(
-        f"{progress.describe(job.model_dump(), 'transfer')}: {job.size} px, up to {job.evals} "
+        f"{job.title}: {job.size} px, up to {job.evals} "
         f"closure evaluations on {options.engine.device} …",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as folder:
         record = run_job(job, Path(folder), options.engine.device)
-        if record["status"] != "ok":
-            raise JobError(record["error"])
-        made = Path(folder) / "jobs" / record["job_id"] / "result.png"
+        if not record.ok:
+            raise JobError(record.error)
+        made = store.place(Path(folder), job) / "result.png"
         output.parent.mkdir(parents=True, exist_ok=True)
         images.save(output, store.read_picture(made))
-    start, end = record["style_loss_initial"], record["style_loss"]
-    ratio = f"{end / start:.3g} of its start" if start > 0 else f"{end:.3g}"
-    flagged = "".join(f", {flag}" for flag in record["flags"])
+    start, end = record.style_loss_initial, record.style_loss
+    ratio = f"{end / start:.3g} of its start" if start and end is not None else f"{end or 0:.3g}"
+    flagged = "".join(f", {flag}" for flag in record.flags)
     return (
-        f"{output}: {job.preset} preset, {record['evals']} evaluations, style loss {ratio}"
-        f"{flagged}, {record['seconds']:.0f} s"
+        f"{output}: {job.preset} preset, {record.evals} evaluations, style loss {ratio}"
+        f"{flagged}, {record.seconds:.0f} s"
     )
 
 
-def run_one(text: str, options: Options) -> Mapping[str, Any]:
+def run_one(text: str, options: Options) -> JobRecord:
     """Run the job that a JSON text describes, unless it is finished, and return its record.
 
     Raises:
@@ -273,7 +273,7 @@ def run_one(text: str, options: Options) -> Mapping[str, Any]:
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
     done = store.read_record(store.place(options.out, spec))
-    if done is not None and done["status"] == "ok" and not options.force:
+    if done is not None and done.ok and not options.force:
         return done
     return run_job(spec, options.out, options.engine.device)
 

@@ -134,18 +134,16 @@ def finished(out: Path, device: str) -> dict[Kind, Rate]:
     """
     found: dict[Kind, list[float]] = {}
     for record in [*store.records(out), *store.records(out, "statistics")]:
-        where = str(record.get("device"))
-        if record["status"] != "ok" or device not in (where, where.partition(":")[0]):
+        here = device in (record.device, record.device.partition(":")[0])
+        if not record.ok or not here or record.seconds is None:
             continue
-        model = JobSpec if record["kind"] == "transfer" else StatisticsSpec
-        spec = model.model_validate(record["spec"])
         try:
-            (load,) = loads([spec], device, 1)
+            (load,) = loads([record.spec], device, 1)
         except InputError:  # a picture that is no longer there
             continue
-        work = load.work * record.get("evals", load.evals) / load.evals
+        work = load.work * (record.evals or load.evals) / load.evals
         if work:
-            found.setdefault(load.kind, []).append(record["seconds"] / work)
+            found.setdefault(load.kind, []).append(record.seconds / work)
     return {k: Rate(statistics.median(each), 0.0, "finished") for k, each in found.items()}
 
 

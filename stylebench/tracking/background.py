@@ -10,10 +10,9 @@ import shlex
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from stylebench import store
 from stylebench.errors import InputError, masked
@@ -174,7 +173,7 @@ class Writer:
 @contextlib.contextmanager
 def opened(
     out: Path, name: str, uri: str | None, tell: Tell
-) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+) -> Iterator[Callable[[store.JobRecord], None]]:
     """Yield a function that takes the records of a sweep's jobs, and logs them in its own time.
 
     An address that has never answered for this results folder is taken for a wrong one, one that
@@ -202,7 +201,7 @@ def opened(
         return
     writer = Writer(tracker, out, tell)
     try:
-        yield lambda record: writer.put(record["kind"], record["job_id"])
+        yield lambda record: writer.put(record.kind, record.job_id)
         writer.close()
     except BaseException:
         writer.stop(INTERRUPTED)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import store
-from stylebench.config import JobSpec
 from stylebench.store import columns
 
 Number = tuple[str, int, float]
@@ -54,20 +53,19 @@ def read(out: Path, job_id: str) -> Entry | None:
     record = store.read_record(folder)
     if record is None:
         return None
-    row, spec = columns.result_row(record), JobSpec.model_validate(record["spec"])
-    ok = record["status"] == "ok"
+    row, spec = columns.result_row(record), record.stylisation
     arch = spec.arch + spec.weights.settings
     return Entry(
         job_id=job_id,
-        status=record["status"],
-        error=(record.get("error") or "")[: LONGEST["error"]],
+        status=record.status,
+        error=record.error[: LONGEST["error"]],
         title=f"{arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}",
         key=tuple(row[name] for name in KEY),
         params=_params(row),
-        numbers=(*_numbers(row), *(_trace(folder) if ok else ())),
-        files=(folder / "result.png", folder / "record.json") if ok else (),
-        began=record.get("started", record["finished"]),
-        ended=record["finished"],
+        numbers=(*_numbers(row), *(_trace(folder) if record.ok else ())),
+        files=(folder / "result.png", folder / "record.json") if record.ok else (),
+        began=record.finished if record.started is None else record.started,
+        ended=record.finished,
     )
 
 
@@ -80,7 +78,7 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
     folder = out / "statistics" / job_id
     record = store.read_record(folder)
     means: dict[Key, list[Number]] = {}
-    if record is None or record["status"] != "ok":
+    if record is None or not record.ok:
         return means
     try:
         table = store.read_parquet(folder / "statistics.parquet").to_pandas()

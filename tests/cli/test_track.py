@@ -216,7 +216,7 @@ def test_an_entry_is_the_record(out: Path) -> None:
         entry = view.read(out, job_id)
         assert entry is not None
         numbers = {name: value for name, step, value in entry.numbers if step == 0}
-        assert numbers["loss_final"] == record["loss_final"]
+        assert numbers["loss_final"] == record.loss_final
         assert entry.params["arch"] == "r-tiny"
         assert "" not in entry.params.values()
         assert {path.name for path in entry.files} == {"result.png", "record.json"}

@@ -19,9 +19,9 @@ def snapshot(folder: Path) -> Snapshot:
     return {str(path.relative_to(folder)): (s.st_ino, s.st_mtime_ns) for path, s in found.items()}
 
 
-def done(out: Path) -> dict[str, dict[str, Any]]:
+def done(out: Path) -> dict[str, store.JobRecord]:
     """Return job id -> record of the stylisations that are in place."""
-    return {record["job_id"]: record for record in store.records(out)}
+    return {record.job_id: record for record in store.records(out)}
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -66,9 +66,9 @@ def check_mlflow(out: Path) -> None:
     assert Counter(run.data.tags["job_id"] for run in children) == Counter(list(records))
     for run in children:
         record = records[run.data.tags["job_id"]]
-        assert run.data.tags["status"] == run.data.params["status"] == record["status"]
-        assert run.info.status == ("FINISHED" if record["status"] == "ok" else "FAILED")
-        if record["status"] == "ok":
-            assert run.data.metrics["loss_final"] == record["loss_final"]
+        assert run.data.tags["status"] == run.data.params["status"] == record.status
+        assert run.info.status == ("FINISHED" if record.status == "ok" else "FAILED")
+        if record.status == "ok":
+            assert run.data.metrics["loss_final"] == record.loss_final
             history = client.get_metric_history(run.info.run_id, "trace/loss")
-            assert [metric.step for metric in history] == list(range(1, record["evals"] + 1))
+            assert [metric.step for metric in history] == list(range(1, record.evals + 1))

@@ -52,8 +52,8 @@ def test_force_runs_all_again(copy: tuple[Path, Path]) -> None:
     assert set(after) == set(before)
     assert all(after[job_id][0] != before[job_id][0] for job_id in again)
     for job_id, record in again.items():
-        assert record["finished"] > finished[job_id]["finished"]
-        assert record["loss_final"] == pytest.approx(finished[job_id]["loss_final"], rel=1e-4)
+        assert record.finished > finished[job_id].finished
+        assert record.loss_final == pytest.approx(finished[job_id].loss_final, rel=1e-4)
     check_mlflow(out)
 
 
@@ -178,7 +178,7 @@ def test_control_c_keeps_what_is_finished(
     assert "of 6 jobs were finished and are kept in" in last
     assert "run the same command again to go on" in last
     assert "Traceback" not in told + errors
-    assert {record["status"] for record in finished.values()} == {"ok"}
+    assert {record.status for record in finished.values()} == {"ok"}
     assert sorted(store.load_results(out)["job_id"]) == sorted(finished)
     assert set(job_tags(out)) <= set(finished)
     assert max(job_tags(out).values()) == 1

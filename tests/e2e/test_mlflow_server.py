@@ -56,7 +56,7 @@ def track(out: Path, server: Server) -> tuple[int, int]:
 
 def jobs(out: Path) -> Counter[str]:
     """Return each job of a results folder once."""
-    return Counter(record["job_id"] for record in store.records(out) if record["status"] == "ok")
+    return Counter(record.job_id for record in store.records(out) if record.status == "ok")
 
 
 def away(told: Listener) -> list[str]:

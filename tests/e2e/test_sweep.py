@@ -89,10 +89,11 @@ def test_records_and_pictures(swept: tuple[Run, Path]) -> None:
     out = swept[1]
     for row in rows(out):
         folder = out / "jobs" / row["job_id"]
-        record = json.loads((folder / "record.json").read_text())
-        assert (record["job_id"], record["status"]) == (row["job_id"], "ok")
-        assert record["loss_final"] == row["loss_final"]
-        assert {"torch", "stylebench", "python"} <= set(record["environment"])
+        record = store.read_record(folder)
+        assert record is not None
+        assert (record.job_id, record.status) == (row["job_id"], "ok")
+        assert record.loss_final == row["loss_final"]
+        assert {"torch", "stylebench", "python"} <= set(record.environment)
         for column in ("picture", "content_picture", "style_picture"):
             path = out / row[column]
             assert path.parent == out / "images"
@@ -130,24 +131,24 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
     records = done(out)
     for run in children:
         record = records[run.data.tags["job_id"]]
-        spec, params = record["spec"], run.data.params
+        spec, params = record.stylisation, run.data.params
         assert params["arch"] == "r-tiny"
-        assert params["smoothing"] == spec["smoothing"]["name"]
+        assert params["smoothing"] == spec.smoothing.name
         assert (params["content"], params["style"]) in PAIRS
         assert (params["size"], params["seed"], params["preset"]) == ("32", "0", "balanced")
         for key in ("content_loss", "style_loss", "loss_initial", "seconds", "peak_memory_mb"):
-            assert run.data.metrics[key] == pytest.approx(record[key])
-        trace = pd.read_parquet(out / "jobs" / record["job_id"] / "trace.parquet")
+            assert run.data.metrics[key] == pytest.approx(getattr(record, key))
+        trace = pd.read_parquet(out / "jobs" / record.job_id / "trace.parquet")
         for column in ("loss", "content_loss", "style_loss"):
             history = client.get_metric_history(run.info.run_id, f"trace/{column}")
             assert [metric.value for metric in history] == pytest.approx(list(trace[column]))
         entropies = client.get_metric_history(run.info.run_id, "statistics/entropy")
         assert sorted(metric.step for metric in entropies) == [0, 1, 2, 3, 4]
         files = {item.path: item.file_size for item in client.list_artifacts(run.info.run_id)}
-        folder = out / "jobs" / record["job_id"]
+        folder = out / "jobs" / record.job_id
         assert files == {n: (folder / n).stat().st_size for n in ("result.png", "record.json")}
-        assert run.info.start_time == int(record["started"] * 1000)
-        assert run.info.end_time == int(record["finished"] * 1000)
+        assert run.info.start_time == int((record.started or 0) * 1000)
+        assert run.info.end_time == int(record.finished * 1000)
 
 
 def _fails_when_smoothed(*args: Any, **settings: Any) -> list[Stylization]:

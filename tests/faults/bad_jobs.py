@@ -5,11 +5,11 @@ python -m tests.faults.bad_jobs
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from stylebench import store
+from stylebench.config import OptimiserSpec
 from tests.faults import sweeps
 from tests.faults.outcome import Outcome, main
 
@@ -36,16 +36,16 @@ def _begun(out: Path) -> bool:
     return any(out.glob("jobs/[!.]*"))
 
 
-def _outcomes(out: Path) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {}
+def _outcomes(out: Path) -> dict[str, list[store.JobRecord]]:
+    found: dict[str, list[store.JobRecord]] = {}
     for record in store.records(out):
-        spec = record["spec"]
+        spec = record.stylisation
         kind = "the rest"
-        if spec["optimiser"] == NAN:
+        if spec.optimiser == OptimiserSpec.model_validate(NAN):
             kind = "NaN"
-        elif "inception" in spec["arch"]:
+        elif "inception" in spec.arch:
             kind = "raises"
-        elif spec["content"]["name"] == "mine":
+        elif spec.content.name == "mine":
             kind = "lost picture"
         found.setdefault(kind, []).append(record)
     return found
@@ -63,13 +63,13 @@ def measure(times: int) -> list[Outcome]:
             _, errors = process.communicate()
             found = _outcomes(out)
         reasons = {
-            kind: next((r["error"] for r in records if r["status"] == "failed"), "none failed")
+            kind: next((r.error for r in records if r.status == "failed"), "none failed")
             for kind, records in found.items()
             if kind != "the rest"
         }
-        fine = [record["status"] for record in found.get("the rest", [])]
+        fine = [record.status for record in found.get("the rest", [])]
         met = (
-            all(r["status"] == "failed" and r["error"] for k in reasons for r in found[k])
+            all(r.status == "failed" and r.error for k in reasons for r in found[k])
             and set(reasons) == {"NaN", "raises", "lost picture"}
             and fine == ["ok", "ok"]
             and (process.returncode, errors) == (1, "")

@@ -62,7 +62,7 @@ def measure(jobs: int) -> list[Outcome]:
         wall = time.monotonic() - began
         records = store.records(folder / "out")
         lacking = sweeps.not_logged_once(folder / "out")
-    computing = sum(record["seconds"] for record in records)
+    computing = sum(record.seconds or 0.0 for record in records)
     tenth = max(1, len(seen) // 10)
     early, late = float(np.median(seen[tenth : 2 * tenth])), float(np.median(seen[-tenth:]))
     met = process.returncode == 0 and len(records) == jobs and not lacking

@@ -44,7 +44,7 @@ class Listener:
         """Remember when the jobs began."""
         self.times.append(time.monotonic())
 
-    def job(self, record: Mapping[str, Any]) -> None:
+    def job(self, record: store.JobRecord) -> None:
         """Remember when a job came."""
         self.times.append(time.monotonic())
         self._then.get(len(self.times) - 1, lambda: None)()
@@ -110,7 +110,7 @@ def figures(folder: Path, jobs: int) -> dict[str, Any]:
         before = logged(server.uri, out)
         done = background.complete(out, server.uri, lambda text: None)
         after = logged(server.uri, out)
-    finished = {record["job_id"] for record in store.records(out) if record["status"] == "ok"}
+    finished = {record.job_id for record in store.records(out) if record.status == "ok"}
     limit = SLOWER * well.seconds + SECONDS
     return {
         "jobs": len(finished),

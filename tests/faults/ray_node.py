@@ -15,7 +15,7 @@ from tests.faults.outcome import Outcome, main
 JOBS = 40
 
 
-def _lose(cluster: Any, times: int) -> tuple[list[dict[str, Any]], int]:
+def _lose(cluster: Any, times: int) -> tuple[list[store.JobRecord], int]:
     """Run a sweep on three machines and take one away `times` times; each comes back."""
     node = cluster.add_node(num_cpus=1)
     with sweeps.folder() as folder:
@@ -48,8 +48,8 @@ def measure(times: int) -> list[Outcome]:
     finally:
         ray.shutdown()
         cluster.shutdown()
-    ids = {record["job_id"] for record in records}
-    ok = sum(record["status"] == "ok" for record in records)
+    ids = {record.job_id for record in records}
+    ok = sum(record.status == "ok" for record in records)
     return [
         Outcome(
             f"a Ray node lost in mid-sweep, {times} times",

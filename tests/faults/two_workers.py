@@ -26,7 +26,7 @@ def _rate(jobs: int, workers: int) -> float:
         how = engines.Options(name="local", workers=workers, batch=1)
         moments = []
         for record in engines.run(specs, folder / "out", how):
-            assert record["status"] == "ok", record["error"]
+            assert record.status == "ok", record.error
             moments.append(time.monotonic())
     return (len(moments) - workers) / (moments[-1] - moments[workers - 1])
 

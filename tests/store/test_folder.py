@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from stylebench import images, store
 from stylebench.config import ImageRef, JobSpec, WeightsRef
 from stylebench.errors import InputError
+from stylebench.store import JobRecord
 from tests.test_config import job
 
 BUDGET = {"term": ["content", "tv"], "layer": ["stage3", ""], "gradient": [2.0, 0.0]}
@@ -20,9 +22,8 @@ BUDGET = {"term": ["content", "tv"], "layer": ["stage3", ""], "gradient": [2.0, 
 
 def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
     """Put a job in place as run_job does, with a grey picture."""
-    record = {"job_id": spec.job_id, "kind": "transfer", "status": status, "error": "",
-              "spec": spec.model_dump(mode="json"), "finished": 1.0, "seconds": 1.0,
-              "evals": 2, "flags": [], **fields}  # fmt: skip
+    known = {"finished": 1.0, "seconds": 1.0, "evals": 2, **fields}
+    record = JobRecord.of(spec, status=status, **known)
     with store.job_folder(out, "transfer", spec.job_id) as folder:
         for name in ("result", "content", "style"):
             images.save(folder / f"{name}.png", np.full((20, 30, 3), 99, np.uint8))
@@ -142,10 +143,43 @@ def test_compact_makes_the_tables_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_records_are_strict_json(tmp_path: Path) -> None:
-    store.write_record(tmp_path, {"a": float("nan"), "b": [float("inf"), 1.0], "c": {"d": -0.5}})
+    inf, nan = float("inf"), float("nan")
+    record = JobRecord.of(
+        job(), status="ok", finished=1.0, loss_final=nan, moved=-0.5, style_layers={"a": inf}
+    )
+    store.write_record(tmp_path, record)
     text = (tmp_path / "record.json").read_text()
     found = json.loads(text, parse_constant=lambda name: pytest.fail(name))
-    assert found == {"a": None, "b": [None, 1.0], "c": {"d": -0.5}}
+    assert {key: found[key] for key in ("loss_final", "moved", "style_layers")} == {
+        "loss_final": None, "moved": -0.5, "style_layers": {"a": None},
+    }  # fmt: skip
+    assert "seconds" not in found, "what is not known is not written"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda known: known.pop("finished"),
+        lambda known: known.pop("spec"),
+        lambda known: known.update(status="well"),
+        lambda known: known.update(kind="statistics"),
+        lambda known: known.update(seconds="long"),
+        lambda known: known["spec"].update(size="large"),
+    ],
+)
+def test_a_record_that_is_none_means_a_job_to_do(
+    change: Callable[[dict[str, Any]], Any], tmp_path: Path
+) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    path = store.place(tmp_path, spec) / "record.json"
+    known = json.loads(path.read_text())
+    assert store.pending(tmp_path, [spec]) == []
+    path.write_text(json.dumps({**known, "a key of a later version": 1}))
+    assert store.pending(tmp_path, [spec]) == []
+    change(known)
+    path.write_text(json.dumps(known))
+    assert store.pending(tmp_path, [spec]) == [spec]
 
 
 @pytest.mark.parametrize(

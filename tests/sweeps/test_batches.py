@@ -80,9 +80,9 @@ def test_a_batch_that_does_not_fit_is_halved(
     monkeypatch.setattr(job, "stylize_batch", small)
     records = job.run_jobs(planned(), tmp_path)
     assert tried == [4, 2, 2]
-    assert [record["status"] for record in records] == ["ok"] * 4
-    assert [record["batch"] for record in records] == [2] * 4
-    assert [record["spec"]["content"]["name"] for record in records] == CONTENTS
+    assert [record.status for record in records] == ["ok"] * 4
+    assert [record.batch for record in records] == [2] * 4
+    assert [record.stylisation.content.name for record in records] == CONTENTS
 
 
 def test_a_job_that_fails_costs_its_batch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +94,9 @@ def test_a_job_that_fails_costs_its_batch_nothing(monkeypatch: pytest.MonkeyPatc
         return real(spec, device)
 
     monkeypatch.setattr(job, "load_pair", broken)
-    found = [outcome.record for outcome in job.compute(planned())]
-    assert [record["status"] for record in found] == ["ok", "ok", "failed", "ok"]
-    assert found[2]["error"] == "ValueError: a bad picture"
+    found = [record for record, _ in job.compute(planned())]
+    assert [record.status for record in found] == ["ok", "ok", "failed", "ok"]
+    assert found[2].error == "ValueError: a bad picture"
 
 
 def test_a_batch_gives_what_its_jobs_give_alone(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_a_batch_gives_what_its_jobs_give_alone(tmp_path: Path) -> None:
     together = job.run_jobs(specs, tmp_path / "together")
     for spec, record in zip(specs, together, strict=True):
         alone = job.run_job(spec, tmp_path / "alone")
-        assert record["job_id"] == alone["job_id"] == spec.job_id
-        assert record["batch"] == 4
-        assert alone["batch"] == 1
+        assert record.job_id == alone.job_id == spec.job_id
+        assert record.batch == 4
+        assert alone.batch == 1
         for key in ("loss_initial", "loss_final", "style_loss", "moved", "initial_gradient"):
-            assert record[key] == pytest.approx(alone[key], rel=1e-2), key
+            assert getattr(record, key) == pytest.approx(getattr(alone, key), rel=1e-2), key
         folders = [tmp_path / where / "jobs" / spec.job_id for where in ("together", "alone")]
         assert sorted(p.name for p in folders[0].iterdir()) == sorted(
             p.name for p in folders[1].iterdir()

@@ -110,7 +110,7 @@ def test_a_job_writes_it_into_its_folder(tmp_path: Path) -> None:
             "gradients": True, "image": "fourier"}  # fmt: skip
     (spec,) = plan.expand(load_sweep(None, keys)).jobs
     record = job.run_job(spec, tmp_path)
-    assert record["status"] == "ok"
+    assert record.status == "ok"
     written = pd.read_parquet(tmp_path / "jobs" / spec.job_id / "gradients.parquet")
     assert list(written["term"]) == ["content", *["style"] * 5, "tv"]
     assert list(written["layer"]) == ["stage3", *LAYERS, ""]

@@ -13,9 +13,9 @@ import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from stylebench.config import Spec
+from stylebench.store import JobRecord
 from stylebench.sweeps import batches
 from stylebench.sweeps.engines.options import Options
 from stylebench.sweeps.engines.tries import Workers, drive
@@ -23,9 +23,7 @@ from stylebench.sweeps.engines.tries import Workers, drive
 __all__ = ["Options", "run"]
 
 
-def run(
-    specs: Sequence[Spec], out: Path, options: Options
-) -> Generator[dict[str, Any], None, None]:
+def run(specs: Sequence[Spec], out: Path, options: Options) -> Generator[JobRecord, None, None]:
     """Run jobs and yield their records as they complete.
 
     Args:
@@ -57,14 +55,14 @@ def _workers(groups: Sequence[Sequence[Spec]], out: Path, options: Options) -> W
     return RayWorkers(groups, out, options)
 
 
-def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
+def _here(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[JobRecord]:
     from stylebench.sweeps.job import run_jobs
 
     for group in groups:
         yield from run_jobs(group, out, device)
 
 
-def _on_gpu(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[dict[str, Any]]:
+def _on_gpu(groups: Sequence[Sequence[Spec]], out: Path, device: str) -> Iterator[JobRecord]:
     """Run two groups at a time: one computes, the other loads or saves."""
     from stylebench.sweeps.job import run_jobs
 

@@ -23,6 +23,7 @@ from typing import Any
 from stylebench import __version__, images, runtime, store
 from stylebench.config import JobSpec, Spec
 from stylebench.errors import InputError
+from stylebench.store import JobRecord
 from stylebench.sweeps.engines.options import Options
 from stylebench.sweeps.engines.tries import Group, Lost
 
@@ -205,7 +206,7 @@ class RayWorkers:
         limit, device = self._options.time_limit, self._options.device
         self._running[self._task(group, device, limit, sent, __version__)] = group
 
-    def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
+    def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
         while True:
             (task,), _ = self._ray.wait(list(self._running), num_returns=1, fetch_local=False)
@@ -237,14 +238,14 @@ class RayWorkers:
         more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
         return Lost(f"its worker was lost ({type(error).__name__}: {first}){more}", begun)
 
-    def _write(self, spec: Spec, files: Files) -> dict[str, Any] | None:
+    def _write(self, spec: Spec, files: Files) -> JobRecord | None:
         """Put a job folder in place; return its record, with the paths of this machine."""
         with store.job_folder(self._out, spec.kind, spec.job_id) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
             record = store.read_record(folder)
             if record is not None:
-                record["spec"] = spec.model_dump(mode="json")
+                record = record.model_copy(update={"spec": spec})
                 store.write_record(folder, record)
         return record
 

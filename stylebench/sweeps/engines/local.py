@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
 from stylebench import runtime, store
 from stylebench.errors import InputError
+from stylebench.store import JobRecord
 from stylebench.sweeps.engines.tries import Group, Lost
 
 
@@ -124,7 +124,7 @@ class LocalWorkers:
         idle = next(worker for worker in self._workers if worker.future is None)
         idle.begin(group, self._out, self._limit)
 
-    def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
+    def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
         busy = {worker.future: worker for worker in self._workers if worker.future is not None}
         future = wait(busy, return_when=FIRST_COMPLETED).done.pop()

@@ -5,10 +5,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from stylebench import runtime, store
 from stylebench.config import Spec
+from stylebench.store import JobRecord
 
 Group = Sequence[Spec]
 
@@ -37,7 +38,7 @@ class Workers(Protocol):
     def begin(self, group: Group) -> None:
         """Begin a group."""
 
-    def wait(self) -> tuple[Group, list[dict[str, Any]] | Lost]:
+    def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
 
     def close(self) -> None:
@@ -46,7 +47,7 @@ class Workers(Protocol):
 
 def drive(
     groups: Sequence[Group], workers: Workers, out: Path, device: str, retries: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JobRecord]:
     """Run groups of jobs and yield their records as they complete.
 
     A group whose worker is lost is run again in halves after the others, until the job that loses
@@ -85,19 +86,12 @@ def drive(
                 yield _failed(spec, out, device, f"{found.reason}; tried {retries + 1} times")
 
 
-def _failed(spec: Spec, out: Path, device: str, reason: str) -> dict[str, Any]:
+def _failed(spec: Spec, out: Path, device: str, reason: str) -> JobRecord:
     """Write and return the record of a job whose worker did not live to write it."""
-    record = {
-        "job_id": spec.job_id,
-        "kind": spec.kind,
-        "status": "failed",
-        "error": reason,
-        "spec": spec.model_dump(mode="json"),
-        "device": device,
-        "environment": dict(runtime.environment()),
-        "seconds": None,
-        "finished": time.time(),
-    }
+    record = JobRecord.of(
+        spec, status="failed", error=reason, device=device,
+        environment=dict(runtime.environment()), seconds=None, finished=time.time(),
+    )  # fmt: skip
     with store.job_folder(out, spec.kind, spec.job_id) as folder:
         store.write_record(folder, record)
     return record

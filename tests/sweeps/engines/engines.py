@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stylebench import store
 from stylebench.config import Spec
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
@@ -31,10 +32,10 @@ def planned(**flags: object) -> list[Spec]:
     return [*made.statistics, *made.jobs]
 
 
-def run(specs: Sequence[Spec], out: Path, how: engines.Options) -> dict[str, dict[str, Any]]:
+def run(specs: Sequence[Spec], out: Path, how: engines.Options) -> dict[str, store.JobRecord]:
     """Return job id -> record of what an engine yields."""
     records = list(engines.run(specs, out, how))
-    found = {record["job_id"]: record for record in records}
+    found = {record.job_id: record for record in records}
     assert len(found) == len(records), "each job is yielded once"
     return found
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,9 +53,9 @@ class Outcomes:
         self._specs = [*planned(), *planned(content=[str(picture)], statistics_images=[])]
         Image.new("RGB", (40, 30), "blue").save(picture)
         self._folder = folder
-        self._found: dict[str, dict[str, Any]] = {}
+        self._found: dict[str, dict[str, store.JobRecord]] = {}
 
-    def of(self, name: str) -> tuple[Path, dict[str, Any]]:
+    def of(self, name: str) -> tuple[Path, dict[str, store.JobRecord]]:
         """Return (results folder, job id -> record)."""
         out = self._folder / name
         if name not in self._found:
@@ -74,8 +73,8 @@ def test_every_job_is_in_place(outcomes: Outcomes, name: str) -> None:
     out, found = outcomes.of(name)
     assert len(found) == 5
     for job_id, record in found.items():
-        kind = store.FOLDERS[record["kind"]]
-        assert json.loads((out / kind / job_id / "record.json").read_text()) == record
+        kind = store.FOLDERS[record.kind]
+        assert (out / kind / job_id / "record.json").read_text() == record.json_text()
     names = [path.name for kind in store.FOLDERS.values() for path in (out / kind).iterdir()]
     assert sorted(names) == sorted(found)
 
@@ -83,12 +82,12 @@ def test_every_job_is_in_place(outcomes: Outcomes, name: str) -> None:
 @every
 def test_a_job_that_raises_costs_no_other(outcomes: Outcomes, name: str) -> None:
     records = outcomes.of(name)[1].values()
-    failed = [record for record in records if record["status"] != "ok"]
+    failed = [record for record in records if record.status != "ok"]
     assert len(failed) == 2
     for record in failed:
-        assert record["status"] == "failed"
-        assert record["spec"]["content"]["name"] == "mine"
-        assert "the picture changed after the job was planned" in record["error"]
+        assert record.status == "failed"
+        assert record.stylisation.content.name == "mine"
+        assert "the picture changed after the job was planned" in record.error
 
 
 @of_workers
@@ -97,16 +96,16 @@ def test_engines_agree(outcomes: Outcomes, name: str) -> None:
     assert set(alone) == set(together)
     for job_id, record in alone.items():
         other = together[job_id]
-        assert record["status"] == other["status"]
-        assert record["spec"] == other["spec"]
-        if record["status"] != "ok":
+        assert record.status == other.status
+        assert record.spec == other.spec
+        if record.status != "ok":
             continue
-        folder = Path(store.FOLDERS[record["kind"]], job_id)
-        if record["kind"] == "statistics":
+        folder = Path(store.FOLDERS[record.kind], job_id)
+        if record.kind == "statistics":
             assert_same(here / folder / "statistics.parquet", there / folder / "statistics.parquet")
             continue
         for key in NUMBERS:
-            assert record[key] == pytest.approx(other[key], rel=1e-4), key
+            assert getattr(record, key) == pytest.approx(getattr(other, key), rel=1e-4), key
         assert_same(here / folder / "trace.parquet", there / folder / "trace.parquet")
         pictures = [store.read_picture(out / folder / "result.png") for out in (here, there)]
         assert np.abs(pictures[0].astype(int) - pictures[1].astype(int)).max() <= 1
@@ -127,7 +126,7 @@ def test_resume(name: str, tmp_path: Path) -> None:
     first.close()
     todo = store.pending(tmp_path, specs)
     assert 0 < len(todo) < 3
-    assert done["job_id"] not in {spec.job_id for spec in todo}
+    assert done.job_id not in {spec.job_id for spec in todo}
     assert set(run(todo, tmp_path, options(name))) == {spec.job_id for spec in todo}
     assert store.pending(tmp_path, specs) == []
     assert json.loads((store.place(tmp_path, specs[0]) / "record.json").read_text())
@@ -140,8 +139,8 @@ def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -
     assert len(endless) == 1
     jobs = engines.run([*endless, *others], tmp_path, options(name))
     found = [next(jobs) for _ in others]  # which the other worker does meanwhile
-    assert {r["job_id"]: r["status"] for r in found} == {s.job_id: "ok" for s in others}
-    last: list[dict[str, Any]] = []
+    assert {r.job_id: r.status for r in found} == {s.job_id: "ok" for s in others}
+    last: list[store.JobRecord] = []
     thread = Thread(target=lambda: last.extend(jobs))
     thread.start()
     while thread.is_alive():  # the one that idles too
@@ -149,14 +148,12 @@ def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -
             kill(pid)
         thread.join(0.5)
     (died,) = last
-    assert died["job_id"] == endless[0].job_id
-    assert died["status"] == "failed"
-    assert "the worker process died" in died["error"] or "its worker was lost" in died["error"]
-    assert died["error"].endswith("tried 1 times")
-    assert store.read_record(tmp_path / "jobs" / died["job_id"]) == died
-    assert {spec.job_id for spec in store.pending(tmp_path, [*endless, *others])} == {
-        died["job_id"]
-    }
+    assert died.job_id == endless[0].job_id
+    assert died.status == "failed"
+    assert "the worker process died" in died.error or "its worker was lost" in died.error
+    assert died.error.endswith("tried 1 times")
+    assert store.read_record(tmp_path / "jobs" / died.job_id) == died
+    assert {spec.job_id for spec in store.pending(tmp_path, [*endless, *others])} == {died.job_id}
     assert not list(tmp_path.glob("jobs/.tmp-*"))
     table = store.compact(tmp_path)
     assert sorted(table["status"]) == ["failed", "ok", "ok"]
@@ -167,7 +164,7 @@ def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -
 @of_workers
 def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> None:
     (slow,) = planned(**{**ENDLESS, "evals": 400})
-    found: list[dict[str, Any]] = []
+    found: list[store.JobRecord] = []
     how = options(name, retries=1)
     thread = Thread(target=lambda: found.extend(engines.run([slow], tmp_path, how)))
     before = set(processes(name))
@@ -178,7 +175,7 @@ def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> No
         wait_for(lambda: set(processes(name)) - before)
     kill((set(processes(name)) - before).pop())
     thread.join(90)
-    assert [(record["job_id"], record["status"]) for record in found] == [(slow.job_id, "ok")]
+    assert [(record.job_id, record.status) for record in found] == [(slow.job_id, "ok")]
 
 
 @linux
@@ -188,7 +185,7 @@ def test_a_worker_that_dies_between_two_jobs_costs_nobody_a_try(name: str, tmp_p
     jobs = engines.run(specs, tmp_path, options(name, workers=1, retries=0))
     found, killed = [], []
     for record in jobs:  # the next job begins when its record is asked for
-        found.append((record["job_id"], record["error"] or "ok"))
+        found.append((record.job_id, record.error or "ok"))
         killed.append(processes(name, b"ray::IDLE"))
         for pid in killed[-1]:
             kill(pid)
@@ -201,9 +198,9 @@ def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
     endless, others = planned(**ENDLESS), planned()
     run(others, tmp_path / "warm", options(name))
     found = run([*endless, *others], tmp_path, options(name, time_limit=15.0))
-    failed = [record for record in found.values() if record["status"] != "ok"]
-    assert [record["job_id"] for record in failed] == [endless[0].job_id]
-    assert "its time limit of 15 s" in failed[0]["error"]
+    failed = [record for record in found.values() if record.status != "ok"]
+    assert [record.job_id for record in failed] == [endless[0].job_id]
+    assert "its time limit of 15 s" in failed[0].error
     assert len(found) == 1 + len(others)
 
 
@@ -212,10 +209,10 @@ def test_leaving_early_stops_the_workers(name: str, tmp_path: Path) -> None:
     (endless,) = planned(**ENDLESS)
     jobs = engines.run([endless, *planned()], tmp_path, options(name))
     first = next(jobs)
-    assert first["status"] == "ok"
-    shutil.copytree(tmp_path / store.FOLDERS[first["kind"]], tmp_path / "kept")
+    assert first.status == "ok"
+    shutil.copytree(tmp_path / store.FOLDERS[first.kind], tmp_path / "kept")
     assert isinstance(jobs, Generator)
     jobs.close()
     assert multiprocessing.active_children() == []
-    assert store.read_record(tmp_path / store.FOLDERS[first["kind"]] / first["job_id"]) == first
+    assert store.read_record(tmp_path / store.FOLDERS[first.kind] / first.job_id) == first
     assert not (tmp_path / "jobs" / endless.job_id).exists()

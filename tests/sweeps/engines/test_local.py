@@ -34,7 +34,7 @@ if __name__ == "__main__":
     jobs = plan.expand(load_sweep(None, keys)).jobs
     how = engines.Options(name="local", workers=2, retries=1)
     for record in engines.run(jobs, pathlib.Path(sys.argv[1]), how):
-        print(record["spec"]["content"]["name"], record["status"], record["error"][-13:])
+        print(record.stylisation.content.name, record.status, record.error[-13:])
 """
 
 

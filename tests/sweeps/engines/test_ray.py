@@ -41,8 +41,8 @@ def test_files_travel_where_the_machine_has_none(ray_cluster: Any, tmp_path: Pat
         (folder / name).write_bytes(content)
     record = store.read_record(folder)
     assert record is not None
-    assert (record["status"], record["error"]) == ("ok", "")
-    assert record["job_id"] == job.job_id
+    assert (record.status, record.error) == ("ok", "")
+    assert record.job_id == job.job_id
     assert (store.read_picture(folder / "content.png") == images.read(str(picture), 32)).all()
 
 
@@ -63,8 +63,8 @@ def test_records_name_the_files_of_this_machine(ray_cluster: Any, tmp_path: Path
     Image.radial_gradient("L").resize((40, 30)).save(picture)
     (job,) = planned(content=[str(picture)], statistics_images=[], smoothing=["none"])
     found = run([job], tmp_path / "out", options("ray"))
-    assert found[job.job_id]["spec"] == job.model_dump(mode="json")
-    assert found[job.job_id]["status"] == "ok"
+    assert found[job.job_id].spec == job
+    assert found[job.job_id].status == "ok"
 
 
 def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) 
     )
     picture.unlink()
     found = run([mine, other], tmp_path / "out", options("ray"))
-    assert found[other.job_id]["status"] == "ok"
-    assert found[mine.job_id]["status"] == "failed"
-    assert "mine.png" in found[mine.job_id]["error"]
+    assert found[other.job_id].status == "ok"
+    assert found[mine.job_id].status == "failed"
+    assert "mine.png" in found[mine.job_id].error
 
 
 def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -
     thread.start()
     ray_cluster.remove_node(node, allow_graceful=False)
     thread.join(120)
-    assert {record["job_id"]: record["status"] for record in found} == {
+    assert {record.job_id: record.status for record in found} == {
         spec.job_id: "ok" for spec in slow
     }
 

@@ -1,0 +1,114 @@
+"""What is known of a job when it has ended: its record, which lies in its folder as record.json."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+
+from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
+
+Status = Literal["ok", "failed", "unavailable"]
+Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+FILE = "record.json"
+
+
+class JobRecord(BaseModel):
+    """A job that has ended, or one that cannot begin because its weights are not at hand.
+
+    What a job of its kind does not have, or a number that was not finite, is None; keys that this
+    version does not know are left out.
+
+    Attributes:
+        job_id: as of its `spec`; the name of its folder.
+        kind: ``transfer`` or ``statistics``.
+        status: ``ok``, ``failed``, or ``unavailable``, of which no record is written.
+        error: why it is not ok, in one line; empty if it is.
+        spec: everything that decides its result.
+        traceback: of an error that is not ours.
+        device: as torch names it.
+        environment: versions of stylebench, Python and packages, and the processors.
+        seconds: its share of its batch's; None if its worker was lost.
+        started: seconds since the epoch, and so is `finished`.
+        batch: how many jobs were computed together.
+        peak_memory_mb: of the batch.
+        values: rows of statistics.parquet.
+        evals: closure evaluations that were made.
+        loss_initial: of the start; the other losses and `style_layers` are of the best iterate,
+            see `stylebench.transfer.stylize.Stylization`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    job_id: str
+    kind: Kind
+    status: Status
+    error: Text = ""
+    spec: Spec
+    traceback: Text = ""
+    values: int | None = None
+    evals: int = 0
+    loss_initial: float | None = None
+    loss_final: float | None = None
+    content_loss: float | None = None
+    style_loss: float | None = None
+    style_loss_initial: float | None = None
+    tv_loss: float | None = None
+    style_layers: dict[str, float | None] = {}
+    stop_reason: Text = ""
+    flags: tuple[str, ...] = ()
+    moved: float | None = None
+    objective_scale: float | None = None
+    initial_gradient: float | None = None
+    device: Text = ""
+    environment: dict[str, str] = {}
+    seconds: float | None = None
+    started: float | None = None
+    finished: float
+    batch: int | None = None
+    peak_memory_mb: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spec_of_its_kind(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("spec"), Mapping):
+            model = JobSpec if value.get("kind") == "transfer" else StatisticsSpec
+            return {**value, "spec": model.model_validate(value["spec"])}
+        return value
+
+    @classmethod
+    def of(cls, spec: Spec, **known: Any) -> "JobRecord":
+        """Return the record of a job with what is known of its outcome."""
+        return cls(job_id=spec.job_id, kind=spec.kind, spec=spec, **known)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was computed."""
+        return self.status == "ok"
+
+    @property
+    def stylisation(self) -> JobSpec:
+        """Its spec, if it is one; raises TypeError for statistics."""
+        if not isinstance(self.spec, JobSpec):
+            raise TypeError(f"job {self.job_id} is no stylisation")
+        return self.spec
+
+    def json_text(self) -> str:
+        """Return what is written of it: numbers that are not finite are null, as JSON has none."""
+        known = self.model_dump(mode="json", include=self.model_fields_set)
+        return json.dumps(_finite(known), indent=1, allow_nan=False) + "\n"
+
+
+def read(folder: Path) -> JobRecord:
+    """Return the record in a job's folder; raises OSError or ValueError if there is none."""
+    return JobRecord.model_validate_json((folder / FILE).read_bytes())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
