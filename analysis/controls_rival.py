@@ -4,11 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import judged
+from stylebench.figures.claims import ARM, arm, by_pair, claims, differences
+from stylebench.figures.dots import dots
 from stylebench.store import Results
-
-from ._arms import judged
-from ._claims import ARM, arm, by_pair, claims, differences
-from ._dots import dots
 
 NAMES = {
     "activation=leaky": "LeakyReLU",

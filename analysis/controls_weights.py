@@ -4,11 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
+from stylebench.figures.arms import judged
+from stylebench.figures.claims import against, against_none, claims
+from stylebench.figures.effects import effects
 from stylebench.store import Results
-
-from ._arms import judged
-from ._claims import against, against_none, claims
-from ._effects import effects
 
 BALANCES = {
     "target": "relative\nterms",

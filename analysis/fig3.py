@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.intervals import interval
+from stylebench.figures.panels import Panel, draw_panels
+from stylebench.figures.style import backbone_names, order_backbones, order_smoothings, over_seeds
+from stylebench.figures.tables import STATISTICS
 from stylebench.store import Results
-
-from ._common import backbone_names, order_backbones, order_smoothings, over_seeds
-from ._panels import Panel, draw_panels
-from .tables import STATISTICS
 
 PANELS = (
     Panel("max", "activation maximum, eq. (5)", "log"),

@@ -5,13 +5,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import MEASURE, in_common, judged, labelled
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import dots
+from stylebench.figures.ends import LOSSES, PAIR, courses, ends, finished
+from stylebench.figures.measured import pictures
 from stylebench.store import Results
-
-from ._arms import MEASURE, in_common, judged, labelled
-from ._claims import by_pair
-from ._dots import dots
-from ._ends import LOSSES, PAIR, courses, ends, finished
-from ._measured import pictures
 
 NAME = "gatys_init"
 STARTS = {"content": "from content", "style": "from style", "noise": "from noise"}

@@ -4,12 +4,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import compared, in_common, judged, labelled
+from stylebench.figures.claims import against, by_pair
+from stylebench.figures.dots import dots
+from stylebench.figures.measured import pictures
 from stylebench.store import Results
-
-from ._arms import compared, in_common, judged, labelled
-from ._claims import against, by_pair
-from ._dots import dots
-from ._measured import pictures
 
 NAME = "gatys_layers"
 LAYERS = {"features.8": "conv2_2", "features.22": "conv4_2"}

@@ -3,12 +3,11 @@
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure
+from stylebench.figures.arms import judged, labelled
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import dots
+from stylebench.figures.measured import pictures
 from stylebench.store import Results
-
-from ._arms import judged, labelled
-from ._claims import by_pair
-from ._dots import dots
-from ._measured import pictures
 
 NAME = "gatys_photoreal"
 

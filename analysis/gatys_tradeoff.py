@@ -7,14 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure
+from stylebench.figures.arms import in_common, judged, labelled
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import Column, columns, counts, draw_mean, foot, limits, mark
+from stylebench.figures.layout import COLUMNS, TWO, annotate, panels
+from stylebench.figures.measured import pictures
+from stylebench.figures.style import Look, arch_looks
 from stylebench.store import Results
-
-from ._arms import in_common, judged, labelled
-from ._claims import by_pair
-from ._common import Look, arch_looks
-from ._dots import Column, columns, counts, draw_mean, foot, limits, mark
-from ._furniture import COLUMNS, TWO, annotate, panels
-from ._measured import pictures
 
 NAME = "gatys_tradeoff"
 CONTENT = Column("ssim", "", "")

@@ -4,13 +4,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import judged, labelled
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import dots
+from stylebench.figures.ends import courses, ends, finished
+from stylebench.figures.measured import pictures
 from stylebench.store import Results
-
-from ._arms import judged, labelled
-from ._claims import by_pair
-from ._dots import dots
-from ._ends import courses, ends, finished
-from ._measured import pictures
 
 NAME = "keras"
 OPTIMISERS = {"lbfgsb": "scipy's L-BFGS-B", "lbfgs": "our L-BFGS", "adam": "Adam"}

@@ -2,7 +2,7 @@
 
 The paper says that peaky maps, with large maxima and a softmax entropy near 0, are why residual
 networks stylise badly. Here each of its four statistics, and six that do not change with the scale
-of the maps, stand against the scores of many backbones. `_predictors` says what a correlation over
+of the maps, stand against the scores of many backbones. `predictors` says what a correlation over
 architectures can and cannot tell.
 """
 
@@ -11,14 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
-from stylebench.store import Results
-
-from ._arms import MEASURE
-from ._common import FAMILIES, Look, caption, family, natural, shorten
-from ._dots import TITLES as SCORES
-from ._dots import Column, columns, counts, trouble
-from ._furniture import COLUMNS, TWO, annotate, panels
-from ._predictors import (
+from stylebench.figures.arms import MEASURE
+from stylebench.figures.dots import TITLES as SCORES
+from stylebench.figures.dots import Column, columns, counts, trouble
+from stylebench.figures.layout import COLUMNS, TWO, annotate, panels
+from stylebench.figures.predictors import (
     AVERAGED,
     DEEPEST,
     FEWEST,
@@ -32,6 +29,8 @@ from ._predictors import (
     of_group,
     predictors,
 )
+from stylebench.figures.style import FAMILIES, Look, caption, family, natural, shorten
+from stylebench.store import Results
 
 NAME = "peakiness_predicts"
 ROW, GAP, HEIGHT, LEFT = 0.21, 0.8, 2.1, 2.0

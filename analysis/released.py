@@ -4,11 +4,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
+from stylebench.figures.arms import judged
+from stylebench.figures.claims import against_none, by_pair, claims
+from stylebench.figures.dots import dots
 from stylebench.store import Results
-
-from ._arms import judged
-from ._claims import against_none, by_pair, claims
-from ._dots import dots
 
 
 @figure("released", experiment="released")

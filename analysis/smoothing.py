@@ -8,12 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
+from stylebench.figures.arms import judged
+from stylebench.figures.claims import against_none, by_pair, claims
+from stylebench.figures.dots import dots
+from stylebench.figures.style import order_smoothings
 from stylebench.store import Results
-
-from ._arms import judged
-from ._claims import against_none, by_pair, claims
-from ._common import order_smoothings
-from ._dots import dots
 
 DEEP = "@deep"
 LAYERS = ("all layers", "two deepest stages")

@@ -7,12 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
+from stylebench.figures.arms import judged, labelled
+from stylebench.figures.claims import against_none, by_pair, claims
+from stylebench.figures.dots import dots
+from stylebench.figures.measured import pictures
 from stylebench.store import Results
-
-from ._arms import judged, labelled
-from ._claims import against_none, by_pair, claims
-from ._dots import dots
-from ._measured import pictures
 
 NAME = "texture"
 TOLD = "No content term; started from noise."

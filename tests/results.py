@@ -1,5 +1,6 @@
 """A small results folder with made-up numbers, for the tests of analysis/."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from stylebench import store
-from stylebench.figures import load_analysis
+from stylebench.figures import load
 from stylebench.store import Results
 from stylebench.store.columns import (
     GRADIENT_COLUMNS,
@@ -138,7 +139,7 @@ def make(
     change: Callable[[pd.DataFrame], pd.DataFrame] = lambda frame: frame,
 ) -> Results:
     """Write a results folder with made-up numbers and return it; load what draws it."""
-    load_analysis()
+    load()
     out.mkdir(exist_ok=True)
     results = change(_results(archs, smoothings, pairs, seeds))
     _write_pictures(out, list(results["picture"]))
@@ -154,9 +155,10 @@ def make(
 
 
 def helper(name: str) -> ModuleType:
-    """Return a module of analysis/, as `load_analysis` imported it."""
-    load_analysis()
-    return next(module for key, module in sys.modules.items() if key.endswith(f"analysis.{name}"))
+    """Return a module of analysis/, as `figures.load` imported it, or of stylebench.figures."""
+    load()
+    own = (module for key, module in sys.modules.items() if key.endswith(f"analysis.{name}"))
+    return next(own, None) or importlib.import_module(f"stylebench.figures.{name}")
 
 
 def panel(figure: Figure, title: str) -> Axes:

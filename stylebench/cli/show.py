@@ -126,9 +126,9 @@ def _images(*, verbose: bool) -> list[str]:
 
 
 def _figures(*, verbose: bool) -> list[str]:
-    from stylebench.figures import FIGURES, TABLES, load_analysis
+    from stylebench.figures import FIGURES, TABLES, load
 
-    load_analysis()
+    load()
     rows = [("figure", name, _doc(f, verbose=verbose)) for name, f in FIGURES.items()]
     return table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
 

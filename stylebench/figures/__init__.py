@@ -1,4 +1,4 @@
-"""Figures and tables of results: their register, and the intervals that they show."""
+"""Figures and tables of results: their register, what they are drawn with, those of any sweep."""
 
 from stylebench.figures.register import (
     ANALYSIS,
@@ -8,7 +8,7 @@ from stylebench.figures.register import (
     NoDataError,
     draw,
     figure,
-    load_analysis,
+    load,
     names,
     provenance,
     table,
@@ -23,7 +23,7 @@ __all__ = [
     "NoDataError",
     "draw",
     "figure",
-    "load_analysis",
+    "load",
     "names",
     "provenance",
     "table",

@@ -1,15 +1,16 @@
-"""Figures and tables: functions of a results folder, in analysis/, loaded from there by path.
+"""Figures and tables: functions of a results folder, by name.
 
-To add one: a function in a file in analysis/, decorated with ``@figure(name)`` or
-``@table(name)``, that takes a `Results` and returns a ``matplotlib.figure.Figure`` or a DataFrame.
-With ``experiment=NAME`` it is of that experiment alone (the ``name`` in its YAML file).
-Files there whose name starts with ``_`` are helpers; import them with ``from ._name import …``.
+Those of any results are in this package, those of the papers in analysis/, one file an experiment.
+To add one: a function in a file of either, decorated with ``@figure(name)`` or ``@table(name)``,
+that takes a `Results` and returns a ``matplotlib.figure.Figure`` or a DataFrame. With
+``experiment=NAME`` it is of that experiment alone (the ``name`` in its YAML file).
 """
 
 import contextlib
 import html
 import importlib
 import io
+import pkgutil
 import re
 import sys
 import warnings
@@ -129,28 +130,32 @@ def names(results: Results) -> list[str]:
     return [name for name in known if EXPERIMENTS.get(name, "") in ("", *ran)]
 
 
-def load_analysis(folder: Path = ANALYSIS) -> str:
-    """Import every file in analysis/, once; each registers its figures and tables.
+def load(analysis: Path | None = None) -> None:
+    """Import whatever registers figures and tables, once: this package, and files in analysis/.
 
-    The folder becomes a package (of a name of its own, so that it hides no other ``analysis``), and
-    its files can import each other.
+    They are imported by their names, so that lists of figures have the same order everywhere. The
+    folder becomes a package (of a name of its own, so that it hides no other ``analysis``).
 
-    Returns:
-        The name of that package.
+    Args:
+        analysis: the folder; by default that beside the package, which is in a checkout and not in
+            the wheel.
+
+    Raises:
+        InputError: the folder that is given does not exist.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"no folder {str(folder)!r}: figures and reports are made by what is in analysis/, "
-            "which is in a checkout of stylebench and not in the wheel"
-        )
-    name = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
-    if name not in sys.modules:
-        package = ModuleType(name)
-        package.__path__ = [str(folder)]
-        sys.modules[name] = package
-    for path in sorted(folder.glob("[!_.]*.py")):
-        importlib.import_module(f"{name}.{path.stem}")
-    return name
+    folder = analysis or ANALYSIS
+    if analysis and not folder.is_dir():
+        raise InputError(f"expected a folder with files of figures, found no {str(folder)!r}")
+    package = "stylebench.figures"
+    found = [(name, package) for _, name, _ in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    if folder.is_dir():
+        package = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
+        if package not in sys.modules:
+            sys.modules[package] = ModuleType(package)
+            sys.modules[package].__path__ = [str(folder)]
+        found += [(path.stem, package) for path in folder.glob("[!_.]*.py")]
+    for name, package in sorted(found):
+        importlib.import_module(f"{package}.{name}")
 
 
 def provenance(results: Results) -> list[str]:
@@ -207,7 +212,7 @@ def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Pa
         InputError: an unknown name, or a folder that holds no results.
         OSError: the disk is full.
     """
-    load_analysis()
+    load()
     results = store.load(out)
     wanted = list(dict.fromkeys(only or ())) or names(results)
     for name in wanted:

@@ -1,14 +1,12 @@
 """A chapter of the page: everything that is shown of one results folder."""
 
-import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import pandas as pd
 
-from stylebench import figures
+from stylebench.figures import style
 from stylebench.report import curves, pictures, tables
 from stylebench.report.curves import Curves
 from stylebench.report.drawings import Figure
@@ -73,46 +71,26 @@ class Chapter:
         return pairs
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """The modules of analysis/ that the page is made with."""
-
-    common: ModuleType
-    cells: ModuleType
-    curves: ModuleType
-
-
-def analysis() -> Analysis:
-    """Return the modules of analysis/, loaded from beside the package."""
-    package = figures.load_analysis()
-    names = ("_common", "_cells", "curves")
-    return Analysis(*(importlib.import_module(f"{package}.{name}") for name in names))
-
-
-def make(
-    results: Results, modules: Analysis, anchor: str, side: int, drawn: Sequence[Figure]
-) -> Chapter:
+def make(results: Results, anchor: str, side: int, drawn: Sequence[Figure]) -> Chapter:
     """Return the chapter of a results folder, with fewer pairs where it is one of several.
 
     Args:
         results: of the folder.
-        modules: of analysis/.
         anchor: of its heading; empty if it is the whole page, which shows all pairs.
         side: the long side of its pictures in px.
         drawn: its figures.
     """
-    common = modules.common
     pairs = pictures.PAIRS if anchor else None
-    grids = pictures.grids(results, common, modules.cells.FLAGS, side, pairs, _prefix(anchor))
+    grids = pictures.grids(results, side, pairs, _prefix(anchor))
     return Chapter(
         name=results.folder.absolute().name,
         anchor=anchor,
         description=_description(results),
-        facts=_facts(results, grids, common),
+        facts=_facts(results, grids),
         figures=drawn,
         grids=grids,
-        tables=tables.tables(results, common),
-        curves=curves.curves(results, common, modules.curves),
+        tables=tables.tables(results),
+        curves=curves.curves(results),
         runs=[_run(run) for run in results.manifest.get("runs", [])],
     )
 
@@ -143,11 +121,11 @@ def _description(results: Results) -> str:
     return found[-1] if found else ""
 
 
-def _facts(results: Results, grids: Sequence[Grid], common: ModuleType) -> list[str]:
+def _facts(results: Results, grids: Sequence[Grid]) -> list[str]:
     """Return what stands at the top: how large the results are, with which weights."""
     facts = list(dict.fromkeys(grid.caption for grid in grids))
     if not grids and len(results.statistics):
-        facts = [common.caption(results, results.results)]
+        facts = [style.caption(results, results.results)]
     if len(facts) > 1:
         quick = any(fact.startswith("quick") for fact in facts)
         facts = [f"{'quick results in part; ' * quick}{len(grids)} settings, named at each grid"]

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from stylebench.figures import style
+from stylebench.figures.curves import relative
 from stylebench.store import Results
 
 WIDTH, HEIGHT = 320, 190
@@ -139,34 +140,33 @@ def _chart(
     )
 
 
-def curves(results: Results, common: ModuleType, drawing: ModuleType) -> Curves | None:
+def curves(results: Results) -> Curves | None:
     """Return the curves of the setting that has most jobs, None if there are no traces.
 
     Args:
         results: of a folder.
-        common: the module ``_common`` of analysis/: orders and names.
-        drawing: the module ``curves`` of analysis/: what a relative loss is.
     """
     jobs = results.results
     jobs = jobs[(jobs["status"] == "ok") & jobs["job_id"].isin(results.trace["job_id"])]
     if not len(jobs):
         return None
-    jobs, note = common.one_setting(jobs)
+    jobs, note = style.one_setting(jobs)
     traces = dict(iter(results.trace.groupby("job_id")))
-    found = {job: drawing.relative(traces[job]) for job in jobs["job_id"]}
-    known = jobs[[found[job] is not None for job in jobs["job_id"]]]
+    every = {job: relative(traces[job]) for job in jobs["job_id"]}
+    found: dict[str, Any] = {job: curve for job, curve in every.items() if curve is not None}
+    known = jobs[jobs["job_id"].isin(list(found))]
     if not len(known):
         return None
     known = known.assign(
-        backbone=common.backbone_names(known),
+        backbone=style.backbone_names(known),
         places=[found[job][0] for job in known["job_id"]],
         ratios=[found[job][1] for job in known["job_id"]],
     )
     frame = _frame(list(known["ratios"]), max(float(p.max()) for p in known["places"]))
-    looks = {name: i for i, name in enumerate(common.order_smoothings(known["smoothing"]))}
+    looks = {name: i for i, name in enumerate(style.order_smoothings(known["smoothing"]))}
     charts = tuple(
-        _chart(name, known[known["backbone"] == name], looks, frame, common.power_of_ten)
-        for name in common.order_backbones(known["backbone"])
+        _chart(name, known[known["backbone"] == name], looks, frame, style.power_of_ten)
+        for name in style.order_backbones(known["backbone"])
     )
     legend = tuple((index % LOOKS, name) for name, index in looks.items())
     return Curves(charts, legend, note)

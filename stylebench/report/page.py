@@ -13,7 +13,7 @@ from markupsafe import Markup
 from stylebench import __version__, figures, store
 from stylebench.errors import InputError
 from stylebench.report import chapter, curves, drawings, findings, pictures, tables
-from stylebench.report.chapter import Analysis, Chapter
+from stylebench.report.chapter import Chapter
 from stylebench.store import Results
 from stylebench.store.columns import slug
 
@@ -43,11 +43,11 @@ def render(folder: Path, tell: Callable[[str], None] = _no_word) -> str:
         InputError: no results, or tables that are not those of stylebench (of several folders: in
             all of them).
     """
-    modules = chapter.analysis()
+    figures.load()
     parts = [] if store.holds_results(folder) else store.folders(folder)
     if parts:
-        return _fill(**_of_several(folder, parts, modules, tell))
-    made = _alone(folder, modules)
+        return _fill(**_of_several(folder, parts, tell))
+    made = _alone(folder)
     return _fill(name=made.name, description=made.description, facts=made.facts, chapters=[made])
 
 
@@ -99,17 +99,15 @@ def _load(folder: Path) -> Results:
     return results
 
 
-def _alone(folder: Path, modules: Analysis) -> Chapter:
+def _alone(folder: Path) -> Chapter:
     """Return the chapter that is the whole page."""
     results = _load(folder)
-    side = pictures.long_side(pictures.count(results.results, modules.common))
+    side = pictures.long_side(pictures.count(results.results))
     drawn = drawings.read(drawings.paths(folder))
-    return chapter.make(results, modules, "", side, [*drawn.values()])
+    return chapter.make(results, "", side, [*drawn.values()])
 
 
-def _of_several(
-    folder: Path, parts: Sequence[Path], modules: Analysis, tell: Callable[[str], None]
-) -> dict[str, Any]:
+def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]) -> dict[str, Any]:
     """Return the context of a page of several folders; one that is damaged leaves the rest whole.
 
     Raises:
@@ -121,7 +119,7 @@ def _of_several(
     for part in parts:
         try:
             results = _load(part)
-            pixels += pictures.count(results.results, modules.common, pictures.PAIRS)
+            pixels += pictures.count(results.results, pictures.PAIRS)
             found[part] = results
         except Exception as error:
             trouble[part] = error
@@ -132,7 +130,7 @@ def _of_several(
         if part in found:
             mine = [figure for path, figure in drawn.items() if path.parent.parent == part]
             try:
-                chapters.append(chapter.make(found[part], modules, anchor, side, mine))
+                chapters.append(chapter.make(found[part], anchor, side, mine))
                 continue
             except Exception as error:
                 trouble[part] = error

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 from PIL import Image
 
+from stylebench.figures import style
+from stylebench.figures.cells import FLAGS
 from stylebench.store import Results
 
 BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 96
@@ -131,7 +132,6 @@ class _Sheet:
     prefix: str
     """Of the keys of its cells."""
     side: int
-    words: dict[str, str]
     album: dict[str, Picture | None]
 
     @cached_property
@@ -166,7 +166,7 @@ class _Sheet:
             told = ": ".join(filter(None, (job["status"], job["error"])))
             return Cell(key, arm.label, alt, None, told[:160])
         found = {*str(job["flags"]).split(), *{str(job["stop_reason"])} & {"diverged"}}
-        flags = tuple(self.words.get(flag, flag) for flag in sorted(found))
+        flags = tuple(FLAGS.get(flag, flag) for flag in sorted(found))
         several = f"; seed {job['seed']}, one of {len(done)} jobs" if len(done) > 1 else ""
         picture = self.picture(job["picture"])
         alt += f" ({', '.join(flags)})" if flags else ""
@@ -189,70 +189,60 @@ def _outcome(job: "pd.Series[float]") -> str:
     return ", ".join(told)
 
 
-def _keyed(frame: pd.DataFrame, common: ModuleType) -> tuple[pd.DataFrame, list[str]]:
+def _keyed(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Return the jobs with a column backbone, and the columns by which grids are told apart."""
-    return frame.assign(backbone=common.backbone_names(frame)), common.settings(frame)
+    return frame.assign(backbone=style.backbone_names(frame)), style.settings(frame)
 
 
-def count(frame: pd.DataFrame, common: ModuleType, pairs: int | None = None) -> int:
+def count(frame: pd.DataFrame, pairs: int | None = None) -> int:
     """Return how many pictures `grids` shows of these jobs.
 
     Args:
         frame: results.parquet.
-        common: the module ``_common`` of analysis/.
         pairs: how many a grid shows; all by default.
     """
     if not len(frame):
         return 0
-    frame, keys = _keyed(frame, common)
+    frame, keys = _keyed(frame)
     places = 0
     for _, jobs in frame.groupby(keys):
-        shown = set(common.order_pairs(jobs)[:pairs])
+        shown = set(style.order_pairs(jobs)[:pairs])
         made = jobs[["content", "style", "backbone", "smoothing"]].drop_duplicates()
         drawn = sum(p in shown for p in zip(made["content"], made["style"], strict=True))
         places += 2 * len(shown) + drawn
     return places
 
 
-def grids(
-    results: Results,
-    common: ModuleType,
-    words: dict[str, str],
-    side: int,
-    pairs: int | None = None,
-    prefix: str = "",
-) -> list[Grid]:
+def grids(results: Results, side: int, pairs: int | None = None, prefix: str = "") -> list[Grid]:
     """Return a grid for every setting of the results.
 
     Args:
         results: of a folder.
-        common: the module ``_common`` of analysis/: orders, names, settings.
-        words: flag -> how it is told.
         side: the long side of the pictures in px, see `long_side`.
         pairs: how many a grid shows; all by default.
         prefix: of the keys of all cells.
     """
     if not len(results.results):
         return []
-    frame, keys = _keyed(results.results, common)
+    frame, keys = _keyed(results.results)
     differ = [key for key in keys if len(set(frame[key])) > 1]
     album: dict[str, Picture | None] = {}
     made = []
     for number, (_, jobs) in enumerate(frame.groupby(keys, sort=False)):
         arms = tuple(
             Arm(name, smooth, _weights(part["weights"]))
-            for name in common.order_backbones(jobs["backbone"])
-            for smooth in common.order_smoothings(jobs["smoothing"])
+            for name in style.order_backbones(jobs["backbone"])
+            for smooth in style.order_smoothings(jobs["smoothing"])
             if len(part := jobs[(jobs["backbone"] == name) & (jobs["smoothing"] == smooth)])
         )
-        sheet = _Sheet(results, jobs, f"{prefix}picture-{number}", side, words, album)
+        sheet = _Sheet(results, jobs, f"{prefix}picture-{number}", side, album)
         title = ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ)
-        every = common.order_pairs(jobs)
+        every = style.order_pairs(jobs)
         shown = every[:pairs]
         note = ""
         if len(shown) < len(every):
             where = f"{results.folder.absolute().name}/images"
             note = f"The first {len(shown)} of {len(every)} pairs; all are in {where}."
         rows = tuple(sheet.rows(shown, arms))
-        made.append(Grid(title, common.caption(results, jobs), arms, rows, note))
+        made.append(Grid(title, style.caption(results, jobs), arms, rows, note))
     return made

@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from types import ModuleType
 
 import pandas as pd
 
 from stylebench import figures
+from stylebench.figures import style
 from stylebench.store import Results
 
 JOBS = {
@@ -78,11 +78,11 @@ def from_frame(frame: pd.DataFrame, key: str, title: str, note: str = "") -> Tab
     return Table(key, title, note, tuple(n.replace("_", " ") for n in shown), numeric, rows)
 
 
-def _jobs(results: Results, common: ModuleType) -> Table | None:
+def _jobs(results: Results) -> Table | None:
     frame = results.results
     if not len(frame):
         return None
-    differ = [key for key in common.settings(frame) if len(set(frame[key])) > 1]
+    differ = [key for key in style.settings(frame) if len(set(frame[key])) > 1]
     columns = {key: key.replace("_", " ") for key in differ} | JOBS
     columns = {key: columns[key] for key in [*JOBS, *columns] if key != "job_id"}
     columns["job_id"] = JOBS["job_id"]
@@ -91,12 +91,12 @@ def _jobs(results: Results, common: ModuleType) -> Table | None:
     return from_frame(frame, "jobs", "Stylisations, job by job", note)
 
 
-def _ranked(frame: pd.DataFrame, common: ModuleType) -> pd.DataFrame:
+def _ranked(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with backbone and smoothing as categories, in the order of the figures."""
-    names = common.backbone_names(frame) if "weights" in frame else frame["arch"]
+    names = style.backbone_names(frame) if "weights" in frame else frame["arch"]
     return frame.assign(
-        arch=pd.Categorical(names, common.order_backbones(names)),
-        smoothing=pd.Categorical(frame["smoothing"], common.order_smoothings(frame["smoothing"])),
+        arch=pd.Categorical(names, style.order_backbones(names)),
+        smoothing=pd.Categorical(frame["smoothing"], style.order_smoothings(frame["smoothing"])),
     )
 
 
@@ -107,14 +107,14 @@ def _summed(frame: pd.DataFrame, keys: Sequence[str], name: str) -> pd.DataFrame
     return made.rename(columns={"mean": name, "std": f"{name}_std", "size": "values"})
 
 
-def _layers(results: Results, common: ModuleType) -> Table | None:
+def _layers(results: Results) -> Table | None:
     frame = results.statistics
     if not len(frame):
         return None
     several = [key for key in ("size", "resize") if len(set(frame[key])) > 1]
     keys = ["arch", "smoothing", *several, "stage", "layer"]
     order = list(dict.fromkeys(frame["statistic"]))
-    tall = _summed(_ranked(frame, common), [*keys, "statistic"], "mean")
+    tall = _summed(_ranked(frame), [*keys, "statistic"], "mean")
     wide = tall.pivot_table(index=keys, columns="statistic", values="mean", observed=True)
     spread = tall.pivot_table(index=keys, columns="statistic", values="mean_std", observed=True)
     made = wide[[name for name in order if name in wide]].join(spread.add_suffix("_std"))
@@ -136,20 +136,19 @@ def _registered(results: Results, name: str) -> Table | None:
         return Table(key, title, figures.told(name, error), (), (), ())
 
 
-def tables(results: Results, common: ModuleType) -> list[Table]:
+def tables(results: Results) -> list[Table]:
     """Return all tables for which there are data: those of analysis/, which sum up, come first.
 
     Of analysis/ it has those of all results and those of the folder's own experiments.
 
     Args:
         results: of a folder.
-        common: the module ``_common`` of analysis/: orders, names, settings.
     """
     own = set(figures.names(results))
     registered = [name for name in figures.TABLES if name in own]
     made = {f"tables/{name}.csv": _registered(results, name) for name in registered}
-    made["stats.parquet"] = _layers(results, common)
-    made["results.parquet"] = _jobs(results, common)
+    made["stats.parquet"] = _layers(results)
+    made["results.parquet"] = _jobs(results)
     return [replace(table, file=file) for file, table in made.items() if table is not None]
 
 

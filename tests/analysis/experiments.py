@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from stylebench import store
-from stylebench.figures import load_analysis
+from stylebench.figures import load
 from stylebench.store import Results
 from stylebench.store.columns import (
     METRIC_COLUMNS,
@@ -113,7 +113,7 @@ def make(
     seeds: int = 2,
 ) -> Results:
     """Write the results folder of an experiment and return it; load what draws it."""
-    load_analysis()
+    load()
     out.mkdir(exist_ok=True, parents=True)
     jobs = _jobs(given, pairs, seeds)
     jobs[list(RESULT_COLUMNS)].to_parquet(out / "results.parquet")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stylebench.figures import TABLES
-from stylebench.report import chapter, pictures
+from stylebench.report import pictures
 from stylebench.store import Results
 from tests.analysis.experiments import PAIRS, arms, make
 from tests.results import helper
@@ -40,7 +40,7 @@ GAMMA = '{"gamma": "0"}'
 def test_backbones_are_told_by_options_and_weights(
     rows: list[tuple[str, str, str]], expected: list[str]
 ) -> None:
-    assert helper("_arms").backbones(jobs(*rows)).tolist() == expected
+    assert helper("arms").backbones(jobs(*rows)).tolist() == expected
 
 
 @pytest.fixture
@@ -51,17 +51,16 @@ def weighted(tmp_path: Path) -> Results:
 
 
 def test_weights_of_layers_make_arms(weighted: Results) -> None:
-    frame = helper("_arms").judged(weighted)
+    frame = helper("arms").judged(weighted)
     assert list(frame["arm"].cat.categories) == ["layer weights all 1", "layer weights stem 0"]
-    assert set(helper("_claims").by_pair(frame)["seeds"]) == {1}
+    assert set(helper("claims").by_pair(frame)["seeds"]) == {1}
     table = TABLES["metrics"](weighted)
     assert set(table["layer_weights"]) == {"{}", '{"stem": 0.0}'}
     assert set(table["seeds"]) == {1}
 
 
 def test_weights_of_layers_are_in_grids_of_their_own(weighted: Results) -> None:
-    common = chapter.analysis().common
-    made = pictures.grids(weighted, common, {}, 96)
+    made = pictures.grids(weighted, 96)
     assert [grid.title for grid in made] == ["layer weights {}", 'layer weights {"stem": 0.0}']
 
 
@@ -71,7 +70,7 @@ def test_backbones_with_layers_of_their_own_stand_beside_each_other(tmp_path: Pa
     table = TABLES["comparisons"](results)
     assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}
     assert set(table["pairs"]) == {len(PAIRS)}
-    assert len(pictures.grids(results, chapter.analysis().common, {}, 96)) == 1
+    assert len(pictures.grids(results, 96)) == 1
 
 
 def test_photographs_as_style_are_compared(tmp_path: Path) -> None:

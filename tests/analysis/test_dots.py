@@ -100,7 +100,7 @@ def test_diverged_and_unavailable_jobs_are_told(results: Results) -> None:
 
 def test_many_arms_with_a_flag_are_counted(results: Results) -> None:
     jobs = results.results.assign(flags="did-not-move")
-    told = helper("_dots").trouble(replace(results, results=jobs))
+    told = helper("dots").trouble(replace(results, results=jobs))
     assert told.startswith(f"did not move: {len(jobs)} of {len(jobs)} jobs (r-vgg19, none: 12; ")
     assert told.endswith("; 9 more arms)")
 
@@ -110,7 +110,7 @@ def test_one_seed_of_random_weights_is_told(results: Results, drawn: Figure) -> 
     assert said not in " ".join(texts(drawn))
     one = results.results[results.results["seed"] == 0]
     assert said in " ".join(texts(FIGURES["fig1_2"](replace(results, results=one))))
-    alone = helper("_dots").drawn_once(replace(results, results=one[one["arch"] == "p-vgg19"]))
+    alone = helper("dots").drawn_once(replace(results, results=one[one["arch"] == "p-vgg19"]))
     assert alone == ""
 
 
@@ -188,10 +188,10 @@ def test_claims_of_jobs_that_did_not_move_favour_nobody(results: Results) -> Non
 
 
 def test_differences_are_of_the_same_pairs(results: Results) -> None:
-    judged = helper("_arms").judged(results)
+    judged = helper("arms").judged(results)
     arm = ("r-vgg19, softmax", "r-vgg19, none")
-    values = helper("_claims").by_pair(judged)
-    found = helper("_claims").differences(values, [arm, ("r-vgg19, none", "nobody")])
+    values = helper("claims").by_pair(judged)
+    found = helper("claims").differences(values, [arm, ("r-vgg19, none", "nobody")])
     assert set(found["arm"]) == {"r-vgg19, softmax"}
     assert len(found) == len(PAIRS) * len(METRICS)
     ssim = found[found["metric"] == "ssim"].set_index("content")["value"]
@@ -214,9 +214,9 @@ def test_differences_are_of_the_same_pairs(results: Results) -> None:
 def test_favours(low: float, high: float, p: float, better: str, expected: str) -> None:
     found = {"difference": (low + high) / 2, "low": low, "high": high, "p": p}
     found |= {"jobs": 8, "still_a": 4, "still_b": 0}
-    assert helper("_claims").favours(found, better) == expected
+    assert helper("claims").favours(found, better) == expected
     for arm in ("still_a", "still_b"):
-        assert helper("_claims").favours(found | {arm: 5}, better) == ""
+        assert helper("claims").favours(found | {arm: 5}, better) == ""
 
 
 def test_without_metrics_there_is_nothing(results: Results) -> None:

@@ -125,7 +125,7 @@ def test_statistics_are_those_of_the_last_stage(drawn: dict[str, Figure]) -> Non
 def test_panels_and_legend(drawn: dict[str, Figure]) -> None:
     figure = drawn["controls_bn"]
     assert [axes.get_title() for axes in figure.axes] == [
-        *helper("_effects").STATISTICS.values(),
+        *helper("effects").STATISTICS.values(),
         "Gram share, p-efficientnet_lite0", "Gram share, r-densenet121",
         "texture share, of luminance", "colour share, CIELAB", "SSIM, with content",
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def test_weights_of_layers_change_no_statistic(drawn: dict[str, Figure]) -> None
 
 
 def test_options_of_statistics() -> None:
-    options = helper("_effects").options
+    options = helper("effects").options
     assert options("random:0") == "{}"
     assert (
         options("file:a+b/w.pt@sha256:0123+gamma=0.5+pool=avg") == '{"gamma": "0.5", "pool": "avg"}'

@@ -78,7 +78,7 @@ def test_bands_are_one_standard_deviation() -> None:
     frame = pd.DataFrame({"stage": 3, "value": values})
 
     def found(frame: pd.DataFrame, *, log: bool) -> list[float]:
-        return [float(value) for value in helper("_panels").by_stage(frame, log=log).loc[3]]
+        return [float(value) for value in helper("panels").by_stage(frame, log=log).loc[3]]
 
     assert found(frame, log=True) == pytest.approx([10, 1, 100])
     deviation = float(np.std(values[:3], ddof=1))

@@ -26,8 +26,8 @@ def test_backbones_alone_are_rows_without_headings(tmp_path: Path) -> None:
 
 def test_seeds_of_a_pair_are_averaged_before_the_interval(tmp_path: Path) -> None:
     results = scored(tmp_path, ("r-vgg19", "r-resnet50"), pairs=PAIRS, seeds=4)
-    frame = helper("_arms").judged(results)
-    part = helper("_claims").by_pair(frame[frame["metric"] == "ssim"])
+    frame = helper("arms").judged(results)
+    part = helper("claims").by_pair(frame[frame["metric"] == "ssim"])
     assert len(part) == 2 * 3
     assert set(part["seeds"]) == {4}
     assert part["value"].iloc[0] == pytest.approx(0.9 - 0.015)
@@ -102,6 +102,6 @@ def test_tradeoff_keeps_shares_far_below_at_the_edge(tmp_path: Path) -> None:
 
 
 def test_a_scientific_number_is_in_its_place() -> None:
-    natural = helper("_common").natural
+    natural = helper("style").natural
     names = ["α/β 0.1", "α/β 1e-05", "α/β 0.0001", "T=10", "T=2"]
     assert sorted(names, key=natural) == ["T=2", "T=10", "α/β 1e-05", "α/β 0.0001", "α/β 0.1"]

@@ -15,8 +15,8 @@ from tests.results import helper, texts
 
 
 def sheet(results: Results) -> Figure:
-    jobs = helper("_arms").labelled(results.results)
-    figure: Figure = helper("_measured").pictures(results, jobs)
+    jobs = helper("arms").labelled(results.results)
+    figure: Figure = helper("measured").pictures(results, jobs)
     return figure
 
 

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from stylebench.errors import InputError
-from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load_analysis, register
+from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load, register
 from stylebench.registry import Registry
 from stylebench.store import Results
 from stylebench.store.columns import RESULT_COLUMNS
@@ -130,7 +130,7 @@ def test_options_of_a_random_backbone_are_a_row_of_their_own(made: Results) -> N
     more = made.results[made.results["arch"] == "r-resnet50"]
     more = more.assign(weights=more["weights"] + "+stride_in=conv1")
     both = replace(made, results=pd.concat([made.results, more], ignore_index=True))
-    assert "r-resnet50 random+stride_in=conv1" in helper("_common").looks(both)
+    assert "r-resnet50 random+stride_in=conv1" in helper("style").looks(both)
     assert len(TABLES["summary"](both)) == len(TABLES["summary"](made)) + 2
 
 
@@ -195,14 +195,15 @@ def test_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 
 def test_scripts_are_loaded_once_and_need_the_folder(tmp_path: Path) -> None:
-    load_analysis()
+    load()
     assert sorted({*FIGURES} - {*register.EXPERIMENTS}) == FIGURE_NAMES
     assert sorted({*TABLES} - {*register.EXPERIMENTS}) == TABLE_NAMES
-    with pytest.raises(InputError, match="not in the wheel"):
-        load_analysis(tmp_path / "none")
+    with pytest.raises(InputError, match="found no"):
+        load(tmp_path / "none")
 
 
 def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load()
     monkeypatch.setattr(register, "FIGURES", Registry("figure"))
     (tmp_path / "_shared.py").write_text("NAME = 'mine'\n")
     (tmp_path / "one.py").write_text(
@@ -212,8 +213,8 @@ def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "@figure(NAME)\n"
         "def mine(results): return Figure()\n"
     )
-    load_analysis(tmp_path)
-    load_analysis(tmp_path)
+    load(tmp_path)
+    load(tmp_path)
     assert list(register.FIGURES) == ["mine"]
 
 
@@ -222,18 +223,18 @@ def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [(1.0, "1"), (0.05, "0.05"), (1000.0, "1000"), (1e5, "10⁵"), (2e-12, "2·10⁻¹²"), (0.0, "")],
 )
 def test_ticks_without_mathtext(value: float, text: str) -> None:
-    assert helper("_common").power_of_ten(value) == text
+    assert helper("style").power_of_ten(value) == text
 
 
 @pytest.mark.parametrize(
     ("length", "text"), [(30, "abcdefghij"), (10, "abcdefghij"), (5, "ab…ij"), (2, "a…")]
 )
 def test_shorten(length: int, text: str) -> None:
-    assert helper("_common").shorten("abcdefghij", length) == text
+    assert helper("style").shorten("abcdefghij", length) == text
 
 
 def test_order_of_names() -> None:
-    common = helper("_common")
+    common = helper("style")
     names = ["r-zoo10", "r-zoo9", "p-zoo9", "p-vgg19", "r-vgg19", "r-vgg19"]
     assert common.order_backbones(names) == [
         "r-vgg19", "p-vgg19", "r-zoo9", "p-zoo9", "r-zoo10",

@@ -12,7 +12,7 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.errors import InputError
-from stylebench.report import chapter, drawings, page, pictures, tables
+from stylebench.report import drawings, page, pictures, tables
 from tests.report.html_page import Page, check_structure
 from tests.results import make
 
@@ -124,11 +124,10 @@ def test_anchors_are_ids() -> None:
 
 def test_pictures_are_counted_as_they_are_shown(several: Path) -> None:
     for pairs in (None, 3):
-        modules = chapter.analysis()
         results = store.load(several / "fig10")
-        made = pictures.grids(results, modules.common, {}, 96, pairs)
+        made = pictures.grids(results, 96, pairs)
         shown = sum(len(row.cells) for grid in made for row in grid.rows)
-        assert pictures.count(results.results, modules.common, pairs) == shown
+        assert pictures.count(results.results, pairs) == shown
 
 
 def test_figures_keep_to_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

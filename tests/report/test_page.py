@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from stylebench import figures
-from stylebench.figures import NoDataError
-from stylebench.report import chapter, findings, page, pictures, tables
+from stylebench.figures import NoDataError, load
+from stylebench.report import findings, page, pictures, tables
 from stylebench.store import Results
 from tests.report.html_page import Page, check_structure
 from tests.results import ARCHS, TABLE_NAMES, make
@@ -215,10 +215,10 @@ def test_tables_of_analysis_are_shown(made: Results, monkeypatch: pytest.MonkeyP
 def test_tables_of_other_experiments_are_not_shown(tmp_path: Path) -> None:
     results = make(tmp_path)
     run = {"command": "x", "environment": {}, "config": {"name": "fig1_2"}}
-    modules = chapter.analysis()
+    load()
     of_all = {f"table-{name}" for name in TABLE_NAMES} | {"jobs", "layers"}
     for runs, own in (([run], {"table-fig1_2"}), ([{**run, "config": None}], set())):
-        found = tables.tables(replace(results, manifest={"runs": runs}), modules.common)
+        found = tables.tables(replace(results, manifest={"runs": runs}))
         assert {table.key for table in found} == of_all | own
 
 

@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
-from stylebench.store import Results
-
-from ._common import (
+from stylebench.figures.style import (
     SETTINGS,
     backbone_names,
     flagged,
@@ -20,6 +18,7 @@ from ._common import (
     order_smoothings,
     shorten,
 )
+from stylebench.store import Results
 
 STATISTICS = (
     "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",

@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from stylebench.figures import NoDataError
-
-from ._arms import MEASURE, compared
-from ._common import over_seeds
+from stylebench.figures.arms import MEASURE, compared
+from stylebench.figures.style import over_seeds
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
@@ -110,7 +109,7 @@ def favours(found: dict[str, Any], better: str) -> str:
     stays as it was scores high on the content and tells nothing of the backbone.
 
     Args:
-        found: of `_arms.paired`.
+        found: of `arms.paired`.
         better: ``lower`` or ``higher``; "" favours none.
     """
     clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)

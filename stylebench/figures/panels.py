@@ -10,11 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
+from stylebench.figures.layout import annotate, log_axis
+from stylebench.figures.layout import panels as panel_grid
+from stylebench.figures.style import (
+    Look,
+    backbone_names,
+    legend_label,
+    looks,
+    order_smoothings,
+    shorten,
+)
 from stylebench.store import Results
-
-from ._common import Look, backbone_names, legend_label, looks, order_smoothings, shorten
-from ._furniture import annotate, log_axis
-from ._furniture import panels as panel_grid
 
 HEIGHT, GAP = 2.05, 0.16
 """Inches: a panel, and between rows."""

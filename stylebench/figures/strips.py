@@ -12,10 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError
-from stylebench.store import Results
-
-from ._canvas import Canvas
-from ._cells import (
+from stylebench.figures.canvas import Canvas
+from stylebench.figures.cells import (
     LARGE,
     NOTE,
     SMALL,
@@ -27,7 +25,8 @@ from ._cells import (
     in_lines,
     remark,
 )
-from ._common import caption, order_pairs, shorten
+from stylebench.figures.style import caption, order_pairs, shorten
+from stylebench.store import Results
 
 WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 12, 24
 """Pixels: the figure, its edge, between pictures, between bands, the names of rows."""
@@ -199,7 +198,7 @@ def strip(
 
     Args:
         results: the folder that has the pictures.
-        jobs: rows of results.parquet with the columns of `_arms.labelled`; of backbone, smoothing
+        jobs: rows of results.parquet with the columns of `arms.labelled`; of backbone, smoothing
             and setting the axis with the fewest values makes rows, the others columns. Of several
             seeds the first is shown.
         notes: by job_id, a line under the picture.

@@ -10,15 +10,13 @@ these bring. That takes an experiment that changes the statistic alone (experime
 import numpy as np
 import pandas as pd
 
-from stylebench.figures import NoDataError
+from stylebench.figures import NoDataError, scale_free, statistics
+from stylebench.figures.arms import judged
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import Column
 from stylebench.figures.intervals import holm, spearman
+from stylebench.figures.style import one_setting
 from stylebench.store import Results
-
-from . import scale_free, statistics
-from ._arms import judged
-from ._claims import by_pair
-from ._common import one_setting
-from ._dots import Column
 
 PANELS = (*statistics.PANELS, *scale_free.PANELS)
 TITLES = {panel.statistic: panel.title for panel in PANELS}

@@ -7,9 +7,8 @@ peaky (large maxima, entropy near 0), and softmax smoothing takes that away.
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure
+from stylebench.figures.panels import Panel, draw_panels
 from stylebench.store import Results
-
-from ._panels import Panel, draw_panels
 
 PANELS = (
     Panel("max", "activation maximum, eq. (5)", "log"),

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from ._common import legend_label, power_of_ten, shorten
+from stylebench.figures.style import legend_label, power_of_ten, shorten
 
 WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
 """Inches, 100 pixels each: the figure, its title, a line of the legend or the note."""

@@ -12,10 +12,16 @@ import pandas as pd
 
 from stylebench.figures import NoDataError
 from stylebench.figures.intervals import compare
+from stylebench.figures.style import (
+    SETTINGS,
+    backbone_names,
+    natural,
+    order_backbones,
+    order_smoothings,
+    still,
+)
+from stylebench.figures.style import settings as common_settings
 from stylebench.store import Results
-
-from ._common import SETTINGS, backbone_names, natural, order_backbones, order_smoothings, still
-from ._common import settings as common_settings
 
 MEASURE = ["metric", "judge", "judge_weights"]
 COUNTS = ["pairs", "seeds", "jobs", "still_a", "still_b"]
@@ -35,7 +41,7 @@ def _options(text: str) -> dict[str, str]:
 def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return each row's backbone with the options that not all jobs of it share.
 
-    Where one has several weights these stand behind it, as in `_common.backbone_names`.
+    Where one has several weights these stand behind it, as in `style.backbone_names`.
 
     >>> jobs = pd.DataFrame({"arch": ["r-a", "r-a"], "options": ['{"gamma": "0"}', "{}"]})
     >>> backbones(jobs.assign(weights=["random:0+gamma=0", "random:1"])).tolist()
@@ -132,7 +138,7 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 def judged(results: Results) -> pd.DataFrame:
     """Return a row for each metric of each job that is ok, with the columns of `labelled`.
 
-    `still` tells whether the job did not move or diverged (`_common.still`).
+    `still` tells whether the job did not move or diverged (`style.still`).
 
     Raises:
         NoDataError: no metrics.

@@ -12,13 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import labelled
+from stylebench.figures.dots import counts, draw_mean, drawn_once
 from stylebench.figures.intervals import interval
+from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.style import caption, order_smoothings, shorten
 from stylebench.store import Results
-
-from ._arms import labelled
-from ._common import caption, order_smoothings, shorten
-from ._dots import counts, draw_mean, drawn_once
-from ._furniture import annotate, log_axis, panels
 
 NAME = "gradients"
 TERMS = ("style", "content", "tv")

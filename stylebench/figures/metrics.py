@@ -9,12 +9,10 @@ from itertools import product
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
+from stylebench.figures.arms import MEASURE, paired
+from stylebench.figures.claims import UNIT, favours
 from stylebench.figures.intervals import interval
-from stylebench.store import Results
-
-from ._arms import MEASURE, paired
-from ._claims import UNIT, favours
-from ._common import (
+from stylebench.figures.style import (
     OF_ARM,
     SETTINGS,
     backbone_names,
@@ -23,6 +21,7 @@ from ._common import (
     over_seeds,
     still,
 )
+from stylebench.store import Results
 
 BACKBONES = ("p-vgg19", "p-resnet50")
 SMOOTHINGS = ("none", "softmax")

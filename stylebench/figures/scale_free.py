@@ -7,9 +7,8 @@ These six do not change when a map is multiplied by a constant, so they show sha
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure
+from stylebench.figures.panels import Panel, draw_panels
 from stylebench.store import Results
-
-from ._panels import Panel, draw_panels
 
 PANELS = (
     Panel("l1_entropy", "entropy of |F|/Σ|F|", "unit"),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ._canvas import Box, Canvas, picture_shape
-from ._common import shorten
+from stylebench.figures.canvas import Box, Canvas, picture_shape
+from stylebench.figures.style import shorten
 
 NOTE = 16
 """Pixels: a line under a picture."""

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
-from stylebench.store import Results
-
-from ._arms import OPTIONS, backbones, in_common, judged
-from ._claims import by_pair
-from ._common import (
+from stylebench.figures.arms import OPTIONS, backbones, in_common, judged
+from stylebench.figures.claims import by_pair
+from stylebench.figures.dots import Column, columns, counts, draw_mean, foot, limits, mark
+from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.style import (
     DASHED,
     SOLID,
     Look,
@@ -30,8 +30,7 @@ from ._common import (
     over_seeds,
     shorten,
 )
-from ._dots import Column, columns, counts, draw_mean, foot, limits, mark
-from ._furniture import annotate, log_axis, panels
+from stylebench.store import Results
 
 HEIGHT, GAP, DODGE, NAME = 1.9, 0.7, 0.5, 22
 """Inches: a panel, and between rows. Of a step of x: over it the lines are spread. Characters."""
@@ -54,7 +53,7 @@ def deepest(results: Results) -> pd.DataFrame:
     """Return the statistics of the last stage: a value per image, the mean over seeds.
 
     Returns:
-        Columns arch, backbone (as `_arms.backbones` names it), smoothing, statistic, unit (the
+        Columns arch, backbone (as `arms.backbones` names it), smoothing, statistic, unit (the
         image), value and seeds (how many); of the size that has most values. What is not finite is
         left out.
     """

@@ -11,11 +11,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure
-from stylebench.store import Results
-
-from ._canvas import Box, Canvas
-from ._cells import LARGE, NOTE, SMALL, draw_input, draw_remark, draw_result, height_of, in_lines
-from ._common import (
+from stylebench.figures.canvas import Box, Canvas
+from stylebench.figures.cells import (
+    LARGE,
+    NOTE,
+    SMALL,
+    draw_input,
+    draw_remark,
+    draw_result,
+    height_of,
+    in_lines,
+)
+from stylebench.figures.style import (
     backbone_names,
     caption,
     one_setting,
@@ -24,6 +31,7 @@ from ._common import (
     order_smoothings,
     shorten,
 )
+from stylebench.store import Results
 
 WIDTH, NARROWEST, MARGIN, GUTTER, GAP, SIDE = 1400, 1000, 8, 4, 10, 22
 """Pixels: the figure, its edge, between pictures, between bands, the names of smoothings."""

@@ -9,10 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
 from stylebench.figures.intervals import interval
+from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.style import caption, order_pairs, over_seeds, shorten
 from stylebench.store import Results
-
-from ._common import caption, order_pairs, over_seeds, shorten
-from ._furniture import annotate, log_axis, panels
 
 LOSSES = ("loss_final", "content_loss", "style_loss", "tv_loss")
 WEIGHTS = ["content_weight", "style_weight", "tv_weight", "balance", "normalisation", "nodes"]
@@ -37,7 +36,7 @@ def ends(jobs: pd.DataFrame, reference: str) -> pd.DataFrame:
     """Return losses at the end by arm, and as multiples of those of the arm `reference`.
 
     Args:
-        jobs: that are ok, with the columns of `_arms.labelled`.
+        jobs: that are ok, with the columns of `arms.labelled`.
         reference: an arm; jobs of pairs that it has not are left out.
 
     Returns:
@@ -82,7 +81,7 @@ def courses(results: Results, jobs: pd.DataFrame, title: str) -> Figure:
 
     Args:
         results: with traces.
-        jobs: of one objective, so that losses compare, with the columns of `_arms.labelled`.
+        jobs: of one objective, so that losses compare, with the columns of `arms.labelled`.
         title: of the figure.
     """
     jobs = finished(jobs[jobs["job_id"].isin(results.trace["job_id"])])

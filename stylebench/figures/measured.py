@@ -6,11 +6,10 @@ Style and content always stand beside each other: neither alone is the quality.
 import pandas as pd
 from matplotlib.figure import Figure
 
+from stylebench.figures.arms import in_common, judged
+from stylebench.figures.dots import columns
+from stylebench.figures.strips import strip
 from stylebench.store import Results
-
-from ._arms import in_common, judged
-from ._dots import columns
-from ._strips import strip
 
 
 def notes(frame: pd.DataFrame) -> tuple[dict[str, str], str]:
@@ -48,7 +47,7 @@ def pictures(results: Results, jobs: pd.DataFrame, told: str = "") -> Figure:
 
     Args:
         results: the folder that has the pictures.
-        jobs: as `_strips.strip` takes them.
+        jobs: as `strips.strip` takes them.
         told: a line under the sheet.
     """
     lines, meaning = notes(judged(results)) if len(results.metrics) else ({}, "")

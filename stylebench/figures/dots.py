@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
+from stylebench.figures.arms import MEASURE, in_common, labelled
+from stylebench.figures.claims import judges
 from stylebench.figures.intervals import interval
+from stylebench.figures.layout import LINE, WIDTH, annotate
+from stylebench.figures.style import Look, arch_looks, caption, flagged, legend_label, shorten
 from stylebench.store import Results
-
-from ._arms import MEASURE, in_common, labelled
-from ._claims import judges
-from ._common import Look, arch_looks, caption, flagged, legend_label, shorten
-from ._furniture import LINE, WIDTH, annotate
 
 ROW, HEAD, LEFT, RIGHT, BETWEEN = 0.185, 0.92, 2.35, 0.1, 0.13
 """Inches: a row, title and columns' names, the rows' names, the right edge, between columns."""

@@ -13,9 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError, figure
-from stylebench.store import Results
-
-from ._common import (
+from stylebench.figures.layout import COLUMNS, annotate, log_axis, panels
+from stylebench.figures.style import (
     backbone_names,
     caption,
     one_setting,
@@ -23,7 +22,7 @@ from ._common import (
     order_smoothings,
     shorten,
 )
-from ._furniture import COLUMNS, annotate, log_axis, panels
+from stylebench.store import Results
 
 HEIGHT, GAP = 1.75, 0.5
 """Inches: a panel, and between rows."""
