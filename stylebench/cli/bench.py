@@ -2,10 +2,14 @@
 
 import json
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from stylebench.cli.progress import duration
 
 
 def bench(
@@ -60,11 +64,55 @@ def bench(
         config, archs=arch or [], sizes=size or [], batches=batch or [],
         precisions=precision or [job.precision for job in jobs], device=place, quick=quick,
     )  # fmt: skip
+    began = time.monotonic()
     found = report.run(scope, lambda text: print(text, file=sys.stderr, flush=True))
-    print(json.dumps(found, indent=1) if as_json else "\n".join(report.table(found)))
+    print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
+    print(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
     if reference is not None:
         worse = report.check(found, reference)
         fine = f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
         print("\n".join(worse or [fine]), file=sys.stderr)
         if worse:
             raise typer.Exit(1)
+
+
+def _cell(value: float | None, digits: str = ".2f", unit: str = "") -> str:
+    return "–" if value is None else f"{value:{digits}}{unit}"
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """Return a report as lines of text."""
+    from stylebench.cli.show import table
+    from stylebench.timing.report import EVALUATIONS
+
+    machine, ceiling = found["machine"], found["ceiling"]
+    units = ", ".join(machine["bf16_units"]) or "no units for bf16"
+    text = [
+        f"{machine['processor'] or machine['system']}, {machine['threads']} threads, {units}; "
+        f"device {machine['device']}; torch {machine['torch']}",
+        f"ceiling: {ceiling['fp32_gflops']:.0f} GFLOP/s in fp32, {ceiling['bf16_gflops']:.0f} in "
+        f"bf16, {ceiling['gbytes_per_s']:.1f} GB/s",
+        "",
+    ]
+    head = (
+        "backbone", "size", "batch", "precision", "s/evaluation", "plain", "speedup",
+        "/ bare", "of ceiling", "peak MB", "plain MB", f"per min ({EVALUATIONS} ev.)",
+    )  # fmt: skip
+    body = [
+        (
+            row["arch"],
+            str(row["size"]),
+            str(row["batch"]),
+            row["precision"],
+            _cell(row["seconds"], ".4f"),
+            _cell(row["plain_seconds"], ".4f"),
+            _cell(row["speedup"], ".2f", "×"),
+            _cell(row["bare_ratio"]),
+            _cell(row["share_of_ceiling"], ".0%"),
+            _cell(row["peak_mb"], ".0f"),
+            _cell(row["plain_peak_mb"], ".0f"),
+            _cell(60 * row["batch"] / (EVALUATIONS * row["seconds"])),
+        )
+        for row in found["rows"]
+    ]
+    return text + table([head, *body])

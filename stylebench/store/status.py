@@ -5,12 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stylebench.cli.progress import duration
 from stylebench.errors import InputError
 from stylebench.store import folder, lock
-
-SHOWN = 10
-"""Failed jobs that are told one by one."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +39,6 @@ class Status:
     def to_do(self) -> int:
         """Jobs that have no outcome yet."""
         return self.jobs - self.ok - len(self.failed)
-
-    def lines(self) -> list[str]:
-        """Return what a person wants to know."""
-        who = self.holder
-        if who:
-            state = f"{who['command']}, process {who['pid']} on {who['host']}"
-        else:
-            state = "finished" if not self.to_do else "not running; the same command goes on"
-        begun = f", {self.begun} of them begun" if self.begun and who else ""
-        left = f", about {duration(self.left)} left" if self.left is not None else ""
-        counts = f"{self.ok} of {self.jobs} jobs ok, {len(self.failed)} failed, {self.to_do} to do"
-        more = len(self.failed) - SHOWN
-        return [
-            f"{self.folder}: {state}",
-            f"  {counts}{begun}{left}",
-            *(f"  failed  {text}" for text in self.failed[:SHOWN]),
-            *([f"  … and {more} more failed"] if more > 0 else []),
-        ]
 
 
 def read(out: Path) -> Status:

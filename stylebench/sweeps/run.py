@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from stylebench import runtime, store
 from stylebench.backbones import zoo
-from stylebench.cli import progress
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.errors import InputError, JobError
 from stylebench.store import JobRecord, lock

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 from stylebench import runtime
 from stylebench.backbones import zoo
-from stylebench.cli import show
-from stylebench.cli.progress import duration
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
@@ -106,7 +103,6 @@ def run(scope: Scope, tell: Callable[[str], None]) -> dict[str, Any]:
     """
     rows: list[bench.Row] = []
     ceilings: list[dict[str, float]] = []
-    began = time.monotonic()
     for arch in scope.archs:
         for size in scope.sizes:
             for batch in scope.batches:
@@ -116,51 +112,11 @@ def run(scope: Scope, tell: Callable[[str], None]) -> dict[str, Any]:
                 )
                 rows += found
                 ceilings.append(ceiling)
-    tell(f"measured in {duration(time.monotonic() - began)}")
     return {
         "machine": bench.machine(scope.device),
         "ceiling": {key: statistics.median(c[key] for c in ceilings) for key in ceilings[0]},
         "rows": [asdict(row) for row in rows],
     }
-
-
-def _cell(value: float | None, digits: str = ".2f", unit: str = "") -> str:
-    return "–" if value is None else f"{value:{digits}}{unit}"
-
-
-def table(report: Mapping[str, Any]) -> list[str]:
-    """Return the report as lines of text."""
-    machine, ceiling = report["machine"], report["ceiling"]
-    units = ", ".join(machine["bf16_units"]) or "no units for bf16"
-    lines = [
-        f"{machine['processor'] or machine['system']}, {machine['threads']} threads, {units}; "
-        f"device {machine['device']}; torch {machine['torch']}",
-        f"ceiling: {ceiling['fp32_gflops']:.0f} GFLOP/s in fp32, {ceiling['bf16_gflops']:.0f} in "
-        f"bf16, {ceiling['gbytes_per_s']:.1f} GB/s",
-        "",
-    ]
-    head = (
-        "backbone", "size", "batch", "precision", "s/evaluation", "plain", "speedup",
-        "/ bare", "of ceiling", "peak MB", "plain MB", f"per min ({EVALUATIONS} ev.)",
-    )  # fmt: skip
-    body = [
-        (
-            row["arch"],
-            str(row["size"]),
-            str(row["batch"]),
-            row["precision"],
-            _cell(row["seconds"], ".4f"),
-            _cell(row["plain_seconds"], ".4f"),
-            _cell(row["speedup"], ".2f", "×"),
-            _cell(row["bare_ratio"]),
-            _cell(row["share_of_ceiling"], ".0%"),
-            _cell(row["peak_mb"], ".0f"),
-            _cell(row["plain_peak_mb"], ".0f"),
-            _cell(60 * row["batch"] / (EVALUATIONS * row["seconds"])),
-        )
-        for row in report["rows"]
-    ]
-    return lines + show.table([head, *body])
 
 
 def _ratios(row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from stylebench import images, store
+from stylebench.cli.status import lines
 from stylebench.config import Spec
 from stylebench.errors import InputError
 from stylebench.figures import register
@@ -88,13 +89,13 @@ def test_status_of_a_sweep_half_done(tmp_path: Path) -> None:
         (reason,) = found.failed
         assert reason.startswith("r-tiny  none  chelsea × mosaic  seed 7: ")
         assert "mine.png" in reason
-        text = "\n".join(found.lines())
+        text = "\n".join(lines(found))
         assert COMMAND in text
         assert "2 of 6 jobs ok, 1 failed, 3 to do, 1 of them begun, about " in text
     found = status.read(out)
     assert found.holder is None
     assert found.left is None
-    assert "not running; the same command goes on" in found.lines()[0]
+    assert "not running; the same command goes on" in lines(found)[0]
 
 
 def test_status_from_the_command_line(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stylebench.cli.bench import lines
 from stylebench.config import SweepConfig
 from stylebench.errors import InputError
 from stylebench.timing import bench, report
@@ -76,9 +77,9 @@ def test_the_report_has_what_is_promised(found: dict[str, Any]) -> None:
     assert row["speedup"] == pytest.approx(row["plain_seconds"] / row["seconds"])
     assert 0 < row["share_of_ceiling"] < 1
     assert row["peak_mb"] > 50
-    lines = report.table(found)
-    assert "tiny" in lines[-1]
-    assert f"{row['speedup']:.2f}×" in lines[-1]
+    text = lines(found)
+    assert "tiny" in text[-1]
+    assert f"{row['speedup']:.2f}×" in text[-1]
 
 
 def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
