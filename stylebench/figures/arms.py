@@ -19,6 +19,7 @@ from stylebench.figures.style import (
     order_backbones,
     order_smoothings,
     still,
+    varies,
 )
 from stylebench.figures.style import settings as common_settings
 from stylebench.store import Results
@@ -107,7 +108,7 @@ TOLD: dict[str, Callable[[Any], str]] = {
 
 def settings(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what tells the settings of each row apart; "" where all rows share them."""
-    differ = [key for key in common_settings(frame) if len(set(frame[key])) > 1]
+    differ = [key for key in common_settings(frame) if varies(frame, key)]
     first = [key for key in differ if key not in OF_PRESET]
     balance = [key for key in differ if key == "balance"]
     for keys in (first, first + balance):

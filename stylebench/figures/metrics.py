@@ -20,6 +20,7 @@ from stylebench.figures.style import (
     order_smoothings,
     over_seeds,
     still,
+    varies,
 )
 from stylebench.store import Results
 
@@ -53,7 +54,7 @@ def _judged(results: Results) -> pd.DataFrame:
 
 def _several(frame: pd.DataFrame) -> list[str]:
     """Return the settings that a table names: preset, size and those that are not all the same."""
-    return [key for key in SETTINGS if key in ("preset", "size") or len(set(frame[key])) > 1]
+    return [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
 
 
 @table("metrics")

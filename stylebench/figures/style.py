@@ -174,6 +174,12 @@ def settings(frame: pd.DataFrame) -> list[str]:
     return [key for key in SETTINGS if key not in OF_ARM or (arms[key] > 1).any()]
 
 
+def varies(frame: pd.DataFrame, key: str) -> bool:
+    """Tell whether jobs differ in a setting; an optimiser without a first step does not."""
+    values = set(frame[key])
+    return len(values - {""} if key == "first_step" else values) > 1
+
+
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the jobs of the setting that has most of them, and a note if there are others."""
     keys = settings(frame)

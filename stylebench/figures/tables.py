@@ -17,6 +17,7 @@ from stylebench.figures.style import (
     order_backbones,
     order_smoothings,
     shorten,
+    varies,
 )
 from stylebench.store import Results
 
@@ -80,7 +81,7 @@ def summary(results: Results) -> pd.DataFrame:
     if not len(frame):
         raise NoDataError("no stylisations in these results (statistics alone)")
     frame = _rank(frame.assign(backbone=backbone_names(frame)))
-    several = [key for key in SETTINGS if key in ("preset", "size") or len(set(frame[key])) > 1]
+    several = [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
     status = pd.Categorical(frame["status"], ["ok", "failed", "unavailable"])
     rows = []
     keys = [*SETTINGS, "backbone", "smoothing", "status"]

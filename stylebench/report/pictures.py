@@ -225,7 +225,7 @@ def grids(results: Results, side: int, pairs: int | None = None, prefix: str = "
     if not len(results.results):
         return []
     frame, keys = _keyed(results.results)
-    differ = [key for key in keys if len(set(frame[key])) > 1]
+    differ = [key for key in keys if style.varies(frame, key)]
     album: dict[str, Picture | None] = {}
     made = []
     for number, (_, jobs) in enumerate(frame.groupby(keys, sort=False)):

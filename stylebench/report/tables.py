@@ -82,7 +82,7 @@ def _jobs(results: Results) -> Table | None:
     frame = results.results
     if not len(frame):
         return None
-    differ = [key for key in style.settings(frame) if len(set(frame[key])) > 1]
+    differ = [key for key in style.settings(frame) if style.varies(frame, key)]
     columns = {key: key.replace("_", " ") for key in differ} | JOBS
     columns = {key: columns[key] for key in [*JOBS, *columns] if key != "job_id"}
     columns["job_id"] = JOBS["job_id"]
@@ -111,7 +111,7 @@ def _layers(results: Results) -> Table | None:
     frame = results.statistics
     if not len(frame):
         return None
-    several = [key for key in ("size", "resize") if len(set(frame[key])) > 1]
+    several = [key for key in ("size", "resize") if style.varies(frame, key)]
     keys = ["arch", "smoothing", *several, "stage", "layer"]
     order = list(dict.fromkeys(frame["statistic"]))
     tall = _summed(_ranked(frame), [*keys, "statistic"], "mean")
