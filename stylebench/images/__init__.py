@@ -1,6 +1,6 @@
 """Pictures: built-in ones and the user's files, by name and at the working size."""
 
-from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS, Builtin, Photograph, builtins
+from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS, Builtin, builtins
 from stylebench.images.decode import Picture, Resize, save
 from stylebench.images.names import (
     PREFIX,
@@ -18,7 +18,6 @@ __all__ = [
     "PREFIX",
     "Builtin",
     "ImageSource",
-    "Photograph",
     "Picture",
     "Resize",
     "Role",

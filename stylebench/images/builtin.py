@@ -3,37 +3,21 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 from stylebench.errors import InputError
 from stylebench.images.decode import Picture, Resize, read_file
 from stylebench.registry import Registry
 
 
-class Builtin(Protocol):
-    """A picture that needs no file of the user's."""
-
-    @property
-    def description(self) -> str:
-        """One line on what the picture shows."""
-
-    @property
-    def credit(self) -> str:
-        """Who made it, and under which licence."""
-
-    def render(self, size: int) -> Picture:
-        """Return the picture, uint8 (H, W, 3), its long side `size` px."""
-
-
 @dataclass(frozen=True)
-class Photograph:
-    """A photograph that comes inside an installed package; reading it imports and fetches nothing.
+class Builtin:
+    """A picture that comes inside an installed package; reading it imports and fetches nothing.
 
     Args:
         package: name of the package it ships in.
         file: path of the file inside the package.
         description: one line on what it shows.
-        credit: author and licence as the package documents them.
+        credit: who made it, and under which licence, as the package documents it.
     """
 
     package: str
@@ -54,16 +38,16 @@ class Photograph:
         )
 
     def render(self, size: int, resize: Resize = "aspect") -> Picture:
-        """Return the photograph, uint8 (H, W, 3), its long side (squashed: each) `size` px."""
+        """Return the picture, uint8 (H, W, 3), its long side (squashed: each) `size` px."""
         return read_file(self.path, size, resize, shown=Path(self.package, self.file))
 
 
-PHOTOGRAPHS: Registry[Photograph] = Registry("photograph")
-PAINTINGS: Registry[Builtin] = Registry("painted style", module="stylebench.images.painted")
+PHOTOGRAPHS: Registry[Builtin] = Registry("photograph")
+PAINTINGS: Registry[Builtin] = Registry("painted style")
 
 
 def _photograph(name: str, package: str, file: str, description: str, credit: str) -> None:
-    PHOTOGRAPHS.add(name, Photograph(package, file, description, credit))
+    PHOTOGRAPHS.add(name, Builtin(package, file, description, credit))
 
 
 _photograph(
@@ -138,6 +122,18 @@ _photograph(
 )
 
 
+def _painting(name: str, source: str, description: str) -> None:
+    credit = f"painted by stylebench after {source!r} ({PHOTOGRAPHS[source].credit})"
+    PAINTINGS.add(name, Builtin("stylebench", f"images/painted/{name}.webp", description, credit))
+
+
+_painting("brush", "china", "a pagoda under swirls, in curved brush strokes")
+_painting("pointillism", "flower", "a dahlia before a pinwheel, in dots")
+_painting("mosaic", "coffee", "a cup on rings of sea colours, in tiles")
+_painting("woodcut", "chelsea", "a cat in carved lines and colour blocks")
+_painting("stained-glass", "astronaut", "an astronaut with a halo, in glass")
+
+
 def builtins() -> dict[str, Builtin]:
     """Return every built-in picture by name: the photographs, then the painted styles."""
-    return {**dict[str, Builtin](PHOTOGRAPHS.items()), **dict(PAINTINGS.items())}
+    return {**dict(PHOTOGRAPHS.items()), **dict(PAINTINGS.items())}

@@ -8,12 +8,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-from PIL import Image
 
 from stylebench.errors import InputError
 from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
@@ -31,9 +27,6 @@ from stylebench.registry import suggestion
 Role = Literal["content", "style"]
 
 PREFIX = "builtin:"
-MAX_PAINTED = 1024
-"""Long side in px at which a style is painted at most, and enlarged from there: at 2048 px painting
-takes up to 20 s and 1 GB."""
 SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
@@ -194,22 +187,7 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
     if not ref.startswith(PREFIX):
         return read_file(Path(ref), size, resize)
     name = ref.removeprefix(PREFIX)
-    if name in PHOTOGRAPHS:
-        return PHOTOGRAPHS[name].render(size, resize)
-    picture = _render(name, min(size, MAX_PAINTED))
-    if resize == "squash" or size > MAX_PAINTED:
-        height, width = picture.shape[:2]
-        grown = tuple(round(side * size / max(height, width)) for side in (width, height))
-        to = (size, size) if resize == "squash" else (grown[0], grown[1])
-        return np.array(Image.fromarray(picture).resize(to, Image.Resampling.LANCZOS))
-    return picture.copy()
-
-
-@lru_cache(maxsize=32)
-def _render(name: str, size: int) -> Picture:
-    picture = PAINTINGS[name].render(size)
-    picture.setflags(write=False)
-    return picture
+    return (PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name].render(size, resize)
 
 
 def digest(ref: str, size: int) -> str:

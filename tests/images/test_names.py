@@ -207,6 +207,6 @@ def test_read_returns_a_copy_of_a_builtin() -> None:
 
 
 def test_a_missing_package_is_named() -> None:
-    missing = images.Photograph("no_such_package", "x.png", "", "")
+    missing = images.Builtin("no_such_package", "x.png", "", "")
     with pytest.raises(InputError, match=r"no_such_package has no x.png; install the tested"):
         missing.render(64)
