@@ -1,4 +1,4 @@
-"""A small results folder with made-up numbers, for the tests of analysis/."""
+"""A small results folder with made-up numbers, for the tests of figures and pages."""
 
 import importlib
 import json

@@ -11,6 +11,9 @@ import typer
 
 from stylebench.cli.progress import duration
 
+EVALUATIONS = 500
+"""Of one stylisation, where stylisations a minute are told."""
+
 
 def bench(
     experiment: Annotated[
@@ -83,7 +86,6 @@ def _cell(value: float | None, digits: str = ".2f", unit: str = "") -> str:
 def lines(found: Mapping[str, Any]) -> list[str]:
     """Return a report as lines of text."""
     from stylebench.cli.show import table
-    from stylebench.timing.report import EVALUATIONS
 
     machine, ceiling = found["machine"], found["ceiling"]
     units = ", ".join(machine["bf16_units"]) or "no units for bf16"

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-
 from stylebench.errors import one_line
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from stylebench.store import JobRecord
 
 
@@ -114,6 +113,9 @@ class Bar(Lines):
     """A progress bar with the time left, and the lines above it."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
         super().__init__()
         columns = (
             BarColumn(),

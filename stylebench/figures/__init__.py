@@ -1,9 +1,10 @@
 """Figures and tables of results: their register, what they are drawn with, those of any sweep."""
 
 from stylebench.figures.register import (
-    ANALYSIS,
     EXPERIMENTS,
     FIGURES,
+    IN_CHECKOUT,
+    ROOT,
     TABLES,
     NoDataError,
     draw,
@@ -16,9 +17,10 @@ from stylebench.figures.register import (
 )
 
 __all__ = [
-    "ANALYSIS",
     "EXPERIMENTS",
     "FIGURES",
+    "IN_CHECKOUT",
+    "ROOT",
     "TABLES",
     "NoDataError",
     "draw",

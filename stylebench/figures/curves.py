@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError, figure
+from stylebench.figures.ends import Curve, relative
 from stylebench.figures.layout import COLUMNS, annotate, log_axis, panels
 from stylebench.figures.style import (
     backbone_names,
@@ -33,21 +34,6 @@ CEILING, FLOOR = 30.0, 1e-12
 COLORS = ("#333333", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0072B2")
 STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)), (0, (2, 2)))
 """By smoothing, in order; ``none`` is solid and dark."""
-
-Curve = tuple[pd.Series, pd.Series]
-
-
-def relative(trace: pd.DataFrame) -> Curve | None:
-    """Return (evaluation, loss / first loss); None if the first is not a positive number.
-
-    Values that a log axis cannot show (0, negative, infinite) become NaN, which leaves a gap.
-    """
-    trace = trace.sort_values("evaluation")
-    first = float(trace["loss"].iloc[0])
-    if not (np.isfinite(first) and first > 0):
-        return None
-    ratio = trace["loss"] / first
-    return trace["evaluation"], ratio.where(np.isfinite(ratio) & (ratio > 0))
 
 
 def _look(index: int) -> dict[str, Any]:

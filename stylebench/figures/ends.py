@@ -76,6 +76,22 @@ def _logs(jobs: pd.DataFrame, loss: str) -> pd.DataFrame:
     return over_seeds(jobs.assign(value=known.map(np.log)), PAIR)
 
 
+Curve = tuple[pd.Series, pd.Series]
+
+
+def relative(trace: pd.DataFrame) -> Curve | None:
+    """Return (evaluation, loss / first loss); None if the first is not a positive number.
+
+    Values that a log axis cannot show (0, negative, infinite) become NaN, which leaves a gap.
+    """
+    trace = trace.sort_values("evaluation")
+    first = float(trace["loss"].iloc[0])
+    if not (np.isfinite(first) and first > 0):
+        return None
+    ratio = trace["loss"] / first
+    return trace["evaluation"], ratio.where(np.isfinite(ratio) & (ratio > 0))
+
+
 def courses(results: Results, jobs: pd.DataFrame, title: str) -> Figure:
     """Return the lowest loss so far over the evaluations: a panel a pair, a line a job.
 

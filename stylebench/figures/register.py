@@ -42,8 +42,10 @@ SHEETS: set[str] = set()
 QUALITY, WIDEST = 62, 1100
 """Of sheets, and their width in px at most: they are for looking, the jobs have the pictures."""
 
-ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
-"""Beside the package in a checkout; not in the wheel."""
+ROOT = Path(__file__).resolve().parents[2]
+IN_CHECKOUT = (ROOT / "pyproject.toml").is_file()
+"""Whether analysis/ and docs/ are ours; beside an installed package, they are another's."""
+ANALYSIS = ROOT / "analysis"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -133,8 +135,8 @@ def names(results: Results) -> list[str]:
 def load(analysis: Path | None = None) -> None:
     """Import whatever registers figures and tables, once: this package, and files in analysis/.
 
-    They are imported by their names, so that lists of figures have the same order everywhere. The
-    folder becomes a package (of a name of its own, so that it hides no other ``analysis``).
+    They are imported in the order of their names. The folder becomes a package (of a name of its
+    own, so that it hides no other ``analysis``).
 
     Args:
         analysis: the folder; by default that beside the package, which is in a checkout and not in
@@ -148,7 +150,7 @@ def load(analysis: Path | None = None) -> None:
         raise InputError(f"expected a folder with files of figures, found no {str(folder)!r}")
     package = "stylebench.figures"
     found = [(name, package) for _, name, _ in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    if folder.is_dir():
+    if analysis or (IN_CHECKOUT and folder.is_dir()):
         package = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
         if package not in sys.modules:
             sys.modules[package] = ModuleType(package)

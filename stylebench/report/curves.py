@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from stylebench.figures import style
-from stylebench.figures.curves import relative
+from stylebench.figures.ends import relative
 from stylebench.store import Results
 
 WIDTH, HEIGHT = 320, 190

@@ -18,7 +18,7 @@ from stylebench.store import Results
 from stylebench.store.columns import slug
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-FINDINGS = figures.ANALYSIS.parent / "docs" / "findings.md"
+FINDINGS = figures.ROOT / "docs" / "findings.md" if figures.IN_CHECKOUT else None
 
 OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
 """Of the page itself; a chapter of such a name gets another anchor."""
@@ -185,7 +185,7 @@ def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
         style=Markup(style),
         script=Markup(script),
         version=__version__,
-        findings=findings.read(FINDINGS, [made.anchor for made in chapters]),
+        findings=FINDINGS and findings.read(FINDINGS, [made.anchor for made in chapters]),
         chapters=chapters,
         size=(curves.WIDTH, curves.HEIGHT, curves.LEFT, curves.RIGHT, curves.TOP, curves.BOTTOM),
         **context,

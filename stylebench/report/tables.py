@@ -1,4 +1,4 @@
-"""Tables of the page: those that analysis/ registers, statistics by layer, and jobs."""
+"""Tables of the page: those that are registered, statistics by layer, and jobs."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def _layers(results: Results) -> Table | None:
 
 
 def _registered(results: Results, name: str) -> Table | None:
-    """Return a table of analysis/, None without its data; one that is broken says so."""
+    """Return a registered table, None without its data; one that is broken says so."""
     function = figures.TABLES[name]
     first, _, rest = (inspect.getdoc(function) or name).partition("\n")
     note = " ".join([first, *rest.split()])
@@ -137,9 +137,9 @@ def _registered(results: Results, name: str) -> Table | None:
 
 
 def tables(results: Results) -> list[Table]:
-    """Return all tables for which there are data: those of analysis/, which sum up, come first.
+    """Return all tables for which there are data: registered ones, which sum up, come first.
 
-    Of analysis/ it has those of all results and those of the folder's own experiments.
+    Of these it has those of all results and those of the folder's own experiments.
 
     Args:
         results: of a folder.

@@ -96,6 +96,7 @@ def result_row(record: JobRecord) -> dict[str, Any]:
         "content": spec.content.name,
         "style": spec.style.name,
         "flags": " ".join(record.flags),
+        "evals": record.evals or 0,
         "evals_budget": spec.evals,
         **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
         **spec.loss.model_dump(exclude={"layer_weights"}),

@@ -127,7 +127,8 @@ def read_record(folder: Path) -> JobRecord | None:
 def records(out: Path, kind: Kind = "transfer") -> list[JobRecord]:
     """Return the records of all jobs that are in place, in the order in which they finished."""
     folders = [f for f in (out / FOLDERS[kind]).glob("*") if not f.name.startswith(".")]
-    found = [job for job in map(read_record, sorted(folders)) if job is not None]
+    pairs = [(folder.name, read_record(folder)) for folder in sorted(folders)]
+    found = [job for name, job in pairs if job and (job.kind, job.job_id) == (kind, name)]
     return sorted(found, key=lambda job: (job.finished, job.job_id))
 
 
@@ -228,6 +229,24 @@ def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
+def newest(jobs: Sequence[JobRecord]) -> list[JobRecord]:
+    """Return stylisations without those of which a picture contains something else by now.
+
+    That is a file that was changed, or a built-in picture of another version. Their folders stay,
+    but nothing that averages over jobs may take the two for one.
+    """
+
+    def without_digests(spec: JobSpec) -> str:
+        blank = {"digest": ""}
+        pictures = {"content": spec.content.model_copy(update=blank),
+                    "style": spec.style.model_copy(update=blank)}  # fmt: skip
+        return spec.model_copy(update=pictures).model_dump_json()
+
+    last = {without_digests(job.stylisation): job.job_id for job in jobs}
+    kept = set(last.values())
+    return [job for job in jobs if job.job_id in kept]
+
+
 def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame:
     """Make the tables (results, stats, trace, gradients, metrics) and images/ from the job folders.
 
@@ -239,7 +258,7 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
     Returns:
         The table of results.
     """
-    jobs, statistics = records(out), records(out, "statistics")
+    jobs, statistics = newest(records(out)), records(out, "statistics")
     absent = [columns.result_row(columns.unavailable(spec)) for spec in missing or ()]
     rows = [
         *map(columns.result_row, jobs),
@@ -252,8 +271,8 @@ def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame
     _write_parquet(frame, out / "results.parquet")
     values = _gather(out, statistics, "statistics.parquet", columns.STATISTICS_COLUMNS)
     keys = [column for column in values if column not in ("value", "stage", "image_digest")]
-    newest = values.drop_duplicates(keys, keep="last", ignore_index=True)
-    _write_parquet(newest, out / "stats.parquet")
+    latest = values.drop_duplicates(keys, keep="last", ignore_index=True)
+    _write_parquet(latest, out / "stats.parquet")
     trace = _gather(out, jobs, "trace.parquet", columns.TRACE_COLUMNS)
     _write_parquet(trace, out / "trace.parquet")
     budgeted = [job for job in jobs if job.stylisation.gradients]
@@ -278,7 +297,7 @@ def write_metrics(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def compact_metrics(out: Path, jobs: Iterable[JobRecord]) -> None:
-    """Make metrics.parquet from the job folders of these records, or remove it if none has any."""
+    """Make metrics.parquet from the folders of these jobs, or remove it if none has any."""
     found = [read_metrics(out / "jobs" / job.job_id) for job in jobs if job.ok]
     _write_if_any(_joined(found, columns.METRIC_COLUMNS), out / "metrics.parquet")
 

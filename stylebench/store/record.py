@@ -11,7 +11,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
 
 Status = Literal["ok", "failed", "unavailable"]
-Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+
+
+def _or(empty: Any) -> BeforeValidator:
+    return BeforeValidator(lambda value: empty if value is None else value)
+
+
+Text = Annotated[str, _or("")]
+Numbers = Annotated[dict[str, float | None], _or({})]
 FILE = "record.json"
 
 
@@ -49,21 +56,21 @@ class JobRecord(BaseModel):
     spec: Spec
     traceback: Text = ""
     values: int | None = None
-    evals: int = 0
+    evals: int | None = None
     loss_initial: float | None = None
     loss_final: float | None = None
     content_loss: float | None = None
     style_loss: float | None = None
     style_loss_initial: float | None = None
     tv_loss: float | None = None
-    style_layers: dict[str, float | None] = {}
+    style_layers: Numbers = {}
     stop_reason: Text = ""
-    flags: tuple[str, ...] = ()
+    flags: Annotated[tuple[str, ...], _or(())] = ()
     moved: float | None = None
     objective_scale: float | None = None
     initial_gradient: float | None = None
     device: Text = ""
-    environment: dict[str, str] = {}
+    environment: Annotated[dict[str, Any], _or({})] = {}
     seconds: float | None = None
     started: float | None = None
     finished: float
@@ -81,7 +88,7 @@ class JobRecord(BaseModel):
     @classmethod
     def of(cls, spec: Spec, **known: Any) -> "JobRecord":
         """Return the record of a job with what is known of its outcome."""
-        return cls(job_id=spec.job_id, kind=spec.kind, spec=spec, **known)
+        return cls(job_id=spec.job_id, kind=spec.kind, spec=spec, **{"error": "", **known})
 
     @property
     def ok(self) -> bool:
@@ -103,7 +110,10 @@ class JobRecord(BaseModel):
 
 def read(folder: Path) -> JobRecord:
     """Return the record in a job's folder; raises OSError or ValueError if there is none."""
-    return JobRecord.model_validate_json((folder / FILE).read_bytes())
+    try:  # by json: pydantic's reader refuses the lone surrogates of paths that are no UTF-8
+        return JobRecord.model_validate(json.loads((folder / FILE).read_text(encoding="utf-8")))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
 
 
 def _finite(value: Any) -> Any:

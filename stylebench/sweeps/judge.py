@@ -196,5 +196,5 @@ def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool
                 failed += 1
                 tell(f"{told}  not judged in full: {error}")
     finally:
-        store.compact_metrics(out, store.records(out))
+        store.compact_metrics(out, store.newest(store.records(out)))
     return Summary(len(jobs) - failed, failed)

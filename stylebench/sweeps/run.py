@@ -239,7 +239,9 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
         output.parent.mkdir(parents=True, exist_ok=True)
         images.save(output, store.read_picture(made))
     start, end = record.style_loss_initial, record.style_loss
-    ratio = f"{end / start:.3g} of its start" if start and end is not None else f"{end or 0:.3g}"
+    ratio = "not known" if end is None else f"{end:.3g}"
+    if start is not None and end is not None and start > 0:
+        ratio = f"{end / start:.3g} of its start"
     flagged = "".join(f", {flag}" for flag in record.flags)
     return (
         f"{output}: {job.preset} preset, {record.evals} evaluations, style loss {ratio}"

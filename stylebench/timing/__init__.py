@@ -1,1 +1,1 @@
-"""``stylebench bench``: measure closure evaluations, show them, compare them with earlier ones."""
+"""Time, memory and disk: measured by ``stylebench bench``, estimated by ``stylebench plan``."""

@@ -141,7 +141,7 @@ def finished(out: Path, device: str) -> dict[Kind, Rate]:
             (load,) = loads([record.spec], device, 1)
         except InputError:  # a picture that is no longer there
             continue
-        work = load.work * (record.evals or load.evals) / load.evals
+        work = load.work * (load.evals if record.evals is None else record.evals) / load.evals
         if work:
             found.setdefault(load.kind, []).append(record.seconds / work)
     return {k: Rate(statistics.median(each), 0.0, "finished") for k, each in found.items()}

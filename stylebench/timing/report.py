@@ -1,4 +1,4 @@
-"""What ``stylebench bench`` measures and prints, and the comparison with a reference."""
+"""The report of ``stylebench bench``: what is measured, and its comparison with an earlier one."""
 
 import json
 import statistics
@@ -19,8 +19,6 @@ QUICK = ("vgg19", "resnet50")
 TURNS, QUICK_TURNS = 9, 5
 MARGIN = 0.25
 """A ratio that is worse than the reference by more than this share of it fails ``--check``."""
-EVALUATIONS = 500
-"""Of one stylisation, where stylisations a minute are told."""
 WORSE = {"speedup": "smaller", "bare_ratio": "larger", "share_of_ceiling": "smaller"}
 """The ratios that are compared, and which way is worse; peak memory too, against the plain way."""
 

@@ -118,7 +118,7 @@ def test_curves_are_relative_to_the_first_loss(drawn: dict[str, Figure]) -> None
 )
 def test_relative_loss(losses: list[float], expected: list[float] | None) -> None:
     trace = pd.DataFrame({"evaluation": range(1, len(losses) + 1), "loss": losses})
-    found = helper("curves").relative(trace.iloc[::-1])
+    found = helper("ends").relative(trace.iloc[::-1])
     if expected is None:
         assert found is None
     else:

@@ -22,7 +22,8 @@ COMMANDS: dict[str, Any] = GROUP.commands
 OF_WEIGHTS: dict[str, Any] = {
     f"weights {name}": command for name, command in COMMANDS["weights"].commands.items()
 }
-HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "pandas", "pyarrow", "numpy")
+HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "pandas", "pyarrow", "numpy",
+         "rich.progress")  # fmt: skip
 
 
 def test_all_commands_of_the_contract_are_there() -> None:

@@ -71,4 +71,4 @@ def check_mlflow(out: Path) -> None:
         if record.status == "ok":
             assert run.data.metrics["loss_final"] == record.loss_final
             history = client.get_metric_history(run.info.run_id, "trace/loss")
-            assert [metric.step for metric in history] == list(range(1, record.evals + 1))
+            assert [metric.step for metric in history] == list(range(1, (record.evals or 0) + 1))

@@ -200,12 +200,6 @@ def test_a_builtin_too_small_to_show_names_no_folder() -> None:
         images.read("builtin:wodcut", 64)
 
 
-def test_read_returns_a_copy_of_a_builtin() -> None:
-    picture = images.read("builtin:coffee", 64)
-    picture[:] = 0
-    assert images.read("builtin:coffee", 64).any()
-
-
 def test_a_missing_package_is_named() -> None:
     missing = images.Builtin("no_such_package", "x.png", "", "")
     with pytest.raises(InputError, match=r"no_such_package has no x.png; install the tested"):

@@ -142,6 +142,29 @@ def test_compact_makes_the_tables_of_the_contract(tmp_path: Path) -> None:
     assert len(store.load(tmp_path).trace) == 2
 
 
+def test_a_picture_that_changed_replaces_the_one_before_in_the_tables(tmp_path: Path) -> None:
+    """Same reference, other content: nothing may average over both."""
+    style = ImageRef(name="brush", ref="builtin:brush", digest="old")
+    old, new = job(style=style), job(style=style.model_copy(update={"digest": "new"}))
+    elsewhere = job(style=style.model_copy(update={"ref": "/x/brush.png"}))
+    for number, spec in enumerate((old, elsewhere, new)):
+        finish(tmp_path, spec, finished=float(number))
+    store.compact(tmp_path, [])
+    results = store.load(tmp_path)
+    assert set(results.results["job_id"]) == set(results.trace["job_id"])
+    assert set(results.results["job_id"]) == {new.job_id, elsewhere.job_id}
+    assert store.pending(tmp_path, [old]) == [], "its folder stays"
+
+
+def test_what_lies_in_anothers_folder_is_no_job(tmp_path: Path) -> None:
+    spec = job()
+    finish(tmp_path, spec)
+    (tmp_path / "jobs" / spec.job_id).rename(tmp_path / "jobs" / "0123456789abcdef")
+    assert store.records(tmp_path) == []
+    store.compact(tmp_path, [])
+    assert len(store.load_results(tmp_path)) == 0
+
+
 def test_records_are_strict_json(tmp_path: Path) -> None:
     inf, nan = float("inf"), float("nan")
     record = JobRecord.of(
@@ -153,6 +176,7 @@ def test_records_are_strict_json(tmp_path: Path) -> None:
     assert {key: found[key] for key in ("loss_final", "moved", "style_layers")} == {
         "loss_final": None, "moved": -0.5, "style_layers": {"a": None},
     }  # fmt: skip
+    assert found["error"] == ""
     assert "seconds" not in found, "what is not known is not written"
 
 
@@ -175,7 +199,14 @@ def test_a_record_that_is_none_means_a_job_to_do(
     path = store.place(tmp_path, spec) / "record.json"
     known = json.loads(path.read_text())
     assert store.pending(tmp_path, [spec]) == []
-    path.write_text(json.dumps({**known, "a key of a later version": 1}))
+    later = {
+        "a key": 1,
+        "environment": {"cpus": 2},
+        "style_layers": None,
+        "flags": None,
+        "evals": None,
+    }
+    path.write_text(json.dumps({**known, **later, "device": "\udcff"}))
     assert store.pending(tmp_path, [spec]) == []
     change(known)
     path.write_text(json.dumps(known))
