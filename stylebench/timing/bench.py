@@ -5,6 +5,7 @@ shared machine times drift, ratios do not. Networks have random weights, picture
 matters for the time.
 """
 
+import functools
 import itertools
 import math
 import multiprocessing
@@ -181,13 +182,25 @@ def plain(work: Work) -> Iterator[None]:
             yield
 
 
-def _side(device: str) -> int:
-    return PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+@functools.cache
+def _side(kind: torch.dtype, device: str) -> int:
+    """Return the side of the matrices: 512 where the whole ones would take over 15 seconds.
+
+    So they do on a processor without units for bf16, where oneDNN has no kernel to speak of.
+    """
+    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
+    a = torch.rand(512, 512, device=device).to(kind)
+    found = []
+    for _ in range(3):
+        began = time.perf_counter()
+        a @ a
+        found.append(time.perf_counter() - began)
+    return side if min(found) * (side / 512) ** 3 < 15 or device.startswith("cuda") else 512
 
 
 def product(kind: torch.dtype, device: str) -> Iterator[None]:
     """Multiply two large square matrices at each step."""
-    side = _side(device)
+    side = _side(kind, device)
     a, b = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
     while True:
         runtime.configure()
@@ -352,8 +365,10 @@ def rows(
         steps[f"bare {work.precision}"] = bare(work)
         steps[f"ours {work.precision}"] = ours(work)
     seconds = measure(steps, device, turns)
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
     ceiling = {
-        f"{kind}_gflops": 2 * _side(device) ** 3 / seconds[kind] / 1e9 for kind in ("fp32", "bf16")
+        f"{name}_gflops": 2 * _side(kind, device) ** 3 / seconds[name] / 1e9
+        for name, kind in kinds.items()
     }
     ceiling["gbytes_per_s"] = 2 * COPIED / seconds["copy"] / 1e9
     plain_peak = peak_mb("plain", works[0]) if hooked else None
