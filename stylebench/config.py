@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -206,6 +206,8 @@ class JobSpec(Frozen):
     what the sweep says of them. `image` and `gradients` are as in `SweepConfig`.
     """
 
+    kind: ClassVar[Kind] = "transfer"
+
     arch: str
     nodes: dict[str, str]
     chosen: NodeChoice | None = None
@@ -234,11 +236,6 @@ class JobSpec(Frozen):
         return value
 
     @property
-    def kind(self) -> Kind:
-        """``transfer``."""
-        return "transfer"
-
-    @property
     def title(self) -> str:
         """What the job is, in a few words."""
         arms = f"{self.arch}{self.weights.settings}  {self.smoothing.label}"
@@ -264,6 +261,8 @@ class JobSpec(Frozen):
 class StatisticsSpec(Frozen):
     """The statistics of one backbone with one set of weights, on a set of images."""
 
+    kind: ClassVar[Kind] = "statistics"
+
     arch: str
     nodes: dict[str, str]
     chosen: NodeChoice | None = None
@@ -273,11 +272,6 @@ class StatisticsSpec(Frozen):
     size: Size
     resize: Literal["aspect", "squash"]
     seed: Seed
-
-    @property
-    def kind(self) -> Kind:
-        """``statistics``."""
-        return "statistics"
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ backbone says of itself. No torch here.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stylebench.backbones.zoo import ARCHS, TIMM, split
@@ -32,6 +32,14 @@ def known() -> list[str]:
     return list(dict.fromkeys([*_own(), *(p.backbone for p in PACKAGES.values())]))
 
 
+def _refuse_others(name: str, names: Sequence[str], where: str) -> None:
+    if name not in names:
+        raise InputError(
+            f"{where}: no backbone {name!r} takes weights{suggestion(name, names)} "
+            f"(known: {', '.join(names)})"
+        )
+
+
 def canonical(name: str) -> str:
     """Return a backbone's name from one that a user gives; unknown raises InputError.
 
@@ -39,12 +47,8 @@ def canonical(name: str) -> str:
     """
     name = name.removeprefix("p-")
     name = PACKAGES[name].backbone if name in PACKAGES else name
-    listed = known()
-    if name not in listed and not name.startswith(TIMM):
-        near = suggestion(name, listed)
-        raise InputError(
-            f"weights: no backbone {name!r} takes weights{near} (known: {', '.join(listed)})"
-        )
+    if not name.startswith(TIMM):
+        _refuse_others(name, known(), "weights")
     return name
 
 
@@ -55,14 +59,10 @@ def check(name: str, path: Path) -> None:
 
 def check_name(name: str, where: str) -> None:
     """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
-    own = _own()
     if name.startswith(TIMM):
         split(f"p-{name}")
-    elif name not in own:
-        near = suggestion(name, own)
-        raise InputError(
-            f"{where}: no backbone {name!r} takes weights{near} (known: {', '.join(own)})"
-        )
+    else:
+        _refuse_others(name, _own(), where)
 
 
 def parse_given(values: list[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import math
 import multiprocessing
 import statistics
 import time
+import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -189,13 +190,11 @@ def _side(kind: torch.dtype, device: str) -> int:
     So they do on a processor without units for bf16, where oneDNN has no kernel to speak of.
     """
     side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
-    a = torch.rand(512, 512, device=device).to(kind)
-    found = []
-    for _ in range(3):
-        began = time.perf_counter()
-        a @ a
-        found.append(time.perf_counter() - began)
-    return side if min(found) * (side / 512) ** 3 < 15 or device.startswith("cuda") else 512
+    if device != "cpu":
+        return side
+    a = torch.rand(512, 512).to(kind)
+    seconds = min(timeit.repeat(lambda: a @ a, number=1, repeat=3))
+    return side if seconds * (side / 512) ** 3 < 15 else 512
 
 
 def product(kind: torch.dtype, device: str) -> Iterator[None]:
@@ -354,18 +353,15 @@ def rows(
     """Return a row for each precision, and the ceiling as it was measured beside them."""
     works = [Work(arch, size, batch, precision, device) for precision in precisions]
     hooked = can_be_plain(arch, size)
-    steps: dict[str, Iterator[None]] = {
-        "fp32": product(torch.float32, device),
-        "bf16": product(torch.bfloat16, device),
-        "copy": copy(device),
-    }
+    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    steps = {name: product(kind, device) for name, kind in kinds.items()}
+    steps["copy"] = copy(device)
     if hooked:
         steps["plain"] = plain(works[0])
     for work in works:
         steps[f"bare {work.precision}"] = bare(work)
         steps[f"ours {work.precision}"] = ours(work)
     seconds = measure(steps, device, turns)
-    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
     ceiling = {
         f"{name}_gflops": 2 * _side(kind, device) ** 3 / seconds[name] / 1e9
         for name, kind in kinds.items()
