@@ -1,0 +1,28 @@
+"""The command ``stylebench ls``; like main.py, it imports nothing heavy before its use."""
+
+from typing import Annotated
+
+import typer
+
+from stylebench.cli.options import Arch
+
+
+def ls(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="archs, smoothings, statistics, metrics, images or figures."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
+    arch: Arch = None,
+) -> None:
+    """List what there is: backbones, smoothings, statistics, metrics, images, figures.
+
+    Examples:
+
+        stylebench ls
+
+        stylebench ls archs -v --arch timm:resnet18
+    """
+    from stylebench.cli import show
+
+    print("\n".join(show.lines(what, verbose=verbose, arch=arch)))

@@ -1,0 +1,40 @@
+"""The command ``stylebench run-job``; like main.py, it imports nothing heavy before its use."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.cli.flags import engine_options, run_options
+from stylebench.cli.options import Device, Force
+from stylebench.errors import InputError
+
+
+def run_job(
+    spec: Annotated[Path, typer.Argument(help="A job as JSON, `-` for standard input.")],
+    out: Annotated[Path, typer.Option("--out", help="Results folder.")],
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Run one job, as `sweep --dry-run --json` prints it.
+
+    Example:
+
+        stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
+    """
+    from stylebench.cli.progress import outcome
+    from stylebench.sweeps.run import run_one
+
+    text = sys.stdin.read() if str(spec) == "-" else _read(spec)
+    record = run_one(text, run_options(out, engine_options(device), force=force))
+    print(f"{record.job_id}  {outcome(record)}")
+    if not record.ok:
+        raise typer.Exit(1)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a job as JSON: {error}") from None

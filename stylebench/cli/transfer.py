@@ -1,0 +1,50 @@
+"""The command ``stylebench transfer``; like main.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.cli.flags import engine_options, given_flags, run_options
+from stylebench.cli.options import (
+    Device,
+    Offline,
+    Precision,
+    Resize,
+    Weights,
+)
+
+
+def transfer(
+    content: Annotated[str, typer.Argument(help="A photograph: a file or a built-in name.")],
+    style: Annotated[str, typer.Argument(help="A style: a file or a built-in name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")] = Path(
+        "stylized.png"
+    ),
+    arch: Annotated[str, typer.Option("--arch", help="One backbone.")] = "p-vgg19",
+    smoothing: Annotated[str, typer.Option("--smoothing", help="One smoothing.")] = "none",
+    size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
+    evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    resize: Resize = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
+    preset: Annotated[str, typer.Option("--preset", help="Of the losses.")] = "balanced",
+    device: Device = "auto",
+    precision: Precision = None,
+    weights: Weights = None,
+    offline: Offline = False,
+) -> None:
+    """Stylise one picture: content, style, one result.
+
+    Examples:
+
+        stylebench transfer chelsea mosaic --arch r-vgg19 -o cat.png
+
+        stylebench transfer me.jpg night.jpg --weights vgg19=vgg19.safetensors --size 768
+    """
+    from stylebench.sweeps.run import transfer_one
+
+    flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
+                        size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
+                        resize=resize)  # fmt: skip
+    options = run_options(output.parent, engine_options(device), weights, offline=offline)
+    print(transfer_one(flags, options, output))
