@@ -18,6 +18,11 @@ def one_line(text: str) -> str:
     )
 
 
+def describe(error: BaseException, longest: int = 160) -> str:
+    """Return what an error says on one line, in at most so many characters; else its class."""
+    return one_line(" ".join(str(error).split()))[:longest] or type(error).__name__
+
+
 class InputError(ValueError):
     """Wrong input: the message says what was expected, what was found and what to do.
 

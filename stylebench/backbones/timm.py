@@ -36,7 +36,7 @@ from torch.nn.functional import pad
 from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.zoo import BackboneSpec, Node
-from stylebench.errors import InputError
+from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
 
 INPUT = "input of "
@@ -319,7 +319,7 @@ class Features(nn.Module):
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # each network has its own way to refuse a size
-                reason = reason or " ".join(str(error).split())[:100] or type(error).__name__
+                reason = reason or describe(error, 100)
             else:
                 self._ways[size] = goal, rebuilt
                 return maps

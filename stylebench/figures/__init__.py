@@ -3,8 +3,6 @@
 from stylebench.figures.register import (
     EXPERIMENTS,
     FIGURES,
-    IN_CHECKOUT,
-    ROOT,
     TABLES,
     NoDataError,
     draw,
@@ -19,8 +17,6 @@ from stylebench.figures.register import (
 __all__ = [
     "EXPERIMENTS",
     "FIGURES",
-    "IN_CHECKOUT",
-    "ROOT",
     "TABLES",
     "NoDataError",
     "draw",

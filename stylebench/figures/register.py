@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from PIL import Image
 
-from stylebench import store
+from stylebench import files, store
 from stylebench.errors import InputError, is_full, one_line
 from stylebench.registry import Registry, suggestion
 from stylebench.store import Results
@@ -41,11 +41,6 @@ SHEETS: set[str] = set()
 """Figures that are sheets of pictures: they are saved as JPEG, others as PNG of 256 colours."""
 QUALITY, WIDEST = 62, 1100
 """Of sheets, and their width in px at most: they are for looking, the jobs have the pictures."""
-
-ROOT = Path(__file__).resolve().parents[2]
-IN_CHECKOUT = (ROOT / "pyproject.toml").is_file()
-"""Whether analysis/ and docs/ are ours; beside an installed package, they are another's."""
-ANALYSIS = ROOT / "analysis"
 
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -139,18 +134,17 @@ def load(analysis: Path | None = None) -> None:
     own, so that it hides no other ``analysis``).
 
     Args:
-        analysis: the folder; by default that beside the package, which is in a checkout and not in
-            the wheel.
+        analysis: the folder; by default that of the project.
 
     Raises:
         InputError: the folder that is given does not exist.
     """
-    folder = analysis or ANALYSIS
-    if analysis and not folder.is_dir():
+    folder = analysis or files.locate("analysis")
+    if analysis and not analysis.is_dir():
         raise InputError(f"expected a folder with files of figures, found no {str(folder)!r}")
     package = "stylebench.figures"
     found = [(name, package) for _, name, _ in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    if analysis or (IN_CHECKOUT and folder.is_dir()):
+    if folder:
         package = "stylebench_" + re.sub(r"\W", "_", str(folder.resolve()))
         if package not in sys.modules:
             sys.modules[package] = ModuleType(package)
@@ -235,7 +229,7 @@ def told(name: str, found: Path | Exception) -> str:
     if isinstance(found, NoDataError):
         return one_line(f"{name}: not drawn, {found}")
     if isinstance(found, Exception):
-        return one_line(f"{name}: failed, {type(found).__name__}: {' '.join(str(found).split())}")
+        return one_line(f"{name}: failed, {type(found).__name__}: {found}")
     return one_line(str(found))
 
 
@@ -259,7 +253,7 @@ def _save_figure(results: Results, name: str) -> Path:
     path.parent.mkdir(exist_ok=True)
     with Image.open(drawn) as image:
         picture = image.convert("RGB")
-    with store.replacing(path) as temporary:
+    with files.replacing(path) as temporary:
         if sheet:
             picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
             picture.save(temporary, quality=QUALITY, optimize=True)
@@ -272,12 +266,12 @@ def _save_table(results: Results, name: str) -> Path:
     made = TABLES[name](results)
     folder = results.folder / "tables"
     folder.mkdir(exist_ok=True)
-    store.write_text(
+    files.write_text(
         folder / f"{name}.csv", made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     )
     lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in provenance(results)), ""]
     path = folder / f"{name}.md"
-    store.write_text(path, "\n".join(lines))
+    files.write_text(path, "\n".join(lines))
     return path
 
 

@@ -9,10 +9,9 @@ import os
 import stat
 import sys
 import threading
-import uuid
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -20,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from stylebench.errors import InputError, is_full
+from stylebench.errors import InputError, describe, is_full
+from stylebench.files import replacing
 
 Picture = npt.NDArray[np.uint8]
 Resize = Literal["aspect", "squash"]
@@ -62,19 +62,15 @@ def save(path: Path, array: Picture, quality: int = 92) -> None:
         raise InputError(f"cannot save {str(path)!r}: expected a name in .png, .jpg or .jpeg")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise InputError(f"expected uint8 (H, W, 3), found {array.dtype} {array.shape}")
-    partial = path.with_name(f".{uuid.uuid4().hex}.part")
     options = {"quality": quality, "optimize": True} if kind == "JPEG" else {}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)
-        partial.replace(path)
+        with replacing(path) as partial:
+            Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)
     except OSError as error:
         if is_full(error):
             raise
         raise InputError(f"cannot save {str(path)!r}: {reason(error)}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) -> Picture:
@@ -214,11 +210,10 @@ def _refuse(path: Path, error: Exception) -> NoReturn:
     elif isinstance(error, OSError) and error.errno is not None:
         text = f"{name} cannot be read: {reason(error)}"
     else:
-        text = " ".join(f"{error}".split()) or type(error).__name__
-        text = f"{name} is damaged or cut off ({text}); copy or export it again"
+        text = f"{name} is damaged or cut off ({describe(error)}); copy or export it again"
     raise InputError(text) from error
 
 
 def reason(error: OSError) -> str:
     """Return what went wrong in the words of the system, on one line."""
-    return (error.strerror or " ".join(f"{error}".split()) or type(error).__name__).lower()
+    return (error.strerror or describe(error)).lower()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from stylebench.errors import InputError
+from stylebench.files import sha256
 from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
 from stylebench.images.decode import (
     MAX_SIDE,
@@ -211,7 +212,6 @@ def digest(ref: str, size: int) -> str:
     path = Path(ref)
     check_file(path)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        return sha256(path)[:32]
     except OSError as error:
         raise InputError(f"image {ref!r} cannot be read: {reason(error)}") from error

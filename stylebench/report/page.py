@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stylebench import __version__, figures, store
+from stylebench import __version__, figures, files, store
 from stylebench.errors import InputError
 from stylebench.report import chapter, curves, drawings, findings, pictures, tables
 from stylebench.report.chapter import Chapter
@@ -18,7 +18,7 @@ from stylebench.store import Results
 from stylebench.store.columns import slug
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-FINDINGS = figures.ROOT / "docs" / "findings.md" if figures.IN_CHECKOUT else None
+FINDINGS = files.locate("docs/findings.md")
 
 OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
 """Of the page itself; a chapter of such a name gets another anchor."""
@@ -71,7 +71,7 @@ def write(folder: Path, output: Path | None = None, tell: Callable[[str], None] 
     text = render(folder, tell)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: no folder {str(output.parent)!r}")
-    store.write_text(output, text)
+    files.write_text(output, text)
     return output
 
 

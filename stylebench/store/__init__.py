@@ -21,10 +21,8 @@ from stylebench.store.folder import (
     read_record,
     records,
     remove_stale,
-    replacing,
     write_metrics,
     write_record,
-    write_text,
     written,
 )
 from stylebench.store.record import JobRecord
@@ -51,9 +49,7 @@ __all__ = [
     "read_record",
     "records",
     "remove_stale",
-    "replacing",
     "write_metrics",
     "write_record",
-    "write_text",
     "written",
 ]

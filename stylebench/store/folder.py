@@ -10,7 +10,6 @@ OUT/manifest.json: see `stylebench.sweeps.run`.
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -24,7 +23,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, describe
+from stylebench.files import replacing, write_text
 from stylebench.store import columns, record
 from stylebench.store.record import JobRecord
 
@@ -80,26 +80,6 @@ def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
             with contextlib.suppress(OSError):
                 if time.time() - folder.stat().st_mtime >= age:
                     shutil.rmtree(folder)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path whose file takes the place of `path` when the block succeeds.
-
-    So a file is the old one or the whole new one, even when the disk is full.
-    """
-    temporary = path.with_name(f".{path.stem}.tmp-{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def write_record(folder: Path, job: JobRecord) -> None:
@@ -161,8 +141,7 @@ def read_parquet(path: Path) -> Any:
 
 def damaged(folder: Path, error: Exception) -> InputError:
     """Return the error of a job folder that cannot be read."""
-    reason = " ".join(str(error).split())[:160]
-    return InputError(f"{folder} is damaged ({reason}); remove it and run again")
+    return InputError(f"{folder} is damaged ({describe(error)}); remove it and run again")
 
 
 def _gather(

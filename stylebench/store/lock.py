@@ -17,9 +17,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from stylebench import files
 from stylebench.config import Spec
 from stylebench.errors import InputError
-from stylebench.store import folder
 
 WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of file systems without locks: there, two sweeps into one folder go unnoticed."""
@@ -48,7 +48,7 @@ def claim(out: Path, command: str) -> Iterator[None]:
         return
     try:
         about = {"command": command, "pid": os.getpid(), "host": platform.node()}
-        folder.write_text(place, json.dumps({**about, "began": time.time()}))
+        files.write_text(place, json.dumps({**about, "began": time.time()}))
         yield
     finally:
         place.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def holder(out: Path) -> dict[str, Any] | None:
 def announce(out: Path, specs: Iterable[Spec]) -> None:
     """Write down which jobs a sweep comes to, finished ones included."""
     jobs = [[spec.kind, spec.job_id] for spec in specs]
-    folder.write_text(out / ".jobs.json", json.dumps({"began": time.time(), "jobs": jobs}))
+    files.write_text(out / ".jobs.json", json.dumps({"began": time.time(), "jobs": jobs}))
 
 
 def announced(out: Path) -> tuple[float, list[tuple[str, str]]] | None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from stylebench import runtime, store
 from stylebench.config import JobSpec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, describe
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
@@ -131,8 +131,7 @@ def _judge_job(
         except InputError as error:
             refused[str(error)] = None
         except Exception as error:
-            text = " ".join(str(error).split())[:160]
-            refused[f"{name}: {type(error).__name__}: {text}"] = None
+            refused[f"{name}: {type(error).__name__}: {describe(error)}"] = None
     _write(folder, record.job_id, spec, found)
     if refused:
         raise InputError("; ".join(refused))

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import runtime, store
+from stylebench import files, runtime, store
 from stylebench.backbones import zoo
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.errors import InputError, JobError
@@ -95,7 +95,7 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = {"runs": [*earlier, {**run, "began": began}]}
     options.out.mkdir(parents=True, exist_ok=True)
-    store.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    files.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:

@@ -20,8 +20,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylebench import store
-from stylebench.errors import InputError, masked
+from stylebench import files, store
+from stylebench.errors import InputError, describe, masked
 from stylebench.tracking import view
 
 BATCH = 900
@@ -161,7 +161,7 @@ class Tracker:
             self._client.delete_run(run_id)
         if not self.proven:
             addresses = [*_lines(self._out / ".tracked"), _digest(self.uri)]
-            store.write_text(self._out / ".tracked", "\n".join(addresses) + "\n")
+            files.write_text(self._out / ".tracked", "\n".join(addresses) + "\n")
         self.connected = True
 
     def _find_runs(self) -> Iterator[tuple[Any, Mapping[str, str]]]:
@@ -315,7 +315,7 @@ def _create(place: Path) -> None:
     """
     from mlflow import MlflowClient
 
-    with store.replacing(place) as temporary:
+    with files.replacing(place) as temporary:
         MlflowClient(tracking_uri=f"sqlite:///{temporary.resolve()}")
 
 
@@ -330,7 +330,7 @@ def reason(error: BaseException) -> str:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     said = next((each for each in reversed(chain) if isinstance(each, OSError)), error)
-    return masked(" ".join(str(said).split()))[:200] or type(said).__name__
+    return masked(describe(said, 10_000))[:200]
 
 
 def _sweeps(out: Path) -> list[tuple[float, str]]:
@@ -363,7 +363,7 @@ def _folder_id(out: Path) -> str:
     path = out / ".sweep-id"
     if not path.is_file():
         out.mkdir(parents=True, exist_ok=True)
-        store.write_text(path, os.urandom(8).hex())
+        files.write_text(path, os.urandom(8).hex())
     return path.read_text(encoding="utf-8").strip()
 
 

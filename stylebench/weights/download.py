@@ -1,6 +1,5 @@
 """Downloads of weights over HTTP: resumed after a break, checked, moved into place at once."""
 
-import hashlib
 import http.client
 import re
 import sys
@@ -10,8 +9,9 @@ import urllib.request
 from pathlib import Path
 from typing import BinaryIO
 
-from stylebench.errors import UnavailableError
-from stylebench.weights.files import line, sha256
+from stylebench import files
+from stylebench.errors import UnavailableError, describe
+from stylebench.weights.files import sha256
 
 TIMEOUT = 10.0
 """Seconds without an answer, or without a byte, after which a connection is given up."""
@@ -88,7 +88,7 @@ def fetch(url: str, path: Path) -> None:
                 ) from None
             time.sleep(PAUSE)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or line(error)
+            reason = getattr(error, "reason", None) or describe(error)
             code = f"HTTP {error.code} " if isinstance(error, urllib.error.HTTPError) else ""
             raise UnavailableError(f"{url}: {code}{reason}") from None
     _check_hash(url, path.name, part)
@@ -97,8 +97,7 @@ def fetch(url: str, path: Path) -> None:
 
 def _check_hash(url: str, name: str, part: Path) -> None:
     expected = stated(name)
-    with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = files.sha256(part)
     if not found.startswith(expected):
         part.unlink()
         raise UnavailableError(
@@ -126,7 +125,7 @@ def _transfer(url: str, part: Path) -> None:
         resumed = answer.status == 206
         length = int(answer.headers.get("Content-Length") or 0)
         total = length + (have if resumed else 0) if length else 0
-        with part.open("ab" if resumed else "wb") as file:
+        with open(part, "ab" if resumed else "wb", opener=files.open_no_link) as file:
             _copy(answer, file, total)
     if total and part.stat().st_size != total:
         raise _BrokenError(f"{part.stat().st_size} of {total} bytes came")
@@ -152,4 +151,4 @@ def _copy(answer: http.client.HTTPResponse, file: BinaryIO, total: int) -> None:
                 file.write(block)
                 progress.update(task, advance=len(block))
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenError(line(error)) from None
+            raise _BrokenError(describe(error)) from None

@@ -4,7 +4,6 @@ Files are read as safetensors or with ``weights_only``.
 """
 
 import functools
-import hashlib
 import os
 import pickle
 import warnings
@@ -13,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from stylebench.errors import InputError
+from stylebench import files
+from stylebench.errors import InputError, describe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,8 +54,7 @@ KNOWN_FILES: dict[str, dict[str, str]] = {
 
 @functools.lru_cache(maxsize=256)
 def _sha256(path: str, size: int, modified: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files.sha256(Path(path))
 
 
 def sha256(path: Path) -> str:
@@ -75,7 +74,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
                 state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return state, dict(file.metadata() or {})
         except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: expected a safetensors file: {line(error)}") from None
+            raise InputError(f"{path}: expected a safetensors file: {describe(error)}") from None
     _check_archive(path)
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -86,7 +85,7 @@ def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
             "code; it was not executed. Save the state dict as safetensors"
         ) from None
     except Exception as error:  # torch raises anything between struct.error and IndexError
-        raise InputError(f"{path}: expected a torch checkpoint: {line(error)}") from None
+        raise InputError(f"{path}: expected a torch checkpoint: {describe(error)}") from None
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
@@ -110,11 +109,6 @@ def _check_archive(path: Path) -> None:
             f"{path}: expected a torch checkpoint, found an archive of {size / 1e6:.1f} MB that "
             f"unpacks to {unpacked / 1e6:.1f} MB; save it with torch.save or as safetensors"
         )
-
-
-def line(error: Exception) -> str:
-    """Return the text of an error in one line of at most 160 characters."""
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 @functools.lru_cache(maxsize=2)

