@@ -10,12 +10,14 @@ from stylebench.cli.options import Arch
 def ls(
     what: Annotated[
         str | None,
-        typer.Argument(help="archs, smoothings, statistics, metrics, images or figures."),
+        typer.Argument(
+            help="archs, smoothings, statistics, metrics, images, figures or experiments."
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
     arch: Arch = None,
 ) -> None:
-    """List what there is: backbones, smoothings, statistics, metrics, images, figures.
+    """List what there is: backbones, smoothings, statistics, metrics, images, figures, experiments.
 
     Examples:
 

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylebench.errors import InputError, one_line
@@ -133,6 +135,23 @@ def _figures(*, verbose: bool) -> list[str]:
     return table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
 
 
+def _experiments(*, verbose: bool) -> list[str]:
+    from stylebench.sweeps.experiment import read_yaml, shipped
+
+    return table(
+        [
+            (name, _remark(path) if verbose else str(read_yaml(path).get("description", "")))
+            for name, path in shipped().items()
+        ]
+    )
+
+
+def _remark(path: Path) -> str:
+    """Return the comment that an experiment file begins with: what it asks."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return " ".join(line[1:].strip() for line in takewhile(lambda n: n.startswith("#"), lines))
+
+
 KINDS: dict[str, Callable[..., list[str]]] = {
     "archs": _archs,
     "smoothings": _smoothings,
@@ -140,6 +159,7 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "metrics": _metrics,
     "images": _images,
     "figures": _figures,
+    "experiments": _experiments,
 }
 
 

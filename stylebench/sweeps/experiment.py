@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from stylebench import files
 from stylebench.config import (
     OF_PRESET,
     PRESETS,
@@ -19,7 +20,7 @@ from stylebench.config import (
     SmoothingSpec,
     SweepConfig,
 )
-from stylebench.errors import InputError, one_line
+from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
 
 
@@ -80,6 +81,23 @@ MAX_KEYS = 1000
 """Of a mapping, with those that ``<<`` merges into it: aliases can multiply them without end."""
 
 
+def shipped() -> dict[str, Path]:
+    """Return the experiments that come with stylebench: name -> file."""
+    folder = files.locate("experiments")
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+
+
+def _find(given: Path) -> Path:
+    """Return the file that is meant by a path, or by the name of a shipped experiment."""
+    if given.name != str(given) or given.suffix or (given.exists() and not given.is_dir()):
+        return given
+    known = shipped()
+    if str(given) not in known:
+        near = suggestion(str(given), known)
+        raise InputError(f"no experiment {str(given)!r}{near} (known: {', '.join(known)})")
+    return known[str(given)]
+
+
 class _Loader(yaml.SafeLoader):
     """Reads YAML, and refuses a key that stands twice in a mapping, and far too many keys."""
 
@@ -103,7 +121,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        near = suggestion(str(path), (str(p) for p in path.parent.glob("*.yaml")))
+        near = suggestion(str(path), map(str, path.parent.glob("*.yaml")))
+        near = near or suggestion(path.stem, shipped())
         raise InputError(f"no experiment file {str(path)!r}{near}") from None
     except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
         raise InputError(f"{path}: expected a readable text file: {error}") from None
@@ -112,8 +131,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(text, _Loader)
     except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
-        line = one_line(" ".join(str(error).split()))[:200] or type(error).__name__
-        raise InputError(f"{path}: expected YAML: {line}") from None
+        raise InputError(f"{path}: expected YAML: {describe(error, 200)}") from None
     if data is None:
         return {}
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
@@ -219,8 +237,9 @@ def load_sweep(
     """Return the configuration of a sweep.
 
     Args:
-        path: an experiment file; its stem is the sweep's name unless the file gives one. None
-            means the built-in default, which experiments/default.yaml spells out.
+        path: an experiment file, or the name of one of `shipped`; its stem is the sweep's name
+            unless the file gives one. None means the built-in default, which
+            experiments/default.yaml spells out.
         flags: keys from the command line, which go before the file's and its variants'; None
             values are left out. Contents or styles from the command line are all paired with each
             other; those of a file too, unless it says ``pairing: zip``. A preset from the command
@@ -231,7 +250,7 @@ def load_sweep(
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    data = read_yaml(path) if path else {}
+    data = read_yaml(_find(path)) if path else {}
     where = str(path) if path else "sweep"
     if path:
         data.setdefault(
