@@ -10,16 +10,19 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from stylebench.backbones.extractor import Backbone
 from stylebench.config import SmoothingSpec
 from stylebench.registry import Registry
 from stylebench.runtime import float64
 from stylebench.transfer import smoothing
 from stylebench.transfer.losses import gram
+
+if TYPE_CHECKING:
+    from stylebench.backbones.extractor import Backbone
 
 
 class Maps:
@@ -203,7 +206,7 @@ class Measurement:
 
 
 def measure_backbone(
-    backbone: Backbone, image: Tensor, smooth: Iterable[SmoothingSpec]
+    backbone: "Backbone", image: Tensor, smooth: Iterable[SmoothingSpec]
 ) -> list[Measurement]:
     """Return all statistics of the style nodes' maps of one image, for each smoothing.
 

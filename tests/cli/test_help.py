@@ -3,8 +3,6 @@
 import inspect
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,6 @@ COMMANDS: dict[str, Any] = GROUP.commands
 OF_WEIGHTS: dict[str, Any] = {
     f"weights {name}": command for name, command in COMMANDS["weights"].commands.items()
 }
-HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "pandas", "pyarrow", "numpy",
-         "rich.progress")  # fmt: skip
 
 
 def test_all_commands_of_the_contract_are_there() -> None:
@@ -53,21 +49,6 @@ def test_no_command_shows_the_help() -> None:
 def test_version() -> None:
     shown = invoke("--version")
     assert (shown.status, shown.out) == (0, f"stylebench {__version__}\n")
-
-
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["sweep", "--help"]])
-def test_help_imports_nothing_heavy(args: list[str]) -> None:
-    code = (
-        "import sys\n"
-        "from stylebench.cli.main import main\n"
-        "try:\n    main()\n"
-        "except SystemExit as end:\n    assert end.code == 0\n"
-        f"print('HEAVY', [name for name in {HEAVY} if name in sys.modules])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.endswith("HEAVY []\n")
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
