@@ -172,7 +172,7 @@ class WeightsRef(Frozen):
         return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
-_ADDED = {"chosen": None, "image": "pixels", "gradients": False}
+_ADDED: dict[str, Any] = {"chosen": None, "image": "pixels", "gradients": False, "code": {}}
 """Keys that came later, with what jobs did before: at that they do not enter the job id."""
 
 
@@ -199,19 +199,34 @@ class NodeChoice(Frozen):
     content: int | str
 
 
-class JobSpec(Frozen):
-    """One stylisation: everything that decides its result, and where to read its inputs.
+class _OfBackbone(Frozen):
+    """What jobs of both kinds say of their backbone.
 
-    `nodes` are the backbone's, path -> name, so that a change of nodes is another job; `chosen` is
-    what the sweep says of them. `image` and `gradients` are as in `SweepConfig`.
+    `nodes` are its own, path -> name, so that a change of nodes is another job; `chosen` is what
+    the sweep says of them. `code` are the plug-ins that the job's numbers come from, with the
+    digests of their sources (`stylebench.registry.PlugIn`).
     """
-
-    kind: ClassVar[Kind] = "transfer"
 
     arch: str
     nodes: dict[str, str]
     chosen: NodeChoice | None = None
     weights: WeightsRef
+    code: dict[str, str] = {}
+
+    @property
+    def label(self) -> str:
+        """The backbone with its options, as ``--arch`` takes it: ``r-vgg19+pool=avg``."""
+        return self.arch + self.weights.settings
+
+
+class JobSpec(_OfBackbone):
+    """One stylisation: everything that decides its result, and where to read its inputs.
+
+    `image` and `gradients` are as in `SweepConfig`.
+    """
+
+    kind: ClassVar[Kind] = "transfer"
+
     smoothing: SmoothingSpec
     content: ImageRef
     style: ImageRef
@@ -238,8 +253,8 @@ class JobSpec(Frozen):
     @property
     def title(self) -> str:
         """What the job is, in a few words."""
-        arms = f"{self.arch}{self.weights.settings}  {self.smoothing.label}"
-        return f"{arms}  {self.content.name} × {self.style.name}  seed {self.seed}"
+        arm = f"{self.label}  {self.smoothing.label}"
+        return f"{arm}  {self.content.name} × {self.style.name}  seed {self.seed}"
 
     @property
     def job_id(self) -> str:
@@ -258,15 +273,11 @@ class JobSpec(Frozen):
         )
 
 
-class StatisticsSpec(Frozen):
+class StatisticsSpec(_OfBackbone):
     """The statistics of one backbone with one set of weights, on a set of images."""
 
     kind: ClassVar[Kind] = "statistics"
 
-    arch: str
-    nodes: dict[str, str]
-    chosen: NodeChoice | None = None
-    weights: WeightsRef
     smoothing: tuple[SmoothingSpec, ...]
     images: tuple[ImageRef, ...]
     size: Size
@@ -276,8 +287,7 @@ class StatisticsSpec(Frozen):
     @property
     def title(self) -> str:
         """What the job is, in a few words."""
-        name = self.arch + self.weights.settings
-        return f"{name}  statistics of {len(self.images)} images  seed {self.seed}"
+        return f"{self.label}  statistics of {len(self.images)} images  seed {self.seed}"
 
     @property
     def job_id(self) -> str:

@@ -1,19 +1,61 @@
-"""Named extension points: a registry that suggests, refuses duplicates and loads lazily."""
+"""Named extension points: registries that suggest, refuse duplicates and load lazily; plug-ins.
 
-from collections.abc import Callable, Iterable, Iterator
+A plug-in is a Python file of a user's, which registers what it defines. It is loaded where a user
+names it: ``--plugin FILE``, ``$STYLEBENCH_PLUGINS`` (files, separated as in ``$PATH``), or an entry
+point of the group ``stylebench`` of an installed package. Jobs hold the digest of those that their
+numbers come from, never a path to run.
+"""
+
+import hashlib
+import importlib.metadata
+import inspect
+import os
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Generic, TypeVar
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Generic, TypeVar
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, one_line
 
 T = TypeVar("T")
+GROUP = "stylebench"
+"""Of entry points: each names a module, which registers what it defines when it is imported."""
+VARIABLE = "STYLEBENCH_PLUGINS"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x' or 'y'?"`` for the closest of `known`, or an empty string."""
     close = get_close_matches(name, list(known), n=2, cutoff=0.5)
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+@dataclass(frozen=True)
+class PlugIn:
+    """A plug-in that is loaded.
+
+    Attributes:
+        name: of the file, or of an installed module: what jobs call it.
+        digest: sha256 of its source and of the modules beside it that it imports, 16 digits.
+        files: name -> path of these sources; the first is the plug-in itself.
+        module: what the source became.
+        installed: found through an entry point, so that every process finds it.
+    """
+
+    name: str
+    digest: str
+    files: Mapping[str, Path]
+    module: ModuleType
+    installed: bool = False
+
+
+PLUGINS: dict[str, PlugIn] = {}
+"""The plug-ins of this process by name."""
 
 
 class Registry(Generic[T]):
@@ -25,27 +67,46 @@ class Registry(Generic[T]):
             the first look-up, so that naming a registry costs no import.
     """
 
+    _all: ClassVar["weakref.WeakSet[Registry[Any]]"] = weakref.WeakSet()
+    loading: ClassVar[str] = ""
+    """The plug-in that is being loaded."""
+
     def __init__(self, kind: str, module: str | None = None) -> None:
         self.kind = kind
         self._module = module
         self._entries: dict[str, T] = {}
+        self._origin: dict[str, str] = {}
+        Registry._all.add(self)
 
     def add(self, name: str, entry: T) -> T:
         """Register `entry`; a name that is taken raises ValueError."""
-        if name in self._entries:
+        own = bool(Registry.loading) and not _importing().startswith("stylebench.")
+        if name in (self._built_in() if own else self._entries):
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         self._entries[name] = entry
+        if own:
+            self._origin[name] = Registry.loading
         return entry
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers what it decorates under `name`."""
         return lambda entry: self.add(name, entry)
 
-    def _loaded(self) -> dict[str, T]:
+    def code(self, name: str) -> dict[str, str]:
+        """Return the plug-in that an entry comes from -> its digest; empty for what is built in."""
+        plugin = self._origin.get(name)
+        return {plugin: PLUGINS[plugin].digest} if plugin else {}
+
+    def _built_in(self) -> dict[str, T]:
         if self._module is not None:
             module, self._module = self._module, None
             import_module(module)
         return self._entries
+
+    def _loaded(self) -> dict[str, T]:
+        entries = self._built_in()
+        load_installed()
+        return entries
 
     def __getitem__(self, name: str) -> T:
         entries = self._loaded()
@@ -65,3 +126,194 @@ class Registry(Generic[T]):
     def items(self) -> list[tuple[str, T]]:
         """Return (name, entry) pairs in the order of registration."""
         return list(self._loaded().items())
+
+    @classmethod
+    def forget(cls, plugin: str) -> None:
+        """Take out what a plug-in registered, anywhere."""
+        for registry in cls._all:
+            for name in [name for name, origin in registry._origin.items() if origin == plugin]:
+                del registry._entries[name], registry._origin[name]
+
+
+def _importing() -> str:
+    """Return the name of the module that is being imported, which may be one of our own."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"]) if frame is not None else ""
+
+
+def summary(function: Callable[..., object]) -> str:
+    """Return the first line of a function's docstring; empty if it has none."""
+    return next(iter((inspect.getdoc(function) or "").splitlines()), "")
+
+
+def check_function(
+    kind: str, name: str, function: object, takes: str, *, keywords: bool = False
+) -> None:
+    """Raise InputError for what cannot be registered, with its place in the source.
+
+    Args:
+        kind: of the registry.
+        name: of the entry.
+        function: must be called as `takes` says, and have a docstring.
+        takes: names of the positional parameters, as ``result, content, style``.
+        keywords: whether further parameters may follow, with defaults.
+    """
+    if not inspect.isroutine(function) and not isinstance(function, Callable):  # type: ignore[arg-type]
+        raise InputError(f"{kind} {name!r}: expected a function, found {type(function).__name__}")
+    code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+    where = f" ({Path(code.co_filename).name}, line {code.co_firstlineno})" if code else ""
+    wanted = takes.split(", ")
+    expected = f"{kind} {name!r}{where}: expected a function of ({takes})"
+    parameters = list(inspect.signature(function).parameters.values())  # type: ignore[arg-type]
+    free = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if any(p.kind is p.VAR_POSITIONAL for p in free):
+        free = []
+    elif len(free) < len(wanted) or any(p.kind is p.KEYWORD_ONLY for p in free[: len(wanted)]):
+        found = ", ".join(p.name for p in free)
+        raise InputError(f"{expected}, found one of ({found})")
+    for parameter in free[len(wanted) :]:
+        if not keywords or parameter.default is parameter.empty:
+            more = " and keyword parameters with defaults" if keywords else " alone"
+            raise InputError(f"{expected}{more}, found {parameter.name!r} too")
+    if not summary(function):  # type: ignore[arg-type]
+        raise InputError(
+            f"{kind} {name!r}{where}: expected a docstring whose first line says what it is"
+        )
+
+
+def _digest(files: Mapping[str, Path]) -> str:
+    found = hashlib.sha256()
+    for path in files.values():
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
+def _beside(path: Path, before: set[str]) -> dict[str, Path]:
+    """Return the sources that were imported from a plug-in's folder, by their path in it."""
+    folder = path.parent
+    found = {}
+    for name in sorted(sys.modules.keys() - before):
+        source = getattr(sys.modules[name], "__file__", None)
+        if source and Path(source).is_relative_to(folder) and Path(source) != path:
+            relative = Path(source).relative_to(folder)
+            if "site-packages" not in relative.parts:
+                found[relative.as_posix()] = Path(source)
+    return found
+
+
+def _run(name: str, run: Callable[[], ModuleType], where: str) -> ModuleType:
+    """Run a plug-in's code, what it registers being noted as its own."""
+    if Registry.loading:
+        raise InputError(f"{where}: a plug-in loads another one; name both")
+    Registry.loading = name
+    try:
+        return run()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except Exception as error:
+        line = _line(error, where)
+        text = one_line(f"{type(error).__name__}: {error}")[:200]
+        raise InputError(f"{where}{line}: cannot be imported: {text}") from None
+    finally:
+        Registry.loading = ""
+
+
+def _line(error: BaseException, where: str) -> str:
+    """Return the last line of a file that an error came through."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == where:
+            found = f", line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
+    """Load a plug-in, or return it if it is loaded as it is now; one that changed is loaded anew.
+
+    Raises:
+        InputError: no such file, one that cannot be imported, or another one of its name.
+    """
+    path = Path(file).expanduser().absolute()
+    known = PLUGINS.get(path.name)
+    if path.suffix != ".py" or not path.is_file():
+        raise InputError(f"no plug-in {str(file)!r}: expected a Python file, NAME.py")
+    if known and known.files.get(path.name) == path and _same(known):
+        return known
+    if (
+        known
+        and known.files.get(path.name) != path
+        and _digest({"": path}) != _digest({"": known.files[path.name]})
+    ):
+        raise InputError(
+            f"two plug-ins are called {path.name}: {known.files[path.name]} and {path}; rename one"
+        )
+    for name in [*known.files] if known else []:
+        sys.modules.pop(Path(name).with_suffix("").as_posix().replace("/", "."), None)
+    Registry.forget(path.name)
+    spec = spec_from_file_location(f"stylebench_plugin_{path.stem}", path)
+    assert spec is not None
+    module, loader, before = module_from_spec(spec), spec.loader, set(sys.modules)
+    assert loader is not None
+    sys.modules[module.__name__] = module
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last: a file beside it hides no installed module
+
+    def run() -> ModuleType:
+        loader.exec_module(module)
+        return module
+
+    try:
+        _run(path.name, run, str(path))
+    except InputError:
+        Registry.forget(path.name)
+        raise
+    files = {path.name: path, **_beside(path, before)}
+    PLUGINS[path.name] = PlugIn(path.name, _digest(files), files, module)
+    return PLUGINS[path.name]
+
+
+def _same(plugin: PlugIn) -> bool:
+    try:
+        return _digest(plugin.files) == plugin.digest
+    except OSError:
+        return False
+
+
+_INSTALLED: list[bool] = []
+
+
+def load_installed() -> None:
+    """Load the plug-ins of ``$STYLEBENCH_PLUGINS`` and of installed packages, once a process.
+
+    Raises:
+        InputError: one of them cannot be loaded.
+    """
+    if _INSTALLED or Registry.loading:
+        return
+    _INSTALLED.append(True)
+    for file in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        load_plugin(file)
+    for point in importlib.metadata.entry_points(group=GROUP):
+        module = _run(point.module, point.load, f"entry point {point.name}")
+        module = sys.modules[point.module]
+        source = Path(str(module.__file__))
+        files = {source.name: source}
+        PLUGINS[point.module] = PlugIn(point.module, _digest(files), files, module, installed=True)
+
+
+def carried() -> list[PlugIn]:
+    """Return the plug-ins that another process has to be told of."""
+    return [plugin for plugin in PLUGINS.values() if not plugin.installed]
+
+
+def check_code(code: Mapping[str, str]) -> None:
+    """Raise InputError where the plug-ins of a job are not those of this process."""
+    load_installed()
+    for name, digest in code.items():
+        if name not in PLUGINS:
+            raise InputError(f"the job needs the plug-in {name}; name it: --plugin {name}")
+        if PLUGINS[name].digest != digest:
+            raise InputError(f"the plug-in {name} changed after the job was planned; plan it again")

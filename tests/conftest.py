@@ -16,8 +16,8 @@ runtime.wait_passively()
 
 import torch  # noqa: E402  after OpenMP has been told how to wait
 
+from stylebench.backbones.spec import ARCHS  # noqa: E402
 from stylebench.backbones.tiny import tiny  # noqa: E402
-from stylebench.backbones.zoo import ARCHS  # noqa: E402
 
 if TYPE_CHECKING:
     from stylebench.store import Results

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from stylebench import images
 from stylebench.backbones import controls, fold
-from stylebench.backbones.graph import not_in_place
-from stylebench.backbones.zoo import BackboneSpec, Node, split
+from stylebench.backbones.graph import Hooked, not_in_place
+from stylebench.backbones.names import BackboneName, code_of, find
+from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
@@ -68,7 +69,8 @@ class Backbone(nn.Module):
 
         Until then the network runs in fp32, so that what controls measure depends on no precision.
         """
-        fold.fold(self.features, self._size)
+        if not isinstance(self.features, Hooked):  # else one picture does not tell what takes what
+            fold.fold(self.features, self._size)
         fold.lower(self.features, precision)
         self._precision = precision
 
@@ -92,15 +94,15 @@ def _pictures() -> Tensor:
 
 @functools.lru_cache(maxsize=2)
 def _cached(
-    arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str
-) -> Backbone:
+    arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str,
+    code: str,
+) -> Backbone:  # fmt: skip
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
-    pretrained, spec = split(f"{arch}.{ref.tag}" if ref.tag else arch)
-    spec = spec.choose(arch, nodes, ref.options)
+    spec = find(f"{arch}.{ref.tag}" if ref.tag else arch).choose(arch, nodes, ref.options)
     network = random_network(spec, seed)
-    if pretrained:
+    if BackboneName.parse(arch).pretrained:
         if sha256(Path(ref.path)) != ref.sha256:
             raise InputError(f"{ref.path}: the weights changed after the job was planned")
         network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
@@ -136,5 +138,6 @@ def build(
     Raises:
         InputError: unknown name, or weights that cannot be read or do not fit.
     """
-    seed = 0 if arch.startswith("p-") else seed
-    return _cached(arch, weights.model_dump_json(), nodes, seed, precision, device)
+    seed = 0 if BackboneName.parse(arch).pretrained else seed
+    code = str(code_of(arch))
+    return _cached(arch, weights.model_dump_json(), nodes, seed, precision, device, code)

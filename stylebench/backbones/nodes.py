@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from stylebench.backbones.zoo import BackboneSpec, Node
+from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.config import NodeChoice
 from stylebench.errors import InputError
 from stylebench.registry import suggestion

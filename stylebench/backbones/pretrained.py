@@ -8,11 +8,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stylebench.backbones.zoo import ARCHS, TIMM, split
+from stylebench import weights
+from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file
+from stylebench.backbones.spec import ARCHS
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.weights import Wanted, files, find, parse
+from stylebench.weights import Wanted, files, parse
 from stylebench.weights.packages import PACKAGES
 
 
@@ -54,14 +56,14 @@ def canonical(name: str) -> str:
 
 def check(name: str, path: Path) -> None:
     """Raise InputError if a weights file does not fit a backbone, given without prefix."""
-    files.check(path, name, split(f"p-{name}")[1])
+    files.check(path, name, find(f"p-{name}"))
 
 
 def check_name(name: str, where: str) -> None:
     """Raise InputError, beginning with `where`, for a backbone that takes no weights."""
     if name.startswith(TIMM):
-        split(f"p-{name}")
-    else:
+        find(f"p-{name}")
+    elif not is_of_file(name):
         _refuse_others(name, _own(), where)
 
 
@@ -88,7 +90,7 @@ def _other_tag(name: str, source: str) -> str:
     tag = model.partition(".")[2]
     if kind != "timm" or not tag or "." in name:
         return ""
-    own, taken = (split(f"p-{text}")[1] for text in (name, source))
+    own, taken = (find(f"p-{text}") for text in (name, source))
     return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
 
 
@@ -117,16 +119,16 @@ def resolve(
         InputError: unknown name, source or option; a file that cannot be read, does not fit, or is
             not the pinned one.
     """
-    pretrained, spec = split(arch)
+    name, spec = BackboneName.parse(arch), find(arch)
     chosen = dict(options or {})
     spec.check_options(arch, chosen)
-    if not pretrained:
+    if not name.pretrained:
         return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
-    text = os.fspath((given or {}).get(arch[2:], "auto"))
-    source, path = find(wanted(arch[2:]), parse(text), offline=offline)
-    tag = _other_tag(arch[2:], source)
-    spec = (split(f"{arch}.{tag}")[1] if tag else spec).choose(arch, nodes, chosen)
-    files.check(path, arch[2:], spec)
+    text = os.fspath(name.of(given or {}) or "auto")
+    source, path = weights.find(wanted(name.name), parse(text), offline=offline)
+    tag = _other_tag(name.name, source)
+    spec = (find(f"{arch}.{tag}") if tag else spec).choose(arch, nodes, chosen)
+    files.check(path, name.name, spec)
     digest = files.sha256(path)
     known = files.options(path, digest, spec)
     spec.check_options(arch, known)

@@ -35,7 +35,7 @@ from torch.nn.functional import pad
 
 from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
-from stylebench.backbones.zoo import BackboneSpec, Node
+from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
 

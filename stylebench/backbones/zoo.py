@@ -1,310 +1,15 @@
-"""The named backbones and their nodes. No torch here: it is imported when one is built.
+"""The registered backbones and their nodes: the paper's, torchvision's, one for tests; no torch.
 
-Nodes are graph nodes of ``torchvision.models.feature_extraction``; all of them are taken after a
-ReLU. `stage` is the position in the paper's figures: 0 is the stem (conv1 in VGG), 1 to 4 follow.
+The rule for torchvision's: the stem, then the last block before each halving of the resolution; the
+content node is the style node of stage 3. VGGs have Gatys' nodes, Inception-v3 those that the
+paper's supplement is said to use. A node is taken after a ReLU where the network has one there;
+MobileNets, EfficientNet and ConvNeXt end their blocks without.
 """
 
-import csv
-import re
-import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
-from functools import cache
-from importlib import import_module
-from importlib.resources import files
-from typing import TYPE_CHECKING, Self, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from stylebench.config import NodeChoice
-from stylebench.errors import InputError
-from stylebench.registry import Registry, suggestion
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class Node:
-    """A place in a network: its name in tables, its path in the graph, its stage."""
-
-    name: str
-    path: str
-    stage: int
-
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """An architecture that can be put on the bench.
-
-    Attributes:
-        description: one line, shown by ``stylebench ls archs``.
-        target: ``module:function`` that makes the network with PyTorch's own random initialisation.
-        style: the style nodes, shallow to deep.
-        content: the content node.
-        checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
-        published: where its weights are, if that is no source of ours: a file of them is given, and
-            it has no random weights (those of another backbone, with the same network, do).
-        unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
-        arguments: keyword arguments of the target.
-        options: name -> allowed values, the first being the default; see `backbones.controls`.
-        min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
-        hidden: left out of globs (a backbone for tests).
-        renamed: pattern -> replacement, from names in published weights to the network's own.
-        mean: of RGB in [0, 1], taken off the picture.
-        std: of RGB, by which it is divided then.
-    """
-
-    description: str
-    target: str
-    style: tuple[Node, ...]
-    content: Node
-    checkpoint: str = ""
-    published: str = ""
-    unused: tuple[str, ...] = ()
-    arguments: dict[str, object] = field(default_factory=dict)
-    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    min_side: int = 16
-    hidden: bool = False
-    renamed: dict[str, str] = field(default_factory=dict)
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-
-    @property
-    def prefixes(self) -> tuple[str, ...]:
-        """What its names begin with: r- for random weights, p- for pretrained ones."""
-        if self.published:
-            return ("p-",)
-        return ("r-", "p-") if self.checkpoint else ("r-",)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) in px of the pictures that it is made for; others may do."""
-        return 224, 224
-
-    @property
-    def nodes(self) -> dict[str, str]:
-        """Graph path -> name of every node that is used, without repetition."""
-        return {node.path: node.name for node in (*self.style, self.content)}
-
-    @property
-    def defaults(self) -> dict[str, str]:
-        """Option -> the value that changes nothing."""
-        return {key: values[0] for key, values in self.options.items()}
-
-    def build(self) -> "nn.Module":
-        """Return the network, randomly initialised from torch's global random state."""
-        module, _, function = self.target.partition(":")
-        return cast("nn.Module", getattr(import_module(module), function)(**self.arguments))
-
-    def settled(self, options: Mapping[str, str]) -> dict[str, str]:
-        """Return the options that change something, in the order of their names."""
-        defaults = self.defaults
-        return {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
-
-    def extractor(self, network: "nn.Module") -> "nn.Module":
-        """Return the part of a network that gives the nodes' maps."""
-        from stylebench.backbones import graph
-
-        return graph.extractor(network, self.nodes)
-
-    def adapt(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
-        """Return a state dict with the names that the network has."""
-        return {self._today(key): value for key, value in state.items()}
-
-    def _today(self, key: str) -> str:
-        for pattern, today in self.renamed.items():
-            key = re.sub(pattern, today, key)
-        return key
-
-    def sketch(self, options: Mapping[str, str]) -> "nn.Module":
-        """Return the network without weights (on the meta device), with its controls applied."""
-        import torch
-
-        from stylebench.backbones import controls, graph
-
-        network = graph.on_meta(self.build).eval()
-        with torch.device("meta"):
-            controls.apply(network, options, self.defaults)
-        return network
-
-    def paths(self, options: Mapping[str, str]) -> list[str]:
-        """Return what a node may be, by its index; empty where there is none.
-
-        Args:
-            options: of the backbone; some change the network's graph.
-        """
-        from stylebench.backbones import graph
-
-        return graph.paths(self.sketch(options))
-
-    def modules(self, paths: Sequence[str]) -> dict[str, str]:
-        """Return what else a node may be: a module's path -> that of its last node."""
-        from stylebench.backbones import nodes
-
-        return nodes.modules(paths)
-
-    def resolutions(self, options: Mapping[str, str]) -> dict[str, int]:
-        """Return the positions H·W of each node's map, by its name, for a picture of `size`."""
-        from stylebench.backbones import graph
-
-        part = self.extractor(self.sketch(options))
-        return {k: shape[2] * shape[3] for k, shape in graph.shapes(part, self.size).items()}
-
-    def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
-        """Return the backbone; of `unused` what its nodes need is gone.
-
-        Raises:
-            InputError: a node that is no map.
-        """
-        from stylebench.backbones import graph
-
-        part = graph.extractor(self.sketch(options), self.nodes)
-        for name, shape in graph.shapes(part, self.size).items():
-            if len(shape) != 4:
-                found = f"a tensor of shape {shape}" if shape else "no tensor"
-                raise InputError(f"nodes: {arch}: expected a map (B, D, H, W), {name} is {found}")
-        needed = tuple(part.state_dict())
-        unused = (u for u in self.unused if not any(key.startswith(u) for key in needed))
-        return replace(self, unused=tuple(unused))
-
-    def choose(
-        self, arch: str, choice: NodeChoice | None, options: Mapping[str, str] | None = None
-    ) -> Self:
-        """Return the backbone with other nodes, see `nodes.choose`; its own for None."""
-        from stylebench.backbones import nodes
-
-        return self if choice is None else nodes.choose(self, arch, choice, options or {})
-
-    def check_options(self, arch: str, options: dict[str, str]) -> None:
-        """Raise InputError for an option or a value that this backbone does not have."""
-        for key, value in options.items():
-            if key not in self.options:
-                known = ", ".join(self.options) or "none"
-                near = suggestion(key, self.options)
-                raise InputError(f"{arch} has no option {key!r}{near} (known: {known})")
-            if value not in self.options[key]:
-                allowed = ", ".join(self.options[key])
-                raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
-
-
-ARCHS: Registry[BackboneSpec] = Registry("backbone", module="stylebench.backbones.torchvision")
-
-ALL = (
-    "r-vgg19",
-    "p-vgg19",
-    "r-resnet50",
-    "p-resnet50",
-    "r-noresnet50",
-    "r-pseudo-vgg",
-    "r-pseudo-resvgg",
-)
-"""What ``--arch all`` means: the paper's backbones, r- random, p- pretrained."""
-
-
-def names(*, hidden: bool = False) -> list[str]:
-    """Return the names that ``--arch`` knows, see `BackboneSpec.prefixes`."""
-    return [
-        prefix + name
-        for name, spec in ARCHS.items()
-        if hidden or not spec.hidden
-        for prefix in spec.prefixes
-    ]
-
-
-TIMM = "timm:"
-"""Before the name of a model of timm, which is a backbone without being registered."""
-
-
-def split(arch: str) -> tuple[bool, BackboneSpec]:
-    """Return (pretrained, backbone) of a name such as ``p-vgg19``; unknown raises InputError."""
-    if arch[2:].startswith(TIMM) and arch[:2] in ("r-", "p-"):
-        from stylebench.backbones import timm
-
-        return arch[0] == "p", timm.spec(arch[2:].removeprefix(TIMM), arch[0] == "p")
-    if arch not in names(hidden=True):
-        known = names()
-        raise InputError(
-            f"unknown backbone {arch!r}{suggestion(arch, known)} (known: all, {', '.join(known)})"
-        )
-    return arch.startswith("p-"), ARCHS[arch[2:]]
-
-
-def _matching(pattern: str) -> list[str]:
-    """Return the names that a glob fits; timm's only if it says so."""
-    prefix = pattern[:2]
-    if pattern[2:].startswith(TIMM) and prefix in ("r-", "p-"):
-        from stylebench.backbones import timm
-
-        known = [f"{prefix}{TIMM}{name}" for name in timm.names(pretrained=prefix == "p-")]
-        listed = f"{len(known)} models of timm are known"
-    else:
-        known = names()
-        listed = f"known: {', '.join(known)}"
-    found = [name for name in known if fnmatchcase(name, pattern)]
-    if not found:
-        raise InputError(f"no backbone matches {pattern!r} ({listed})")
-    return found
-
-
-def expand(values: Iterable[str]) -> dict[str, bool]:
-    """Return the backbones that a list of names, comma lists, globs and ``all`` stands for.
-
-    Returns:
-        name -> whether it was named explicitly (rather than through ``all`` or a glob), in order.
-
-    Raises:
-        InputError: a name or a glob that fits nothing.
-    """
-    result: dict[str, bool] = {}
-    for value in (part.strip() for text in values for part in text.split(",")):
-        if value.startswith(TIMM):
-            value = f"r-{value}"
-        if value == "all":
-            found, explicit = list(ALL), False
-        elif any(character in value for character in "*?["):
-            found, explicit = _matching(value), False
-        else:
-            split(value)
-            found, explicit = [value], True
-        for name in found:
-            result[name] = result.get(name, False) or explicit
-    return result
-
-
-@cache
-def timm_models() -> dict[str, tuple[str, int]]:
-    """Return name -> (family, parameters) of the models of timm 1.0.31; a family is its module."""
-    table = files("stylebench.backbones").joinpath("timm_models.csv").read_text("utf-8")
-    rows = csv.DictReader(table.splitlines())
-    return {row["model"]: (row["family"], int(row["parameters"])) for row in rows}
-
-
-def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
-    """Return at most so many of the backbones that `expand` returned, spread over families.
-
-    First those that are not timm's, in their order. Then of each of timm's families the smallest
-    by parameters, the smallest family first; then the second of each, and so on. None: all.
-    """
-    if most is None:
-        return dict(archs)
-    unknown = ("", sys.maxsize)  # of a later timm
-    sizes = {
-        arch: timm_models().get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs
-    }
-    taken: Counter[tuple[str, str]] = Counter()
-    order: dict[str, tuple[int, int]] = {}
-    for arch in sorted(archs, key=lambda arch: (sizes[arch][1], arch)):
-        family = arch[:2], sizes[arch][0]
-        order[arch] = (taken[family], sizes[arch][1]) if arch[2:].startswith(TIMM) else (-1, 0)
-        taken[family] += 1
-    first = sorted(archs, key=lambda arch: order[arch])[:most]
-    return {arch: archs[arch] for arch in first}
-
+from stylebench.backbones.spec import ARCHS, BackboneSpec, Node
 
 Options = dict[str, tuple[str, ...]]
 NORM: Options = {"batchnorm": ("eval", "train", "calibrated")}
@@ -391,5 +96,208 @@ ARCHS.add(
         style=tuple(Node(f"stage{i}", f"stages.{i}", i) for i in range(5)),
         content=Node("stage3", "stages.3", 3),
         hidden=True,
+    ),
+)
+
+TORCHVISION = "torchvision.models:"
+
+
+def _nodes(*paths: str) -> tuple[Node, ...]:
+    """Return five nodes, called after their stage: stem, stage1 to stage4."""
+    names = ("stem", "stage1", "stage2", "stage3", "stage4")
+    return tuple(
+        Node(name, path, stage) for stage, (name, path) in enumerate(zip(names, paths, strict=True))
+    )
+
+
+def _add(
+    name: str,
+    description: str,
+    style: Sequence[Node],
+    checkpoint: str,
+    *,
+    content: Node | None = None,
+    arguments: Mapping[str, object] | None = None,
+    unused: tuple[str, ...] = (),
+    options: Mapping[str, tuple[str, ...]] | None = None,
+    min_side: int = 32,
+    renamed: Mapping[str, str] | None = None,
+) -> None:
+    ARCHS.add(
+        name,
+        BackboneSpec(
+            description=description,
+            target=TORCHVISION + name,
+            arguments=dict(arguments or {}),
+            style=tuple(style),
+            content=content or style[3],
+            checkpoint=checkpoint,
+            unused=unused,
+            options=dict(options or {}),
+            min_side=min_side,
+            renamed=dict(renamed or {}),
+        ),
+    )
+
+
+def vgg_relu(block: int, number: int, counts: Sequence[int], step: int) -> str:
+    """Return the path of relu<block>_<number> in torchvision's VGG (both from 1).
+
+    Args:
+        block: 1 to 5.
+        number: of the convolution in its block.
+        counts: convolutions per block; a block ends with a pooling layer.
+        step: layers per convolution: 2, or 3 with BatchNorm.
+    """
+    before = sum(count * step + 1 for count in counts[: block - 1])
+    return f"features.{before + number * step - 1}"
+
+
+_VGGS = {
+    "vgg11": ((1, 1, 2, 2, 2), "8a719046"), "vgg11_bn": ((1, 1, 2, 2, 2), "6002323d"),
+    "vgg13": ((2, 2, 2, 2, 2), "19584684"), "vgg13_bn": ((2, 2, 2, 2, 2), "abd245e5"),
+    "vgg16": ((2, 2, 3, 3, 3), "397923af"), "vgg16_bn": ((2, 2, 3, 3, 3), "6c64b313"),
+    "vgg19_bn": ((2, 2, 4, 4, 4), "c79401a0"),
+}  # fmt: skip
+for _name, (_counts, _hash) in _VGGS.items():
+    _step = 3 if _name.endswith("_bn") else 2
+    _layers = f"{_name[3:5]} layers" + (" with BatchNorm" if _step == 3 else "")
+    _last = sum(count * _step + 1 for count in _counts[:4])
+    _add(
+        _name,
+        f"VGG of {_layers} (Simonyan & Zisserman 2015); nodes of Gatys et al. 2016",
+        [
+            Node(f"relu{block}_1", vgg_relu(block, 1, _counts, _step), block - 1)
+            for block in range(1, 6)
+        ],
+        f"{_name}-{_hash}.pth",
+        content=Node("relu4_2", vgg_relu(4, 2, _counts, _step), 3),
+        unused=("classifier.", *(f"features.{i}." for i in range(_last + _step, _last + 12))),
+        options=BATCHNORM if _step == 3 else PLAIN,
+    )
+
+for _name, _what, _hash in (
+    ("resnet18", "ResNet-18 (He et al. 2016)", "f37072fd"),
+    ("resnet34", "ResNet-34 (He et al. 2016)", "b627a593"),
+    ("resnet101", "ResNet-101 (He et al. 2016)", "63fe2227"),
+    ("resnet152", "ResNet-152 (He et al. 2016)", "394f9c45"),
+    ("wide_resnet50_2", "Wide ResNet-50-2 (Zagoruyko & Komodakis 2016)", "95faca4d"),
+    ("resnext50_32x4d", "ResNeXt-50 32x4d (Xie et al. 2017)", "7cdf4587"),
+):
+    _deep = _name not in ("resnet18", "resnet34")
+    _add(
+        _name,
+        _what,
+        RESNET_NODES,
+        f"{_name}-{_hash}.pth",
+        unused=("fc.",),
+        options=RESIDUAL | STRIDE_IN if _deep else RESIDUAL,
+    )
+
+_add(
+    "densenet121",
+    "DenseNet-121 (Huang et al. 2017); nodes after the ReLU of each transition",
+    _nodes("features.relu0", *(f"features.transition{i}.relu" for i in (1, 2, 3)), "relu"),
+    "densenet121-a639ec97.pth",
+    unused=("classifier.",),
+    options=NORM,
+    # As torchvision's own loader renames its file, whose modules were called norm.1 and conv.2.
+    renamed={r"(denselayer\d+\.(?:norm|conv))\.([12]\.)": r"\1\2"},
+)
+_add(
+    "googlenet",
+    "GoogLeNet (Szegedy et al. 2015), with the input scaled as its weights want it",
+    _nodes("conv1", "conv3", "inception3b", "inception4e", "inception5b"),
+    "googlenet-1378be20.pth",
+    arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
+    unused=("fc.", "aux1.", "aux2."),
+    options=NORM,
+)
+_add(
+    "inception_v3",
+    "Inception-v3 (Szegedy et al. 2016), with the input scaled as its weights want it",
+    _nodes("Conv2d_2b_3x3", "Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"),
+    "inception_v3_google-0cc3c7bd.pth",
+    arguments={"aux_logits": False, "transform_input": True, "init_weights": True},
+    unused=("fc.", "AuxLogits."),
+    min_side=75,
+    options=NORM,
+)
+_add(
+    "mobilenet_v2",
+    "MobileNetV2 (Sandler et al. 2018); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 3, 6, 13, 17))),
+    "mobilenet_v2-b0353104.pth",
+    unused=("classifier.", "features.18."),
+    options=NORM,
+)
+_add(
+    "mobilenet_v3_large",
+    "MobileNetV3 large (Howard et al. 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 3, 6, 12, 15))),
+    "mobilenet_v3_large-8738ca79.pth",
+    unused=("classifier.", "features.16."),
+    options=NORM,
+)
+_add(
+    "mobilenet_v3_small",
+    "MobileNetV3 small (Howard et al. 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 1, 3, 8, 11))),
+    "mobilenet_v3_small-047dcff4.pth",
+    unused=("classifier.", "features.12."),
+    options=NORM,
+)
+_add(
+    "efficientnet_b0",
+    "EfficientNet-B0 (Tan & Le 2019); after the stem, nodes are linear bottlenecks",
+    _nodes(*(f"features.{i}" for i in (0, 2, 3, 5, 7))),
+    "efficientnet_b0_rwightman-7f5810bc.pth",
+    unused=("classifier.", "features.8."),
+    options=NORM,
+)
+_add(
+    "convnext_tiny",
+    "ConvNeXt tiny (Liu et al. 2022); the stem divides by 4, no ReLU anywhere",
+    _nodes(*(f"features.{i}" for i in (0, 1, 3, 5, 7))),
+    "convnext_tiny-983f1562.pth",
+    unused=("classifier.",),
+)
+_add(
+    "regnet_y_400mf",
+    "RegNetY-400MF (Radosavovic et al. 2020)",
+    _nodes("stem", *(f"trunk_output.block{i}" for i in (1, 2, 3, 4))),
+    "regnet_y_400mf-c65dace8.pth",
+    unused=("fc.",),
+    options=NORM,
+)
+_add(
+    "squeezenet1_1",
+    "SqueezeNet 1.1 (Iandola et al. 2016); nodes before each pooling, then two of the last stage",
+    _nodes(*(f"features.{i}" for i in (1, 4, 7, 10, 12))),
+    "squeezenet1_1-b8a52dc0.pth",
+    unused=("classifier.",),
+    options=POOLED,
+)
+_add(
+    "alexnet",
+    "AlexNet (Krizhevsky 2014), its five ReLUs",
+    _nodes(*(f"features.{i}" for i in (1, 4, 7, 9, 11))),
+    "alexnet-owt-7be5be79.pth",
+    unused=("classifier.",),
+    options=PLAIN,
+    min_side=63,
+)
+
+ARCHS.add(
+    "robust-resnet50",
+    replace(
+        ARCHS["resnet50"],
+        description="ResNet-50 with adversarially trained weights (Salman et al. 2020) of a file",
+        checkpoint="",
+        published="Salman et al. 2020 publish resnet50_l2_eps3.ckpt at "
+        "https://huggingface.co/madrylab/robust-imagenet-models; README, Weights, converts it",
+        unused=("fc.", "normalizer.", "normalize."),
+        # DataParallel's module., and model. or attacker.model. of the package robustness.
+        renamed={r"^(module\.)?(attacker\.)?(model\.)?": ""},
     ),
 )

@@ -38,17 +38,16 @@ TIMM_RULE = (
 
 
 def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
-    from stylebench.backbones import zoo
-    from stylebench.sweeps import plan
+    from stylebench.backbones import names
 
-    found: dict[str, dict[str, str]] = {name: {} for name in zoo.names()}
+    found: dict[str, dict[str, str]] = {name: {} for name in names.known()}
     if arch:
-        parts = (plan.parse(part.strip()) for text in arch for part in text.split(","))
-        found = {name: options for pattern, options in parts for name in zoo.expand([pattern])}
-    count = len(zoo.timm_models())
+        parts = (names.parse(part.strip()) for text in arch for part in text.split(","))
+        found = {name: options for pattern, options in parts for name in names.expand([pattern])}
+    count = len(names.timm_models())
     tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
-        rows = [(n, "all" if n in zoo.ALL else "", zoo.split(n)[1].description) for n in found]
+        rows = [(n, "all" if n in names.ALL else "", names.find(n).description) for n in found]
         return table(rows) + tail
     lines = []
     for name, options in found.items():
@@ -59,12 +58,12 @@ def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
 
 def _arch(name: str) -> list[str]:
     """Return what there is to know of a backbone, but for the nodes that it could have."""
-    from stylebench.backbones import zoo
+    from stylebench.backbones import names
 
-    spec = zoo.split(name)[1]
+    spec = names.find(name)
     style = ", ".join(f"{n.name} = {n.path} (stage {n.stage})" for n in spec.style)
     return [
-        f"{name}  {spec.description}" + ("  [all]" if name in zoo.ALL else ""),
+        f"{name}  {spec.description}" + ("  [all]" if name in names.ALL else ""),
         f"    style    {style}",
         f"    content  {spec.content.name} = {spec.content.path}",
         *(f"    option   {key}: {', '.join(values)}" for key, values in spec.options.items()),
@@ -73,9 +72,9 @@ def _arch(name: str) -> list[str]:
 
 def _nodes(name: str, options: dict[str, str]) -> list[str]:
     """Return the nodes that an experiment may choose for a backbone with these options."""
-    from stylebench.backbones import nodes, zoo
+    from stylebench.backbones import names, nodes
 
-    spec = zoo.split(name)[1]
+    spec = names.find(name)
     spec.check_options(name, options)
     return [f"    nodes    {nodes.listed(spec.paths(options))}"]
 
@@ -208,9 +207,8 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
         if as_json:
             print(spec.model_dump_json())
         else:
-            name = spec.arch + spec.weights.settings
             print(
-                f"{spec.job_id}  {state:11}  {name:15}  {spec.smoothing.label:16}  "
+                f"{spec.job_id}  {state:11}  {spec.label:15}  {spec.smoothing.label:16}  "
                 f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
                 f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
             )

@@ -25,7 +25,7 @@ from PIL import Image
 
 from stylebench import files, store
 from stylebench.errors import InputError, is_full, one_line
-from stylebench.registry import Registry, suggestion
+from stylebench.registry import Registry, check_function, suggestion
 from stylebench.store import Results
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ def figure(
     """
 
     def decorate(function: FigureFunction) -> FigureFunction:
+        check_function("figure", name, function, "results")
+
         @wraps(function)
         def styled(results: Results) -> "Figure":
             with style():
@@ -110,8 +112,13 @@ def figure(
 
 def table(name: str, *, experiment: str = "") -> Callable[[TableFunction], TableFunction]:
     """Register a function of the results that returns a table."""
-    _note(name, experiment)
-    return TABLES.register(name)
+
+    def decorate(function: TableFunction) -> TableFunction:
+        check_function("table", name, function, "results")
+        _note(name, experiment)
+        return TABLES.add(name, function)
+
+    return decorate
 
 
 def _note(name: str, experiment: str) -> None:

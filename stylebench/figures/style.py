@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stylebench.backbones.zoo import ALL
+from stylebench.backbones.names import ALL
 from stylebench.figures import provenance
 from stylebench.store import Results
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stylebench.backbones import pretrained, zoo
+from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import Backbone, build
+from stylebench.backbones.names import BackboneName, find
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.measures.metrics import Needs, quantiles, remembered
@@ -81,17 +82,10 @@ class Lpips:
         return found
 
 
-def architecture(arch: str) -> str:
-    """Return the name of a backbone's architecture: ``p-timm:resnet50.a1_in1k`` -> resnet50.
-
-    So is that of ``p-robust-resnet50``.
-    """
-    return arch[2:].removeprefix("timm:").removeprefix("robust-").partition(".")[0]
-
-
 def judged_by(arch: str, judge: str) -> bool:
     """Tell whether a judge may judge jobs of a backbone: it is another architecture."""
-    return architecture(arch) != architecture(judge)
+    a, b = (BackboneName.parse(name).architecture for name in (arch, judge))
+    return a != b
 
 
 def _at_hand(arch: str) -> WeightsRef | None:
@@ -146,7 +140,7 @@ def named(
     for name in wanted:
         if not name.startswith(("p-", "r-")):
             raise InputError(f"--judge expects p-NAME or r-NAME, found {name!r}")
-        zoo.split(name)
+        find(name)
     for name in given:
         if f"p-{name}" not in wanted:
             raise InputError(f"--weights {name}=…: no --judge p-{name}")

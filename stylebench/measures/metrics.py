@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from stylebench.registry import Registry
+from stylebench.registry import Registry, check_function
 from stylebench.runtime import float64
 
 if TYPE_CHECKING:
@@ -57,9 +57,15 @@ METRICS: Registry[Metric] = Registry("metric")
 def metric(
     name: str, *, better: Better, about: About, needs: Needs = ""
 ) -> Callable[[Function], Function]:
-    """Register a metric, and beside one that is a distance to the style, ``NAME_share``."""
+    """Register a metric, and beside one that is a distance to the style, ``NAME_share``.
+
+    Raises:
+        InputError: it takes something else than pictures and, if it `needs` one, a judge, or has no
+            docstring.
+    """
 
     def decorate(function: Function) -> Function:
+        check_function("metric", name, function, "result, content, style" + ", judge" * bool(needs))
         METRICS.add(name, Metric(function, better, about, needs))
         if about != "content":
             METRICS.add(f"{name}_share", Metric(_share(name, function), "higher", about, needs))

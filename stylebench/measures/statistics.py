@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stylebench.config import SmoothingSpec
-from stylebench.registry import Registry
+from stylebench.registry import Registry, check_function, summary
 from stylebench.runtime import float64
 from stylebench.transfer import smoothing
 from stylebench.transfer.losses import gram
@@ -63,7 +63,7 @@ class Statistic:
     @property
     def description(self) -> str:
         """The first line of the docstring."""
-        return (self.compute.__doc__ or "").strip().splitlines()[0]
+        return summary(self.compute)
 
 
 STATISTICS: Registry[Statistic] = Registry("statistic")
@@ -72,9 +72,14 @@ STATISTICS: Registry[Statistic] = Registry("statistic")
 def statistic(
     name: str, *, scale_free: bool
 ) -> Callable[[Callable[[Maps], Tensor | float]], Callable[[Maps], Tensor | float]]:
-    """Register a function of `Maps` under `name`."""
+    """Register a function of `Maps` under `name`.
+
+    Raises:
+        InputError: it takes something else, or has no docstring.
+    """
 
     def decorate(function: Callable[[Maps], Tensor | float]) -> Callable[[Maps], Tensor | float]:
+        check_function("statistic", name, function, "maps")
         STATISTICS.add(name, Statistic(function, scale_free))
         return function
 
@@ -192,6 +197,11 @@ def measure(maps: Tensor, names: Iterable[str] | None = None) -> dict[str, float
     """
     shared = Maps(maps)
     return {name: float(STATISTICS[name].compute(shared)) for name in names or STATISTICS}
+
+
+def measured() -> dict[str, str]:
+    """Return the statistics that are measured, with the digests of those of plug-ins, else ""."""
+    return {name: "".join(STATISTICS.code(name).values()) for name in STATISTICS}
 
 
 @dataclass(frozen=True)

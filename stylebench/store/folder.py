@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,14 +112,40 @@ def records(out: Path, kind: Kind = "transfer") -> list[JobRecord]:
     return sorted(found, key=lambda job: (job.finished, job.job_id))
 
 
-def pending(out: Path, specs: Iterable[AnySpec], *, force: bool = False) -> list[AnySpec]:
-    """Return the jobs whose folder with status ok is not in place (all of them with `force`)."""
-    result = []
-    for spec in specs:
-        found = read_record(place(out, spec))
-        if force or found is None or not found.ok:
-            result.append(spec)
-    return result
+def pending(
+    out: Path,
+    specs: Iterable[AnySpec],
+    *,
+    force: bool = False,
+    statistics: Mapping[str, str] | None = None,
+) -> list[AnySpec]:
+    """Return the jobs that are to do.
+
+    Args:
+        out: results folder.
+        specs: the jobs of a sweep.
+        force: all of them are.
+        statistics: what is measured of a backbone (`JobRecord.statistics`): where some of it is
+            not there yet, the job is to do again. None: whatever was measured will do.
+    """
+    return [spec for spec in specs if force or not _done(out, spec, statistics or {})]
+
+
+def _done(out: Path, spec: Spec, statistics: Mapping[str, str]) -> bool:
+    """Tell whether the folder of a job is in place with status ok, and has these statistics."""
+    found = read_record(place(out, spec))
+    if found is None or not found.ok:
+        return False
+    if not isinstance(spec, StatisticsSpec) or not statistics:
+        return True
+    there = found.statistics
+    if not there:  # of an earlier version, which had no plug-ins
+        try:
+            table = read_parquet(place(out, spec) / STATISTICS_FILES[0])
+        except (OSError, ValueError) as error:
+            raise damaged(place(out, spec), error) from None
+        there = dict.fromkeys(set(table.column("statistic").to_pylist()), "")
+    return statistics.items() <= there.items()
 
 
 def written(out: Path, spec: Spec, since: float) -> JobRecord | None:
@@ -209,7 +235,7 @@ def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
 
 
 def newest(jobs: Sequence[JobRecord]) -> list[JobRecord]:
-    """Return stylisations without those of which a picture contains something else by now.
+    """Return stylisations without those of which a picture or a plug-in is another by now.
 
     That is a file that was changed, or a built-in picture of another version. Their folders stay,
     but nothing that averages over jobs may take the two for one.
@@ -219,7 +245,8 @@ def newest(jobs: Sequence[JobRecord]) -> list[JobRecord]:
         blank = {"digest": ""}
         pictures = {"content": spec.content.model_copy(update=blank),
                     "style": spec.style.model_copy(update=blank)}  # fmt: skip
-        return spec.model_copy(update=pictures).model_dump_json()
+        code = dict.fromkeys(spec.code, "")
+        return spec.model_copy(update={**pictures, "code": code}).model_dump_json()
 
     last = {without_digests(job.stylisation): job.job_id for job in jobs}
     kept = set(last.values())

@@ -42,6 +42,7 @@ class JobRecord(BaseModel):
         batch: how many jobs were computed together.
         peak_memory_mb: of the batch.
         values: rows of statistics.parquet.
+        statistics: that were measured, with the digests of those of plug-ins, else "".
         evals: closure evaluations that were made.
         loss_initial: of the start; the other losses and `style_layers` are of the best iterate,
             see `stylebench.transfer.stylize.Stylization`.
@@ -56,6 +57,7 @@ class JobRecord(BaseModel):
     spec: Spec
     traceback: Text = ""
     values: int | None = None
+    statistics: Annotated[dict[str, str], _or({})] = {}
     evals: int | None = None
     loss_initial: float | None = None
     loss_final: float | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stylebench import images
+from stylebench.backbones.names import BackboneName
 from stylebench.config import JobSpec, Spec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
@@ -15,7 +16,7 @@ PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 
 def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Return what the jobs of a batch have in common: all but pictures, and their size."""
-    own = {"content", "style"} | ({"seed"} if spec.arch.startswith("p-") else set())
+    own = {"content", "style"} | ({"seed"} if BackboneName.parse(spec.arch).pretrained else set())
     mixes = spec.weights.options.get("batchnorm") == "train"
     alone = spec.job_id if mixes or spec.optimiser.name == "lbfgsb" else ""
     return spec.model_dump_json(exclude=own) + alone, size

@@ -24,7 +24,8 @@ from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError
-from stylebench.measures.statistics import measure_backbone
+from stylebench.measures.statistics import measure_backbone, measured
+from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.stylize import Stylization, stylize_batch
 
@@ -89,6 +90,7 @@ def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Tensor]:
 
 def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
     spec = specs[0]
+    check_code(spec.code)
     runtime.configure(tf32=spec.precision == "tf32")
     backbone = build(
         spec.arch, spec.weights, spec.seed,
@@ -125,6 +127,7 @@ def _outcome(content: Tensor, style: Tensor, found: Stylization) -> Outcome:
 
 
 def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
+    check_code(spec.code)
     runtime.configure()
     backbone = build(spec.arch, spec.weights, spec.seed, nodes=spec.chosen, device=device)
     rows = []
@@ -137,7 +140,8 @@ def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
     table.insert(0, "arch", spec.arch)
     table.insert(1, "weights", spec.weights.label)
     table["seed"], table["size"], table["resize"] = spec.seed, spec.size, spec.resize
-    return Outcome({"values": len(table)}, tables={"statistics.parquet": table})
+    known = {"values": len(table), "statistics": measured()}
+    return Outcome(known, tables={"statistics.parquet": table})
 
 
 def _failure(error: Exception) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stylebench import images, runtime
-from stylebench.backbones import zoo
+from stylebench.backbones import names
+from stylebench.backbones.names import BackboneName
+from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import (
     ImageRef,
     JobSpec,
     LossSpec,
+    NodeChoice,
     Precision,
     SmoothingSpec,
     StatisticsSpec,
@@ -46,61 +49,56 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Arm:
-    """A backbone with one set of weights."""
-
-    spec: zoo.BackboneSpec
-    arch: str
-    seed: int
-    weights: WeightsRef
-
-
-@dataclass(frozen=True)
 class _Variant:
     """A backbone with options, as a configuration names it, and with the nodes that it chooses."""
 
-    arch: str
+    name: BackboneName
     options: dict[str, str]
     explicit: bool
-    spec: zoo.BackboneSpec
+    spec: BackboneSpec
+    chosen: NodeChoice | None
 
 
-def parse(part: str) -> tuple[str, dict[str, str]]:
-    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
-    name, *settings = part.split("+")
-    options: dict[str, str] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
-        if options.get(key, value) != value:
-            raise InputError(
-                f"--arch {part!r}: expected one value of {key}, found {options[key]} and {value}; "
-                "for both, give two backbones"
-            )
-        options[key] = value
-    return name, options
+@dataclass(frozen=True)
+class _Arm:
+    """A backbone with one set of weights."""
+
+    variant: _Variant
+    seed: int
+    weights: WeightsRef
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What its jobs of both kinds say of it."""
+        return {
+            "arch": self.variant.name.arch,
+            "nodes": self.variant.spec.nodes,
+            "chosen": self.variant.chosen,
+            "weights": self.weights,
+        }
 
 
 def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: bool) -> _Variant:
     """Return a backbone with all its options; some options change which nodes there are."""
-    options = config.backbone_options.get(arch[2:], {}) | options
-    spec = zoo.split(arch)[1]
+    name = BackboneName.parse(arch)
+    options = (name.of(config.backbone_options) or {}) | options
+    spec = names.find(arch)
     spec.check_options(arch, options)
-    spec = spec.choose(arch, config.nodes.get(arch[2:]), options)
-    return _Variant(arch, options, explicit, spec)
+    chosen = name.of(config.nodes)
+    return _Variant(name, options, explicit, spec.choose(arch, chosen, options), chosen)
 
 
-def _variants(config: SweepConfig) -> list[_Variant]:
+def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
+    pretrained = {*config.weights, *given}
     found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
     for part in (part.strip() for text in config.arch for part in text.split(",")):
-        name, options = parse(part)
-        for arch, explicit in zoo.expand([name]).items():
+        name, options = names.parse(part)
+        for arch, explicit in names.expand([name], pretrained).items():
             place = (arch, str(sorted(options.items())))
             before = place in found and found[place][2]
             found[place] = arch, options, explicit or before
-    kept = zoo.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
+    kept = names.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
     return [_variant(config, *each) for arch in kept for each in found.values() if each[0] == arch]
 
 
@@ -140,10 +138,10 @@ def _pairs(
     return list(zip(content, style, strict=True))
 
 
-def _seeds(arch: str, config: SweepConfig) -> tuple[int, ...]:
+def _seeds(name: BackboneName, config: SweepConfig) -> tuple[int, ...]:
     """Return the seeds that make a difference: one, for pretrained weights and a fixed start."""
     fixed = config.start != "noise" and config.loss.balance != "gradient"
-    return config.seed[:1] if arch.startswith("p-") and fixed else config.seed
+    return config.seed[:1] if name.pretrained and fixed else config.seed
 
 
 def _arms(
@@ -159,9 +157,9 @@ def _arms(
     from stylebench.weights import parse
 
     for name in config.backbone_options:
-        if name not in zoo.ARCHS:
+        if name not in ARCHS and not names.is_of_file(name):
             raise InputError(
-                f"backbone_options: unknown backbone {name!r}{suggestion(name, zoo.ARCHS)}"
+                f"backbone_options: unknown backbone {name!r}{suggestion(name, ARCHS)}"
             )
     for name, source in config.weights.items():
         check_name(name, "weights")
@@ -169,10 +167,8 @@ def _arms(
     given = {**config.weights, **given}
     arms: list[_Arm] = []
     for variant in variants:
-        arch = variant.arch
-        options, nodes = variant.options, config.nodes.get(arch[2:])
-        seeds = _seeds(arch, config)
-        pretrained = arch.startswith("p-")
+        arch, options, nodes = variant.name.arch, variant.options, variant.chosen
+        seeds, pretrained = _seeds(variant.name, config), variant.name.pretrained
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
                 ref = resolve(
@@ -186,11 +182,11 @@ def _arms(
             else:
                 if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms += [_Arm(variant.spec, arch, seed, ref) for seed in group]
+            arms += [_Arm(variant, seed, ref) for seed in group]
     return arms
 
 
-def _loss(spec: zoo.BackboneSpec, loss: LossSpec) -> LossSpec:
+def _loss(spec: BackboneSpec, loss: LossSpec) -> LossSpec:
     """Return the loss with the layer weights of this backbone's own nodes."""
     nodes = {node.name for node in spec.style}
     own = {name: weight for name, weight in loss.layer_weights.items() if name in nodes}
@@ -203,9 +199,10 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = {variant.arch[2:]: None for variant in variants}
+    archs = {variant.name.name: None for variant in variants}
+    taken = {key for variant in variants for key in config.nodes if variant.name.of({key: 1})}
     for name in config.nodes:
-        if name not in archs:
+        if name not in taken:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
     nodes = {node.name: None for variant in variants for node in variant.spec.style}
@@ -256,11 +253,11 @@ def expand(
             tell(text)
         told[text] = None
 
-    parts = [(arm, _variants(arm)) for arm in arms(config)]
     given = given or {}
-    archs = {variant.arch for _, variants in parts for variant in variants}
-    for name in given:
-        if f"p-{name}" not in archs:
+    parts = [(arm, _variants(arm, given)) for arm in arms(config)]
+    archs = [variant.name for _, variants in parts for variant in variants]
+    for name, source in given.items():
+        if not any(arch.pretrained and arch.of({name: source}) for arch in archs):
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     found: list[Plan] = []
     for arm, variants in parts:
@@ -308,22 +305,20 @@ def _expand(
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs)
     matched = _pairs(content, style, config.pairing)
-    seeds = sum(len(_seeds(variant.arch, config)) for variant in variants)
+    seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
     backbones = _arms(config, variants, given, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     precisions = {smooth.label: _precision(config, smooth, device) for smooth in smoothings}
     jobs = [
         JobSpec(
-            arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=config.nodes.get(arm.arch[2:]),
-            weights=arm.weights,
+            **arm.shared,
+            code=names.code_of(arm.variant.name.arch) | smoothing.SMOOTHINGS.code(smooth.name),
             smoothing=smooth,
             content=a,
             style=b,
             preset=preset_label(config),
-            loss=_loss(arm.spec, config.loss),
+            loss=_loss(arm.variant.spec, config.loss),
             seed=arm.seed,
             precision=precisions[smooth.label],
             **{key: getattr(config, key) for key in _SHARED},
@@ -350,18 +345,19 @@ def _statistics(
     """Return one spec for each backbone and, for random weights, each seed."""
     if not photographs:
         return []
-    seeds = {arm.arch: arm.seed for arm in reversed(arms) if arm.arch.startswith("p-")}
+    from stylebench.transfer.smoothing import SMOOTHINGS
+
+    code = {k: v for smooth in smoothings for k, v in SMOOTHINGS.code(smooth.name).items()}
+    seeds = {arm.variant.name: arm.seed for arm in reversed(arms) if arm.variant.name.pretrained}
     return [
         StatisticsSpec(
-            arch=arm.arch,
-            nodes=arm.spec.nodes,
-            chosen=config.nodes.get(arm.arch[2:]),
-            weights=arm.weights,
+            **arm.shared,
+            code=names.code_of(arm.variant.name.arch) | code,
             smoothing=smoothings,
             images=tuple(photographs),
             size=config.size,
             resize=config.resize,
-            seed=seeds.get(arm.arch, arm.seed),
+            seed=seeds.get(arm.variant.name, arm.seed),
         )
         for arm in arms
     ]

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from stylebench import files, runtime, store
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.config import JobSpec, Spec, SweepConfig
 from stylebench.errors import InputError, JobError
+from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.engines import Options as EngineOptions
@@ -166,8 +167,10 @@ def _work(
     log: Callable[[JobRecord], None],
 ) -> None:
     """Run what is not finished, and make the tables even when interrupted."""
+    from stylebench.measures.statistics import measured
+
     specs: list[Spec] = [*planned.statistics, *planned.jobs]
-    todo = store.pending(options.out, specs, force=options.force)
+    todo = store.pending(options.out, specs, force=options.force, statistics=measured())
     store.remove_stale(options.out)
     lock.announce(options.out, specs)
     if todo or not store.read_manifest(options.out):
@@ -268,7 +271,8 @@ def run_one(text: str, options: Options) -> JobRecord:
         raise InputError(spec.weights.missing)
     smoothing.check(spec.smoothing)
     runtime.resolve_precision(spec.precision, options.engine.device)
-    backbone = zoo.split(spec.arch)[1]
+    check_code(spec.code)
+    backbone = names.find(spec.arch)
     backbone.check_options(spec.arch, spec.weights.options)
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
     if spec.nodes != backbone.nodes:

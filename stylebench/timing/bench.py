@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from stylebench import runtime
-from stylebench.backbones import graph, zoo
+from stylebench.backbones import graph, names
 from stylebench.backbones.extractor import Backbone, build, random_network
+from stylebench.backbones.spec import BackboneSpec
 from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.transfer.objective import Objective
@@ -115,8 +116,8 @@ def can_be_plain(arch: str, size: int) -> bool:
 
     Nodes can be taken where they are outputs of modules.
     """
-    spec = zoo.split(f"r-{arch}")[1]
-    if arch.startswith(zoo.TIMM):
+    spec = names.find(f"r-{arch}")
+    if arch.startswith(names.TIMM):
         return False
     with torch.device("meta"):
         network = spec.build().eval()
@@ -136,7 +137,7 @@ def plain(work: Work) -> Iterator[None]:
     forward hooks, a Gram loss for each style layer and the content loss, torch.optim.LBFGS as it
     is by default.
     """
-    spec = zoo.split(f"r-{work.arch}")[1]
+    spec = names.find(f"r-{work.arch}")
     network = random_network(spec, 0).eval().requires_grad_(False).to(work.device)
     maps: dict[str, Tensor] = {}
 
@@ -259,7 +260,7 @@ def sample(steps: Iterator[None], device: str, enough: float) -> tuple[float, fl
     return max(0.0, first - median), median / threads
 
 
-def forward_flop(spec: zoo.BackboneSpec, options: Mapping[str, str]) -> float:
+def forward_flop(spec: BackboneSpec, options: Mapping[str, str]) -> float:
     """Return the floating-point operations of maps and Gram matrices of a picture of its own size.
 
     Counted by torch on the meta device: nothing is computed, and no weights are made.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from stylebench import images, store
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.config import JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.sweeps import batches
@@ -92,7 +92,7 @@ class Load:
 
 def options(spec: Spec) -> dict[str, str]:
     """Return the options of a job's backbone that change something."""
-    return zoo.split(spec.arch)[1].settled(spec.weights.options)
+    return names.find(spec.arch).settled(spec.weights.options)
 
 
 def kind(spec: Spec) -> Kind:
@@ -177,7 +177,7 @@ def _operations(arch: str, nodes: str, settings: tuple[tuple[str, str], ...]) ->
     from stylebench.config import NodeChoice
     from stylebench.timing.bench import forward_flop
 
-    backbone = zoo.split(arch)[1]
+    backbone = names.find(arch)
     choice = NodeChoice.model_validate_json(nodes) if nodes else None
     backbone = backbone.choose(arch, choice, dict(settings))
     return 2 * forward_flop(backbone, dict(settings)) / math.prod(backbone.size)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.config import Spec, StatisticsSpec
 from stylebench.timing.estimate import pixels
 
@@ -47,5 +47,5 @@ def _bytes(spec: Spec) -> float:
 
 def download(spec: Spec) -> float:
     """Return the bytes of a backbone's weights in float32, the file that is downloaded."""
-    network = zoo.split(spec.arch)[1].sketch({})
+    network = names.find(spec.arch).sketch({})
     return 4.0 * sum(parameter.numel() for parameter in network.parameters())

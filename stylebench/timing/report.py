@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import runtime
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.config import JobSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
@@ -65,7 +65,7 @@ def scope(
     named = [f"r-{a.removeprefix('r-').removeprefix('p-')}" for text in archs for a in _split(text)]
     wanted = named or list(config.arch if config else QUICK if quick else ("all",))
     bare = [name.partition("+")[0] for text in wanted for name in _split(text)]
-    expanded = zoo.expand([n if n[:2] in ("r-", "p-") or n == "all" else f"r-{n}" for n in bare])
+    expanded = names.expand([n if n[:2] in ("r-", "p-") or n == "all" else f"r-{n}" for n in bare])
     short = dict.fromkeys(arch[2:].partition(".")[0] for arch in expanded)
     default = [config.size] if config else [512] if quick else [256, 512]
     gpu = device.startswith("cuda")

@@ -54,7 +54,7 @@ def read(out: Path, job_id: str) -> Entry | None:
     if record is None:
         return None
     row, spec = columns.result_row(record), record.stylisation
-    arch = spec.arch + spec.weights.settings
+    arch = spec.label
     return Entry(
         job_id=job_id,
         status=record.status,

@@ -19,14 +19,13 @@ from torch import Tensor
 
 from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.registry import Registry, suggestion
+from stylebench.registry import Registry, check_function, suggestion
 from stylebench.transfer.losses import wide
 
 Smoothing = Callable[..., tuple[Tensor, float]]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
-smoothing = SMOOTHINGS.register
 
-LINEAR = frozenset({"none", "scale", "mean"})
+LINEAR: set[str] = set()
 """Smoothings that a map in bf16 bears: they multiply it by a number (``mean`` by one of each image,
 an average in float32), which leaves its relative error, 2⁻⁹, what it is. Others exponentiate it:
 where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to
@@ -36,7 +35,34 @@ DEEP_STAGE = 3
 """``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
 
 
-@smoothing("none")
+def _parameters(function: Smoothing) -> dict[str, float]:
+    """Return the keyword parameters of a smoothing, which follow its maps, with their defaults."""
+    keywords = list(inspect.signature(function).parameters.items())[1:]
+    return {name: parameter.default for name, parameter in keywords}
+
+
+def smoothing(name: str, *, linear: bool = False) -> Callable[[Smoothing], Smoothing]:
+    """Register a function of maps under `name`; for `linear` see `LINEAR`.
+
+    Raises:
+        InputError: it is not of the form that the module's docstring states.
+    """
+
+    def decorate(function: Smoothing) -> Smoothing:
+        check_function("smoothing", name, function, "maps", keywords=True)
+        for key, value in _parameters(function).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                expected = f"{key} expects a positive number as default"
+                raise InputError(f"smoothing {name!r}: {expected}, found {value!r}")
+        SMOOTHINGS.add(name, function)
+        if linear:
+            LINEAR.add(name)
+        return function
+
+    return decorate
+
+
+@smoothing("none", linear=True)
 def none(maps: Tensor) -> tuple[Tensor, float]:
     """σ(F) = F."""
     return maps, 1.0
@@ -81,7 +107,7 @@ def nested(maps: Tensor, times: int = 2) -> tuple[Tensor, float]:
     return smoothed, unit
 
 
-@smoothing("mean")
+@smoothing("mean", linear=True)
 def mean(maps: Tensor) -> tuple[Tensor, float]:
     """σ(F) = F / mean|F|, the mean over channels and positions of each image: scale taken away.
 
@@ -146,7 +172,7 @@ def softmax_space(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float
     return flat.view_as(maps), 1 / count
 
 
-@smoothing("scale")
+@smoothing("scale", linear=True)
 def scale(maps: Tensor, alpha: float = 0.001) -> tuple[Tensor, float]:
     """σ(F) = α·F: the authors' present released code, with α = 0.001 on the two deepest stages.
 
@@ -157,8 +183,7 @@ def scale(maps: Tensor, alpha: float = 0.001) -> tuple[Tensor, float]:
 
 def parameters(name: str) -> dict[str, float]:
     """Return the parameters of a smoothing with their defaults."""
-    signature = inspect.signature(SMOOTHINGS[name])
-    return {k: p.default for k, p in signature.parameters.items() if k != "maps"}
+    return _parameters(SMOOTHINGS[name])
 
 
 def check(spec: SmoothingSpec) -> None:

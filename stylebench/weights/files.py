@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Architecture(Protocol):
-    """What weights have to fit; `stylebench.backbones.zoo.BackboneSpec` says what each is."""
+    """What weights have to fit; `stylebench.backbones.spec.BackboneSpec` says what each is."""
 
     @property
     def unused(self) -> tuple[str, ...]:

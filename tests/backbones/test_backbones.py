@@ -9,8 +9,9 @@ from torchvision import models
 from torchvision.models import resnet50, vgg19
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from stylebench.backbones import controls, paper, zoo
+from stylebench.backbones import controls, names, paper
 from stylebench.backbones.extractor import Backbone, build, random_network
+from stylebench.backbones.spec import ARCHS, BackboneSpec, Node
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
 
@@ -19,7 +20,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def network(name: str) -> nn.Module:
-    return random_network(zoo.ARCHS[name], seed=0).eval()
+    return random_network(ARCHS[name], seed=0).eval()
 
 
 def built(arch: str, seed: int = 0) -> Backbone:
@@ -80,13 +81,13 @@ def test_outside_the_blocks_the_pairs_are_the_same(residual: str, plain: str) ->
 def test_random_weights_are_pytorchs_own() -> None:
     torch.manual_seed(5)
     expected = resnet50(weights=None).state_dict()
-    found = random_network(zoo.ARCHS["resnet50"], seed=5).state_dict()
+    found = random_network(ARCHS["resnet50"], seed=5).state_dict()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
 def test_building_leaves_the_global_random_state_alone() -> None:
     before = torch.get_rng_state()
-    random_network(zoo.ARCHS["tiny"], seed=5)
+    random_network(ARCHS["tiny"], seed=5)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -124,10 +125,10 @@ def test_stride_in_moves_the_stride_of_resnet50() -> None:
 WITHOUT_RELU = ("r-mobilenet", "r-efficientnet", "r-convnext")
 
 
-@pytest.mark.parametrize("arch", [n for n in zoo.names(hidden=True) if n.startswith("r-")])
+@pytest.mark.parametrize("arch", [n for n in names.known(hidden=True) if n.startswith("r-")])
 def test_every_backbone_on_the_bench(arch: str) -> None:
     """Matrix: nodes exist and come after a ReLU, maps are finite, gradients reach the image."""
-    backbone, spec = built(arch), zoo.split(arch)[1]
+    backbone, spec = built(arch), names.find(arch)
     side = max(spec.min_side, 40)
     image = torch.rand(1, 3, side, side + 16, generator=torch.Generator().manual_seed(0))
     image.requires_grad_()
@@ -146,17 +147,17 @@ def test_every_backbone_on_the_bench(arch: str) -> None:
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
 
 
-@pytest.mark.parametrize("name", [n for n, spec in zoo.ARCHS.items() if spec.checkpoint])
+@pytest.mark.parametrize("name", [n for n, spec in ARCHS.items() if spec.checkpoint])
 def test_checkpoints_are_torchvisions(name: str) -> None:
     urls = [weights.url for weights in models.get_model_weights(name)]
-    assert zoo.ARCHS[name].checkpoint in [url.rsplit("/", 1)[-1] for url in urls]
+    assert ARCHS[name].checkpoint in [url.rsplit("/", 1)[-1] for url in urls]
 
 
-@pytest.mark.parametrize("name", [n for n in zoo.ARCHS if n.startswith("vgg")])
+@pytest.mark.parametrize("name", [n for n in ARCHS if n.startswith("vgg")])
 def test_nodes_of_the_vggs_are_gatys(name: str) -> None:
     """relu<b>_<n> counted along torchvision's own layers: b pooling layers and n ReLUs on."""
     with torch.device("meta"):
-        layers = zoo.ARCHS[name].build().features
+        layers = ARCHS[name].build().features
     names, block, number = {}, 1, 0
     assert isinstance(layers, nn.Sequential)
     for index, layer in enumerate(layers):
@@ -165,7 +166,7 @@ def test_nodes_of_the_vggs_are_gatys(name: str) -> None:
             names[f"features.{index}"] = f"relu{block}_{number}"
         elif isinstance(layer, nn.MaxPool2d):
             block, number = block + 1, 0
-    nodes = zoo.ARCHS[name].nodes
+    nodes = ARCHS[name].nodes
     assert list(nodes.values()) == [*(f"relu{b}_1" for b in range(1, 6)), "relu4_2"]
     assert all(names[path] == node for path, node in nodes.items())
 
@@ -179,7 +180,7 @@ def test_maps_equal_forward_hooks_and_dead_layers_are_gone() -> None:
     torch.manual_seed(0)
     plain = vgg19(weights=None).eval()
     expected: dict[str, Tensor] = {}
-    for node in zoo.ARCHS["vgg19"].style:
+    for node in ARCHS["vgg19"].style:
         layer = plain.get_submodule(node.path)
         layer.register_forward_hook(lambda m, i, o, n=node.name: expected.update({n: o.clone()}))
     image = torch.rand(1, 3, 32, 32)
@@ -193,10 +194,10 @@ def test_maps_equal_forward_hooks_and_dead_layers_are_gone() -> None:
 
 
 def test_a_node_before_a_relu_keeps_its_negatives() -> None:
-    node = zoo.Node("conv1_1", "features.0", 0)
-    spec = zoo.BackboneSpec(
-        "VGG-19 seen before its first ReLU", zoo.ARCHS["vgg19"].target,
-        (node, zoo.Node("relu1_1", "features.1", 0)), node,
+    node = Node("conv1_1", "features.0", 0)
+    spec = BackboneSpec(
+        "VGG-19 seen before its first ReLU", ARCHS["vgg19"].target,
+        (node, Node("relu1_1", "features.1", 0)), node,
     )  # fmt: skip
     maps = Backbone(spec, random_network(spec, 0))(torch.rand(1, 3, 16, 16))
     assert maps["conv1_1"].min() < 0
@@ -204,16 +205,16 @@ def test_a_node_before_a_relu_keeps_its_negatives() -> None:
 
 
 def test_names() -> None:
-    assert list(zoo.expand(["all"])) == list(zoo.ALL)
-    assert not any(zoo.expand(["all"]).values())
-    assert list(zoo.expand(["p-vgg1[69]"])) == ["p-vgg19", "p-vgg16"]
-    assert zoo.expand(["r-vgg19, r-pseudo-*"]) == {
+    assert list(names.expand(["all"])) == list(names.ALL)
+    assert not any(names.expand(["all"]).values())
+    assert list(names.expand(["p-vgg1[69]"])) == ["p-vgg19", "p-vgg16"]
+    assert names.expand(["r-vgg19, r-pseudo-*"]) == {
         "r-vgg19": True, "r-pseudo-vgg": False, "r-pseudo-resvgg": False
     }  # fmt: skip
-    assert zoo.expand(["all", "p-vgg19"])["p-vgg19"]
-    assert "r-tiny" not in zoo.expand(["*"])
-    assert zoo.expand(["r-tiny"]) == {"r-tiny": True}
-    assert list(zoo.expand(["*-robust-*"])) == ["p-robust-resnet50"]
+    assert names.expand(["all", "p-vgg19"])["p-vgg19"]
+    assert "r-tiny" not in names.expand(["*"])
+    assert names.expand(["r-tiny"]) == {"r-tiny": True}
+    assert list(names.expand(["*-robust-*"])) == ["p-robust-resnet50"]
 
 
 @pytest.mark.parametrize(
@@ -229,11 +230,11 @@ def test_names() -> None:
 )
 def test_unknown_names_suggest(name: str, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        zoo.expand([name])
+        names.expand([name])
 
 
 def test_options_are_checked() -> None:
-    spec = zoo.ARCHS["resnet50"]
+    spec = ARCHS["resnet50"]
     with pytest.raises(InputError, match="has no option 'stride'"):
         spec.check_options("p-resnet50", {"stride": "conv1"})
     with pytest.raises(InputError, match="one of conv2, conv1, found 'conv3'"):

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torchvision.models import alexnet, resnet18, resnet50, vgg11
 
 from stylebench import images
-from stylebench.backbones import controls, extractor, paper, zoo
+from stylebench.backbones import controls, extractor, names, paper
 from stylebench.backbones.extractor import build
+from stylebench.backbones.spec import ARCHS
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
@@ -50,7 +51,7 @@ def test_gamma_scales_the_residual_branch(function: Any, gamma: str) -> None:
 
 
 def test_shortcut_off_is_noresnet() -> None:
-    a, b = changed(resnet50, "shortcut", "off"), zoo.ARCHS["noresnet50"]
+    a, b = changed(resnet50, "shortcut", "off"), ARCHS["noresnet50"]
     torch.manual_seed(0)
     with torch.no_grad():
         assert torch.equal(a(IMAGE), b.build().eval()(IMAGE))
@@ -196,7 +197,7 @@ def test_calibrated_batchnorm_has_mean_0_and_variance_1_over_the_pictures(
     """Of every BatchNorm (whose affine part is 1 and 0), over pictures that differ in contrast."""
     scales = torch.tensor([0.2, 0.5, 1.0]).view(3, 1, 1, 1)
     pictures = torch.rand(3, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * scales
-    spec = zoo.split(arch)[1]
+    spec = names.find(arch)
     backbone = extractor.Backbone(spec, extractor.random_network(spec, 1))
     controls.apply_measured(backbone, {"batchnorm": "calibrated"}, lambda: pictures)
     seen: list[Tensor] = []
@@ -266,7 +267,7 @@ OPTIONS = [
         "pseudo-vgg",
         "mobilenet_v2",
     )
-    for key, values in zoo.ARCHS[arch].options.items()
+    for key, values in ARCHS[arch].options.items()
     for value in values[1:]
 ]
 

@@ -8,8 +8,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from stylebench.backbones import controls, fold, zoo
+from stylebench.backbones import controls, fold, names
 from stylebench.backbones.extractor import Backbone, build, random_network
+from stylebench.backbones.spec import ARCHS, Node
 from stylebench.config import WeightsRef
 
 RANDOM = {"running_mean": (-0.3, 0.3), "running_var": (0.5, 2), "weight": (0.5, 1.5),
@@ -38,9 +39,9 @@ def backbone_of(
     name: str, style: tuple[str, ...] = (), options: dict[str, str] | None = None
 ) -> Backbone:
     """A backbone that is not folded, with random norms; other nodes by their paths."""
-    spec = zoo.split(f"r-{name}")[1]
+    spec = names.find(f"r-{name}")
     if style:
-        nodes = tuple(zoo.Node(path, path, 4) for path in style)
+        nodes = tuple(Node(path, path, 4) for path in style)
         spec = replace(spec, style=nodes, content=nodes[-1])
     network = randomised(random_network(spec, 0))
     controls.apply(network, options or {}, spec.defaults)
@@ -55,7 +56,7 @@ def check(
 ) -> tuple[int, int]:
     """Folded maps are those of before, in float64; return how many norms there were and are."""
     backbone = backbone_of(name, style, options).double()
-    before, side = norms(backbone), max(zoo.split(f"r-{name}")[1].min_side, 48)
+    before, side = norms(backbone), max(names.find(f"r-{name}").min_side, 48)
     image = picture(*(size or (side, side + 16))).double()
     state = torch.get_rng_state()
     with torch.no_grad():
@@ -73,7 +74,7 @@ def check(
 
 @pytest.mark.parametrize(
     "name",
-    [n for n, spec in zoo.ARCHS.items() if "batchnorm" in spec.options and "r-" in spec.prefixes],
+    [n for n, spec in ARCHS.items() if "batchnorm" in spec.options and "r-" in spec.prefixes],
 )
 def test_folded_backbones_give_the_same_maps(name: str) -> None:
     """None is left but for densenet's, which stand before the convolution."""

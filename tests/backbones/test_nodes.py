@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
 
-from stylebench.backbones import pretrained, zoo
+from stylebench.backbones import names, pretrained
 from stylebench.backbones.extractor import build, random_network
+from stylebench.backbones.spec import ARCHS
 from stylebench.config import NodeChoice, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
@@ -67,7 +68,7 @@ def test_pretrained_weights_reach_to_the_deepest_node(
     state = {k: v for k, v in network.state_dict().items() if not k.startswith("classifier")}
     save_file(state, tmp_path / "whole.safetensors")
     given = {name: tmp_path / "whole.safetensors"}
-    nodes = choice(zoo.ARCHS[name].style[0].path, deep)
+    nodes = choice(ARCHS[name].style[0].path, deep)
     backbone = build(f"p-{name}", pretrained.resolve(f"p-{name}", 0, given=given, nodes=nodes), 0,
                      nodes=nodes)  # fmt: skip
     found = backbone(IMAGE)[deep]
@@ -97,7 +98,7 @@ def test_functions_do_not_work_in_place(name: str, early: str, late: str) -> Non
     backbone = build(f"r-{name}", WeightsRef(source="random:0"), 0, nodes=nodes)
     with torch.no_grad():
         found = backbone(IMAGE)
-    network = random_network(zoo.ARCHS[name], 0)
+    network = random_network(ARCHS[name], 0)
     normalised = (IMAGE - backbone.mean) / backbone.std
     expected = output(network, early, normalised)
     assert expected.min() < 0
@@ -114,7 +115,7 @@ def test_functions_do_not_work_in_place(name: str, early: str, late: str) -> Non
 )
 def test_a_module_is_its_output(name: str, path: str) -> None:
     backbone = build(f"r-{name}", WeightsRef(source="random:0"), 0, nodes=choice(path))
-    network: nn.Module = random_network(zoo.ARCHS[name], 0)
+    network: nn.Module = random_network(ARCHS[name], 0)
     normalised = (IMAGE - backbone.mean) / backbone.std
     with torch.no_grad():
         same(backbone(IMAGE)[path], output(network, path, normalised))
@@ -143,7 +144,7 @@ def test_stages_of_many_nodes_follow_from_the_resolution(
 ) -> None:
     """The coarsest maps are stage 4, those of twice the side 3, and so on."""
     arch = f"r-{name}"
-    spec = zoo.split(arch)[1].choose(arch, NodeChoice(style=tuple(style), content=style[-2]))
+    spec = names.find(arch).choose(arch, NodeChoice(style=tuple(style), content=style[-2]))
     assert [node.path for node in spec.style] == style
     expected = [stage for stage, count in enumerate(per_stage) for _ in range(count)]
     assert [node.stage for node in spec.style] == expected
@@ -153,42 +154,42 @@ def test_stages_of_many_nodes_follow_from_the_resolution(
 def test_resolutions_beyond_five_are_stage_0() -> None:
     nodes = NodeChoice(style=("features.1", "features.6", *RELUS[4:], "features.36", "avgpool"),
                        content="features.36")  # fmt: skip
-    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", nodes)  # 224, 112, 56, 28, 14 and 7 px
+    chosen = ARCHS["vgg19"].choose("r-vgg19", nodes)  # 224, 112, 56, 28, 14 and 7 px
     assert [node.stage for node in chosen.style[:3]] == [0, 0, 1]
     assert chosen.content.stage == 4
 
 
 def test_up_to_five_stages_end_at_4() -> None:
-    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:5]), content=3))
+    chosen = ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:5]), content=3))
     assert [node.stage for node in chosen.style] == [0, 1, 2, 3, 4]
-    fewer = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:2]), content=22))
+    fewer = ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS[:2]), content=22))
     assert [node.stage for node in (*fewer.style, fewer.content)] == [3, 4, 3]
 
 
 def test_deep_smooths_the_coarsest_two_resolutions_of_many_nodes() -> None:
-    chosen = zoo.ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS), content=22))
+    chosen = ARCHS["vgg19"].choose("r-vgg19", NodeChoice(style=tuple(RELUS), content=22))
     spec, maps = SmoothingSpec(name="softmax", layers="deep"), torch.rand(1, 3, 2, 2)
     smoothed = [n.path for n in chosen.style if smoothing.apply(spec, maps, n.stage)[0] is not maps]
     assert smoothed == RELUS[8:], "relu4_1 to relu5_4"
 
 
 def test_weights_behind_the_default_nodes_are_needed_by_those_that_reach_there() -> None:
-    chosen = zoo.ARCHS["vgg19"].choose("p-vgg19", NodeChoice(style=tuple(RELUS), content=22))
+    chosen = ARCHS["vgg19"].choose("p-vgg19", NodeChoice(style=tuple(RELUS), content=22))
     assert chosen.unused == ("classifier.",)
 
 
 def test_what_is_no_map_is_told_among_many_nodes() -> None:
     nodes = NodeChoice(style=(*RELUS, "flatten"), content=0)
     with pytest.raises(InputError, match=r"expected a map \(B, D, H, W\), flatten is a tensor"):
-        zoo.ARCHS["vgg19"].choose("r-vgg19", nodes)
+        ARCHS["vgg19"].choose("r-vgg19", nodes)
 
 
 def test_a_module_and_its_last_node_are_one() -> None:
     nodes = NodeChoice(style=("layer1", "layer2"), content="layer2.1.relu_1")
-    spec = zoo.ARCHS["resnet18"].choose("r-resnet18", nodes)
+    spec = ARCHS["resnet18"].choose("r-resnet18", nodes)
     assert spec.content == spec.style[1]
     with pytest.raises(InputError, match=r"named twice: layer1, layer1\.1\.relu_1"):
-        zoo.ARCHS["resnet18"].choose("r-resnet18", choice("layer1", "layer1.1.relu_1"))
+        ARCHS["resnet18"].choose("r-resnet18", choice("layer1", "layer1.1.relu_1"))
 
 
 @pytest.mark.parametrize("node", ["avgpool", "relu"])
@@ -224,7 +225,7 @@ def test_errors_list_ten_nodes() -> None:
 
 def test_indices_of_timm_are_timms() -> None:
     """TResNet's first map, of index 0, has no module: timm does not give it."""
-    spec = zoo.split("r-timm:tresnet_m")[1]
+    spec = names.find("r-timm:tresnet_m")
     chosen = spec.choose("r-timm:tresnet_m", choice(1, 4))
     assert [node.path for node in chosen.style] == ["body.layer1", "body.layer4"]
     for wrong in (0, ""):

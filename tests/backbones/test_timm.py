@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stylebench.backbones import pretrained, zoo
+from stylebench.backbones import names, pretrained
 from stylebench.backbones import timm as ours
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.config import WeightsRef
@@ -32,7 +32,7 @@ STRAY = 0.01
 def smallest() -> list[str]:
     """The smallest model of each family, of at most 200 million parameters."""
     best: dict[str, tuple[int, str]] = {}
-    for model, (family, parameters) in zoo.timm_models().items():
+    for model, (family, parameters) in names.timm_models().items():
         if not model.startswith("test_") and parameters <= 200e6:
             best[family] = min(best.get(family, (parameters, model)), (parameters, model))
     return [model for _, model in best.values()]
@@ -72,7 +72,7 @@ def features_only(model: str, indices: list[int], x: Tensor) -> tuple[list[Tenso
 
 def check(model: str) -> None:
     """Builds, equals timm's maps, finite, gradients reach the image, nothing behind is kept."""
-    spec = zoo.split(f"r-timm:{model}")[1]
+    spec = names.find(f"r-timm:{model}")
     known = ours.outline(model).paths
     inner = [node for node in spec.style if not node.path.startswith(ours.INPUT)]
     assert 2 <= len(spec.style) <= 5
@@ -117,14 +117,14 @@ def test_there_are_enough_families() -> None:
 
 @pytest.mark.parametrize("model", [*FEW, "swiftformer_xs"])
 def test_two_builds_are_equal(model: str) -> None:
-    spec = zoo.split(f"r-timm:{model}")[1]
+    spec = names.find(f"r-timm:{model}")
     a, b = (random_network(spec, 7).state_dict() for _ in range(2))
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_nodes_of_each_rule() -> None:
     def nodes(model: str) -> list[str]:
-        return [f"{n.name}={n.path}" for n in zoo.split(f"r-timm:{model}")[1].style]
+        return [f"{n.name}={n.path}" for n in names.find(f"r-timm:{model}").style]
 
     layers = [f"stage{i}=layer{i}" for i in range(1, 5)]
     assert nodes("resnet18") == ["stage0=act1", *layers]
@@ -134,7 +134,7 @@ def test_nodes_of_each_rule() -> None:
     blocks = (1, 3, 6, 8, 11)
     assert nodes("vit_tiny_patch16_224") == [f"stage{i}=blocks.{b}" for i, b in enumerate(blocks)]
     assert [text[:6] for text in nodes("levit_128s")] == ["stage2", "stage3", "stage4"]
-    vgg = zoo.split("r-timm:vgg11")[1]
+    vgg = names.find("r-timm:vgg11")
     assert [n.path for n in vgg.style] == [f"features.{i}" for i in (1, 4, 9, 14, 19)]
 
 
@@ -185,31 +185,31 @@ def test_sizes_that_a_network_cannot_take_are_told() -> None:
 )
 def test_unknown_names(name: str, text: str) -> None:
     with pytest.raises(InputError, match=text):
-        zoo.expand([name])
+        names.expand([name])
 
 
 def test_names() -> None:
-    assert zoo.expand(["timm:resnet18"]) == {"r-timm:resnet18": True}
-    assert list(zoo.expand(["p-timm:resnet18d, r-timm:resnet18?"])) == [
+    assert names.expand(["timm:resnet18"]) == {"r-timm:resnet18": True}
+    assert list(names.expand(["p-timm:resnet18d, r-timm:resnet18?"])) == [
         "p-timm:resnet18d", "r-timm:resnet18d"
     ]  # fmt: skip
-    assert not any("timm:" in name for name in zoo.expand(["*"]))
-    assert len(zoo.expand(["timm:*"])) > 1300
+    assert not any("timm:" in name for name in names.expand(["*"]))
+    assert len(names.expand(["timm:*"])) > 1300
 
 
 def test_the_limit_takes_the_smallest_of_each_family() -> None:
     models = ("vgg13", "vgg11", "resnet34", "resnet18", "dla34")
-    archs = zoo.expand(["all", *(f"timm:{model}" for model in models)])
-    found = list(zoo.limited(archs, len(zoo.ALL) + 4))
-    assert found[: len(zoo.ALL)] == list(zoo.ALL)
-    timms = [name.removeprefix("r-timm:") for name in found[len(zoo.ALL) :]]
+    archs = names.expand(["all", *(f"timm:{model}" for model in models)])
+    found = list(names.limited(archs, len(names.ALL) + 4))
+    assert found[: len(names.ALL)] == list(names.ALL)
+    timms = [name.removeprefix("r-timm:") for name in found[len(names.ALL) :]]
     assert timms == ["resnet18", "dla34", "vgg11", "resnet34"]  # 12, 16, 133 and 22 million
-    assert zoo.limited(archs, None) == archs
+    assert names.limited(archs, None) == archs
 
 
 def test_the_table_of_models_is_timms() -> None:
     for model in ("resnet18", "vit_tiny_patch16_224", "vgg11"):
-        family, parameters = zoo.timm_models()[model]
+        family, parameters = names.timm_models()[model]
         with torch.device("meta"):
             network: nn.Module = timm.create_model(model)
         assert parameters == sum(p.numel() for p in network.parameters())

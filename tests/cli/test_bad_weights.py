@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from stylebench import store
-from stylebench.backbones.zoo import split
+from stylebench.backbones.names import find
 from tests.cli.bench import invoke, refused, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
@@ -71,7 +71,7 @@ def _truncated_checkpoint(path: Path) -> None:
 def _vgg19(change: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return a state dict that fits but for its first bias."""
     with torch.device("meta"):
-        shapes = split("p-vgg19")[1].build().state_dict()
+        shapes = find("p-vgg19").build().state_dict()
     state = {key: torch.zeros(1).expand(value.shape) for key, value in shapes.items()}
     return {**state, "features.0.bias": change(torch.zeros(64))}
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from stylebench import store
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.config import JobSpec
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.measures.statistics import STATISTICS
@@ -79,7 +79,7 @@ def test_all_without_weights_lists_pretrained_as_unavailable(tiny: Path) -> None
     assert done.status == 0
     rows = [re.split(r"  +", line) for line in done.out.splitlines()]
     archs = {row[2]: row[1] for row in rows}
-    assert archs == {a: "unavailable" if a.startswith("p-") else "to do" for a in zoo.ALL}
+    assert archs == {a: "unavailable" if a.startswith("p-") else "to do" for a in names.ALL}
     assert len(rows) == 7 * 4
     assert "8 unavailable" in done.err
     assert re.search(r"^p-vgg19: unavailable: .*--weights vgg19=PATH", done.err, re.MULTILINE)
@@ -284,8 +284,8 @@ def _first_words(text: str) -> list[str]:
 
 
 def test_ls_of_each_kind() -> None:
-    assert _first_words(invoke("ls", "archs").out) == [*zoo.names(), "timm:NAME"]
-    assert "r-tiny" not in zoo.names()
+    assert _first_words(invoke("ls", "archs").out) == [*names.known(), "timm:NAME"]
+    assert "r-tiny" not in names.known()
     assert _first_words(invoke("ls", "smoothings").out) == list(SMOOTHINGS)
     assert _first_words(invoke("ls", "statistics").out) == list(STATISTICS)
     images = [line.split()[:2] for line in invoke("ls", "images").out.splitlines()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stylebench.backbones.zoo import ARCHS
+from stylebench.backbones.spec import ARCHS
 from stylebench.errors import UnavailableError
 from stylebench.weights import files, packages
 from tests.cli.bench import invoke, refused

@@ -16,7 +16,7 @@ from torchvision import models
 from stylebench import weights
 from stylebench.backbones import controls, pretrained
 from stylebench.backbones.extractor import random_network
-from stylebench.backbones.zoo import ARCHS
+from stylebench.backbones.spec import ARCHS
 from stylebench.errors import UnavailableError
 
 FOLDER = os.environ.get("STYLEBENCH_IMAGENET10", "")

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from stylebench.backbones.zoo import split
+from stylebench.backbones.names import find
 from tests.faults.fuzz_bytes import CANARY, DAMAGE, Case, dice
 
 BACKBONE = "timm:test_resnet"
@@ -35,7 +35,7 @@ class Evil:
 def state() -> State:
     """Return the state dict of the backbone, all of it."""
     torch.manual_seed(0)
-    return split(f"p-{BACKBONE}")[1].build().state_dict()
+    return find(f"p-{BACKBONE}").build().state_dict()
 
 
 def _pth(value: object, *, new: bool = True) -> bytes:

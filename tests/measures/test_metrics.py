@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stylebench import images
 from stylebench.backbones.extractor import build
+from stylebench.backbones.names import BackboneName
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
 from stylebench.measures import judges, metrics
@@ -292,7 +293,7 @@ def test_what_a_picture_gives_is_forgotten_with_it() -> None:
     ],
 )
 def test_architecture(arch: str, name: str) -> None:
-    assert judges.architecture(arch) == name
+    assert BackboneName.parse(arch).architecture == name
     assert not judges.judged_by(arch, f"r-{name}")
     assert judges.judged_by(arch, "r-densenet121")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.cli.progress import Lines
 from stylebench.config import SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
@@ -48,11 +48,11 @@ def test_operations_of_a_known_network() -> None:
     convolutions = sum(2 * 9 * a * b * side**2 for a, b, side in layers)
     grams = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
     expected = convolutions + sum(2 * d**2 * side**2 for d, side in grams)
-    assert bench.forward_flop(zoo.split("r-vgg19")[1], {}) == pytest.approx(expected, rel=1e-9)
+    assert bench.forward_flop(names.find("r-vgg19"), {}) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None:
-    assert bench.forward_flop(zoo.split("r-regnet_y_400mf")[1], {}) > 1e8
+    assert bench.forward_flop(names.find("r-regnet_y_400mf"), {}) > 1e8
 
 
 # ----------------------------------------------------------------------------------------- time

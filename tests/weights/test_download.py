@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stylebench.backbones import pretrained
-from stylebench.backbones.zoo import ARCHS
+from stylebench.backbones.spec import ARCHS
 from stylebench.errors import UnavailableError
 from stylebench.weights import download, sources
 

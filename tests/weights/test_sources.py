@@ -12,7 +12,7 @@ from torchvision import models
 
 from stylebench import weights
 from stylebench.backbones import pretrained
-from stylebench.backbones.zoo import ARCHS
+from stylebench.backbones.spec import ARCHS
 from stylebench.errors import InputError, UnavailableError
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep

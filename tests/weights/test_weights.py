@@ -12,7 +12,7 @@ from torch import Tensor
 from stylebench import weights
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
-from stylebench.backbones.zoo import ARCHS
+from stylebench.backbones.spec import ARCHS
 from stylebench.errors import InputError, UnavailableError
 from stylebench.weights import download, manage, packages
 

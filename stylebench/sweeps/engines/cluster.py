@@ -9,6 +9,7 @@ or machine is tried again by `stylebench.sweeps.engines.tries`, not by Ray.
 import atexit
 import faulthandler
 import functools
+import hashlib
 import importlib
 import logging
 import os
@@ -23,6 +24,7 @@ from typing import Any
 from stylebench import __version__, images, runtime, store
 from stylebench.config import JobSpec, Spec
 from stylebench.errors import InputError
+from stylebench.registry import carried, load_plugin
 from stylebench.store import JobRecord
 from stylebench.sweeps.engines.options import Options
 from stylebench.sweeps.engines.tries import Group, Lost
@@ -101,8 +103,24 @@ def _fetch(specs: Iterable[Spec], sent: dict[str, Any]) -> dict[str, str]:
     return places
 
 
+def _plug_in(plugins: Sequence[dict[str, bytes]]) -> None:
+    """Load plug-ins on the machine of a task: each the names and sources of its files."""
+    for files in plugins:
+        digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
+        folder = _cache() / digest
+        for name, source in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(source)
+        load_plugin(folder / next(iter(files)))
+
+
 def _work(
-    group: Group, device: str, limit: float, sent: dict[str, Any], version: str
+    group: Group,
+    device: str,
+    limit: float,
+    sent: dict[str, Any],
+    version: str,
+    plugins: Sequence[dict[str, bytes]],
 ) -> Iterator[list[Files]]:
     """Run a group on the machine of this task: yield nothing yet, then its job folders.
 
@@ -122,6 +140,7 @@ def _work(
     if limit:  # a watchdog that no hanging call can hold up, in C
         faulthandler.dump_traceback_later(min(limit * len(group), LONGEST), exit=True)
     try:
+        _plug_in(plugins)
         places = _fetch(group, sent)
         with tempfile.TemporaryDirectory(prefix="stylebench-") as folder:
             out = Path(folder)
@@ -164,6 +183,9 @@ class RayWorkers:
         self._running: dict[Any, Group] = {}
         self._begun: set[Any] = set()
         self._sent: dict[str, Any] = {}
+        self._plugins = [
+            {name: path.read_bytes() for name, path in plugin.files.items()} for plugin in carried()
+        ]
         if not self._room():
             self._leave()
             raise InputError(
@@ -204,7 +226,7 @@ class RayWorkers:
                     continue
             sent[path] = self._sent[path]
         limit, device = self._options.time_limit, self._options.device
-        self._running[self._task(group, device, limit, sent, __version__)] = group
+        self._running[self._task(group, device, limit, sent, __version__, self._plugins)] = group
 
     def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""

@@ -4,6 +4,7 @@ Every worker is a pool of its own, so that a process that is killed while it tak
 over a result can tear no pipe that another one uses.
 """
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from pebble import ProcessExpired, ProcessPool
 
-from stylebench import runtime, store
+from stylebench import registry, runtime, store
 from stylebench.errors import InputError
 from stylebench.store import JobRecord
 from stylebench.sweeps.engines.tries import Group, Lost
@@ -29,12 +30,16 @@ def devices(device: str, count: int) -> list[str]:
     return [f"cuda:{index % torch.cuda.device_count()}" for index in range(count)]
 
 
-def _begin() -> None:
+def _begin(plugins: Sequence[Path]) -> None:
     """One thread a worker: two workers with two threads each can be 100 times slower.
 
     What takes long to import is imported now, before the time of a job begins.
     """
     import stylebench.sweeps.job  # noqa: F401
+
+    for file in plugins:
+        with contextlib.suppress(InputError):  # which the jobs that need it will tell
+            registry.load_plugin(file)
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.configure(threads=1)
@@ -69,7 +74,8 @@ class _Worker:
 
     def _start(self) -> ProcessPool:
         context = multiprocessing.get_context("spawn")
-        return ProcessPool(max_workers=1, context=context, initializer=_begin)
+        files = [plugin.files[plugin.name] for plugin in registry.carried()]
+        return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=[files])
 
     def begin(self, group: Group, out: Path, limit: float) -> None:
         if not self._pool.active:  # its process died while it had nothing to do

@@ -1,0 +1,251 @@
+"""Names of backbones: what one says, which there are, and what lists and globs of them stand for.
+
+``r-`` is a network with random weights, ``p-`` one with pretrained ones. Behind it stands the name
+of a registered backbone, ``timm:`` and a model of timm, or a Python file and what in it makes the
+network: ``my_net.py:MyNet``; then options, ``+gamma=0.5``. No torch here.
+"""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Self, TypeVar
+
+from stylebench.backbones.spec import ARCHS, BackboneSpec
+from stylebench.errors import InputError
+from stylebench.registry import PLUGINS, load_plugin, suggestion
+
+TIMM = "timm:"
+"""Before the name of a model of timm, which is a backbone without being registered."""
+FILE = ".py:"
+"""Between a file and what in it makes a network."""
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class BackboneName:
+    """What the name of a backbone says.
+
+    Attributes:
+        pretrained: whether it has p- in front, else r-.
+        name: without prefix and options, as weights and nodes are given for it.
+        options: as they stand behind it.
+    """
+
+    pretrained: bool
+    name: str
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what a name says; one without r- or p-, or with half an option: InputError."""
+        arch, *settings = text.split("+")
+        if arch[:2] not in ("r-", "p-"):
+            raise InputError(f"expected a backbone as r-NAME or p-NAME, found {arch!r}")
+        return cls(arch[0] == "p", arch[2:], _options(text, settings))
+
+    @property
+    def arch(self) -> str:
+        """The name with its prefix and without options: ``p-vgg19``."""
+        return f"{'p' if self.pretrained else 'r'}-{self.name}"
+
+    @property
+    def is_timm(self) -> bool:
+        """Whether it is a model of timm."""
+        return self.name.startswith(TIMM)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a network of a file."""
+        return FILE in self.name
+
+    @property
+    def model(self) -> str:
+        """The name without ``timm:``; of a file's network what makes it."""
+        return self.name.partition(FILE)[2] or self.name.removeprefix(TIMM)
+
+    @property
+    def architecture(self) -> str:
+        """The network without what tells its weights: timm:resnet50.a1_in1k is resnet50.
+
+        So is robust-resnet50.
+        """
+        return self.model.removeprefix("robust-").partition(".")[0]
+
+    def of(self, given: Mapping[str, V]) -> V | None:
+        """Return what is given for it by name; of a file's network the file need not be named."""
+        return given.get(self.name, given.get(self.model) if self.is_file else None)
+
+
+def is_of_file(name: str) -> bool:
+    """Tell whether a name (``my_net.py:MyNet`` or ``MyNet``) is something in a loaded plug-in."""
+    file, _, attribute = name.rpartition(":")
+    return any(
+        file in ("", known) and attribute in vars(plugin.module)
+        for known, plugin in PLUGINS.items()
+    )
+
+
+def _options(text: str, settings: Iterable[str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--arch {text!r}: expected NAME+OPTION=VALUE, found {setting!r}")
+        if options.get(key, value) != value:
+            raise InputError(
+                f"--arch {text!r}: expected one value of {key}, found {options[key]} and {value}; "
+                "for both, give two backbones"
+            )
+        options[key] = value
+    return options
+
+
+def parse(part: str) -> tuple[str, dict[str, str]]:
+    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
+    name, *settings = part.split("+")
+    return name, _options(part, settings)
+
+
+ALL = (
+    "r-vgg19",
+    "p-vgg19",
+    "r-resnet50",
+    "p-resnet50",
+    "r-noresnet50",
+    "r-pseudo-vgg",
+    "r-pseudo-resvgg",
+)
+"""What ``--arch all`` means: the paper's backbones, r- random, p- pretrained."""
+
+
+def known(*, hidden: bool = False) -> list[str]:
+    """Return the names that ``--arch`` knows, see `BackboneSpec.prefixes`."""
+    return [
+        prefix + name
+        for name, spec in ARCHS.items()
+        if hidden or not spec.hidden
+        for prefix in spec.prefixes
+    ]
+
+
+def find(arch: str) -> BackboneSpec:
+    """Return the backbone of a name such as ``p-vgg19``; unknown raises InputError."""
+    name = BackboneName.parse(arch) if arch[:2] in ("r-", "p-") else None
+    if name and name.is_timm:
+        from stylebench.backbones import timm
+
+        return timm.spec(name.model, name.pretrained)
+    if name and name.is_file:
+        from stylebench.backbones import own
+
+        return own.spec(name.name)
+    if name is None or arch not in known(hidden=True):
+        listed = known()
+        raise InputError(
+            f"unknown backbone {arch!r}{suggestion(arch, listed)} (known: all, {', '.join(listed)})"
+        )
+    return ARCHS[name.name]
+
+
+def code_of(arch: str) -> dict[str, str]:
+    """Return the plug-in that a backbone comes from -> its digest; empty for what is built in."""
+    name = BackboneName.parse(arch)
+    file = name.name.partition(":")[0]
+    return {file: PLUGINS[file].digest} if name.is_file else ARCHS.code(name.name)
+
+
+def of_file(text: str, pretrained: Collection[str] = ()) -> str:
+    """Load the file of ``[r-|p-]FOLDER/FILE.py:NAME``; return the backbone's name, without FOLDER.
+
+    Args:
+        text: what ``--arch`` was given.
+        pretrained: names that weights are given for: without prefix such a network is p-.
+    """
+    prefix = text[:2] if text[:2] in ("r-", "p-") else ""
+    path, _, attribute = text.removeprefix(prefix).rpartition(":")
+    name = f"{load_plugin(path).name}:{attribute}"
+    given = {attribute, name} & set(pretrained)
+    return (prefix or ("p-" if given else "r-")) + name
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the names that a glob fits; timm's only if it says so."""
+    prefix = pattern[:2]
+    if pattern[2:].startswith(TIMM) and prefix in ("r-", "p-"):
+        from stylebench.backbones import timm
+
+        there = [f"{prefix}{TIMM}{name}" for name in timm.names(pretrained=prefix == "p-")]
+        listed = f"{len(there)} models of timm are known"
+    else:
+        there = known()
+        listed = f"known: {', '.join(there)}"
+    found = [name for name in there if fnmatchcase(name, pattern)]
+    if not found:
+        raise InputError(f"no backbone matches {pattern!r} ({listed})")
+    return found
+
+
+def expand(values: Iterable[str], pretrained: Collection[str] = ()) -> dict[str, bool]:
+    """Return the backbones that a list of names, comma lists, globs and ``all`` stands for.
+
+    Args:
+        values: each a name, a list or a glob.
+        pretrained: see `of_file`.
+
+    Returns:
+        name -> whether it was named explicitly (rather than through ``all`` or a glob), in order.
+
+    Raises:
+        InputError: a name or a glob that fits nothing.
+    """
+    result: dict[str, bool] = {}
+    for value in (part.strip() for text in values for part in text.split(",")):
+        if value.startswith(TIMM):
+            value = f"r-{value}"
+        if FILE in value:
+            value = of_file(value, pretrained)
+        if value == "all":
+            found, explicit = list(ALL), False
+        elif any(character in value for character in "*?["):
+            found, explicit = _matching(value), False
+        else:
+            find(value)
+            found, explicit = [value], True
+        for name in found:
+            result[name] = result.get(name, False) or explicit
+    return result
+
+
+@cache
+def timm_models() -> dict[str, tuple[str, int]]:
+    """Return name -> (family, parameters) of the models of timm 1.0.31; a family is its module."""
+    table = files("stylebench.backbones").joinpath("timm_models.csv").read_text("utf-8")
+    rows = csv.DictReader(table.splitlines())
+    return {row["model"]: (row["family"], int(row["parameters"])) for row in rows}
+
+
+def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
+    """Return at most so many of the backbones that `expand` returned, spread over families.
+
+    First those that are not timm's, in their order. Then of each of timm's families the smallest
+    by parameters, the smallest family first; then the second of each, and so on. None: all.
+    """
+    if most is None:
+        return dict(archs)
+    unknown = ("", sys.maxsize)  # of a later timm
+    sizes = {
+        arch: timm_models().get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs
+    }
+    taken: Counter[tuple[str, str]] = Counter()
+    order: dict[str, tuple[int, int]] = {}
+    for arch in sorted(archs, key=lambda arch: (sizes[arch][1], arch)):
+        family = arch[:2], sizes[arch][0]
+        order[arch] = (taken[family], sizes[arch][1]) if arch[2:].startswith(TIMM) else (-1, 0)
+        taken[family] += 1
+    first = sorted(archs, key=lambda arch: order[arch])[:most]
+    return {arch: archs[arch] for arch in first}

@@ -1,0 +1,190 @@
+"""What a backbone is: a network, its nodes, its weights and its options. No torch here.
+
+Nodes are graph nodes of ``torchvision.models.feature_extraction``. `stage` is the position in the
+paper's figures: 0 is the stem (conv1 in VGG), 1 to 4 follow.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Self, cast
+
+from stylebench.config import NodeChoice
+from stylebench.errors import InputError
+from stylebench.registry import Registry, suggestion
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Node:
+    """A place in a network: its name in tables, its path in the graph, its stage."""
+
+    name: str
+    path: str
+    stage: int
+
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """An architecture that can be put on the bench.
+
+    Attributes:
+        description: one line, shown by ``stylebench ls archs``.
+        target: ``module:function`` that makes the network with PyTorch's own random initialisation.
+        style: the style nodes, shallow to deep.
+        content: the content node.
+        checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
+        published: where its weights are, if that is no source of ours: a file of them is given, and
+            it has no random weights (those of another backbone, with the same network, do).
+        unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
+        arguments: keyword arguments of the target.
+        options: name -> allowed values, the first being the default; see `backbones.controls`.
+        min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
+        hidden: left out of globs (a backbone for tests).
+        renamed: pattern -> replacement, from names in published weights to the network's own.
+        mean: of RGB in [0, 1], taken off the picture.
+        std: of RGB, by which it is divided then.
+    """
+
+    description: str
+    target: str
+    style: tuple[Node, ...]
+    content: Node
+    checkpoint: str = ""
+    published: str = ""
+    unused: tuple[str, ...] = ()
+    arguments: dict[str, object] = field(default_factory=dict)
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    min_side: int = 16
+    hidden: bool = False
+    renamed: dict[str, str] = field(default_factory=dict)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What its names begin with: r- for random weights, p- for pretrained ones."""
+        if self.published:
+            return ("p-",)
+        return ("r-", "p-") if self.checkpoint else ("r-",)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in px of the pictures that it is made for; others may do."""
+        return 224, 224
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """Graph path -> name of every node that is used, without repetition."""
+        return {node.path: node.name for node in (*self.style, self.content)}
+
+    @property
+    def defaults(self) -> dict[str, str]:
+        """Option -> the value that changes nothing."""
+        return {key: values[0] for key, values in self.options.items()}
+
+    def build(self) -> "nn.Module":
+        """Return the network, randomly initialised from torch's global random state."""
+        module, _, function = self.target.partition(":")
+        return cast("nn.Module", getattr(import_module(module), function)(**self.arguments))
+
+    def settled(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return the options that change something, in the order of their names."""
+        defaults = self.defaults
+        return {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
+
+    def extractor(self, network: "nn.Module") -> "nn.Module":
+        """Return the part of a network that gives the nodes' maps."""
+        from stylebench.backbones import graph
+
+        return graph.extractor(network, self.nodes)
+
+    def adapt(self, state: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+        """Return a state dict with the names that the network has."""
+        return {self._today(key): value for key, value in state.items()}
+
+    def _today(self, key: str) -> str:
+        for pattern, today in self.renamed.items():
+            key = re.sub(pattern, today, key)
+        return key
+
+    def sketch(self, options: Mapping[str, str]) -> "nn.Module":
+        """Return the network without weights (on the meta device), with its controls applied."""
+        import torch
+
+        from stylebench.backbones import controls, graph
+
+        network = graph.on_meta(self.build).eval()
+        with torch.device("meta"):
+            controls.apply(network, options, self.defaults)
+        return network
+
+    def paths(self, options: Mapping[str, str]) -> list[str]:
+        """Return what a node may be, by its index; empty where there is none.
+
+        Args:
+            options: of the backbone; some change the network's graph.
+        """
+        from stylebench.backbones import graph
+
+        return graph.paths(self.sketch(options))
+
+    def modules(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return what else a node may be: a module's path -> that of its last node."""
+        from stylebench.backbones import nodes
+
+        return nodes.modules(paths)
+
+    def resolutions(self, options: Mapping[str, str]) -> dict[str, int]:
+        """Return the positions H·W of each node's map, by its name, for a picture of `size`."""
+        from stylebench.backbones import graph
+
+        part = self.extractor(self.sketch(options))
+        return {k: shape[2] * shape[3] for k, shape in graph.shapes(part, self.size).items()}
+
+    def fitted(self, arch: str, options: Mapping[str, str]) -> Self:
+        """Return the backbone; of `unused` what its nodes need is gone.
+
+        Raises:
+            InputError: a node that is no map.
+        """
+        from stylebench.backbones import graph
+
+        part = graph.extractor(self.sketch(options), self.nodes)
+        for name, shape in graph.shapes(part, self.size).items():
+            if len(shape) != 4:
+                found = f"a tensor of shape {shape}" if shape else "no tensor"
+                raise InputError(f"nodes: {arch}: expected a map (B, D, H, W), {name} is {found}")
+        needed = tuple(part.state_dict())
+        unused = (u for u in self.unused if not any(key.startswith(u) for key in needed))
+        return replace(self, unused=tuple(unused))
+
+    def choose(
+        self, arch: str, choice: NodeChoice | None, options: Mapping[str, str] | None = None
+    ) -> Self:
+        """Return the backbone with other nodes, see `nodes.choose`; its own for None."""
+        from stylebench.backbones import nodes
+
+        return self if choice is None else nodes.choose(self, arch, choice, options or {})
+
+    def check_options(self, arch: str, options: dict[str, str]) -> None:
+        """Raise InputError for an option or a value that this backbone does not have."""
+        for key, value in options.items():
+            if key not in self.options:
+                known = ", ".join(self.options) or "none"
+                near = suggestion(key, self.options)
+                raise InputError(f"{arch} has no option {key!r}{near} (known: {known})")
+            if value not in self.options[key]:
+                allowed = ", ".join(self.options[key])
+                raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
+
+
+ARCHS: Registry[BackboneSpec] = Registry("backbone", module="stylebench.backbones.zoo")
+"""The backbones that are known by name; models of timm and those of files are not among them."""
