@@ -23,6 +23,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
 Image = Literal["pixels", "fourier"]
+Start = Literal["content", "style", "noise"]
 Option = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
@@ -219,28 +220,30 @@ class _OfBackbone(Frozen):
         return self.arch + self.weights.settings
 
 
-class JobSpec(_OfBackbone):
-    """One stylisation: everything that decides its result, and where to read its inputs.
+class TransferSettings(Frozen):
+    """How a picture is stylised, whatever the backbone and the pictures: see `SweepConfig`."""
 
-    `image` and `gradients` are as in `SweepConfig`.
-    """
+    smoothing: SmoothingSpec = SmoothingSpec(name="none")
+    loss: LossSpec = LossSpec()
+    optimiser: OptimiserSpec = OptimiserSpec()
+    start: Start = "content"
+    evals: Count = 60
+    image: Image = "pixels"
+    gradients: bool = False
+
+
+class JobSpec(_OfBackbone, TransferSettings):
+    """One stylisation: everything that decides its result, and where to read its inputs."""
 
     kind: ClassVar[Kind] = "transfer"
 
-    smoothing: SmoothingSpec
     content: ImageRef
     style: ImageRef
     preset: str
-    loss: LossSpec
-    optimiser: OptimiserSpec
-    start: Literal["content", "style", "noise"]
     size: Size
     resize: Literal["aspect", "squash"]
-    evals: Count
     seed: Seed
     precision: Precision
-    image: Image = "pixels"
-    gradients: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -342,7 +345,7 @@ class SweepConfig(Frozen):
     preset: Literal["paper", "released", "keras", "balanced"] = "balanced"
     loss: LossSpec = LossSpec()
     optimiser: OptimiserSpec = OptimiserSpec()
-    start: Literal["content", "style", "noise"] = "content"
+    start: Start = "content"
     size: Size = 256
     resize: Literal["aspect", "squash"] = "aspect"
     evals: Count = 60

@@ -7,7 +7,7 @@ import torch
 
 from stylebench import runtime
 from stylebench.backbones.extractor import build
-from stylebench.config import SmoothingSpec, Spec, WeightsRef
+from stylebench.config import SmoothingSpec, Spec, TransferSettings, WeightsRef
 from stylebench.measures.statistics import measure_backbone
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
@@ -41,19 +41,19 @@ def test_transfer_on_cuda_equals_the_cpu() -> None:
     traces = {}
     for device in ("cpu", "cuda"):
         pairs = [(c.to(device), s.to(device)) for c, s in three_pairs(torch.float32)]
-        made = stylize_batch(vgg11(torch.float32).to(device), pairs, evals=6)
-        traces[device] = [step.loss for one in made for step in one.trace]
+        made = stylize_batch(vgg11(torch.float32).to(device), pairs, TransferSettings(evals=6))
+        traces[device] = [step.loss for one in made for step in one.evaluations]
     assert traces["cuda"] == pytest.approx(traces["cpu"], rel=1e-3)
 
 
 def test_a_batch_equals_its_pairs_one_by_one() -> None:
     a, b, c, d = (picture.cuda().double() for picture in pictures())
     backbone = build("r-vgg11", WeightsRef(source="random:9"), 9, device="cuda").double()
-    together = stylize_batch(backbone, [(a, b), (c, d)], evals=12)
+    together = stylize_batch(backbone, [(a, b), (c, d)], TransferSettings(evals=12))
     for pair, found in zip(((a, b), (c, d)), together, strict=True):
-        alone = stylize(backbone, *pair, evals=12)
-        losses = [step.loss for step in alone.trace]
-        assert [step.loss for step in found.trace] == pytest.approx(losses, rel=1e-8)
+        alone = stylize(*pair, backbone, evals=12)
+        losses = [step.loss for step in alone.evaluations]
+        assert [step.loss for step in found.evaluations] == pytest.approx(losses, rel=1e-8)
 
 
 @pytest.mark.parametrize(("precision", "error"), [("bf16", 0.05), ("tf32", 0.005)])

@@ -2,14 +2,16 @@
 
 import functools
 import gc
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from stylebench import images
-from stylebench.backbones import controls, fold
+from stylebench import images, runtime
+from stylebench.backbones import controls, fold, names, own, pretrained
 from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
 from stylebench.backbones.spec import BackboneSpec, Node
@@ -22,13 +24,15 @@ class Backbone(nn.Module):
     """A frozen network, truncated at the deepest node in use, in evaluation mode.
 
     BatchNorm uses its running statistics, which are mean 0 and variance 1 in a random network.
+    `arch` is its name.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: BackboneSpec, network: nn.Module) -> None:
+    def __init__(self, spec: BackboneSpec, network: nn.Module, arch: str = "") -> None:
         super().__init__()
+        self.arch = arch
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
         self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
@@ -107,7 +111,7 @@ def _cached(
             raise InputError(f"{ref.path}: the weights changed after the job was planned")
         network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
     controls.apply(network, ref.options, spec.defaults)
-    backbone = Backbone(spec, network)
+    backbone = Backbone(spec, network, arch)
     controls.apply_measured(backbone, ref.options, _pictures)
     backbone.settle(precision)
     del network
@@ -141,3 +145,66 @@ def build(
     seed = 0 if BackboneName.parse(arch).pretrained else seed
     code = str(code_of(arch))
     return _cached(arch, weights.model_dump_json(), nodes, seed, precision, device, code)
+
+
+def backbone(
+    given: str | nn.Module | Callable[[], nn.Module] | BackboneSpec,
+    *,
+    style: Sequence[int | str] = (),
+    content: int | str | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "fp32",
+    offline: bool = False,
+) -> Backbone:
+    """Return a backbone: of a name, or of a network of one's own.
+
+    Args:
+        given: a name as ``--arch`` takes it (``p-vgg19``, ``r-resnet50+downsample=blur``,
+            ``p-timm:resnet18``, ``my_net.py:MyNet``); a module, which is copied and keeps its
+            weights; or a class or function that makes one, whose weights are random.
+        style: nodes in place of its own, shallow to deep: paths (``ls archs -v`` shows them).
+        content: the content node, with `style`; by default its last but one.
+        weights: of a pretrained name: a file, or a source as ``--weights`` takes it.
+        seed: of random weights.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``fp32``, ``tf32`` or ``bf16``.
+        offline: never download weights.
+
+    Raises:
+        InputError: unknown name, node or device, weights that are not there or do not fit, what
+            makes no network of pictures.
+    """
+    if content is not None and not style:
+        raise InputError("content: expected style nodes beside it, as style=[...]")
+    nodes = None
+    if style:
+        last = style[-2] if len(style) > 1 else style[-1]
+        nodes = NodeChoice(style=tuple(style), content=last if content is None else content)
+    on = runtime.resolve_device(device)
+    if isinstance(given, str):
+        text, options = names.parse(given)
+        attribute = text.rpartition(":")[2]
+        arch, *more = names.expand([text], () if weights is None else (attribute,))
+        if more:
+            raise InputError(f"expected one backbone, found {len(more) + 1} in {given!r}")
+        sources = {} if weights is None else {BackboneName.parse(arch).name: weights}
+        ref = pretrained.resolve(
+            arch, seed, given=sources, options=options, nodes=nodes, offline=offline
+        )
+        return build(arch, ref, seed, nodes=nodes, precision=precision, device=on)
+    if isinstance(given, Backbone):
+        return given
+    if not (isinstance(given, nn.Module | BackboneSpec) or callable(given)):
+        kind = type(given).__name__
+        raise InputError(
+            f"expected a backbone's name, a torch.nn.Module or what makes one, found {kind}; a "
+            "Backbone of yours: stylebench.backbone(module, style=[paths of its modules])"
+        )
+    kind = type(given).__name__ if isinstance(given, nn.Module) else getattr(given, "__name__", "")
+    arch = f"r-{kind or 'network'}"
+    spec = own.of(given, kind or "network").choose(arch, nodes)
+    made = Backbone(spec, random_network(spec, seed), arch)
+    made.settle(precision)
+    return made.to(on)

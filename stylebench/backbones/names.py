@@ -173,6 +173,13 @@ def of_file(text: str, pretrained: Collection[str] = ()) -> str:
     return (prefix or ("p-" if given else "r-")) + name
 
 
+def load_files(values: Iterable[str]) -> None:
+    """Load the files among what ``--arch`` was given: then weights may be given by their names."""
+    for text in (part.strip() for value in values for part in value.split(",")):
+        if FILE in text:
+            of_file(parse(text)[0])
+
+
 def _matching(pattern: str) -> list[str]:
     """Return the names that a glob fits; timm's only if it says so."""
     prefix = pattern[:2]

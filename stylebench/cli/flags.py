@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
-    from stylebench.config import SweepConfig
     from stylebench.sweeps import engines
     from stylebench.sweeps.run import Options
-
-QUICK = "quick"
-"""The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
 
 
 def given_flags(**values: Any) -> dict[str, Any]:
@@ -65,9 +61,3 @@ def run_options(
     runtime.configure()
     given = parse_given(weights or [])
     return Options(out=out, engine=engine, given=given, command=command(), **other)
-
-
-def results_folder(config: "SweepConfig") -> Path:
-    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
-    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
-    return Path("results") / name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli import progress
-from stylebench.cli.flags import engine_options, given_flags, results_folder, run_options
+from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.options import (
     Address,
     Arch,
@@ -89,7 +89,7 @@ def sweep(
 
         stylebench sweep experiments/fig1_2.yaml --profile full --device cuda
     """
-    from stylebench.sweeps.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep, results_folder
 
     flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                         evals=evals, seed=seed, preset=preset, precision=precision,

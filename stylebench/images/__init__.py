@@ -2,6 +2,7 @@
 
 from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS, Builtin, builtins
 from stylebench.images.decode import Picture, Resize, save
+from stylebench.images.given import to_tensor
 from stylebench.images.names import (
     PREFIX,
     ImageSource,
@@ -26,5 +27,6 @@ __all__ = [
     "read",
     "resolve",
     "save",
+    "to_tensor",
     "unique_names",
 ]

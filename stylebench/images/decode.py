@@ -99,10 +99,25 @@ def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) 
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
         _refuse(shown, error)
-    target = _target(shown, rgb.size, size, resize)
-    if rgb.size != target:
-        rgb = rgb.resize(target, Image.Resampling.LANCZOS)
-    return np.array(rgb)
+    return _resized(shown, rgb, size, resize)
+
+
+def _resized(path: Path, rgb: Image.Image, size: int, resize: Resize) -> Picture:
+    target = _target(path, rgb.size, size, resize)
+    return np.array(rgb if rgb.size == target else rgb.resize(target, Image.Resampling.LANCZOS))
+
+
+def fit(image: Image.Image, shown: str, size: int, resize: Resize) -> Picture:
+    """Return a picture of Pillow's at the working size, as `read_file` does that of a file.
+
+    Args:
+        image: of any mode.
+        shown: what messages call it.
+        size: the long side in px.
+        resize: keep the aspect ratio, or squash to a square.
+    """
+    path = Path(shown)
+    return _resized(path, _to_rgb(path, _upright(image)), size, resize)
 
 
 @contextmanager

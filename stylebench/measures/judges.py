@@ -4,20 +4,26 @@ A judge is never the job's own network, with whatever weights: vgg19 does not ju
 optimised under vgg19. It computes in fp32 and without smoothing.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from stylebench import runtime
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.names import BackboneName, find
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.measures.metrics import Needs, quantiles, remembered
+from stylebench.images import to_tensor
+from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
 from stylebench.runtime import float64
 from stylebench.transfer import losses
+from stylebench.transfer.stylize import ROLES, Stylization
 
 PRETRAINED = ("p-vgg19", "p-resnet50", "p-timm:efficientnet_lite0")
 """Judges by default, of three families, where their weights are on this machine."""
@@ -160,3 +166,76 @@ def lpips(device: str) -> Lpips | None:
     except UnavailableError:
         return None
     return Lpips(ref.label, device)
+
+
+def judge(
+    result: Any,
+    content: Any,
+    style: Any,
+    *,
+    judges: Sequence[str] = (),
+    size: int | None = None,
+    device: str = "auto",
+    offline: bool = True,
+) -> pd.DataFrame:
+    """Return all metrics of a result.
+
+    Args:
+        result: what `stylebench.stylize` returned, or a picture of the content's size.
+        content: a picture, as `stylebench.images.to_tensor` takes it.
+        style: the same.
+        judges: ``p-…`` or ``r-…``; by default see `choose`. None of the result's own architecture,
+            where that is known, judges it.
+        size: long side of content and style in px; by default the result's for names, files and
+            PIL pictures.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        offline: never download judges' weights.
+
+    Returns:
+        A row for each metric and judge: metric, judge, judge_weights (both empty where none is
+        needed), value, better (lower or higher), about (style, content or colour).
+
+    Raises:
+        InputError: a picture that cannot be read, sizes that differ, or a judge that is not there.
+    """
+    on = runtime.resolve_device(device)
+    arch = result.arch if isinstance(result, Stylization) else ""
+    made = (result.tensor if isinstance(result, Stylization) else to_tensor(result)).to(on)
+    pair = []
+    for picture, role in zip((content, style), ROLES, strict=True):
+        fixed = size is None and isinstance(picture, Tensor | np.ndarray)
+        side = None if fixed else size or max(made.shape[-2:])
+        pair.append(to_tensor(picture, role, side).to(on))
+    if made.shape != pair[0].shape:
+        found = " and ".join(f"{p.shape[-1]}×{p.shape[-2]}" for p in (made, pair[0]))
+        raise InputError(f"judge: expected result and content of one size, found {found} px")
+    chosen = named(judges, {}, offline=offline) if judges else choose([arch] if arch else [])
+    panel: list[Judge | Lpips] = [*make(chosen, on), *filter(None, [lpips(on)])]
+    rows = [
+        {
+            "metric": name,
+            "judge": who.name if who else "",
+            "judge_weights": who.weights if who else "",
+            "value": measure(name, made, pair[0], pair[1], who),
+            "better": METRICS[name].better,
+            "about": METRICS[name].about,
+        }
+        for name, who in asked(arch, panel)
+    ]
+    return pd.DataFrame(rows)
+
+
+def asked(arch: str, panel: Sequence[Judge | Lpips]) -> Iterator[tuple[str, Judge | Lpips | None]]:
+    """Yield every metric of what a backbone made with each judge that may give it.
+
+    Args:
+        arch: of the backbone; empty where it is not known.
+        panel: the judges.
+    """
+    for name, metric in METRICS.items():
+        if not metric.needs:
+            yield name, None
+        for who in panel:
+            own = arch and isinstance(who, Judge) and not judged_by(arch, who.name)
+            if who.needs == metric.needs and not own:
+                yield name, who

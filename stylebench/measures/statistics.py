@@ -7,22 +7,25 @@ To add one: a function decorated with ``@statistic(name, scale_free=…)`` that 
 """
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from stylebench.config import SmoothingSpec
+from stylebench.images import to_tensor
 from stylebench.registry import Registry, check_function, summary
 from stylebench.runtime import float64
-from stylebench.transfer import smoothing
+from stylebench.transfer import smoothing as smoothings
 from stylebench.transfer.losses import gram
 
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import Backbone
+from stylebench.backbones.extractor import backbone as make
 
 
 class Maps:
@@ -231,10 +234,48 @@ def measure_backbone(
         found = []
         for spec in smooth:
             for node in backbone.style:
-                smoothed, unit = smoothing.apply(spec, float64(maps[node.name]), node.stage)
+                smoothed, unit = smoothings.apply(spec, float64(maps[node.name]), node.stage)
                 values = measure((smoothed * unit)[0])
                 found += [
                     Measurement(spec.label, node.name, node.stage, name, value)
                     for name, value in values.items()
                 ]
     return found
+
+
+def statistics(
+    backbone: Any,
+    images: Any,
+    smoothing: Sequence[str | SmoothingSpec] = ("none", "softmax"),
+    *,
+    size: int | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Return all statistics of a backbone's style nodes on some pictures.
+
+    Args:
+        backbone: a `Backbone`, or what `stylebench.backbones.extractor.backbone` makes one of.
+        images: one picture or a list of them, each as `stylebench.images.to_tensor` takes it.
+        smoothing: names or specifications; ``none`` gives the statistics of the raw maps.
+        size: long side of the pictures in px; 512 by default, and what it is for tensors.
+        **options: of `stylebench.backbones.extractor.backbone`.
+
+    Returns:
+        A row for each image (its number from 0), smoothing, layer (with its stage) and statistic.
+
+    Raises:
+        InputError: a picture that cannot be read, unknown names, values out of range.
+    """
+    network = make(backbone, **options)
+    specs = [SmoothingSpec.model_validate(each) for each in smoothing]
+    for spec in specs:
+        smoothings.check(spec)
+    pictures = images if isinstance(images, list | tuple) else [images]
+    rows = [
+        {"image": number, **asdict(value)}
+        for number, picture in enumerate(pictures)
+        for value in measure_backbone(
+            network, to_tensor(picture, size=size).to(network.mean.device), specs
+        )
+    ]
+    return pd.DataFrame(rows)

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from stylebench import files
+from stylebench.backbones import names
 from stylebench.config import (
     OF_PRESET,
     PRESETS,
@@ -229,6 +230,16 @@ def arms(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
     ] or [config]
 
 
+QUICK = "quick"
+"""The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
+
+
+def results_folder(config: SweepConfig) -> Path:
+    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
+    name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
+    return Path("results") / name
+
+
 def load_sweep(
     path: Path | None = None,
     flags: Mapping[str, Any] | None = None,
@@ -261,4 +272,5 @@ def load_sweep(
     variants = _varied(data, data.pop("variants", []), given, where)
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where)
     arms(config, where)
+    names.load_files(config.arch)
     return config

@@ -27,7 +27,7 @@ from stylebench.errors import InputError, JobError
 from stylebench.measures.statistics import measure_backbone, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
-from stylebench.transfer.stylize import Stylization, stylize_batch
+from stylebench.transfer.stylize import Stylization, stylize_batch, to_pixels
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -48,12 +48,6 @@ def load_image(
     return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
 
 
-def to_pixels(image: Tensor) -> Pixels:
-    """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
-    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
-    return pixels.to(torch.uint8).cpu().numpy()
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What is known of a job when it is computed, and what goes into its folder, by file name."""
@@ -66,7 +60,7 @@ class Outcome:
 def _fields(found: Stylization) -> dict[str, Any]:
     """Return what a stylisation adds to a record."""
     return {
-        "evals": len(found.trace),
+        "evals": len(found.evaluations),
         "loss_initial": found.initial.loss,
         "loss_final": found.final.loss,
         "content_loss": found.final.content_loss,
@@ -97,28 +91,15 @@ def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
         nodes=spec.chosen, precision=spec.precision, device=device,
     )  # fmt: skip
     pairs = [load_pair(spec, device) for spec in specs]
-    found = stylize_batch(
-        backbone,
-        pairs,
-        smooth=spec.smoothing,
-        loss=spec.loss,
-        optimiser=spec.optimiser,
-        start=spec.start,
-        evals=spec.evals,
-        seeds=[spec.seed for spec in specs],
-        image=spec.image,
-        gradients=spec.gradients,
-    )
+    found = stylize_batch(backbone, pairs, spec, [spec.seed for spec in specs])
     return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
 
 
 def _outcome(content: Tensor, style: Tensor, found: Stylization) -> Outcome:
-    trace = pd.DataFrame([asdict(step) for step in found.trace])
-    trace.insert(0, "evaluation", range(1, len(trace) + 1))
-    tables = {"trace.parquet": trace}
+    tables = {"trace.parquet": found.trace}
     if found.gradients:
         tables["gradients.parquet"] = pd.DataFrame([asdict(term) for term in found.gradients])
-    pictures = {"result": found.image, "content": content, "style": style}
+    pictures = {"result": found.tensor, "content": content, "style": style}
     return Outcome(
         _fields(found),
         {f"{name}.png": to_pixels(picture) for name, picture in pictures.items()},

@@ -8,7 +8,7 @@ a job that is run again replaces its folder: no metric can outlive the picture t
 import functools
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stylebench.config import JobSpec
 from stylebench.errors import InputError, describe
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
-from stylebench.measures.metrics import METRICS, measure
+from stylebench.measures.metrics import measure
 from stylebench.store import JobRecord
 
 Key = tuple[str, str, str]
@@ -70,17 +70,6 @@ def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:
     return result, content, style
 
 
-def _asked(arch: str, panel: Sequence[Judge | Lpips]) -> Iterator[tuple[str, Judge | Lpips | None]]:
-    """Yield every metric of a job with each judge that may give it."""
-    for name, metric in METRICS.items():
-        if not metric.needs:
-            yield name, None
-        for judge in panel:
-            own = isinstance(judge, Judge) and not judges.judged_by(arch, judge.name)
-            if judge.needs == metric.needs and not own:
-                yield name, judge
-
-
 def _key(name: str, judge: Judge | Lpips | None) -> Key:
     return (name, judge.name, judge.weights) if judge else (name, "", "")
 
@@ -118,7 +107,7 @@ def _judge_job(
     """
     spec, began = record.stylisation, time.monotonic()
     known = _known(folder)
-    asked = {_key(*item): item for item in _asked(spec.arch, panel)}
+    asked = {_key(*item): item for item in judges.asked(spec.arch, panel)}
     todo = {key: item for key, item in asked.items() if options.force or key not in known}
     if not todo:
         return ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from stylebench import images, runtime
+from stylebench import images
 from stylebench.backbones import names
 from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import ARCHS, BackboneSpec
@@ -13,7 +13,6 @@ from stylebench.config import (
     JobSpec,
     LossSpec,
     NodeChoice,
-    Precision,
     SmoothingSpec,
     StatisticsSpec,
     SweepConfig,
@@ -214,14 +213,6 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
             )
 
 
-def _precision(config: SweepConfig, smooth: SmoothingSpec, device: str) -> Precision:
-    """Return the precision of jobs; ``auto`` is fp32 for smoothings that exponentiate maps."""
-    from stylebench.transfer import smoothing
-
-    exact = config.precision == "auto" and smooth.name not in smoothing.LINEAR
-    return runtime.resolve_precision("fp32" if exact else config.precision, device)
-
-
 def expand(
     config: SweepConfig,
     *,
@@ -309,7 +300,9 @@ def _expand(
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
     backbones = _arms(config, variants, given, offline, strict, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
-    precisions = {smooth.label: _precision(config, smooth, device) for smooth in smoothings}
+    precisions = {
+        smooth.label: smoothing.precision(config.precision, smooth, device) for smooth in smoothings
+    }
     jobs = [
         JobSpec(
             **arm.shared,

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.engines import Options as EngineOptions
-from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.experiment import load_sweep, results_folder
 from stylebench.tracking import background
 
 
@@ -123,6 +124,68 @@ def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
         unjudged = _judge(options, report) if config.judge else 0
         _draw(options.out, report)
     return replace(_summary(planned, options.out), unjudged=unjudged)
+
+
+class Quiet:
+    """A reporter that tells nothing but what `tell` is called with."""
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        self.message = tell
+
+    def begin(self, jobs: int, finished: int) -> None:
+        """Tell how many jobs there are to do."""
+        self.message(f"{jobs} jobs to run, {finished} finished before")
+
+    def job(self, record: JobRecord) -> None:
+        """Tell the outcome of a job."""
+        self.message(f"{record.status}  {record.spec.title}")
+
+
+def sweep(
+    experiment: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    profile: str | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    weights: Mapping[str, str] | None = None,
+    tracking_uri: str | None = None,
+    offline: bool = False,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+    **keys: Any,
+) -> store.Results:
+    """Run a sweep as ``stylebench sweep`` does, and return its results.
+
+    Args:
+        experiment: a YAML file, or the name of an experiment that comes with the package.
+        out: results folder; results/NAME by default.
+        profile: of the experiment.
+        jobs: worker processes; by default all jobs run in this process.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        weights: backbone -> source, as ``--weights`` takes it.
+        tracking_uri: of MLflow; OUT/mlflow.db by default.
+        offline: never download weights.
+        force: run finished jobs again.
+        tell: called with lines about how it goes, as `print` shows them.
+        **keys: of `stylebench.config.SweepConfig`: arch, smoothing, content, style, size, evals,
+            seed, preset …; they go before the experiment's.
+
+    Raises:
+        InputError: wrong input, before anything is run. A job that fails is a row with its error.
+    """
+    config = load_sweep(Path(experiment) if experiment is not None else None, keys, profile)
+    runtime.configure()
+    engine = engines.options.options(
+        "local" if (jobs or 1) > 1 else "inline", runtime.resolve_device(device), workers=jobs
+    )
+    options = Options(
+        out=Path(out) if out is not None else results_folder(config), engine=engine,
+        given=dict(weights or {}), tracking_uri=tracking_uri, offline=offline, force=force,
+        command="stylebench.sweep",
+    )  # fmt: skip
+    run(config, options, Quiet(tell))
+    return store.load(options.out)
 
 
 def _judge(options: Options, report: Reporter) -> int:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from stylebench.config import SmoothingSpec
+from stylebench import runtime
+from stylebench.config import Precision, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import Registry, check_function, suggestion
 from stylebench.transfer.losses import wide
@@ -215,6 +216,12 @@ def canonical(spec: SmoothingSpec) -> SmoothingSpec:
     params = {key: value for key, value in spec.params.items() if value != defaults[key]}
     layers = "all" if spec.name == "none" else spec.layers
     return SmoothingSpec(name=spec.name, layers=layers, params=params)
+
+
+def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
+    """Return the precision of a network; ``auto`` is fp32 for smoothings that exponentiate maps."""
+    exact = asked == "auto" and spec.name not in LINEAR
+    return runtime.resolve_precision("fp32" if exact else asked, device)
 
 
 def apply(spec: SmoothingSpec, maps: Tensor, stage: int) -> tuple[Tensor, float]:

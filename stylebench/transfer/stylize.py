@@ -1,24 +1,34 @@
 """Style transfer by optimisation of the image, after Gatys, Ecker, Bethge, CVPR 2016."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+import numpy as np
+import pandas as pd
+import PIL.Image
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
-from stylebench.config import Image, LossSpec, OptimiserSpec, SmoothingSpec
+from stylebench.backbones.extractor import backbone as make
+from stylebench.config import PRESETS, Start, TransferSettings
 from stylebench.errors import InputError, JobError
+from stylebench.images import Resize, Role, to_tensor
+from stylebench.registry import suggestion
 from stylebench.transfer import smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
 
-Start = Literal["content", "style", "noise"]
-
+ROLES: tuple[Role, Role] = ("content", "style")
+EVALS = 200
+"""Closure evaluations of `stylize` and of ``stylebench transfer``, at most."""
 MOVED = 1 / 255
 """A result with a smaller root mean square distance from the start (one grey level) is flagged."""
 FEW_EVALUATIONS = 5
@@ -26,11 +36,11 @@ FEW_EVALUATIONS = 5
 
 @dataclass(frozen=True)
 class Stylization:
-    """What `stylize` returns.
+    """What a stylisation gives.
 
     Attributes:
-        image: (1, 3, H, W), in [0, 1]: the best iterate, clamped once, at the end.
-        trace: the losses of every closure evaluation, in order.
+        tensor: (1, 3, H, W), in [0, 1]: the best iterate, clamped once, at the end.
+        evaluations: the losses of every closure evaluation, in order.
         initial, final: the first evaluation, and that of the best iterate (before it is clamped).
         stop_reason: ``evaluations``, ``converged`` or ``diverged``.
         objective_scale: power of two by which the objective was multiplied for the optimiser.
@@ -39,10 +49,11 @@ class Stylization:
         moved: root mean square change of the clamped pixels from the start.
         flags: ``did-not-move``, ``few-evaluations``, ``diverged``, as they apply.
         gradients: what each term asks of the picture near the start, if that was wanted.
+        arch: the backbone's name.
     """
 
-    image: Tensor
-    trace: tuple[Evaluation, ...]
+    tensor: Tensor
+    evaluations: tuple[Evaluation, ...]
     initial: Evaluation
     final: Evaluation
     stop_reason: StopReason
@@ -51,7 +62,31 @@ class Stylization:
     initial_gradient: float
     moved: float
     flags: tuple[str, ...]
-    gradients: tuple[TermGradient, ...]
+    gradients: tuple[TermGradient, ...] = ()
+    arch: str = ""
+
+    @property
+    def image(self) -> PIL.Image.Image:
+        """The result as a picture of Pillow's, 8-bit RGB."""
+        return PIL.Image.fromarray(to_pixels(self.tensor))
+
+    @property
+    def loss(self) -> float:
+        """The loss of the best iterate."""
+        return self.final.loss
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """A row for each closure evaluation: its number from 1, the loss, and its terms."""
+        table = pd.DataFrame([asdict(step) for step in self.evaluations])
+        table.insert(0, "evaluation", range(1, len(table) + 1))
+        return table
+
+
+def to_pixels(image: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
+    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
+    return pixels.to(torch.uint8).cpu().numpy()
 
 
 def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Tensor:
@@ -64,7 +99,7 @@ def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Ten
     return torch.rand(content.shape, generator=generator).to(content)
 
 
-def _check(pairs: Sequence[tuple[Tensor, Tensor]], evals: int) -> None:
+def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     for pair in pairs:
         for name, picture in zip(("content", "style"), pair, strict=True):
             if picture.ndim != 4 or picture.shape[:2] != (1, 3):
@@ -73,99 +108,138 @@ def _check(pairs: Sequence[tuple[Tensor, Tensor]], evals: int) -> None:
     sizes = {tuple(content.shape[-2:]) for content, _ in pairs}
     if len(sizes) != 1:
         raise InputError(f"expected content pictures of one size in a batch, found {sorted(sizes)}")
-    if evals < 1:
-        raise InputError(f"evals: expected at least 1, found {evals}")
+
+
+def settings_of(preset: str, given: Mapping[str, Any]) -> TransferSettings:
+    """Return the settings of a preset with others laid on them.
+
+    Args:
+        preset: a key of `stylebench.config.PRESETS`.
+        given: keys of `TransferSettings`; `loss` and `optimiser` may be some of their own keys.
+
+    Raises:
+        InputError: an unknown preset or key, or a wrong value.
+    """
+    known = TransferSettings.model_fields
+    for key in given:
+        if key not in known:
+            near = suggestion(key, known)
+            raise InputError(f"stylize: unknown setting {key!r}{near} (known: {', '.join(known)})")
+    if preset not in PRESETS:
+        near = suggestion(preset, PRESETS)
+        raise InputError(f"unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
+    base = {key: value for key, value in PRESETS[preset].items() if key in known}
+    laid = {
+        key: {**base.get(key, {}), **value} if isinstance(value, Mapping) else value
+        for key, value in given.items()
+    }
+    try:
+        return TransferSettings.model_validate(base | laid)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        expected = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"stylize: {path}: {expected}, found {first['input']!r:.60}") from None
 
 
 def stylize(
-    backbone: Backbone,
-    content: Tensor,
-    style: Tensor,
+    content: Any,
+    style: Any,
+    backbone: Any = "p-vgg19",
     *,
-    smooth: SmoothingSpec | None = None,
-    loss: LossSpec | None = None,
-    optimiser: OptimiserSpec | None = None,
-    start: Start = "content",
-    evals: int = 60,
+    size: int | None = None,
+    resize: Resize | None = None,
+    preset: str = "balanced",
     seed: int = 0,
-    image: Image = "pixels",
-    gradients: bool = False,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    offline: bool = False,
+    **settings: Any,
 ) -> Stylization:
     """Return the content picture in the style of the other, as the backbone sees style.
 
     Args:
-        backbone: from ``stylebench.backbones.extractor.build``.
-        content: (1, 3, H, W), RGB in [0, 1], on the backbone's device.
-        style: (1, 3, H', W'), the same.
-        smooth: smoothing of the maps in the losses; none by default.
-        loss: weights, normalisation, balance; the preset ``balanced`` by default.
-        optimiser: L-BFGS with a line search by default.
-        start: where the optimisation begins.
-        evals: closure evaluations, at most.
-        seed: of a start from noise, and of the noise at which gradients of terms are measured.
-        image: what is optimised, ``pixels`` or ``fourier``
-            (`stylebench.transfer.parameterisation`).
-        gradients: whether to measure what each term asks of the picture.
+        content: what `stylebench.images.to_tensor` takes: a built-in's name, a path, a PIL picture,
+            an array, a tensor (1, 3, H, W) in [0, 1].
+        style: the same.
+        backbone: a name as ``--arch`` takes it, a `Backbone`, or what
+            `stylebench.backbones.extractor.backbone` makes one of.
+        size: the long side of the pictures in px; 512 by default, and what it is for tensors.
+        resize: ``aspect`` or ``squash``; as the preset has it by default.
+        preset: ``balanced``, ``paper``, ``released`` or ``keras``.
+        seed: of random weights, of a start from noise, and of the noise at which gradients of terms
+            are measured.
+        weights: of a pretrained backbone: a file, or a source as ``--weights`` takes it.
+        device: of a backbone that is named.
+        precision: likewise: ``auto``, ``fp32``, ``tf32`` or ``bf16``.
+        offline: never download weights.
+        **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, start,
+            evals (200 here by default), image, gradients.
 
     Raises:
-        InputError: a picture of another shape, no evaluations, an unknown smoothing or parameter,
-            a layer weight for an unknown node, an unknown parameterisation.
+        InputError: a picture that cannot be read, unknown names, values out of range.
         JobError: the loss stopped being finite before it fell below that of the start.
     """
-    (found,) = stylize_batch(
-        backbone, [(content, style)], smooth=smooth, loss=loss, optimiser=optimiser,
-        start=start, evals=evals, seeds=[seed], image=image, gradients=gradients,
-    )  # fmt: skip
-    return found
+    asked = settings_of(preset, {"evals": EVALS, **settings})
+    smoothing.check(asked.smoothing)
+    resize = resize or PRESETS[preset].get("resize", "aspect")
+    if isinstance(backbone, Backbone):
+        if weights is not None or offline or (device, precision) != ("auto", "auto"):
+            raise InputError("weights, device, precision and offline are of a backbone by name")
+    else:
+        on = runtime.resolve_device(device)
+        how = smoothing.precision(precision, asked.smoothing, on)
+        runtime.configure(tf32=how == "tf32")
+        backbone = make(
+            backbone, weights=weights, seed=seed, device=on, precision=how, offline=offline
+        )
+    a, b = (
+        to_tensor(picture, role, size, resize).to(backbone.mean.device)
+        for picture, role in zip((content, style), ROLES, strict=True)
+    )
+    return stylize_batch(backbone, [(a, b)], asked, [seed])[0]
 
 
 def stylize_batch(
     backbone: Backbone,
     pairs: Sequence[tuple[Tensor, Tensor]],
-    *,
-    smooth: SmoothingSpec | None = None,
-    loss: LossSpec | None = None,
-    optimiser: OptimiserSpec | None = None,
-    start: Start = "content",
-    evals: int = 60,
+    settings: TransferSettings | None = None,
     seeds: Sequence[int] | None = None,
-    image: Image = "pixels",
-    gradients: bool = False,
 ) -> list[Stylization]:
-    """Stylise several pairs at once; each is optimised as `stylize` does it alone.
+    """Stylise several pairs at once; each is optimised as it would be alone.
 
     Args:
-        backbone: from ``stylebench.backbones.extractor.build``.
-        pairs: (content, style), as for `stylize`; all contents have one size.
-        smooth: as for `stylize`, and so are the others without an explanation here.
-        loss: see `smooth`.
-        optimiser: see `smooth`.
-        start: see `smooth`.
-        evals: closure evaluations of each pair, at most.
-        seeds: one for each pair; 0 by default.
-        image: see `smooth`.
-        gradients: see `smooth`.
+        backbone: from ``stylebench.backbones.extractor``.
+        pairs: (content, style), each (1, 3, H, W), RGB in [0, 1], on the backbone's device; all
+            contents have one size.
+        settings: those of the preset ``balanced`` by default.
+        seeds: one for each pair, see `stylize`; 0 by default.
 
     Raises:
-        InputError: as `stylize`, contents of several sizes, several pairs for ``lbfgsb``.
+        InputError: a picture of another shape, contents of several sizes, an unknown smoothing or
+            parameter, a layer weight for an unknown node, several pairs for ``lbfgsb``.
         JobError: the loss of a pair stopped being finite before it fell.
     """
-    _check(pairs, evals)
-    seeds = seeds or [0] * len(pairs)
-    spec, smooth = loss or LossSpec(), smooth or SmoothingSpec(name="none")
-    smoothing.check(smooth)
+    settings, seeds = settings or TransferSettings(), seeds or [0] * len(pairs)
+    _check(pairs)
+    smoothing.check(settings.smoothing)
     images = torch.cat(
-        [_start_image(start, *pair, seed) for pair, seed in zip(pairs, seeds, strict=True)]
+        [_start_image(settings.start, *p, seed) for p, seed in zip(pairs, seeds, strict=True)]
     )
-    space = parameterise(image, images)
-    objective = Objective(backbone, pairs, smooth, spec, space)
-    if spec.balance == "gradient":
+    space = parameterise(settings.image, images)
+    objective = Objective(backbone, pairs, settings.smoothing, settings.loss, space)
+    if settings.loss.balance == "gradient":
         objective.balance_gradients(images, seeds)
-    budgets = objective.gradients(images, seeds) if gradients else [()] * len(pairs)
-    minima = minimise(objective, space.vector(images), optimiser or OptimiserSpec(), evals)
+    budgets = objective.gradients(images, seeds) if settings.gradients else [()] * len(pairs)
+    minima = minimise(objective, space.vector(images), settings.optimiser, settings.evals)
+    made = [
+        _stylization(objective, index, images[index : index + 1], space, found, settings.evals)
+        for index, found in enumerate(minima)
+    ]
     return [
-        _stylization(objective, index, images[index : index + 1], space, found, evals, budget)
-        for index, (found, budget) in enumerate(zip(minima, budgets, strict=True))
+        replace(each, gradients=budget, arch=backbone.arch)
+        for each, budget in zip(made, budgets, strict=True)
     ]
 
 
@@ -176,7 +250,6 @@ def _stylization(
     space: Parameterisation,
     found: Minimum,
     evals: int,
-    gradients: tuple[TermGradient, ...],
 ) -> Stylization:
     result = space.image(found.image.unsqueeze(0)).clamp(0, 1)
     moved = float((result - start.clamp(0, 1)).square().mean().sqrt())
@@ -193,8 +266,8 @@ def _stylization(
             "of the start: look at the weights of network and losses, and the learning rate"
         )
     return Stylization(
-        image=result,
-        trace=tuple(evaluation for evaluation, _ in seen),
+        tensor=result,
+        evaluations=tuple(evaluation for evaluation, _ in seen),
         initial=seen[0][0],
         final=seen[found.best][0],
         stop_reason=found.stop_reason,
@@ -203,5 +276,4 @@ def _stylization(
         initial_gradient=objective.initial_gradients[index],
         moved=moved,
         flags=tuple(flag for flag, applies in checks.items() if applies),
-        gradients=gradients,
     )

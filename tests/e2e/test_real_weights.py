@@ -45,7 +45,7 @@ def test_vgg_moves_the_picture_further_than_resnet() -> None:
     moved = {}
     for arch in ("p-vgg19", "p-resnet50"):
         backbone = build(arch, pretrained.resolve(arch, 0, offline=True), 0)
-        found = stylize(backbone, picture("china"), picture("brush"), evals=40)
+        found = stylize(picture("china"), picture("brush"), backbone, evals=40)
         moved[arch] = found.moved
     assert moved["p-vgg19"] > 1.3 * moved["p-resnet50"]
 
@@ -69,7 +69,7 @@ def test_bf16_reaches_the_loss_of_fp32_in_as_many_evaluations(arch: str) -> None
     for content, style in ((picture(a, 256), picture(b, 256)) for a, b in PAIRS):
         losses = {}
         for precision, network in networks.items():
-            result = stylize(network, content, style, evals=60).image
+            result = stylize(content, style, network, evals=60).tensor
             exact = Objective(
                 networks["fp32"], [(content, style)], SmoothingSpec(name="none"), LossSpec()
             )

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from stylebench import store
+from stylebench.config import TransferSettings
 from stylebench.measures.statistics import STATISTICS
 from stylebench.transfer.stylize import Stylization, stylize_batch
 from tests.cli.bench import Run, with_database, write_yaml
@@ -151,10 +152,12 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
         assert run.info.end_time == int(record.finished * 1000)
 
 
-def _fails_when_smoothed(*args: Any, **settings: Any) -> list[Stylization]:
-    if settings["smooth"].name == "softmax":
+def _fails_when_smoothed(
+    backbone: Any, pairs: Any, settings: TransferSettings, seeds: Any
+) -> list[Stylization]:
+    if settings.smoothing.name == "softmax":
         raise RuntimeError("no luck\nat all")
-    return stylize_batch(*args, **settings)
+    return stylize_batch(backbone, pairs, settings, seeds)
 
 
 def test_a_failed_job_is_told_kept_and_run_again(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylebench import store
 from stylebench.backbones.extractor import Backbone, build
-from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
+from stylebench.config import PRESETS, LossSpec, SmoothingSpec, TransferSettings, WeightsRef
 from stylebench.sweeps import job, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.losses import total_variation
@@ -83,7 +83,7 @@ def test_equals_autograd_on_the_terms_written_out(
 
 def test_balance_by_gradient_leaves_the_weights_alone(backbone: Backbone, pictures: Tensor) -> None:
     """β = 1e-200 is nothing in float32."""
-    found = stylize(backbone, pictures[0], pictures[1], loss=GRADIENT, evals=1, gradients=True)
+    found = stylize(pictures[0], pictures[1], backbone, loss=GRADIENT, evals=1, gradients=True)
     styles = [("style", n, 0.5e-200 if n == "stage1" else 1e-200) for n in LAYERS]
     expected = [("content", "stage3", 1.0), *styles, ("tv", "", 3.0)]
     for each, (term, layer, gradient) in zip(found.gradients, expected, strict=True):
@@ -95,12 +95,14 @@ def test_it_is_of_each_image_and_not_of_what_is_optimised(
     backbone: Backbone, pictures: Tensor
 ) -> None:
     pairs = [(pictures[0], pictures[1]), (pictures[2], pictures[3])]
-    together = stylize_batch(backbone, pairs, evals=1, seeds=[1, 2], gradients=True)
+    together = stylize_batch(
+        backbone, pairs, TransferSettings(evals=1, gradients=True), seeds=[1, 2]
+    )
     for seed, (pair, found) in enumerate(zip(pairs, together, strict=True), 1):
-        alone = stylize(backbone, *pair, evals=1, seed=seed, image="fourier", gradients=True)
+        alone = stylize(*pair, backbone, evals=1, seed=seed, image="fourier", gradients=True)
         for each, other in zip(found.gradients, alone.gradients, strict=True):
             assert each.gradient == pytest.approx(other.gradient, rel=1e-4)
-    assert stylize(backbone, *pairs[0], evals=1).gradients == ()
+    assert stylize(*pairs[0], backbone, evals=1).gradients == ()
 
 
 @pytest.mark.usefixtures("no_weights")

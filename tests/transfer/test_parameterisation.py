@@ -10,12 +10,19 @@ from numpy.testing import assert_allclose
 from torch import Tensor
 
 from stylebench.backbones.extractor import Backbone, build
-from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.config import (
+    LossSpec,
+    OptimiserSpec,
+    SmoothingSpec,
+    Start,
+    TransferSettings,
+    WeightsRef,
+)
 from stylebench.errors import InputError
 from stylebench.transfer.objective import FIRST_STEP, Objective
 from stylebench.transfer.optimisers import minimise
 from stylebench.transfer.parameterisation import PIXELS, Fourier, parameterise
-from stylebench.transfer.stylize import Start, stylize, stylize_batch
+from stylebench.transfer.stylize import stylize, stylize_batch
 
 SIZES = [(16, 24), (17, 24), (16, 23), (17, 23)]
 NONE = SmoothingSpec(name="none")
@@ -124,8 +131,8 @@ def test_it_lowers_the_loss_of_the_pixels(
     optimiser: dict[str, Any],
 ) -> None:
     spec = OptimiserSpec.model_validate(optimiser)
-    pixels = stylize(backbone, *pairs[0], optimiser=spec, start=start, evals=30)
-    found = stylize(backbone, *pairs[0], optimiser=spec, start=start, evals=30, image="fourier")
+    pixels = stylize(*pairs[0], backbone, optimiser=spec, start=start, evals=30)
+    found = stylize(*pairs[0], backbone, optimiser=spec, start=start, evals=30, image="fourier")
     assert found.initial.loss == pytest.approx(pixels.initial.loss, rel=1e-6)
     assert found.initial_gradient == pytest.approx(pixels.initial_gradient, rel=1e-6)
     assert found.final.loss < 0.9 * found.initial.loss
@@ -136,10 +143,10 @@ def test_it_lowers_the_loss_of_the_pixels(
 def test_the_result_is_the_best_iterate_in_pixels(
     backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
 ) -> None:
-    found = stylize(backbone, *pairs[0], evals=20, image="fourier")
-    assert 0 < float(found.image.min()) < float(found.image.max()) < 1  # so nothing was clamped
+    found = stylize(*pairs[0], backbone, evals=20, image="fourier")
+    assert 0 < float(found.tensor.min()) < float(found.tensor.max()) < 1  # so nothing was clamped
     objective = Objective(backbone, pairs[:1], NONE, LossSpec())
-    objective(found.image)
+    objective(found.tensor)
     ((evaluation, _),) = objective.trace(0, 1)
     assert evaluation.loss == pytest.approx(found.final.loss, rel=1e-9)
 
@@ -147,12 +154,12 @@ def test_the_result_is_the_best_iterate_in_pixels(
 def test_a_batch_equals_its_pairs_one_by_one(
     backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
 ) -> None:
-    together = stylize_batch(backbone, pairs, evals=12, image="fourier")
+    together = stylize_batch(backbone, pairs, TransferSettings(evals=12, image="fourier"))
     for pair, found in zip(pairs, together, strict=True):
-        alone = stylize(backbone, *pair, evals=12, image="fourier")
-        losses = [step.loss for step in alone.trace]
-        assert [step.loss for step in found.trace] == pytest.approx(losses, rel=1e-9)
-        assert_allclose(found.image.numpy(), alone.image.numpy(), atol=1e-9)
+        alone = stylize(*pair, backbone, evals=12, image="fourier")
+        losses = [step.loss for step in alone.evaluations]
+        assert [step.loss for step in found.evaluations] == pytest.approx(losses, rel=1e-9)
+        assert_allclose(found.tensor.numpy(), alone.tensor.numpy(), atol=1e-9)
 
 
 def test_an_unknown_name_is_told() -> None:

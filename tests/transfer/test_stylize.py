@@ -13,14 +13,22 @@ from torch import Tensor
 
 from stylebench import images
 from stylebench.backbones.extractor import Backbone, build
-from stylebench.config import PRESETS, LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.config import (
+    PRESETS,
+    LossSpec,
+    OptimiserSpec,
+    SmoothingSpec,
+    Start,
+    TransferSettings,
+    WeightsRef,
+)
 from stylebench.errors import InputError, JobError
 from stylebench.transfer import objective
 from stylebench.transfer.losses import gram, total_variation
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import DIVERGED, PATIENCE, minimise
 from stylebench.transfer.optimisers import Objective as Losses
-from stylebench.transfer.stylize import Start, Stylization, stylize, stylize_batch
+from stylebench.transfer.stylize import Stylization, stylize, stylize_batch
 
 BALANCED = LossSpec()
 PAPER = LossSpec.model_validate(PRESETS["paper"]["loss"])
@@ -70,9 +78,9 @@ def test_equals_torch_lbfgs_on_the_loss_written_out(pair: tuple[Tensor, Tensor])
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    found = stylize(backbone, content, style, loss=PAPER, optimiser=TORCH, evals=20)
-    assert_allclose([step.loss for step in found.trace][:12], trace[:12], rtol=1e-7)
-    assert len(found.trace) == 20
+    found = stylize(content, style, backbone, loss=PAPER, optimiser=TORCH, evals=20)
+    assert_allclose([step.loss for step in found.evaluations][:12], trace[:12], rtol=1e-7)
+    assert len(found.evaluations) == 20
     assert found.stop_reason == "evaluations"
 
 
@@ -89,7 +97,7 @@ def test_reaches_the_loss_that_scipy_reaches_in_float64(pair: tuple[Tensor, Tens
     expected = scipy.optimize.minimize(
         value, content.numpy().ravel(), jac=True, method="L-BFGS-B", options={"maxfun": 150}
     )
-    ours = stylize(network, content, style, loss=BALANCED, evals=150)
+    ours = stylize(content, style, network, loss=BALANCED, evals=150)
     assert ours.final.loss < 1.1 * expected.fun
     assert ours.final.loss < 0.1 * ours.initial.loss
 
@@ -121,8 +129,8 @@ def test_the_unit_of_the_loss_does_not_matter(
     scaled = LossSpec(
         balance="none", content_weight=factor, style_weight=1024 * factor, tv_weight=0.5 * factor
     )
-    a, b = (stylize(backbone, *pair, loss=spec, evals=12) for spec in (base, scaled))
-    assert torch.equal(a.image, b.image)
+    a, b = (stylize(*pair, backbone, loss=spec, evals=12) for spec in (base, scaled))
+    assert torch.equal(a.tensor, b.tensor)
     assert b.final.loss == pytest.approx(a.final.loss * factor, rel=1e-12)
 
 
@@ -132,12 +140,12 @@ def test_scaling_all_maps_is_a_change_of_weights_alone(
     scale = SmoothingSpec(name="scale", params={"alpha": 0.5})
     plain = LossSpec(balance="none", content_weight=1, style_weight=1000)
     undone = LossSpec(balance="none", content_weight=4, style_weight=16000)
-    a = stylize(backbone, *pair, loss=plain, evals=12)
-    b = stylize(backbone, *pair, loss=undone, smooth=scale, evals=12)
-    assert torch.equal(a.image, b.image)
-    c = stylize(backbone, *pair, loss=BALANCED, evals=12)
-    d = stylize(backbone, *pair, loss=BALANCED, smooth=scale, evals=12)
-    assert torch.equal(c.image, d.image)
+    a = stylize(*pair, backbone, loss=plain, evals=12)
+    b = stylize(*pair, backbone, loss=undone, smoothing=scale, evals=12)
+    assert torch.equal(a.tensor, b.tensor)
+    c = stylize(*pair, backbone, loss=BALANCED, evals=12)
+    d = stylize(*pair, backbone, loss=BALANCED, smoothing=scale, evals=12)
+    assert torch.equal(c.tensor, d.tensor)
 
 
 class Scaled(Backbone):
@@ -147,6 +155,7 @@ class Scaled(Backbone):
         torch.nn.Module.__init__(self)
         self.inner, self.factor = backbone, factor
         self.style, self.content = backbone.style, backbone.content
+        self.arch, self.mean = backbone.arch, backbone.mean
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return {name: maps * self.factor for name, maps in self.inner(image).items()}
@@ -159,8 +168,8 @@ def test_extreme_maps_are_brought_into_the_range_of_float32(
 ) -> None:
     """Squared distances of Gram matrices would go by the fourth power: 2^±180 is out of range."""
     loss = LossSpec.model_validate({"balance": balance})
-    found = stylize(Scaled(backbone, factor), *pair, loss=loss, evals=8)
-    assert torch.equal(found.image, stylize(backbone, *pair, loss=loss, evals=8).image)
+    found = stylize(*pair, Scaled(backbone, factor), loss=loss, evals=8)
+    assert torch.equal(found.tensor, stylize(*pair, backbone, loss=loss, evals=8).tensor)
 
 
 @pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
@@ -213,16 +222,16 @@ def test_wrong_settings_are_told(
     backbone: Backbone, pair: tuple[Tensor, Tensor], settings: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(InputError, match=text):
-        stylize(backbone, *pair, **settings)
+        stylize(*pair, backbone, **settings)
 
 
 def test_a_picture_in_its_own_style_does_not_move(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
-    found = stylize(backbone, pair[0], pair[0], evals=10)
+    found = stylize(pair[0], pair[0], backbone, evals=10)
     assert found.stop_reason == "converged"
     assert set(found.flags) == {"did-not-move", "few-evaluations"}
-    assert torch.equal(found.image, pair[0])
+    assert torch.equal(found.tensor, pair[0])
 
 
 @pytest.mark.parametrize("start", ["content", "style", "noise"])
@@ -240,14 +249,14 @@ def test_every_start_and_optimiser_lowers_the_loss(
 ) -> None:
     spec = OptimiserSpec.model_validate(optimiser)
     runs: list[Stylization] = [
-        stylize(backbone, *pair, loss=BALANCED, optimiser=spec, start=start, evals=30)
+        stylize(*pair, backbone, loss=BALANCED, optimiser=spec, start=start, evals=30)
         for _ in range(2)
     ]
-    assert torch.equal(runs[0].image, runs[1].image)
+    assert torch.equal(runs[0].tensor, runs[1].tensor)
     assert runs[0].final.loss < runs[0].initial.loss
-    assert runs[0].image.shape == pair[0].shape
-    assert len(runs[0].trace) <= 30
-    assert runs[0].final.loss == min(step.loss for step in runs[0].trace)
+    assert runs[0].tensor.shape == pair[0].shape
+    assert len(runs[0].evaluations) <= 30
+    assert runs[0].final.loss == min(step.loss for step in runs[0].evaluations)
 
 
 def vgg11(dtype: torch.dtype) -> Backbone:
@@ -292,14 +301,14 @@ def test_a_batch_equals_its_pairs_one_by_one(
         "optimiser": OptimiserSpec.model_validate({"line_search": search}),
         "evals": evals,
     }
-    together = stylize_batch(backbone, pairs, **settings, seeds=[0, 1, 2])
+    together = stylize_batch(backbone, pairs, TransferSettings(**settings), seeds=[0, 1, 2])
     for seed, (pair, found) in enumerate(zip(pairs, together, strict=True)):
-        alone = stylize(backbone, *pair, **settings, seed=seed)
-        losses = [step.loss for step in found.trace]
-        assert losses == pytest.approx([step.loss for step in alone.trace], rel=tolerance)
-        assert found.final == found.trace[losses.index(min(losses))]
+        alone = stylize(*pair, backbone, **settings, seed=seed)
+        losses = [step.loss for step in found.evaluations]
+        assert losses == pytest.approx([step.loss for step in alone.evaluations], rel=tolerance)
+        assert found.final == found.evaluations[losses.index(min(losses))]
         assert found.stop_reason == alone.stop_reason
-        assert found.image.shape == pair[0].shape
+        assert found.tensor.shape == pair[0].shape
 
 
 def test_the_first_step_measures_curvature_in_float32() -> None:
@@ -308,8 +317,12 @@ def test_the_first_step_measures_curvature_in_float32() -> None:
     for first in (1.0, "torch"):
         spec = OptimiserSpec.model_validate({"first_step": first})
         for dtype in (torch.float32, torch.float64):
-            made = stylize_batch(vgg11(dtype), three_pairs(dtype), optimiser=spec, evals=6)
-            traces[first, dtype] = np.array([[step.loss for step in one.trace] for one in made])
+            made = stylize_batch(
+                vgg11(dtype), three_pairs(dtype), TransferSettings(optimiser=spec, evals=6)
+            )
+            traces[first, dtype] = np.array(
+                [[step.loss for step in one.evaluations] for one in made]
+            )
     off = {
         first: np.abs(traces[first, torch.float32] / traces[first, torch.float64] - 1).max()
         for first in (1.0, "torch")
@@ -331,11 +344,11 @@ def test_targets_are_encoded_once_for_jobs_that_share_them(
 
     monkeypatch.setattr(Backbone, "forward", forward)
     for loss in (PAPER, BALANCED):
-        stylize(backbone, content, style, loss=loss, evals=2)
+        stylize(content, style, backbone, loss=loss, evals=2)
     assert sum(x is content for x in seen) == sum(x is style for x in seen) == 1
     style.mul_(0.5)
-    found = stylize(backbone, content, style, evals=2)
-    fresh = stylize(backbone, content.clone(), style.clone(), evals=2)
+    found = stylize(content, style, backbone, evals=2)
+    fresh = stylize(content.clone(), style.clone(), backbone, evals=2)
     assert found.initial == fresh.initial
 
 
@@ -351,9 +364,9 @@ def test_wrong_shape_and_unknown_node_are_refused(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
     with pytest.raises(InputError, match=r"content: expected a tensor \(1, 3, H, W\)"):
-        stylize(backbone, pair[0][0], pair[1])
+        stylize(pair[0][0], pair[1], backbone)
     with pytest.raises(InputError, match="no style node 'relu9_1'"):
-        stylize(backbone, *pair, loss=LossSpec(layer_weights={"relu9_1": 1}))
+        stylize(*pair, backbone, loss=LossSpec(layer_weights={"relu9_1": 1}))
 
 
 def test_layer_weights_weigh_layers(backbone: Backbone, pair: tuple[Tensor, Tensor]) -> None:
@@ -427,8 +440,8 @@ def test_lbfgs_without_line_search_descends(
     spec = LossSpec.model_validate(PRESETS[preset].get("loss", {}))
 
     def trace() -> list[float]:
-        found = stylize(backbone, content, style, loss=spec, optimiser=TORCH, evals=40)
-        return [step.loss for step in found.trace]
+        found = stylize(content, style, backbone, loss=spec, optimiser=TORCH, evals=40)
+        return [step.loss for step in found.evaluations]
 
     ours = trace()
     assert min(ours) < 0.3 * ours[0]
@@ -441,4 +454,4 @@ def test_a_job_without_any_finite_descent_has_failed(backbone: Backbone) -> None
     content, style = torch.rand(2, 1, 3, 32, 32)
     how = OptimiserSpec.model_validate({"name": "adam", "learning_rate": 1e30})
     with pytest.raises(JobError, match="the loss became nan at evaluation 2,"):
-        stylize(backbone, content, style, optimiser=how, evals=5)
+        stylize(content, style, backbone, optimiser=how, evals=5)
