@@ -14,7 +14,7 @@ help:
 	@echo "make test-slow  the long tests alone: a model of every timm family, the whole page of results/reference"
 	@echo "make check      ruff, ruff format, the import rule, mypy --strict and the tests"
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
-	@echo "make bench      measure the speed: stylebench bench --quick (ARGS=... adds flags)"
+	@echo "make bench      measure the speed: stylebench bench (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
 	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...)"
 	@echo "make reference  make paper, then refresh results/reference from it"
@@ -87,10 +87,10 @@ site: install
 	$(BIN)/stylebench report results/reference
 
 bench: install
-	$(BIN)/stylebench bench --quick $(ARGS)
+	$(BIN)/stylebench bench $(ARGS)
 
 bench-check: install
-	$(BIN)/stylebench bench --quick --check results/reference/bench.json $(ARGS)
+	$(BIN)/stylebench bench --check results/reference/bench.json $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,7 @@ from stylebench.config import SmoothingSpec, Spec, TransferSettings, WeightsRef
 from stylebench.measures.statistics import measure_backbone
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
-from stylebench.timing import report
+from stylebench.timing import bench
 from stylebench.transfer.stylize import stylize, stylize_batch
 from tests.transfer.test_stylize import three_pairs, vgg11
 
@@ -80,9 +80,6 @@ def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> Non
 
 
 def test_the_bench_measures_batches() -> None:
-    scope = report.scope(
-        None, archs=["tiny"], sizes=[64], batches=[], precisions=[], device="cuda", quick=True
-    )
-    rows = report.run(scope, lambda text: None)["rows"]
-    assert {row["batch"] for row in rows} == {1, 16}
-    assert all(row["peak_mb"] > 0 for row in rows)
+    rows = bench.run(bench.works(["tiny"], [64], device="cuda"), lambda text: None).rows
+    assert {row.batch for row in rows} == {1, 16}
+    assert all(row.peak_mb for row in rows)

@@ -1,29 +1,30 @@
 """The command ``stylebench bench``; like main.py, it imports nothing heavy before its use."""
 
-import json
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stylebench.cli.options import Device
 from stylebench.cli.progress import duration
+from stylebench.cli.show import table
+
+if TYPE_CHECKING:
+    from stylebench.timing.bench import Report
 
 EVALUATIONS = 500
 """Of one stylisation, where stylisations a minute are told."""
 
 
 def bench(
-    experiment: Annotated[
-        Path | None, typer.Argument(help="A YAML file: its backbones, size and precisions.")
-    ] = None,
     arch: Annotated[
-        list[str] | None, typer.Option("--arch", help="Backbones, names or globs. Repeatable.")
+        list[str] | None,
+        typer.Option("--arch", help="Names or globs, default: vgg19 and resnet50. Repeatable."),
     ] = None,
     size: Annotated[
-        list[int] | None, typer.Option("--size", help="Sides of the pictures in px. Repeatable.")
+        list[int] | None, typer.Option("--size", help="Sides in px, default: 512. Repeatable.")
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option("--batch", help="Pictures at once. Repeatable.")
@@ -32,10 +33,7 @@ def bench(
         list[str] | None,
         typer.Option("--precision", help="`auto | fp32 | tf32 | bf16`; default: auto and fp32."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N`")] = "auto",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="vgg19 and resnet50 at 512 px, fewer turns.")
-    ] = False,
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     check: Annotated[
         Path | None,
@@ -49,72 +47,54 @@ def bench(
 
     Examples:
 
-        stylebench bench --quick
-
-        stylebench bench experiments/default.yaml
+        stylebench bench
 
         stylebench bench --device cuda --arch vgg19 --size 512 --batch 1 --batch 16
     """
     from stylebench import runtime
-    from stylebench.sweeps.experiment import load_sweep
-    from stylebench.timing import report
+    from stylebench.timing import bench
 
-    config = load_sweep(experiment, {}) if experiment else None
     place = runtime.resolve_device(device)
-    reference = report.read(check) if check is not None else None
-    jobs = report.stylisations(config, place) if config else []
-    scope = report.scope(
-        config, archs=arch or [], sizes=size or [], batches=batch or [],
-        precisions=precision or [job.precision for job in jobs], device=place, quick=quick,
-    )  # fmt: skip
+    works = bench.works(arch or (), size or (), batch or (), precision or (), place)
+    reference = bench.reference(check, place) if check else None
     began = time.monotonic()
-    found = report.run(scope, lambda text: print(text, file=sys.stderr, flush=True))
+    report = bench.run(works, lambda text: print(text, file=sys.stderr, flush=True))
     print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
-    print(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
+    print(report.model_dump_json(indent=1) if as_json else "\n".join(lines(report)))
     if reference is not None:
-        worse = report.check(found, reference)
-        fine = f"no ratio is worse than in {check} by more than {report.MARGIN:.0%}"
+        worse = bench.check(report, reference)
+        fine = f"no ratio is worse than in {check} by more than {bench.MARGIN:.0%}"
         print("\n".join(worse or [fine]), file=sys.stderr)
         if worse:
             raise typer.Exit(1)
 
 
-def _cell(value: float | None, digits: str = ".2f", unit: str = "") -> str:
-    return "–" if value is None else f"{value:{digits}}{unit}"
-
-
-def lines(found: Mapping[str, Any]) -> list[str]:
+def lines(report: "Report") -> list[str]:
     """Return a report as lines of text."""
-    from stylebench.cli.show import table
-
-    machine, ceiling = found["machine"], found["ceiling"]
+    machine = report.machine.model_dump()
     units = ", ".join(machine["bf16_units"]) or "no units for bf16"
+    rates = (f"{rate:.0f} {key.replace('_gflops', '')}" for key, rate in report.ceiling.items())
     text = [
         f"{machine['processor'] or machine['system']}, {machine['threads']} threads, {units}; "
         f"device {machine['device']}; torch {machine['torch']}",
-        f"ceiling: {ceiling['fp32_gflops']:.0f} GFLOP/s in fp32, {ceiling['bf16_gflops']:.0f} in "
-        f"bf16, {ceiling['gbytes_per_s']:.1f} GB/s",
+        f"ceiling, GFLOP/s: {', '.join(rates)}",
         "",
     ]
-    head = (
-        "backbone", "size", "batch", "precision", "s/evaluation", "plain", "speedup",
-        "/ bare", "of ceiling", "peak MB", "plain MB", f"per min ({EVALUATIONS} ev.)",
-    )  # fmt: skip
-    body = [
-        (
-            row["arch"],
-            str(row["size"]),
-            str(row["batch"]),
-            row["precision"],
-            _cell(row["seconds"], ".4f"),
-            _cell(row["plain_seconds"], ".4f"),
-            _cell(row["speedup"], ".2f", "×"),
-            _cell(row["bare_ratio"]),
-            _cell(row["share_of_ceiling"], ".0%"),
-            _cell(row["peak_mb"], ".0f"),
-            _cell(row["plain_peak_mb"], ".0f"),
-            _cell(60 * row["batch"] / (EVALUATIONS * row["seconds"])),
+    columns = {
+        "s/evaluation": ("seconds", "{:.4f}"),
+        "plain": ("plain_seconds", "{:.4f}"),
+        "speedup": ("speedup", "{:.2f}×"),
+        "/ bare": ("bare_ratio", "{:.2f}"),
+        "of ceiling": ("share_of_ceiling", "{:.0%}"),
+        "peak MB": ("peak_mb", "{:.0f}"),
+        "plain MB": ("plain_peak_mb", "{:.0f}"),
+    }
+    cells = [["backbone", "size", "batch", "precision", *columns, f"per min ({EVALUATIONS} ev.)"]]
+    for row in report.rows:
+        values = [(getattr(row, key), form) for key, form in columns.values()]
+        shown = ("–" if value is None else form.format(value) for value, form in values)
+        speed = 60 * row.batch / (EVALUATIONS * row.seconds)
+        cells.append(
+            [row.arch, str(row.size), str(row.batch), row.precision, *shown, f"{speed:.2f}"]
         )
-        for row in found["rows"]
-    ]
-    return text + table([head, *body])
+    return text + table(cells)

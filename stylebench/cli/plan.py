@@ -2,33 +2,14 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.options import (
-    Arch,
-    Batch,
-    Content,
-    Device,
-    Evals,
-    Force,
-    Jobs,
-    Limit,
-    Offline,
-    Precision,
-    Preset,
-    Profile,
-    Resize,
-    Seed,
-    Size,
-    Smoothing,
-    Style,
-    Weights,
-)
+from stylebench.cli import options
+from stylebench.cli.flags import engine_options, given_flags, results_folder, run_options
 from stylebench.cli.progress import duration
 from stylebench.cli.show import table
 
@@ -43,32 +24,32 @@ def plan(
     experiment: Annotated[
         Path | None, typer.Argument(help="A YAML file, see experiments/.")
     ] = None,
-    arch: Arch = None,
-    limit: Limit = None,
-    smoothing: Smoothing = None,
-    content: Content = None,
-    style: Style = None,
-    size: Size = None,
-    resize: Resize = None,
-    evals: Evals = None,
-    seed: Seed = None,
-    preset: Preset = None,
-    profile: Profile = None,
+    arch: options.Arch = None,
+    limit: options.Limit = None,
+    smoothing: options.Smoothing = None,
+    content: options.Content = None,
+    style: options.Style = None,
+    size: options.Size = None,
+    resize: options.Resize = None,
+    evals: options.Evals = None,
+    seed: options.Seed = None,
+    preset: options.Preset = None,
+    profile: options.Profile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
     ] = None,
-    device: Device = "auto",
-    precision: Precision = None,
-    weights: Weights = None,
-    jobs: Jobs = None,
-    batch: Batch = "auto",
-    force: Force = False,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    weights: options.Weights = None,
+    jobs: options.Jobs = None,
+    batch: options.Batch = "auto",
+    force: options.Force = False,
     bench: Annotated[
         Path | None,
         typer.Option("--from", metavar="FILE", help="Times of `bench --json`; none are measured."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    offline: Offline = False,
+    offline: options.Offline = False,
 ) -> None:
     """Tell how many jobs a sweep has, how long they take here and how much disk, before it runs.
 
@@ -82,7 +63,7 @@ def plan(
 
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
-    from stylebench.sweeps.experiment import load_sweep, results_folder
+    from stylebench.sweeps.experiment import load_sweep
     from stylebench.timing import forecast
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
@@ -100,7 +81,7 @@ def plan(
         config, asked, bench, lambda text: print(text, file=sys.stderr, flush=True)
     )
     if as_json:
-        print(json.dumps(forecast.as_json(found), indent=1))
+        print(json.dumps(asdict(found), indent=1))
     else:
         print("\n".join(lines(found)))
 
@@ -114,34 +95,16 @@ def _states(counts: "Counts") -> str:
     return ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "none"
 
 
-def _table(title: str, groups: Mapping[str, "Counts"], last: Mapping[str, str]) -> list[str]:
-    from stylebench.timing.forecast import STATES
-
-    shown = [s for s in STATES if any(counts[s] for counts in groups.values())]
-    rows = [(title, *shown, *(["time from"] if last else []))]
-    rows += [
-        (name, *(str(counts[s]) for s in shown), *([last.get(name, "")] if last else []))
-        for name, counts in groups.items()
-    ]
-    return table(rows)
-
-
 def lines(forecast: "Forecast") -> list[str]:
     """Return a forecast as text."""
-    rates = {name: ", ".join(sources) for name, sources in forecast.rates.items()}
-    few = len(forecast.backbones) <= FEW
+    took, disk, downloads = forecast.time, forecast.disk, forecast.downloads
     text = [
         f"{forecast.name}, into {forecast.out}",
         f"stylisations: {_states(forecast.stylisations)}",
         f"statistics: {_states(forecast.statistics)}",
-        *(_table("backbone", forecast.backbones, rates) if few else []),
-        *(_table("variant", forecast.variants, {}) if forecast.variants else []),
     ]
-    return [*text, *_costs(forecast)]
-
-
-def _costs(forecast: "Forecast") -> list[str]:
-    took, disk, text = forecast.time, forecast.disk, []
+    if len(forecast.backbones) <= FEW:
+        text += table([(name, _states(counts)) for name, counts in forecast.backbones.items()])
     whole = sum(took.shares.values())
     if whole:
         parts = [f"{seconds / whole:.0%} {s}" for s, seconds in took.shares.items() if seconds]
@@ -155,9 +118,9 @@ def _costs(forecast: "Forecast") -> list[str]:
         f"disk: about {_size(disk.bytes)} ({_size(disk.least)} to {_size(disk.most)}), "
         f"{_size(disk.free)} free"
     )
-    if forecast.downloads:
-        each = [f"p-{n[2:]} {_size(amount)}" for n, amount in forecast.downloads.items()]
+    if downloads:
+        each = [f"p-{name[2:]} {_size(amount)}" for name, amount in downloads.items()]
         text.append(f"weights to download: {', '.join(each)}")
-    if disk.most + sum(forecast.downloads.values()) > disk.free:
+    if disk.most + sum(downloads.values()) > disk.free:
         text.append(f"warning: {forecast.out} may not have enough disk; use another --out")
     return text

@@ -29,16 +29,12 @@ MAX_JOBS = 100_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep comes to: stylisations, those without weights, statistics, and these without.
-
-    `variants` are the ids of each variant's stylisations; a job may be of several.
-    """
+    """What a sweep comes to: stylisations, those without weights, statistics, and these without."""
 
     jobs: tuple[JobSpec, ...]
     missing: tuple[JobSpec, ...]
     statistics: tuple[StatisticsSpec, ...]
     missing_statistics: tuple[StatisticsSpec, ...]
-    variants: tuple[tuple[str, ...], ...] = ()
 
     @property
     def count(self) -> int:
@@ -259,10 +255,6 @@ def expand(
         missing=_unique(spec for part in found for spec in part.missing),
         statistics=_unique(spec for part in found for spec in part.statistics),
         missing_statistics=_unique(spec for part in found for spec in part.missing_statistics),
-        variants=tuple(
-            tuple(spec.job_id for spec in _unique((*part.jobs, *part.missing)))
-            for part in (found if config.variants else ())
-        ),
     )
 
 

@@ -5,152 +5,138 @@ shared machine times drift, ratios do not. Networks have random weights, picture
 matters for the time.
 """
 
+import contextlib
 import functools
 import itertools
 import math
 import multiprocessing
 import statistics
 import time
-import timeit
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from stylebench import runtime
-from stylebench.backbones import graph, names
+from stylebench.backbones import graph, zoo
 from stylebench.backbones.extractor import Backbone, build, random_network
-from stylebench.backbones.spec import BackboneSpec
-from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec, WeightsRef
+from stylebench.config import (
+    LossSpec,
+    NodeChoice,
+    OptimiserSpec,
+    Positive,
+    SmoothingSpec,
+    WeightsRef,
+)
 from stylebench.errors import InputError
+from stylebench.images.decode import MAX_SIDE, MIN_SIDE
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
 
-Method = Literal["plain", "bare", "ours"]
-WARM_UP = 30
-"""Evaluations that an optimiser has behind it when it is timed, as in the middle of a default job:
-of a quadratic, which costs next to nothing, so that its history is filled."""
+Step = Callable[[], object]
+Key = tuple[str, str]
+"""What a step is, and its precision."""
+
+TURNS = 5
+DEFAULT = ("vgg19", "resnet50")
 PRODUCT = {"cpu": 4096, "cuda": 8192}
 """Side of the matrices whose product is the ceiling of floating-point operations."""
-COPIED = 2**28
-"""Bytes copied to measure memory bandwidth; each is read once and written once."""
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+RATIOS = {"speedup": 1, "bare_ratio": -1, "share_of_ceiling": 1, "memory_ratio": -1}
+"""What ``--check`` compares; of those with -1 more is worse."""
+MARGIN = 0.25
+"""A ratio that is worse than the reference by more than this share of it fails ``--check``."""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(BaseModel):
     """One thing to measure: a backbone (without r- or p-), at a size, in batches, in a precision.
 
     `size` is the side of square pictures in px.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     arch: str
-    size: int
-    batch: int
+    size: PositiveInt
+    batch: PositiveInt
     precision: str
     device: str
 
+    @property
+    def key(self) -> tuple[str, int, int, str, str]:
+        """What tells it from others."""
+        return self.arch, self.size, self.batch, self.precision, self.device
 
-def _pictures(work: Work, count: int) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(count, 3, work.size, work.size, generator=generator).to(work.device)
+    @property
+    def title(self) -> str:
+        """What is measured, but for the precision."""
+        return f"{self.arch} {self.size} px, batch of {self.batch}"
 
+    def pictures(self, count: int) -> Tensor:
+        """Return noise: (count, 3, size, size)."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(count, 3, self.size, self.size, generator=generator).to(self.device)
 
-def _backbone(work: Work) -> Backbone:
-    ref = WeightsRef(source="random:0")
-    return build(f"r-{work.arch}", ref, 0, precision=work.precision, device=work.device)
-
-
-def _easy(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a quadratic with curvatures from 1 to 10, high above 0, and its gradient."""
-    curvature = torch.linspace(1, 10, images[0].numel(), device=images.device).view_as(images[:1])
-    gradient = curvature * (images - 0.5)
-    return 1e12 + runtime.float64(gradient * (images - 0.5)).flatten(1).sum(dim=1) / 2, gradient
-
-
-def evaluations(work: Work, backbone: Backbone, smoothing: SmoothingSpec) -> Iterator[None]:
-    """Make one evaluation of stylebench at each step: network, losses, gradient, optimiser."""
-    starts = _pictures(work, work.batch)
-    content, style = _pictures(work, 2).chunk(2)  # of all pairs, so that they are encoded once
-    objective = Objective(backbone, [(content, style)] * work.batch, smoothing, LossSpec())
-    count = itertools.count()
-
-    def warmed(images: Tensor) -> tuple[Tensor, Tensor]:
-        return _easy(images) if next(count) < WARM_UP else objective(images)
-
-    def run() -> Iterator[object]:  # again where nothing is left to gain
-        while True:
-            yield from iterate(warmed, starts, OptimiserSpec(), evals=10**6)
-
-    steps = run()
-    for _ in range(WARM_UP):
-        next(steps)
-    while True:
-        runtime.configure(tf32=work.precision == "tf32")
-        next(steps)
-        yield
+    def backbone(
+        self, options: Mapping[str, str] | None = None, nodes: NodeChoice | None = None
+    ) -> Backbone:
+        """Return the backbone with random weights."""
+        ref = WeightsRef(source="random:0", options=dict(options or {}))
+        return build(f"r-{self.arch}", ref, 0, nodes=nodes, precision=self.precision,
+                     device=self.device)  # fmt: skip
 
 
-def ours(work: Work) -> Iterator[None]:
-    """Make `evaluations` without smoothing."""
-    yield from evaluations(work, _backbone(work), SmoothingSpec(name="none"))
+def ours(
+    work: Work, options: Mapping[str, str] | None = None, nodes: NodeChoice | None = None
+) -> Step:
+    """Return an evaluation of stylebench: network, losses, gradient, optimiser."""
+    starts = work.pictures(work.batch)
+    content, style = work.pictures(2).chunk(2)  # of all pairs, so that they are encoded once
+    backbone, none = work.backbone(options, nodes), SmoothingSpec(name="none")
+    objective = Objective(backbone, [(content, style)] * work.batch, none, LossSpec())
+
+    def steps() -> Iterator[object]:
+        while True:  # again where nothing is left to gain
+            yield from iterate(objective, starts, OptimiserSpec(), evals=10**6)
+
+    return functools.partial(next, steps())
 
 
-def bare(work: Work) -> Iterator[None]:
-    """Go forward and back through the truncated network at each step, without any loss."""
-    backbone = _backbone(work)
-    images = _pictures(work, work.batch)
+def bare(work: Work) -> Step:
+    """Return a way forward and back through the truncated network, without any loss."""
+    backbone, images = work.backbone(), work.pictures(work.batch)
     with torch.no_grad():
-        cotangents = {name: torch.rand_like(m) for name, m in backbone(images).items()}
+        cotangents = [torch.rand_like(values) for values in backbone(images).values()]
     images.requires_grad_()
-    while True:
-        runtime.configure(tf32=work.precision == "tf32")
-        maps = backbone(images)
-        torch.autograd.grad(list(maps.values()), images, [cotangents[name] for name in maps])
-        yield
+    return lambda: torch.autograd.grad(list(backbone(images).values()), images, cotangents)
 
 
-def can_be_plain(arch: str, size: int) -> bool:
-    """Tell whether hooks can take the nodes' maps, and the whole network takes pictures of `size`.
-
-    Nodes can be taken where they are outputs of modules.
-    """
-    spec = names.find(f"r-{arch}")
-    if arch.startswith(names.TIMM):
-        return False
-    with torch.device("meta"):
-        network = spec.build().eval()
-        if any(path not in dict(network.named_modules()) for path in spec.nodes):
-            return False
-        try:
-            network(torch.empty(1, 3, size, size))
-        except RuntimeError:  # too small for the layers behind the last node
-            return False
-    return True
-
-
-def plain(work: Work) -> Iterator[None]:
-    """Make one evaluation at each step as published scripts do, one picture at a time.
+def plain(work: Work) -> Step:
+    """Return an evaluation as published scripts make it, of one picture.
 
     The whole network in float32 and its default layout, forward past the last layer in use, maps by
     forward hooks, a Gram loss for each style layer and the content loss, torch.optim.LBFGS as it
     is by default.
+
+    Raises:
+        AttributeError: a node that is no module, which hooks do not reach.
+        RuntimeError: a picture too small for the layers behind the last node.
     """
-    spec = names.find(f"r-{work.arch}")
+    spec = zoo.split(f"r-{work.arch}")[1]
     network = random_network(spec, 0).eval().requires_grad_(False).to(work.device)
+    paths = {network.get_submodule(path): path for path in spec.nodes}
     maps: dict[str, Tensor] = {}
 
-    def keep(path: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            maps[path] = output
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        maps[paths[module]] = output
 
-        return hook
-
-    for path in spec.nodes:
-        network.get_submodule(path).register_forward_hook(keep(path))
-    pictures = _pictures(work, 2)
-    content, style = pictures[:1], pictures[1:]
+    for module in paths:
+        module.register_forward_hook(keep)
+    content, style = work.pictures(2).chunk(2)
 
     def gram(value: Tensor) -> Tensor:
         flat = value.flatten(2)
@@ -163,13 +149,9 @@ def plain(work: Work) -> Iterator[None]:
         wanted = {node.path: gram(maps[node.path]) for node in spec.style}
     image = content.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([image], max_iter=1)
-    count = itertools.count()
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        if next(count) < WARM_UP:
-            loss, image.grad = _easy(image.detach())
-            return loss[0]
         network(image)
         loss = nn.functional.mse_loss(maps[spec.content.path], wanted_content)
         for path, target in wanted.items():
@@ -177,151 +159,80 @@ def plain(work: Work) -> Iterator[None]:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    for index in itertools.count():
-        runtime.configure()
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-        if index >= WARM_UP:
-            yield
+    return lambda: optimiser.step(closure)  # type: ignore[no-untyped-call]
 
 
-@functools.cache
-def _side(kind: torch.dtype, device: str) -> int:
-    """Return the side of the matrices: 512 where the whole ones would take over 15 seconds.
-
-    So they do on a processor without units for bf16, where oneDNN has no kernel to speak of.
-    """
-    side = PRODUCT.get(device.partition(":")[0], PRODUCT["cpu"])
-    if device != "cpu":
-        return side
-    a = torch.rand(512, 512).to(kind)
-    seconds = min(timeit.repeat(lambda: a @ a, number=1, repeat=3))
-    return side if seconds * (side / 512) ** 3 < 15 else 512
-
-
-def product(kind: torch.dtype, device: str) -> Iterator[None]:
-    """Multiply two large square matrices at each step."""
-    side = _side(kind, device)
+def product(side: int, kind: torch.dtype, device: str) -> Step:
+    """Return the product of two square matrices."""
     a, b = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
-    while True:
-        runtime.configure()
-        a @ b
-        yield
+    return lambda: a @ b
 
 
-def copy(device: str) -> Iterator[None]:
-    """Copy `COPIED` bytes at each step."""
-    source = torch.ones(COPIED // 4, device=device)
-    target = torch.empty_like(source)
-    while True:
-        target.copy_(source)
-        yield
+def measure(
+    steps: Mapping[Key, Step],
+    device: str,
+    turns: int,
+    *,
+    enough: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Key, list[float]]:
+    """Return the seconds of each step in each turn, after one turn of each.
 
-
-def measure(steps: Mapping[str, Iterator[None]], device: str, turns: int) -> dict[str, float]:
-    """Return the median seconds of a step of each iterator, taken in turns after one step each."""
-
-    def wait() -> None:
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-
-    for iterator in steps.values():
-        next(iterator)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(turns):
-        for name, iterator in steps.items():
-            wait()
-            began = time.perf_counter()
-            next(iterator)
-            wait()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def sample(steps: Iterator[None], device: str, enough: float) -> tuple[float, float]:
-    """Return (seconds before the first step, median seconds of the steps after it).
-
-    Steps are made for `enough` seconds: one at least, nine at most. On a CPU they are the seconds
-    of this process's threads, each its share: what other programs take is left out.
+    There are `turns`, or as many as take `enough` seconds: one at least.
     """
-    cpu = device == "cpu"
-    clock, threads = (time.process_time, torch.get_num_threads()) if cpu else (time.perf_counter, 1)
-
-    def step() -> float:
-        began = clock()
-        next(steps)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
-        return clock() - began
-
-    first, seconds = step(), [step()]
-    while sum(seconds) < enough and len(seconds) < 9:
-        seconds.append(step())
-    median = statistics.median(seconds)
-    return max(0.0, first - median), median / threads
+    seconds: dict[Key, list[float]] = {key: [] for key in steps}
+    for turn in range(turns + 1):
+        for key, step in steps.items():
+            runtime.configure(tf32=key[1] == "tf32")
+            began = clock()
+            step()
+            if device.startswith("cuda"):
+                torch.cuda.synchronize(device)
+            seconds[key].append(clock() - began)
+        if turn and sum(sum(each[1:]) for each in seconds.values()) >= enough:
+            break
+    return {key: each[1:] for key, each in seconds.items()}
 
 
-def forward_flop(spec: BackboneSpec, options: Mapping[str, str]) -> float:
-    """Return the floating-point operations of maps and Gram matrices of a picture of its own size.
+def operations(spec: zoo.BackboneSpec, options: Mapping[str, str]) -> float:
+    """Return the floating-point operations of one evaluation a pixel, at the backbone's own size.
 
-    Counted by torch on the meta device: nothing is computed, and no weights are made.
+    Twice those of maps and Gram matrices: weights are frozen, so that the way back has one product
+    for each. Counted by torch on the meta device: nothing is computed, no weights are made.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     part = spec.extractor(spec.sketch(options))
     with FlopCounterMode(display=False) as counter:
         maps = graph.shapes(part, spec.size)
     grams = (2 * maps[node.name][1] * math.prod(maps[node.name][1:]) for node in spec.style)
-    return float(counter.get_total_flops() + sum(grams))
+    return 2.0 * float(counter.get_total_flops() + sum(grams)) / math.prod(spec.size)
 
 
-def gflop(work: Work) -> float:
-    """Return the floating-point operations of one evaluation in 1e9, by torch's counter."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    backbone = _backbone(work)
-    images = _pictures(work, 1)
-    objective = Objective(backbone, [(images, images)], SmoothingSpec(name="none"), LossSpec())
-    with FlopCounterMode(display=False) as counter:
-        objective(images)
-    return float(counter.get_total_flops()) * work.batch / 1e9
-
-
-_METHODS: dict[Method, Callable[[Work], Iterator[None]]] = {
-    "plain": plain,
-    "bare": bare,
-    "ours": ours,
-}
-
-
-def _peak(method: Method, work: Work, answer: Any) -> None:
+def _peak(method: Callable[[Work], Step], work: Work) -> float:
     memory = runtime.PeakMemory(work.device)
-    steps = _METHODS[method](work)
+    runtime.configure(tf32=work.precision == "tf32")
+    step = method(work)
     for _ in range(2):
-        next(steps)
-    answer.put(memory.read())
+        step()
+    return memory.read()
 
 
-def peak_mb(method: Method, work: Work) -> float:
+def peak_mb(method: Callable[[Work], Step], work: Work) -> float:
     """Return the peak memory of a method in a process of its own, in MB (1e6 bytes).
 
     On a CPU that of the whole process, Python and torch included; on CUDA that of torch's
     allocator.
     """
-    context = multiprocessing.get_context("spawn")
-    answer = context.SimpleQueue()
-    process = context.Process(target=_peak, args=(method, work, answer))
-    process.start()
-    process.join()
-    if process.exitcode:
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(_peak, method, work).result()
+    except RuntimeError as error:
         raise InputError(
-            f"{method} of {work.arch} at {work.size} px, batch of {work.batch}, ended with status "
-            f"{process.exitcode}; out of memory? use a smaller --size or --batch"
-        )
-    return float(answer.get())
+            f"{method.__name__} of {work.arch} at {work.size} px, batch of {work.batch}: {error}; "
+            "out of memory? use a smaller --size or --batch"
+        ) from None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Work):
     """What was measured of one piece of work; None where there is no plain way.
 
     Attributes:
@@ -334,69 +245,192 @@ class Row:
         peak_mb: see `peak_mb`; plain_peak_mb likewise.
     """
 
-    arch: str
-    size: int
-    batch: int
-    precision: str
-    device: str
-    seconds: float
-    plain_seconds: float | None
-    speedup: float | None
-    bare_ratio: float
-    share_of_ceiling: float | None
-    peak_mb: float
-    plain_peak_mb: float | None
+    seconds: Positive
+    plain_seconds: Positive | None = None
+    speedup: Positive | None = None
+    bare_ratio: Positive | None = None
+    share_of_ceiling: Positive | None = None
+    peak_mb: Positive | None = None
+    plain_peak_mb: Positive | None = None
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """peak_mb / plain_peak_mb."""
+        return self.peak_mb and self.plain_peak_mb and self.peak_mb / self.plain_peak_mb
 
 
-def rows(
-    arch: str, size: int, batch: int, precisions: Sequence[str], device: str, turns: int
-) -> tuple[list[Row], dict[str, float]]:
+class Machine(BaseModel):
+    """What was measured on; versions and more are not validated."""
+
+    model_config = ConfigDict(extra="allow")
+
+    threads: PositiveInt
+    bf16_units: list[str] = []
+    device: str = ""
+
+
+def machine(device: str) -> Machine:
+    """Return this machine with one of its devices."""
+    cuda = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    known = {"processor": runtime.processor().get("cpu_name", ""), **runtime.environment()}
+    return Machine(
+        threads=torch.get_num_threads(),
+        bf16_units=runtime.bf16_units(),
+        device=cuda or device,
+        **known,
+    )
+
+
+class Report(BaseModel):
+    """What ``stylebench bench --json`` prints.
+
+    `ceiling` has the medians of ``fp32_gflops`` and ``bf16_gflops``, where these were measured.
+    """
+
+    machine: Machine
+    ceiling: dict[str, float] = {}
+    rows: list[Row] = Field(min_length=1)
+
+
+def works(
+    archs: Sequence[str] = (),
+    sizes: Sequence[int] = (),
+    batches: Sequence[int] = (),
+    precisions: Sequence[str] = (),
+    device: str = "cpu",
+) -> list[Work]:
+    """Return what to measure; what is not given has a default.
+
+    Raises:
+        InputError: an unknown backbone, a number out of range, or a device or a precision that
+            cannot be measured here.
+    """
+    for value in sizes:
+        if not MIN_SIDE <= value <= MAX_SIDE:
+            raise InputError(f"--size expects {MIN_SIDE} to {MAX_SIDE} px, found {value}")
+    for value in batches:
+        if value < 1:
+            raise InputError(f"--batch expects a positive number, found {value}")
+    gpu = device.startswith("cuda")
+    if not gpu and device != "cpu":
+        raise InputError(f"bench measures cpu and cuda, not {device}: use --device cpu")
+    names = [part.strip() for text in archs or DEFAULT for part in text.split(",")]
+    bare = [name.removeprefix("r-").removeprefix("p-") for name in names]
+    expanded = zoo.expand(name if name == "all" else f"r-{name}" for name in bare)
+    resolved = [runtime.resolve_precision(p, device) for p in precisions or ("auto", "fp32")]
+    every = itertools.product(
+        dict.fromkeys(arch[2:].partition(".")[0] for arch in expanded),
+        dict.fromkeys(sizes or [512]),
+        dict.fromkeys(batches or ([1, 16] if gpu else [1])),
+        dict.fromkeys(resolved),
+    )
+    return [
+        Work(arch=arch, size=size, batch=batch, precision=precision, device=device)
+        for arch, size, batch, precision in every
+    ]
+
+
+def run(wanted: Sequence[Work], tell: Callable[[str], None]) -> Report:
+    """Measure; works that differ in precision alone are measured in the same turns."""
+    runtime.configure()
+    rows: list[Row] = []
+    ceilings: list[dict[str, float]] = []
+    for title, group in itertools.groupby(wanted, lambda work: work.title):
+        tell(f"{title} …")
+        found, ceiling = _rows(list(group))
+        rows += found
+        ceilings.append(ceiling)
+    return Report(
+        machine=machine(wanted[0].device),
+        ceiling={key: statistics.median(c[key] for c in ceilings) for key in ceilings[0]},
+        rows=rows,
+    )
+
+
+def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
     """Return a row for each precision, and the ceiling as it was measured beside them."""
-    works = [Work(arch, size, batch, precision, device) for precision in precisions]
-    hooked = can_be_plain(arch, size)
-    kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    steps = {name: product(kind, device) for name, kind in kinds.items()}
-    steps["copy"] = copy(device)
-    if hooked:
-        steps["plain"] = plain(works[0])
-    for work in works:
-        steps[f"bare {work.precision}"] = bare(work)
-        steps[f"ours {work.precision}"] = ours(work)
-    seconds = measure(steps, device, turns)
-    ceiling = {
-        f"{name}_gflops": 2 * _side(kind, device) ** 3 / seconds[name] / 1e9
-        for name, kind in kinds.items()
-    }
-    ceiling["gbytes_per_s"] = 2 * COPIED / seconds["copy"] / 1e9
-    plain_peak = peak_mb("plain", works[0]) if hooked else None
-    plain_seconds = batch * seconds["plain"] if hooked else None
-    operations = gflop(works[0])
+    first, device = group[0], group[0].device
+    side = PRODUCT[device.partition(":")[0]]
+    steps: dict[Key, Step] = {}
+    if not first.arch.startswith(zoo.TIMM):  # whose maps are not outputs of modules
+        with contextlib.suppress(AttributeError, RuntimeError):
+            steps["plain", "fp32"] = plain(first)
+    for work in group:
+        if work.precision in TYPES:
+            steps["product", work.precision] = product(side, TYPES[work.precision], device)
+        steps["bare", work.precision] = bare(work)
+        steps["ours", work.precision] = ours(work)
+    took = measure(steps, device, TURNS)
+    seconds = {key: statistics.median(each) for key, each in took.items()}
+    ceiling = {p: 2e-9 * side**3 / seconds["product", p] for what, p in steps if what == "product"}
+    count = first.batch * first.size**2 * operations(zoo.split(f"r-{first.arch}")[1], {}) / 1e9
+    slow = first.batch * seconds["plain", "fp32"] if ("plain", "fp32") in steps else None
+    slow_peak = peak_mb(plain, first) if slow else None
     found = []
-    for work in works:
-        own = seconds[f"ours {work.precision}"]
-        rate = ceiling.get(f"{work.precision}_gflops")
+    for work in group:
+        own, rate = seconds["ours", work.precision], ceiling.get(work.precision)
         found.append(
             Row(
-                **vars(work),
+                **work.model_dump(),
                 seconds=own,
-                plain_seconds=plain_seconds,
-                speedup=plain_seconds / own if plain_seconds else None,
-                bare_ratio=own / seconds[f"bare {work.precision}"],
-                share_of_ceiling=operations / own / rate if rate else None,
-                peak_mb=peak_mb("ours", work),
-                plain_peak_mb=plain_peak,
+                plain_seconds=slow,
+                speedup=slow and slow / own,
+                bare_ratio=own / seconds["bare", work.precision],
+                share_of_ceiling=rate and count / own / rate,
+                peak_mb=peak_mb(ours, work),
+                plain_peak_mb=slow_peak,
             )
         )
-    return found, ceiling
+    return found, {f"{precision}_gflops": rate for precision, rate in ceiling.items()}
 
 
-def machine(device: str) -> dict[str, Any]:
-    """Return what was measured on: processor, threads, units for bf16, device, versions."""
-    cuda = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
-    return {
-        "processor": str(runtime.processor().get("cpu_name", "")),
-        "threads": torch.get_num_threads(),
-        "bf16_units": runtime.bf16_units(),
-        "device": cuda or device,
-        **runtime.environment(),
-    }
+def read(path: Path, flag: str) -> Report:
+    """Return the report in a file that a flag names.
+
+    Raises:
+        InputError: it is not what ``stylebench bench --json`` prints.
+    """
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{flag} {str(path)!r}: expected what `stylebench bench --json` prints: {reason}"
+        ) from None
+
+
+def reference(path: Path, device: str) -> Report:
+    """Return the report in a file that this machine can be compared with.
+
+    Raises:
+        InputError: it is none, or of other units for bf16, another device or number of threads.
+    """
+    found = read(path, "--check")
+    then, here = (m.model_dump(include=set(Machine.model_fields)) for m in
+                  (found.machine, machine(device)))  # fmt: skip
+    if then != here:
+        raise InputError(
+            f"--check: the reference was taken with {then}, this machine has {here}: ratios cannot "
+            "be compared; make a reference with `stylebench bench --json`"
+        )
+    return found
+
+
+def check(report: Report, then: Report) -> list[str]:
+    """Return a line for each ratio that is worse than it was then, by more than `MARGIN`.
+
+    A row or a ratio that was there then and is not now is worse. Times are not compared, as they
+    say more of the machine than of the code.
+    """
+    now = {row.key: row for row in report.rows}
+    worse = []
+    for row in then.rows:
+        for ratio, sign in RATIOS.items():
+            was, value = getattr(row, ratio), getattr(now.get(row.key), ratio, None)
+            if was is None:
+                continue
+            found = "it was not measured" if value is None else f"{value:.2f}"
+            if value is None or sign * (value - was) < -MARGIN * was:
+                name = f"{row.title}, {row.precision}: {ratio.replace('_', ' ')}"
+                worse.append(f"{name} was {was:.2f}, now {found}")
+    return worse

@@ -1,151 +1,191 @@
-"""The bench: what it counts against hand counts, and that its check can fail."""
+"""The bench: what it counts and measures, and that its check can fail."""
 
-import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.utils.flop_counter import FlopCounterMode
 
+from stylebench.backbones import zoo
 from stylebench.cli.bench import lines
-from stylebench.config import SweepConfig
 from stylebench.errors import InputError
-from stylebench.timing import bench, report
+from stylebench.timing import bench
+from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_operations_are_counted_as_by_hand() -> None:
+def work(batch: int = 1, **changes: Any) -> bench.Work:
+    given = {"arch": "tiny", "size": 32, "precision": "fp32", "device": "cpu", **changes}
+    return bench.Work(batch=batch, **given)
+
+
+# ---------------------------------------------------------------------------------- operations
+
+
+def test_operations_are_counted_as_by_hand_and_as_of_a_real_evaluation() -> None:
     """r-tiny: five 3×3 convolutions of 8 channels, forward and back; a Gram matrix for each."""
-    pixels = [32 * 32, 16 * 16, 8 * 8, 4 * 4, 2 * 2]
+    places = [1, 1 / 4, 1 / 16, 1 / 64, 1 / 256]
     channels = [3, 8, 8, 8, 8]
-    convolutions = sum(2 * 9 * c * 8 * m for c, m in zip(channels, pixels, strict=True))
-    grams = sum(2 * 8 * 8 * m for m in pixels)
-    work = bench.Work("tiny", 32, 3, "fp32", "cpu")
-    assert bench.gflop(work) == pytest.approx(3 * 2 * (convolutions + grams) / 1e9, rel=1e-12)
+    convolutions = sum(2 * 9 * c * 8 * m for c, m in zip(channels, places, strict=True))
+    grams = sum(2 * 8 * 8 * m for m in places)
+    found = bench.operations(zoo.split("r-tiny")[1], {})
+    assert found == pytest.approx(2 * (convolutions + grams), rel=1e-9)
+    step = bench.ours(work())
+    with FlopCounterMode(display=False) as counter:
+        step()
+    assert found == pytest.approx(counter.get_total_flops() / 32**2, rel=1e-9)
 
 
-def test_the_median_of_turns_is_taken() -> None:
+def test_operations_of_a_known_network() -> None:
+    """VGG-19 to conv5_1 has 17.7 GMAC of convolutions at 224 px, by its table of layers."""
+    layers = [(3, 64, 224), (64, 64, 224), (64, 128, 112), (128, 128, 112), (128, 256, 56)]
+    layers += [(256, 256, 56)] * 3 + [(256, 512, 28)] + [(512, 512, 28)] * 3 + [(512, 512, 14)]
+    convolutions = sum(2 * 9 * a * b * side**2 for a, b, side in layers)
+    grams = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
+    expected = 2 * (convolutions + sum(2 * d**2 * side**2 for d, side in grams)) / 224**2
+    assert bench.operations(zoo.split("r-vgg19")[1], {}) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None:
+    assert bench.operations(zoo.split("r-regnet_y_400mf")[1], {}) > 1e3
+
+
+# ------------------------------------------------------------------------------------ measuring
+
+
+def test_steps_are_measured_in_turns_after_one_of_each() -> None:
     turns = []
 
-    def step(name: str, pauses: list[float]) -> Iterator[None]:
-        for pause in [0.0, *pauses]:
-            turns.append(name)
-            time.sleep(pause)
-            yield
+    def step(name: str, pauses: list[float]) -> bench.Step:
+        left = iter([0.3, *pauses])
+        return lambda: (turns.append(name), time.sleep(next(left)))
 
-    found = bench.measure(
-        {"a": step("a", [0.01, 0.3, 0.02]), "b": step("b", [0.1, 0.1, 0.1])}, "cpu", 3
-    )
-    assert turns == ["a", "b"] * 4
-    assert 0.02 <= found["a"] < 0.09
-    assert 0.1 <= found["b"] < 0.29
+    steps = {("a", "fp32"): step("a", [0.01, 0.2]), ("b", "fp32"): step("b", [0.1, 0.1])}
+    found = bench.measure(steps, "cpu", 2)
+    assert turns == ["a", "b"] * 3
+    assert 0.01 <= found["a", "fp32"][0] < 0.09
+    assert all(0.1 <= seconds < 0.29 for seconds in found["b", "fp32"])
+    enough = bench.measure({("c", "fp32"): step("c", [0.1] * 9)}, "cpu", 9, enough=0.15)
+    assert len(enough["c", "fp32"]) == 2
 
 
 @pytest.mark.parametrize("method", [bench.ours, bench.bare, bench.plain])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_every_method_makes_evaluation_after_evaluation(method: Any, batch: int) -> None:
-    steps = method(bench.Work("tiny", 32, batch, "fp32", "cpu"))
+    step = method(work(batch))
     for _ in range(15):
-        next(steps)
-
-
-def test_plain_is_where_hooks_reach_the_nodes() -> None:
-    assert bench.can_be_plain("vgg19", 64)
-    assert bench.can_be_plain("resnet50", 64)
-    assert not bench.can_be_plain("vgg19", 16)
-    assert not bench.can_be_plain("timm:resnet18", 64)
+        step()
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    scope = report.scope(
-        None, archs=["tiny"], sizes=[32], batches=[], precisions=["fp32"], device="cpu", quick=True
-    )
-    return report.run(scope, lambda text: None)
+def found() -> bench.Report:
+    wanted = bench.works(["tiny"], sizes=[32], precisions=["fp32"])
+    return bench.run(wanted, lambda text: None)
 
 
-def test_the_report_has_what_is_promised(found: dict[str, Any]) -> None:
-    assert {"fp32_gflops", "bf16_gflops", "gbytes_per_s"} == found["ceiling"].keys()
-    assert {"processor", "threads", "bf16_units", "device", "torch"} <= found["machine"].keys()
-    (row,) = found["rows"]
-    assert set(row) == {
+def test_the_report_has_what_is_promised(found: bench.Report) -> None:
+    told = found.model_dump()
+    assert told["ceiling"].keys() == {"fp32_gflops"}
+    assert {"processor", "threads", "bf16_units", "device", "torch"} <= told["machine"].keys()
+    (row,) = found.rows
+    assert set(row.model_dump()) == {
         "arch", "size", "batch", "precision", "device", "seconds", "plain_seconds", "speedup",
         "bare_ratio", "share_of_ceiling", "peak_mb", "plain_peak_mb",
     }  # fmt: skip
-    assert row["speedup"] == pytest.approx(row["plain_seconds"] / row["seconds"])
-    assert 0 < row["share_of_ceiling"] < 1
-    assert row["peak_mb"] > 50
+    assert row.plain_seconds
+    assert row.share_of_ceiling
+    assert row.peak_mb
+    assert row.speedup == pytest.approx(row.plain_seconds / row.seconds)
+    assert 0 < row.share_of_ceiling < 1
+    assert row.peak_mb > 50
     text = lines(found)
     assert "tiny" in text[-1]
-    assert f"{row['speedup']:.2f}×" in text[-1]
+    assert f"{row.speedup:.2f}×" in text[-1]
 
 
-def test_the_precisions_of_an_experiment_are_those_of_its_jobs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": True}, raising=False)
-    config = SweepConfig(arch=("r-tiny",), size=32, statistics_images=())
-    found = dict.fromkeys(job.precision for job in report.stylisations(config, "cpu"))
-    assert list(found) == ["bf16", "fp32"]
+def test_there_is_no_plain_way_where_hooks_do_not_reach_or_the_picture_is_too_small() -> None:
+    with pytest.raises(RuntimeError):
+        bench.plain(work(arch="vgg19", size=16))
+    with pytest.raises(AttributeError):
+        bench.plain(work(arch="densenet121", size=64))
 
 
-def test_check_tells_worse_ratios_and_no_others(found: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "bench.json"
-    file.write_text(json.dumps(found))
-    reference = report.read(file)
-    assert report.check(found, reference) == []
-    now = json.loads(json.dumps(found))
-    now["rows"][0]["seconds"] *= 100  # times are not compared
-    now["rows"][0]["speedup"] *= 1.5
-    assert report.check(now, reference) == []
-    now["rows"][0]["speedup"] = 0.7 * found["rows"][0]["speedup"]
-    now["rows"][0]["bare_ratio"] = 1.3 * found["rows"][0]["bare_ratio"]
-    now["rows"][0]["peak_mb"] = 1.3 * found["rows"][0]["peak_mb"]
-    told = report.check(now, reference)
-    assert [line.split(": ")[1].split(" is")[0] for line in told] == [
-        "speedup", "bare_ratio", "peak memory / plain",
+# ------------------------------------------------------------------------------ scope and check
+
+
+def test_works_have_defaults() -> None:
+    found = bench.works(precisions=["fp32"])
+    assert [w.key for w in found] == [
+        ("vgg19", 512, 1, "fp32", "cpu"), ("resnet50", 512, 1, "fp32", "cpu"),
     ]  # fmt: skip
-    now["rows"][0]["speedup"] = None
-    assert "speedup was" in report.check(now, reference)[0]
-    now["rows"] = []
-    assert len(report.check(now, reference)) == 4
-
-
-def test_check_refuses_what_it_cannot_compare(found: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "bench.json"
-    file.write_text("{}")
-    with pytest.raises(InputError, match="expected what `stylebench bench --json` prints"):
-        report.read(file)
-    other = json.loads(json.dumps(found))
-    other["machine"]["bf16_units"] = ["another"]
-    file.write_text(json.dumps(other))
-    with pytest.raises(InputError, match="ratios cannot be compared"):
-        report.check(found, report.read(file))
+    given = bench.works(["p-vgg19, r-vgg19", "all"], [64], [1, 2], ["fp32", "bf16", "fp32"])
+    assert len({w.key for w in given}) == len(given) == 5 * 2 * 2
+    assert {w.arch for w in given[:4]} == {"vgg19"}
 
 
 @pytest.mark.parametrize(
     ("flags", "text"),
     [
-        ({"archs": ["vgg91"]}, "did you mean 'r-vgg19'"),
-        ({"sizes": [0]}, "--size expects 16 to 4096 px"),
-        ({"sizes": [10**6]}, "--size expects 16 to 4096 px"),
-        ({"archs": ["vgg19+pool=avg"]}, "bench measures backbones without options"),
-        ({"batches": [-1]}, "--batch expects a positive number"),
-        ({"precisions": ["fp8"]}, "--precision expects"),
+        (["--arch", "vgg91"], "did you mean 'r-vgg19'"),
+        (["--arch", "vgg19+pool=avg"], "unknown backbone 'r-vgg19+pool=avg'"),
+        (["--size", "0"], "--size expects 16 to 4096 px, found 0"),
+        (["--size", "1000000"], "--size expects 16 to 4096 px"),
+        (["--batch", "-1"], "--batch expects a positive number"),
+        (["--precision", "fp8"], "--precision expects"),
+        (["--check", "nowhere.json"], "expected what `stylebench bench --json` prints"),
     ],
 )
-def test_wrong_scopes_are_told(flags: dict[str, Any], text: str) -> None:
-    given: dict[str, Any] = {"archs": [], "sizes": [], "batches": [], "precisions": []} | flags
-    with pytest.raises(InputError, match=text):
-        report.scope(None, **given, device="cpu", quick=True)
+def test_wrong_input_is_one_line(flags: list[str], text: str) -> None:
+    assert text in refused("bench", *flags)
 
 
-def test_scopes_have_defaults() -> None:
-    none: dict[str, Any] = {"archs": [], "sizes": [], "batches": [], "precisions": ["fp32"]}
-    quick = report.scope(None, **none, device="cpu", quick=True)
-    assert (quick.archs, quick.sizes, quick.batches) == (("vgg19", "resnet50"), (512,), (1,))
-    config = SweepConfig(arch=("p-vgg19", "r-vgg19", "r-resnet50+gamma=0.5"), size=64)
-    assert report.scope(config, **none, device="cpu", quick=False).archs == ("vgg19", "resnet50")
-    assert report.scope(config, **none, device="cpu", quick=False).sizes == (64,)
+def test_check_tells_worse_ratios_and_no_others(found: bench.Report, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text(found.model_dump_json())
+    reference = bench.reference(file, "cpu")
+    assert bench.check(found, reference) == []
+
+    def now(**factors: float) -> bench.Report:
+        (row,) = found.rows
+        changed = {key: factor * getattr(row, key) for key, factor in factors.items()}
+        return found.model_copy(update={"rows": [row.model_copy(update=changed)]})
+
+    assert bench.check(now(seconds=100, speedup=1.5), reference) == []  # no times
+    told = bench.check(now(speedup=0.7, bare_ratio=1.3, peak_mb=1.3), reference)
+    assert [line.split(": ")[1].split(" was")[0] for line in told] == [
+        "speedup", "bare ratio", "memory ratio",
+    ]  # fmt: skip
+    (row,) = found.rows
+    none = found.model_copy(update={"rows": [row.model_copy(update={"speedup": None})]})
+    assert "it was not measured" in bench.check(none, reference)[0]
+    assert len(bench.check(found.model_copy(update={"rows": []}), reference)) == 4
+
+
+def test_check_refuses_what_it_cannot_compare(found: bench.Report, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text("{}")
+    with pytest.raises(InputError, match="expected what `stylebench bench --json` prints"):
+        bench.reference(file, "cpu")
+    machine = found.machine.model_copy(update={"bf16_units": ["another"]})
+    file.write_text(found.model_copy(update={"machine": machine}).model_dump_json())
+    with pytest.raises(InputError, match="ratios cannot be compared"):
+        bench.reference(file, "cpu")
+
+
+def test_the_reference_of_results_is_read() -> None:
+    found = bench.read(Path("results/reference/bench.json"), "--check")
+    assert {row.arch for row in found.rows} == set(bench.DEFAULT)
+
+
+def test_the_command_checks(tmp_path: Path, found: bench.Report) -> None:
+    file = tmp_path / "bench.json"
+    (row,) = found.rows
+    better = row.model_copy(update={"size": 48})  # never measured
+    file.write_text(found.model_copy(update={"rows": [better]}).model_dump_json())
+    flags = ["--arch", "tiny", "--size", 32, "--precision", "fp32", "--json", "--check", file]
+    done = invoke("bench", *flags)
+    assert done.status == 1
+    assert "it was not measured" in done.err
+    assert bench.Report.model_validate_json(done.out).rows[0].key == row.key
