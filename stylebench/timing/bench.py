@@ -67,14 +67,9 @@ class Work(BaseModel):
     device: str
 
     @property
-    def key(self) -> tuple[str, int, int, str, str]:
-        """What tells it from others."""
-        return self.arch, self.size, self.batch, self.precision, self.device
-
-    @property
     def title(self) -> str:
-        """What is measured, but for the precision."""
-        return f"{self.arch} {self.size} px, batch of {self.batch}"
+        """What is measured, all of it."""
+        return f"{self.arch} {self.size} px, batch of {self.batch}, {self.precision}, {self.device}"
 
     def pictures(self, count: int) -> Tensor:
         """Return noise: (count, 3, size, size)."""
@@ -227,8 +222,8 @@ def peak_mb(method: Callable[[Work], Step], work: Work) -> float:
             return pool.submit(_peak, method, work).result()
     except RuntimeError as error:
         raise InputError(
-            f"{method.__name__} of {work.arch} at {work.size} px, batch of {work.batch}: {error}; "
-            "out of memory? use a smaller --size or --batch"
+            f"{work.title}, {method.__name__}: {error}; out of memory? "
+            "use a smaller --size or --batch"
         ) from None
 
 
@@ -335,9 +330,10 @@ def run(wanted: Sequence[Work], tell: Callable[[str], None]) -> Report:
     runtime.configure()
     rows: list[Row] = []
     ceilings: list[dict[str, float]] = []
-    for title, group in itertools.groupby(wanted, lambda work: work.title):
-        tell(f"{title} …")
-        found, ceiling = _rows(list(group))
+    for _, works in itertools.groupby(wanted, lambda work: (work.arch, work.size, work.batch)):
+        group = list(works)
+        tell(f"{' | '.join(work.title for work in group)} …")
+        found, ceiling = _rows(group)
         rows += found
         ceilings.append(ceiling)
     return Report(
@@ -422,15 +418,15 @@ def check(report: Report, then: Report) -> list[str]:
     A row or a ratio that was there then and is not now is worse. Times are not compared, as they
     say more of the machine than of the code.
     """
-    now = {row.key: row for row in report.rows}
+    now = {row.title: row for row in report.rows}
     worse = []
     for row in then.rows:
         for ratio, sign in RATIOS.items():
-            was, value = getattr(row, ratio), getattr(now.get(row.key), ratio, None)
+            was, value = getattr(row, ratio), getattr(now.get(row.title), ratio, None)
             if was is None:
                 continue
             found = "it was not measured" if value is None else f"{value:.2f}"
             if value is None or sign * (value - was) < -MARGIN * was:
-                name = f"{row.title}, {row.precision}: {ratio.replace('_', ' ')}"
-                worse.append(f"{name} was {was:.2f}, now {found}")
+                name = ratio.replace("_", " ")
+                worse.append(f"{row.title}: {name} was {was:.2f}, now {found}")
     return worse

@@ -35,14 +35,10 @@ ERROR: dict[Source, tuple[float, float]] = {
 }
 """What a time may be of the one that is estimated, least and most, by where that comes from.
 
-Judged by the records of sweeps of 32 to 208 jobs, two workers on two cores of a shared machine,
-where the same evaluations took from a quarter to three times their median by what else ran. The
-total of fig4, to which `SHARED` was not fitted, was 1.1 times the estimate. Of those to which it
-was, measured with an earlier order of kinds, fig1_2 took 1.7 times, peakiness_predicts (mostly by
-operations) 0.9, texture 1.0 with all kinds measured and 1.5 with two of six.
-Single kinds took 0.7 to 2.0 times what was measured. By operations they took 0.4 to 2.3 times from
-another network (10th and 90th percentile); 3.3 times those of texture with its many nodes, and up
-to 30 times small networks of many cheap layers, which have a small share.
+Judged by the records of sweeps of 32 to 208 jobs, two workers on two cores of a shared machine.
+Together they took 0.9 to 1.7 times the estimate. Single kinds took 0.7 to 2.0 times what was
+measured; by operations 0.4 to 2.3 times from another network (10th and 90th percentile), and up to
+30 times small networks of many cheap layers, which have a small share.
 """
 SHARED = 1.25
 """How much slower an evaluation is where several workers share caches and memory of a CPU: medians
@@ -249,14 +245,9 @@ def rates(
     report: bench.Report | None,
     tell: Callable[[str], None],
 ) -> dict[Kind, Rate]:
-    """Return the rate of every kind that there is to do.
+    """Return the rate of every kind that there is to do: from OUT's finished jobs, or a report.
 
-    Args:
-        wanted: what there is to do.
-        out: a results folder, of which finished jobs are known.
-        engine: where it is to be done.
-        report: an earlier measurement; None measures what is not known.
-        tell: called with lines on what is being done.
+    Without a report (None), what is not known is measured, which `tell` is called to say.
     """
     known = benched(report, engine.workers) if report else {}
     known |= finished(out, engine.device)

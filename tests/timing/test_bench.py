@@ -60,7 +60,12 @@ def test_steps_are_measured_in_turns_after_one_of_each() -> None:
 
     def step(name: str, pauses: list[float]) -> bench.Step:
         left = iter([0.3, *pauses])
-        return lambda: (turns.append(name), time.sleep(next(left)))
+
+        def wait() -> None:
+            turns.append(name)
+            time.sleep(next(left))
+
+        return wait
 
     steps = {("a", "fp32"): step("a", [0.01, 0.2]), ("b", "fp32"): step("b", [0.1, 0.1])}
     found = bench.measure(steps, "cpu", 2)
@@ -117,11 +122,11 @@ def test_there_is_no_plain_way_where_hooks_do_not_reach_or_the_picture_is_too_sm
 
 def test_works_have_defaults() -> None:
     found = bench.works(precisions=["fp32"])
-    assert [w.key for w in found] == [
-        ("vgg19", 512, 1, "fp32", "cpu"), ("resnet50", 512, 1, "fp32", "cpu"),
+    assert [w.title for w in found] == [
+        "vgg19 512 px, batch of 1, fp32, cpu", "resnet50 512 px, batch of 1, fp32, cpu",
     ]  # fmt: skip
     given = bench.works(["p-vgg19, r-vgg19", "all"], [64], [1, 2], ["fp32", "bf16", "fp32"])
-    assert len({w.key for w in given}) == len(given) == 5 * 2 * 2
+    assert len({w.title for w in given}) == len(given) == 5 * 2 * 2
     assert {w.arch for w in given[:4]} == {"vgg19"}
 
 
@@ -188,4 +193,4 @@ def test_the_command_checks(tmp_path: Path, found: bench.Report) -> None:
     done = invoke("bench", *flags)
     assert done.status == 1
     assert "it was not measured" in done.err
-    assert bench.Report.model_validate_json(done.out).rows[0].key == row.key
+    assert bench.Report.model_validate_json(done.out).rows[0].title == row.title

@@ -117,7 +117,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the networks that are measured, in their order: nothing is, and each takes 20 s."""
     found: list[str] = []
     ticks = itertools.count()
-    monkeypatch.setattr(estimate.time, "monotonic", lambda: next(ticks) * 20.0)
+    monkeypatch.setattr("time.monotonic", lambda: next(ticks) * 20.0)
 
     def measured(load: Load, device: str, workers: int) -> Rate:
         found.append(load.kind.network.name)
