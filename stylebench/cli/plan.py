@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli import options
-from stylebench.cli.flags import engine_options, given_flags, results_folder, run_options
+from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.progress import duration
 from stylebench.cli.show import table
 
@@ -63,7 +63,7 @@ def plan(
 
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
-    from stylebench.sweeps.experiment import load_sweep
+    from stylebench.sweeps.experiment import load_sweep, results_folder
     from stylebench.timing import forecast
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stylebench import runtime
-from stylebench.backbones import graph, zoo
+from stylebench.backbones import graph, names
 from stylebench.backbones.extractor import Backbone, build, random_network
+from stylebench.backbones.names import BackboneName
+from stylebench.backbones.spec import BackboneSpec
 from stylebench.config import (
     LossSpec,
     NodeChoice,
@@ -85,6 +87,12 @@ class Work(BaseModel):
                      device=self.device)  # fmt: skip
 
 
+def network(arch: str) -> str:
+    """Return the name of a backbone without what does not change its time: r- or p-, timm's tag."""
+    name = BackboneName.parse(arch)
+    return name.name.partition(".")[0] if name.is_timm else name.name
+
+
 def ours(
     work: Work, options: Mapping[str, str] | None = None, nodes: NodeChoice | None = None
 ) -> Step:
@@ -121,7 +129,7 @@ def plain(work: Work) -> Step:
         AttributeError: a node that is no module, which hooks do not reach.
         RuntimeError: a picture too small for the layers behind the last node.
     """
-    spec = zoo.split(f"r-{work.arch}")[1]
+    spec = names.find(f"r-{work.arch}")
     network = random_network(spec, 0).eval().requires_grad_(False).to(work.device)
     paths = {network.get_submodule(path): path for path in spec.nodes}
     maps: dict[str, Tensor] = {}
@@ -189,7 +197,7 @@ def measure(
     return {key: each[1:] for key, each in seconds.items()}
 
 
-def operations(spec: zoo.BackboneSpec, options: Mapping[str, str]) -> float:
+def operations(spec: BackboneSpec, options: Mapping[str, str]) -> float:
     """Return the floating-point operations of one evaluation a pixel, at the backbone's own size.
 
     Twice those of maps and Gram matrices: weights are frozen, so that the way back has one product
@@ -309,12 +317,12 @@ def works(
     gpu = device.startswith("cuda")
     if not gpu and device != "cpu":
         raise InputError(f"bench measures cpu and cuda, not {device}: use --device cpu")
-    names = [part.strip() for text in archs or DEFAULT for part in text.split(",")]
-    bare = [name.removeprefix("r-").removeprefix("p-") for name in names]
-    expanded = zoo.expand(name if name == "all" else f"r-{name}" for name in bare)
+    parts = (part.strip() for text in archs or DEFAULT for part in text.split(","))
+    bare = [part.removeprefix("r-").removeprefix("p-") for part in parts]
+    expanded = names.expand(name if name == "all" else f"r-{name}" for name in bare)
     resolved = [runtime.resolve_precision(p, device) for p in precisions or ("auto", "fp32")]
     every = itertools.product(
-        dict.fromkeys(arch[2:].partition(".")[0] for arch in expanded),
+        dict.fromkeys(map(network, expanded)),
         dict.fromkeys(sizes or [512]),
         dict.fromkeys(batches or ([1, 16] if gpu else [1])),
         dict.fromkeys(resolved),
@@ -348,7 +356,7 @@ def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
     first, device = group[0], group[0].device
     side = PRODUCT[device.partition(":")[0]]
     steps: dict[Key, Step] = {}
-    if not first.arch.startswith(zoo.TIMM):  # whose maps are not outputs of modules
+    if not first.arch.startswith(names.TIMM):  # whose maps are not outputs of modules
         with contextlib.suppress(AttributeError, RuntimeError):
             steps["plain", "fp32"] = plain(first)
     for work in group:
@@ -359,7 +367,7 @@ def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
     took = measure(steps, device, TURNS)
     seconds = {key: statistics.median(each) for key, each in took.items()}
     ceiling = {p: 2e-9 * side**3 / seconds["product", p] for what, p in steps if what == "product"}
-    count = first.batch * first.size**2 * operations(zoo.split(f"r-{first.arch}")[1], {}) / 1e9
+    count = first.batch * first.size**2 * operations(names.find(f"r-{first.arch}"), {}) / 1e9
     slow = first.batch * seconds["plain", "fp32"] if ("plain", "fp32") in steps else None
     slow_peak = peak_mb(plain, first) if slow else None
     found = []

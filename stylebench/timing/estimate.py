@@ -20,7 +20,8 @@ from typing import Literal, NamedTuple, get_args
 import torch
 
 from stylebench import images, runtime, store
-from stylebench.backbones import zoo
+from stylebench.backbones import names
+from stylebench.backbones.spec import ARCHS
 from stylebench.config import NodeChoice, Spec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.sweeps import batches
@@ -96,8 +97,8 @@ class Load(NamedTuple):
 
 def kind(spec: Spec) -> Kind:
     """Return the kind of a job."""
-    options = zoo.split(spec.arch)[1].settled(spec.weights.options)
-    network = Network(spec.arch[2:].partition(".")[0], tuple(options.items()), spec.chosen)
+    options = names.find(spec.arch).settled(spec.weights.options)
+    network = Network(bench.network(spec.arch), tuple(options.items()), spec.chosen)
     return Kind(network, "fp32" if isinstance(spec, StatisticsSpec) else spec.precision)
 
 
@@ -127,7 +128,7 @@ def loads(specs: Sequence[Spec], device: str, batch: int | None) -> list[Load]:
 def operations(network: Network) -> float:
     """Return the floating-point operations of one evaluation a pixel; see `bench.operations`."""
     name, options = network.name, dict(network.options)
-    spec = zoo.ARCHS[name] if name in zoo.ARCHS else zoo.split(f"r-{name}")[1]
+    spec = ARCHS[name] if name in ARCHS else names.find(f"r-{name}")
     return bench.operations(spec.choose(name, network.nodes, options), options)
 
 
@@ -334,5 +335,5 @@ def disk(specs: Sequence[Spec]) -> float:
 
 def download(spec: Spec) -> float:
     """Return the bytes of a backbone's weights in float32, the file that is downloaded."""
-    network = zoo.split(spec.arch)[1].sketch({})
+    network = names.find(spec.arch).sketch({})
     return 4.0 * sum(parameter.numel() for parameter in network.parameters())

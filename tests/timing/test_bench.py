@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from stylebench.backbones import zoo
+from stylebench.backbones import names
 from stylebench.cli.bench import lines
 from stylebench.errors import InputError
 from stylebench.timing import bench
@@ -30,7 +30,7 @@ def test_operations_are_counted_as_by_hand_and_as_of_a_real_evaluation() -> None
     channels = [3, 8, 8, 8, 8]
     convolutions = sum(2 * 9 * c * 8 * m for c, m in zip(channels, places, strict=True))
     grams = sum(2 * 8 * 8 * m for m in places)
-    found = bench.operations(zoo.split("r-tiny")[1], {})
+    found = bench.operations(names.find("r-tiny"), {})
     assert found == pytest.approx(2 * (convolutions + grams), rel=1e-9)
     step = bench.ours(work())
     with FlopCounterMode(display=False) as counter:
@@ -45,11 +45,11 @@ def test_operations_of_a_known_network() -> None:
     convolutions = sum(2 * 9 * a * b * side**2 for a, b, side in layers)
     grams = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
     expected = 2 * (convolutions + sum(2 * d**2 * side**2 for d, side in grams)) / 224**2
-    assert bench.operations(zoo.split("r-vgg19")[1], {}) == pytest.approx(expected, rel=1e-9)
+    assert bench.operations(names.find("r-vgg19"), {}) == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None:
-    assert bench.operations(zoo.split("r-regnet_y_400mf")[1], {}) > 1e3
+    assert bench.operations(names.find("r-regnet_y_400mf"), {}) > 1e3
 
 
 # ------------------------------------------------------------------------------------ measuring
