@@ -154,6 +154,11 @@ def configure(threads: int | None = None, *, tf32: bool = False) -> None:
         torch.set_num_threads(threads)
 
 
+def float32(tensor: "Tensor") -> "Tensor":
+    """Return a tensor in single precision, or as it is where it is wider."""
+    return tensor.float() if tensor.dtype.itemsize < 4 else tensor
+
+
 def float64(tensor: "Tensor") -> "Tensor":
     """Return a tensor in double precision, on the CPU where its device has none (mps)."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()

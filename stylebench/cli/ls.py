@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli.complete import kinds
 from stylebench.cli.options import Arch
 
 
@@ -11,7 +12,8 @@ def ls(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="archs, smoothings, statistics, metrics, images, figures or experiments."
+            help="archs, smoothings, statistics, metrics, images, figures or experiments.",
+            autocompletion=kinds,
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,

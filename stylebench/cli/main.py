@@ -28,7 +28,6 @@ from stylebench.runtime import wait_passively
 app = typer.Typer(
     name="stylebench",
     help="The bench on which any vision backbone is tested for style transfer.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},

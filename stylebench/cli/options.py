@@ -1,14 +1,26 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from stylebench.cli import complete
+
+Experiment = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A YAML file, or a name (`stylebench ls experiments`).",
+        autocompletion=complete.experiments,
+    ),
+]
 
 Arch = Annotated[
     list[str] | None,
     typer.Option(
         "--arch",
         help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
+        autocompletion=complete.archs,
     ),
 ]
 Limit = Annotated[
@@ -22,15 +34,27 @@ Limit = Annotated[
 ]
 Smoothing = Annotated[
     list[str] | None,
-    typer.Option("--smoothing", help="Smoothings by name (`stylebench ls smoothings`)."),
+    typer.Option(
+        "--smoothing",
+        help="Smoothings by name (`stylebench ls smoothings`).",
+        autocompletion=complete.smoothings,
+    ),
 ]
 Content = Annotated[
     list[str] | None,
-    typer.Option("--content", help="Photographs: files, folders, built-in names, comma lists."),
+    typer.Option(
+        "--content",
+        help="Photographs: files, folders, built-in names, comma lists.",
+        autocompletion=complete.photographs,
+    ),
 ]
 Style = Annotated[
     list[str] | None,
-    typer.Option("--style", help="Styles; every content is paired with every style given."),
+    typer.Option(
+        "--style",
+        help="Styles; every content is paired with every style given.",
+        autocompletion=complete.styles,
+    ),
 ]
 Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
 Resize = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import complete
 from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.options import (
     Arch,
@@ -29,7 +30,12 @@ def stats(
     limit: Limit = None,
     smoothing: Smoothing = None,
     content: Annotated[
-        list[str] | None, typer.Option("--content", help="Pictures; default: the ten built-in.")
+        list[str] | None,
+        typer.Option(
+            "--content",
+            help="Pictures; default: the ten built-in.",
+            autocompletion=complete.photographs,
+        ),
     ] = None,
     size: Size = None,
     resize: Resize = None,

@@ -18,6 +18,7 @@ from stylebench.cli.options import (
     Device,
     Engine,
     Evals,
+    Experiment,
     Force,
     Jobs,
     Limit,
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    experiment: Annotated[
-        Path | None, typer.Argument(help="A YAML file, see experiments/.")
-    ] = None,
+    experiment: Experiment = None,
     arch: Arch = None,
     limit: Limit = None,
     smoothing: Smoothing = None,
@@ -85,9 +84,9 @@ def sweep(
 
         stylebench sweep --arch 'r-*' --smoothing none,softmax --content photos/ --style night.jpg
 
-        stylebench sweep experiments/smoke.yaml --out results/try
+        stylebench sweep smoke --out results/try
 
-        stylebench sweep experiments/fig1_2.yaml --profile full --device cuda
+        stylebench sweep fig1_2 --profile full --device cuda
     """
     from stylebench.sweeps.experiment import load_sweep, results_folder
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import complete
 from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.options import (
     Device,
@@ -16,13 +17,26 @@ from stylebench.cli.options import (
 
 
 def transfer(
-    content: Annotated[str, typer.Argument(help="A photograph: a file or a built-in name.")],
-    style: Annotated[str, typer.Argument(help="A style: a file or a built-in name.")],
+    content: Annotated[
+        str,
+        typer.Argument(
+            help="A photograph: a file or a built-in name.", autocompletion=complete.photographs
+        ),
+    ],
+    style: Annotated[
+        str,
+        typer.Argument(help="A style: a file or a built-in name.", autocompletion=complete.styles),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")] = Path(
         "stylized.png"
     ),
-    arch: Annotated[str, typer.Option("--arch", help="One backbone.")] = "p-vgg19",
-    smoothing: Annotated[str, typer.Option("--smoothing", help="One smoothing.")] = "none",
+    arch: Annotated[
+        str, typer.Option("--arch", help="One backbone.", autocompletion=complete.archs)
+    ] = "p-vgg19",
+    smoothing: Annotated[
+        str,
+        typer.Option("--smoothing", help="One smoothing.", autocompletion=complete.smoothings),
+    ] = "none",
     size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
     resize: Resize = None,

@@ -6,12 +6,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from stylebench.runtime import float32
+
 Normalisation = Literal["paper", "released", "keras"]
-
-
-def wide(tensor: Tensor) -> Tensor:
-    """Return a tensor in float32, or in its own type where that is wider."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def gram(maps: Tensor) -> Tensor:
@@ -25,7 +22,7 @@ def gram(maps: Tensor) -> Tensor:
     Returns:
         (B, D, D), symmetric and positive semi-definite, in float32 at least.
     """
-    flat = wide(maps.flatten(2))
+    flat = float32(maps.flatten(2))
     return flat @ flat.mT / flat.shape[2]
 
 
@@ -38,7 +35,7 @@ class _GramDistance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, maps: Tensor, target: Tensor) -> Tensor:
-        flat = wide(maps.flatten(2))
+        flat = float32(maps.flatten(2))
         delta = (flat @ flat.mT).div_(flat.shape[2]).sub_(target)  # rounded as in `gram`
         ctx.save_for_backward(maps, delta)
         return delta.square().flatten(1).sum(dim=1)

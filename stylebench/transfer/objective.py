@@ -13,7 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.runtime import float64
+from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
 from stylebench.transfer.parameterisation import PIXELS, Parameterisation
 
@@ -107,8 +107,8 @@ def _target(
     smoothed, unit = smoothing.apply(smooth, maps[name], stage)
     gain = _gain(float(float64(smoothed).abs().mean()))
     if gain != 1:
-        smoothed = losses.wide(smoothed) * gain
-    value = losses.gram(smoothed) if role == "style" else losses.wide(smoothed).contiguous()
+        smoothed = float32(smoothed) * gain
+    value = losses.gram(smoothed) if role == "style" else float32(smoothed).contiguous()
     square = float(float64(value).square().sum())
     shapes = {node: tuple(found.shape) for node, found in maps.items()}
     return _Target(name, stage, value, gain, unit / gain, shapes, square)
@@ -212,11 +212,11 @@ class Objective:
         for term in self._terms:
             smoothed, _ = smoothing.apply(self._smooth, maps[term.node], term.stage)
             if term.gains is not None:
-                smoothed = losses.wide(smoothed) * term.gains
+                smoothed = float32(smoothed) * term.gains
             if term.is_style:
                 values.append(losses.gram_distance(smoothed, term.targets))
             else:
-                values.append(losses.squared_distance(losses.wide(smoothed), term.targets))
+                values.append(losses.squared_distance(float32(smoothed), term.targets))
         is_keras = self.spec.normalisation == "keras"
         variation = losses.keras_total_variation if is_keras else losses.total_variation
         values.append(variation(images))

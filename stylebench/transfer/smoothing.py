@@ -14,16 +14,18 @@ that is an int.
 import inspect
 import math
 from collections.abc import Callable
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from stylebench import runtime
 from stylebench.config import Precision, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import Registry, check_function, suggestion
-from stylebench.transfer.losses import wide
+from stylebench.runtime import float32
 
-Smoothing = Callable[..., tuple[Tensor, float]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Smoothing = Callable[..., "tuple[Tensor, float]"]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
 
 LINEAR: set[str] = set()
@@ -64,13 +66,13 @@ def smoothing(name: str, *, linear: bool = False) -> Callable[[Smoothing], Smoot
 
 
 @smoothing("none", linear=True)
-def none(maps: Tensor) -> tuple[Tensor, float]:
+def none(maps: "Tensor") -> "tuple[Tensor, float]":
     """σ(F) = F."""
     return maps, 1.0
 
 
 @smoothing("softmax")
-def softmax(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+def softmax(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
     """σ(F)_ik = exp(F_ik/T) / Σ_mn exp(F_mn/T), over channels and positions: eq. (11) for T = 1.
 
     Source: Wang, Li, Vasconcelos 2021, eq. (11).
@@ -83,12 +85,12 @@ def softmax(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
         N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
     """
     count = math.prod(maps.shape[1:])
-    flat = (wide(maps) / temperature).flatten(1).softmax(dim=1) * count
+    flat = (float32(maps) / temperature).flatten(1).softmax(dim=1) * count
     return flat.view_as(maps), 1 / count
 
 
 @smoothing("nested")
-def nested(maps: Tensor, times: int = 2) -> tuple[Tensor, float]:
+def nested(maps: "Tensor", times: int = 2) -> "tuple[Tensor, float]":
     """σ(F) = softmax(N·softmax(F)), over channels and positions: a softmax of a softmax.
 
     Source: this bench; eq. (11) twice. The inner softmax is multiplied by N, so that its mean is 1:
@@ -109,7 +111,7 @@ def nested(maps: Tensor, times: int = 2) -> tuple[Tensor, float]:
 
 
 @smoothing("mean", linear=True)
-def mean(maps: Tensor) -> tuple[Tensor, float]:
+def mean(maps: "Tensor") -> "tuple[Tensor, float]":
     """σ(F) = F / mean|F|, the mean over channels and positions of each image: scale taken away.
 
     Source: this bench, the control that changes a map's scale and nothing else. A map that is zero
@@ -121,13 +123,13 @@ def mean(maps: Tensor) -> tuple[Tensor, float]:
     Returns:
         σ(F) of the same shape, mean magnitude 1, and the unit 1.
     """
-    maps = wide(maps)
+    maps = float32(maps)
     size = maps.abs().mean(dim=(1, 2, 3), keepdim=True)
     return maps / size.where(size > 0, 1.0), 1.0
 
 
 @smoothing("softmax-mean")
-def softmax_mean(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+def softmax_mean(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
     """σ(F) = softmax(F / (T·mean|F|)), over channels and positions: eq. (11) free of scale.
 
     Source: this bench; `softmax` after `mean`, so that T means the same in every network and layer.
@@ -143,7 +145,7 @@ def softmax_mean(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]
 
 
 @smoothing("softmax-channels")
-def softmax_channels(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+def softmax_channels(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
     """Softmax over the channels at each position: the authors' first released code, for T = 1.
 
     Args:
@@ -154,11 +156,11 @@ def softmax_channels(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, fl
         D·σ(F) of the same shape, mean 1, and 1/D.
     """
     count = maps.shape[1]
-    return (wide(maps) / temperature).softmax(dim=1) * count, 1 / count
+    return (float32(maps) / temperature).softmax(dim=1) * count, 1 / count
 
 
 @smoothing("softmax-space")
-def softmax_space(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float]:
+def softmax_space(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
     """Softmax over the positions in each channel.
 
     Args:
@@ -169,12 +171,12 @@ def softmax_space(maps: Tensor, temperature: float = 1.0) -> tuple[Tensor, float
         M·σ(F) of the same shape, mean 1, and 1/M, where M = H·W.
     """
     count = maps.shape[2] * maps.shape[3]
-    flat = (wide(maps) / temperature).flatten(2).softmax(dim=2) * count
+    flat = (float32(maps) / temperature).flatten(2).softmax(dim=2) * count
     return flat.view_as(maps), 1 / count
 
 
 @smoothing("scale", linear=True)
-def scale(maps: Tensor, alpha: float = 0.001) -> tuple[Tensor, float]:
+def scale(maps: "Tensor", alpha: float = 0.001) -> "tuple[Tensor, float]":
     """σ(F) = α·F: the authors' present released code, with α = 0.001 on the two deepest stages.
 
     In a loss it is a change of that layer's weight and nothing else: α⁴ for style, α² for content.
@@ -224,7 +226,7 @@ def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
     return runtime.resolve_precision("fp32" if exact else asked, device)
 
 
-def apply(spec: SmoothingSpec, maps: Tensor, stage: int) -> tuple[Tensor, float]:
+def apply(spec: SmoothingSpec, maps: "Tensor", stage: int) -> "tuple[Tensor, float]":
     """Return (map, unit) with σ(F) = unit · map, for the feature map of a node in `stage`."""
     if spec.layers == "deep" and stage < DEEP_STAGE:
         return maps, 1.0

@@ -21,6 +21,7 @@ WITHOUT: dict[str, set[str]] = {
     "sweep --help": ALL,
     "ls archs": FOREIGN | TABLES | NETWORKS,
     "ls experiments": FOREIGN | TABLES | NETWORKS,
+    "ls smoothings": FOREIGN | TABLES | NETWORKS,
     "ls images": FOREIGN | TABLES | NETWORKS,
     "ls figures": FOREIGN | NETWORKS | {"scipy", "matplotlib.pyplot"},
     "ls": FOREIGN | {"torchvision", "scipy", "matplotlib.pyplot"},
