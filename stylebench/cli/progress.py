@@ -4,14 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from stylebench.errors import one_line
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from stylebench.store import JobRecord
 
 
@@ -26,53 +23,89 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-class Lines:
-    """Plain lines on standard output; the base of the other two."""
+TOLD = ("job_id", "kind", "status", "error", "seconds", "stop_reason", "flags")
+"""What JSON tells of a job."""
 
-    def __init__(self) -> None:
-        self.jobs = self.done = self.kept = 0
+
+class Progress:
+    """What a sweep tells: lines, with a bar below them on a terminal, or JSON objects.
+
+    Args:
+        as_json: one JSON object a line; its ``event`` is message, begin, job or end.
+        bar: a bar with the time left, on standard output.
+    """
+
+    def __init__(self, *, as_json: bool = False, bar: bool = False) -> None:
+        from rich import progress
+
+        columns = (
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[left]} left"),
+        )
+        self._bar = progress.Progress(*columns, transient=True, disable=as_json or not bar)
+        self._task = self._bar.add_task("", left="…")
+        self._as_json = as_json
         self._began = time.monotonic()
+        self.jobs = self.done = self.kept = 0
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Leave the terminal as it was."""
+        self._bar.stop()
+
+    def _tell(self, event: str, text: str, /, **fields: Any) -> None:
+        if self._as_json:
+            print(json.dumps({"event": event, **fields}), flush=True)
+        elif self._bar.disable:
+            print(one_line(text), flush=True)
+        else:
+            self._bar.console.print(
+                one_line(text), markup=False, emoji=False, highlight=False, soft_wrap=True
+            )
 
     def message(self, text: str) -> None:
         """Tell one line."""
-        print(one_line(text), flush=True)
+        self._tell("message", text, text=text)
 
     def begin(self, jobs: int, finished: int) -> None:
         """Tell how many jobs there are to do, and how many were done before."""
         self.jobs, self._began = jobs, time.monotonic()
         before = f", {finished} finished before" if finished else ""
-        self.message(f"{jobs} jobs to run{before}")
+        self._tell("begin", f"{jobs} jobs to run{before}", jobs=jobs, finished=finished)
+        self._bar.update(self._task, total=jobs)
+        self._bar.start()
 
     def left(self) -> float:
         """Return the expected seconds to the end."""
         return (time.monotonic() - self._began) / max(self.done, 1) * (self.jobs - self.done)
 
-    def _count(self, record: "JobRecord") -> None:
-        self.done += 1
-        self.kept += record.ok
-
     def job(self, record: "JobRecord") -> None:
         """Tell the outcome of a job."""
-        self._count(record)
-        self.message(f"[{self.done}/{self.jobs}] {outcome(record)}  ({duration(self.left())} left)")
+        self.done += 1
+        self.kept += record.ok
+        left, text = duration(self.left()), outcome(record)
+        if self._bar.disable:
+            text = f"[{self.done}/{self.jobs}] {text}  ({left} left)"
+        known = record.model_dump(include=record.model_fields_set - {"spec"})
+        fields = {key: known.get(key) for key in TOLD}
+        self._tell("job", text, **fields, what=record.spec.title)
+        self._bar.update(self._task, completed=self.done, left=left)
 
     def end(self, totals: Mapping[str, Any]) -> None:
         """Tell how it ended."""
-        counts = [
+        self._bar.stop()
+        counts = ", ".join(
             f"{totals[key]} {key}" for key in ("ok", "failed", "unavailable") if key in totals
-        ]
-        self.message(f"{', '.join(counts)} in {duration(totals['seconds'])}: {totals['out']}")
+        )
+        self._tell("end", f"{counts} in {duration(totals['seconds'])}: {totals['out']}", **totals)
+
+
+def reporter(*, as_json: bool) -> Progress:
+    """Return what tells on this output."""
+    return Progress(as_json=as_json, bar=sys.stdout.isatty())
 
 
 def outcome(record: "JobRecord") -> str:
@@ -80,85 +113,3 @@ def outcome(record: "JobRecord") -> str:
     seconds = [] if record.seconds is None else [f"{record.seconds:.1f} s"]
     error = [] if record.ok else [record.error]
     return "  ".join([record.status, record.spec.title, *error, *record.flags, *seconds])
-
-
-class Json(Lines):
-    """One JSON object a line: ``event`` is message, begin, job or end."""
-
-    def _event(self, name: str, **fields: Any) -> None:
-        print(json.dumps({"event": name, **fields}), flush=True)
-
-    def message(self, text: str) -> None:
-        """Tell one line."""
-        self._event("message", text=text)
-
-    def begin(self, jobs: int, finished: int) -> None:
-        """Tell how many jobs there are to do, and how many were done before."""
-        self._event("begin", jobs=jobs, finished=finished)
-
-    def job(self, record: "JobRecord") -> None:
-        """Tell the outcome of a job."""
-        self._count(record)
-        keys = ("job_id", "kind", "status", "error", "seconds", "stop_reason", "flags")
-        known = record.model_dump(include=record.model_fields_set - {"spec"})
-        told = {key: known.get(key) for key in keys}
-        self._event("job", **told, what=record.spec.title)
-
-    def end(self, totals: Mapping[str, Any]) -> None:
-        """Tell how it ended."""
-        self._event("end", **totals)
-
-
-class Bar(Lines):
-    """A progress bar with the time left, and the lines above it."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-        super().__init__()
-        columns = (
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[left]} left"),
-        )
-        self._progress = Progress(*columns, console=Console(), transient=True)
-        self._task: TaskID | None = None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave the terminal as it was."""
-        self._progress.stop()
-
-    def message(self, text: str) -> None:
-        """Tell one line."""
-        self._progress.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
-
-    def begin(self, jobs: int, finished: int) -> None:
-        """Tell how many jobs there are to do, and how many were done before."""
-        super().begin(jobs, finished)
-        self._task = self._progress.add_task("", total=jobs, left="…")
-        self._progress.start()
-
-    def job(self, record: "JobRecord") -> None:
-        """Tell the outcome of a job."""
-        self._count(record)
-        self.message(outcome(record))
-        assert self._task is not None
-        self._progress.update(self._task, completed=self.done, left=duration(self.left()))
-
-    def end(self, totals: Mapping[str, Any]) -> None:
-        """Tell how it ended."""
-        self._progress.stop()
-        super().end(totals)
-
-
-def reporter(*, as_json: bool) -> Lines:
-    """Return the reporter for this output: JSON if asked for, a bar on a terminal, else lines."""
-    if as_json:
-        return Json()
-    return Bar() if sys.stdout.isatty() else Lines()

@@ -84,11 +84,11 @@ def test_bar_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Termi
 
 
 def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "[bold]x[/bold] \x1b]0;title\x07 \x1b[2J two\nlines \u202e"
-    for made in (progress.Lines(), progress.Bar()):
+    text = "[bold]x[/bold] :cat: \x1b]0;title\x07 \x1b[2J two\nlines \u202e"
+    for made in (progress.Progress(), progress.Progress(bar=True)):
         made.message(text)
         shown = capsys.readouterr().out
-        assert shown == "[bold]x[/bold] \\x1b]0;title\\x07 \\x1b[2J two lines \\u202e\n"
+        assert shown == "[bold]x[/bold] :cat: \\x1b]0;title\\x07 \\x1b[2J two lines \\u202e\n"
 
 
 def test_control_c_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stylebench.cli.progress import Lines
+from stylebench.cli.progress import Progress
 from stylebench.config import NodeChoice, SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.sweeps import plan, run
@@ -196,7 +196,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, plan.Plan]:
     out = with_database(tmp_path_factory.mktemp("swept") / "out")
     config = SweepConfig(arch=("r-tiny",), size=96, evals=20, statistics_images=("chelsea",))
     with no_figures():
-        run.run(config, run.Options(out=out, offline=True), Lines())
+        run.run(config, run.Options(out=out, offline=True), Progress())
     return out, plan.expand(config)
 
 
