@@ -39,7 +39,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, monkeypatch: pytest.M
     files.write_text(link, "new")
     assert (mine.read_text(), link.read_text(), link.is_symlink()) == ("mine", "new", False)
 
-    monkeypatch.setattr(files.secrets, "token_hex", lambda count: "guessed")
+    monkeypatch.setattr("stylebench.files.secrets.token_hex", lambda count: "guessed")
     (tmp_path / ".guessed.part.txt").symlink_to(mine)
     with pytest.raises(FileExistsError):
         files.write_text(link, "other")
