@@ -25,7 +25,6 @@ from stylebench.transfer.losses import gram
 
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import Backbone
-from stylebench.backbones.extractor import backbone as make
 
 
 class Maps:
@@ -266,6 +265,8 @@ def statistics(
     Raises:
         InputError: a picture that cannot be read, unknown names, values out of range.
     """
+    from stylebench.backbones.extractor import backbone as make  # it imports torchvision
+
     network = make(backbone, **options)
     specs = [SmoothingSpec.model_validate(each) for each in smoothing]
     for spec in specs:
