@@ -291,8 +291,8 @@ def load_installed() -> None:
     Raises:
         InputError: one of them cannot be loaded.
     """
-    if _INSTALLED or Registry.loading:
-        return
+    if _INSTALLED or Registry.loading or _importing().startswith("stylebench."):
+        return  # not in the middle of an import of ours
     _INSTALLED.append(True)
     for file in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         load_plugin(file)

@@ -72,7 +72,7 @@ def test_equals_autograd_on_the_terms_written_out(
 ) -> None:
     content, style = pictures[0], pictures[1]
     found = stylize(
-        backbone, content, style, smooth=SmoothingSpec(name=smooth), loss=RELEASED, evals=1,
+        content, style, backbone, smoothing=SmoothingSpec(name=smooth), loss=RELEASED, evals=1,
         seed=4, gradients=True,
     )  # fmt: skip
     budget = {(each.term, each.layer): each.gradient for each in found.gradients}
