@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -87,7 +88,7 @@ def brightness(result, content, style):
     '''Mean of the result. Higher is better.'''
     return float(result.mean())
 """
-KEYS = {"content": ["chelsea"], "style": ["brush"], "size": 32, "evals": 2,
+KEYS: dict[str, Any] = {"content": ["chelsea"], "style": ["brush"], "size": 32, "evals": 2,
         "statistics_images": ["chelsea"]}  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def test_a_plug_in_that_is_wrong_is_one_line(tmp_path: Path, source: str, messag
 
 def test_a_changed_network_is_another_job(net: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    keys = {**KEYS, "arch": [f"{net}:MyNet"], "smoothing": ["none"], "out": out}
+    keys: dict[str, Any] = {**KEYS, "arch": [f"{net}:MyNet"], "smoothing": ["none"], "out": out}
     first = sweep(**keys)
     told: list[str] = []
     sweep(**keys, tell=told.append)
@@ -252,7 +253,7 @@ def test_two_plug_ins_of_one_name_are_refused(net: Path, tmp_path: Path) -> None
 
 def test_a_new_statistic_is_measured_where_it_is_missing(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    keys = {**KEYS, "arch": ["r-tiny"], "smoothing": ["none"], "out": out}
+    keys: dict[str, Any] = {**KEYS, "arch": ["r-tiny"], "smoothing": ["none"], "out": out}
     first = sweep(**keys)
     (tmp_path / "mine.py").write_text(OWN)
     load_plugin(tmp_path / "mine.py")

@@ -173,6 +173,16 @@ def of_file(text: str, pretrained: Collection[str] = ()) -> str:
     return (prefix or ("p-" if given else "r-")) + name
 
 
+def bare(text: str) -> str:
+    """Return the name that nodes and weights are given by, of a name as ``--arch`` takes it.
+
+    That is the name without prefix and options; of a file's network what makes it.
+    """
+    name = parse(text.strip())[0]
+    name = name[2:] if name[:2] in ("r-", "p-") else name
+    return name.partition(FILE)[2] or name
+
+
 def load_files(values: Iterable[str]) -> None:
     """Load the files among what ``--arch`` was given: then weights may be given by their names."""
     for text in (part.strip() for value in values for part in value.split(",")):

@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import options
+
 
 def figures(
     folder: Annotated[Path, typer.Argument(help="A results folder, or a folder of such.")],
     only: Annotated[
         list[str] | None, typer.Option("--only", help="Names (`stylebench ls figures`).")
     ] = None,
+    plugin: options.Plugin = None,
 ) -> None:
     """Draw the figures and tables of a results folder again.
 

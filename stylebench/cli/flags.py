@@ -12,12 +12,33 @@ if TYPE_CHECKING:
     from stylebench.sweeps.run import Options
 
 
-def given_flags(**values: Any) -> dict[str, Any]:
-    """Return configuration keys from flags; comma lists of smoothings are split."""
+def given_flags(
+    *, nodes: str | None = None, content_node: str | None = None, **values: Any
+) -> dict[str, Any]:
+    """Return configuration keys from flags; comma lists of smoothings and nodes are split."""
     flags = {key: value for key, value in values.items() if value not in (None, [])}
     if "smoothing" in flags:
         flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
+    if nodes is not None or content_node is not None:
+        flags["nodes"] = _nodes(flags.get("arch", []), nodes, content_node)
     return flags
+
+
+def _nodes(arch: list[str], nodes: str | None, content: str | None) -> dict[str, Any]:
+    """Return the key ``nodes`` of a configuration from ``--nodes`` and ``--content-node``."""
+    from stylebench.backbones.names import bare
+
+    if nodes is None:
+        raise InputError("--content-node expects --nodes beside it")
+    backbones = dict.fromkeys(bare(part) for text in arch for part in text.split(","))
+    if len(backbones) != 1 or {*"*?["} & {*"".join(backbones)} or "all" in backbones:
+        found = ", ".join(arch) or "none"
+        raise InputError(f"--nodes expects one backbone by name in --arch, found {found}")
+    style = [int(n) if n.isdecimal() else n for n in map(str.strip, nodes.split(","))]
+    last = style[-2] if len(style) > 1 else style[-1]
+    if content is not None:
+        last = int(content) if content.isdecimal() else content
+    return {next(iter(backbones)): {"style": style, "content": last}}
 
 
 def command() -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import options
+
 
 def judge(
     folder: Annotated[Path, typer.Argument(help="A results folder of `stylebench sweep`.")],
@@ -29,6 +31,7 @@ def judge(
     force: Annotated[
         bool, typer.Option("--force", help="Compute again what these judges said.")
     ] = False,
+    plugin: options.Plugin = None,
 ) -> None:
     """Measure finished stylisations with metrics that were not optimised, into metrics.parquet.
 

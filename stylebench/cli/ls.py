@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import options
 from stylebench.cli.complete import kinds
-from stylebench.cli.options import Arch
 
 
 def ls(
@@ -17,7 +17,8 @@ def ls(
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More about each.")] = False,
-    arch: Arch = None,
+    arch: options.Arch = None,
+    plugin: options.Plugin = None,
 ) -> None:
     """List what there is: backbones, smoothings, statistics, metrics, images, figures, experiments.
 

@@ -19,10 +19,45 @@ Arch = Annotated[
     list[str] | None,
     typer.Option(
         "--arch",
-        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE. Repeatable.",
+        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE; FILE.py:CLASS. "
+        "Repeatable.",
         autocompletion=complete.archs,
     ),
 ]
+Nodes = Annotated[
+    str | None,
+    typer.Option(
+        "--nodes",
+        metavar="PATH,PATH…",
+        help="Style nodes of the one backbone of --arch (`stylebench ls archs -v --arch NAME`).",
+    ),
+]
+ContentNode = Annotated[
+    str | None,
+    typer.Option(
+        "--content-node", metavar="PATH", help="With --nodes; default: their last but one."
+    ),
+]
+
+
+def _load(files: list[Path] | None) -> list[Path] | None:
+    from stylebench.registry import load_plugin
+
+    for file in files or []:
+        load_plugin(file)
+    return files
+
+
+Plugin = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        callback=_load,
+        help="A Python file with smoothings, statistics, metrics or figures of yours. Repeatable.",
+    ),
+]
+"""Loaded when the flag is read, so that the command finds what it registers."""
 Limit = Annotated[
     int | None,
     typer.Option(

@@ -21,11 +21,12 @@ FEW = 12
 
 
 def plan(
-    experiment: Annotated[
-        Path | None, typer.Argument(help="A YAML file, see experiments/.")
-    ] = None,
+    experiment: options.Experiment = None,
     arch: options.Arch = None,
     limit: options.Limit = None,
+    nodes: options.Nodes = None,
+    content_node: options.ContentNode = None,
+    plugin: options.Plugin = None,
     smoothing: options.Smoothing = None,
     content: options.Content = None,
     style: options.Style = None,
@@ -68,7 +69,8 @@ def plan(
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                   evals=evals, seed=seed, preset=preset, precision=precision,
-                  limit=limit, resize=resize)  # fmt: skip
+                  limit=limit, resize=resize,
+                        nodes=nodes, content_node=content_node)  # fmt: skip
     config = load_sweep(experiment, given, profile)
     asked = run_options(
         out or results_folder(config),

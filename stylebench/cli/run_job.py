@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
+from stylebench.cli import options
 from stylebench.cli.flags import engine_options, run_options
-from stylebench.cli.options import Device, Force
 from stylebench.errors import InputError
 
 
 def run_job(
     spec: Annotated[Path, typer.Argument(help="A job as JSON, `-` for standard input.")],
     out: Annotated[Path, typer.Option("--out", help="Results folder.")],
-    device: Device = "auto",
-    force: Force = False,
+    device: options.Device = "auto",
+    force: options.Force = False,
+    plugin: options.Plugin = None,
 ) -> None:
     """Run one job, as `sweep --dry-run --json` prints it.
 

@@ -5,30 +5,19 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli import complete
+from stylebench.cli import complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.options import (
-    Arch,
-    AsJson,
-    Device,
-    Force,
-    Jobs,
-    Limit,
-    Offline,
-    Resize,
-    Seed,
-    Size,
-    Smoothing,
-    Weights,
-)
 from stylebench.cli.sweep import carry_out
 
 
 def stats(
     out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
-    arch: Arch = None,
-    limit: Limit = None,
-    smoothing: Smoothing = None,
+    arch: options.Arch = None,
+    limit: options.Limit = None,
+    nodes: options.Nodes = None,
+    content_node: options.ContentNode = None,
+    plugin: options.Plugin = None,
+    smoothing: options.Smoothing = None,
     content: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,15 +26,15 @@ def stats(
             autocompletion=complete.photographs,
         ),
     ] = None,
-    size: Size = None,
-    resize: Resize = None,
-    seed: Seed = None,
-    device: Device = "auto",
-    weights: Weights = None,
-    jobs: Jobs = None,
-    force: Force = False,
-    as_json: AsJson = False,
-    offline: Offline = False,
+    size: options.Size = None,
+    resize: options.Resize = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    weights: options.Weights = None,
+    jobs: options.Jobs = None,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    offline: options.Offline = False,
 ) -> None:
     """Measure statistics of feature maps, without any stylisation, into OUT/stats.parquet.
 
@@ -59,9 +48,10 @@ def stats(
     from stylebench.sweeps.run import measure
 
     flags = given_flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size,
-                        seed=seed, limit=limit, resize=resize)  # fmt: skip
+                        seed=seed, limit=limit, resize=resize,
+                        nodes=nodes, content_node=content_node)  # fmt: skip
     config = load_sweep(None, {"name": "stats", **flags})
-    options = run_options(
+    how = run_options(
         out, engine_options(device, None, jobs), weights, offline=offline, force=force
     )
-    carry_out(measure, config, options, as_json)
+    carry_out(measure, config, how, as_json)

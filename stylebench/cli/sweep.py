@@ -7,34 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench.cli import progress
+from stylebench.cli import options, progress
 from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.options import (
-    Address,
-    Arch,
-    AsJson,
-    Batch,
-    Content,
-    Device,
-    Engine,
-    Evals,
-    Experiment,
-    Force,
-    Jobs,
-    Limit,
-    Offline,
-    Precision,
-    Preset,
-    Profile,
-    Resize,
-    Retries,
-    Seed,
-    Size,
-    Smoothing,
-    Style,
-    TimeLimit,
-    Weights,
-)
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig
@@ -42,37 +16,40 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    experiment: Experiment = None,
-    arch: Arch = None,
-    limit: Limit = None,
-    smoothing: Smoothing = None,
-    content: Content = None,
-    style: Style = None,
-    size: Size = None,
-    resize: Resize = None,
-    evals: Evals = None,
-    seed: Seed = None,
-    preset: Preset = None,
-    profile: Profile = None,
+    experiment: options.Experiment = None,
+    arch: options.Arch = None,
+    limit: options.Limit = None,
+    nodes: options.Nodes = None,
+    content_node: options.ContentNode = None,
+    plugin: options.Plugin = None,
+    smoothing: options.Smoothing = None,
+    content: options.Content = None,
+    style: options.Style = None,
+    size: options.Size = None,
+    resize: options.Resize = None,
+    evals: options.Evals = None,
+    seed: options.Seed = None,
+    preset: options.Preset = None,
+    profile: options.Profile = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
     ] = None,
-    device: Device = "auto",
-    precision: Precision = None,
-    weights: Weights = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    weights: options.Weights = None,
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
     ] = None,
-    jobs: Jobs = None,
-    engine: Engine = None,
-    address: Address = None,
-    time_limit: TimeLimit = None,
-    retries: Retries = None,
-    batch: Batch = "auto",
+    jobs: options.Jobs = None,
+    engine: options.Engine = None,
+    address: options.Address = None,
+    time_limit: options.TimeLimit = None,
+    retries: options.Retries = None,
+    batch: options.Batch = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the jobs and stop.")] = False,
-    force: Force = False,
-    as_json: AsJson = False,
-    offline: Offline = False,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    offline: options.Offline = False,
 ) -> None:
     """Sweep backbones × smoothings × pairs × seeds through style transfer.
 
@@ -92,9 +69,10 @@ def sweep(
 
     flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                         evals=evals, seed=seed, preset=preset, precision=precision,
-                        limit=limit, resize=resize)  # fmt: skip
+                        limit=limit, resize=resize,
+                        nodes=nodes, content_node=content_node)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
-    options = run_options(
+    how = run_options(
         out or results_folder(config),
         engine_options(device, engine, jobs, batch,
                        address=address, time_limit=time_limit, retries=retries),
@@ -103,29 +81,29 @@ def sweep(
     if dry_run:
         from stylebench.cli import show
 
-        show.jobs(config, options, as_json=as_json)
+        show.jobs(config, how, as_json=as_json)
     else:
         from stylebench.sweeps.run import run
 
-        carry_out(run, config, options, as_json)
+        carry_out(run, config, how, as_json)
 
 
 def carry_out(
-    run: Callable[..., "Summary"], config: "SweepConfig", options: "Options", as_json: bool
+    run: Callable[..., "Summary"], config: "SweepConfig", how: "Options", as_json: bool
 ) -> None:
     """Run a sweep, or its statistics alone, tell how it went, and exit 1 if a job failed."""
     began = time.monotonic()
     with progress.reporter(as_json=as_json) as report:
         try:
-            summary = run(config, options, report)
+            summary = run(config, how, report)
         except KeyboardInterrupt:
             report.message(
                 f"stopped: {report.kept} of {report.jobs} jobs were finished and are kept in "
-                f"{options.out}; run the same command again to go on"
+                f"{how.out}; run the same command again to go on"
             )
             raise typer.Exit(130) from None
         counts = {"ok": summary.ok, "failed": summary.failed, "unavailable": summary.unavailable}
         seconds = time.monotonic() - began
-        report.end({**counts, "seconds": round(seconds, 1), "out": str(options.out)})
+        report.end({**counts, "seconds": round(seconds, 1), "out": str(how.out)})
     if summary.failed or summary.unjudged:
         raise typer.Exit(1)

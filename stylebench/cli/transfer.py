@@ -5,15 +5,8 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli import complete
+from stylebench.cli import complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.options import (
-    Device,
-    Offline,
-    Precision,
-    Resize,
-    Weights,
-)
 
 
 def transfer(
@@ -37,15 +30,18 @@ def transfer(
         str,
         typer.Option("--smoothing", help="One smoothing.", autocompletion=complete.smoothings),
     ] = "none",
+    nodes: options.Nodes = None,
+    content_node: options.ContentNode = None,
+    plugin: options.Plugin = None,
     size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
-    resize: Resize = None,
+    resize: options.Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
     preset: Annotated[str, typer.Option("--preset", help="Of the losses.")] = "balanced",
-    device: Device = "auto",
-    precision: Precision = None,
-    weights: Weights = None,
-    offline: Offline = False,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+    weights: options.Weights = None,
+    offline: options.Offline = False,
 ) -> None:
     """Stylise one picture: content, style, one result.
 
@@ -59,6 +55,6 @@ def transfer(
 
     flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
                         size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
-                        resize=resize)  # fmt: skip
-    options = run_options(output.parent, engine_options(device), weights, offline=offline)
-    print(transfer_one(flags, options, output))
+                        resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
+    how = run_options(output.parent, engine_options(device), weights, offline=offline)
+    print(transfer_one(flags, how, output))
