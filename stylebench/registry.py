@@ -6,6 +6,7 @@ point of the group ``stylebench`` of an installed package. Jobs hold the digest 
 numbers come from, never a path to run.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import inspect
@@ -15,8 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -253,16 +253,16 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     for name in [*known.files] if known else []:
         sys.modules.pop(Path(name).with_suffix("").as_posix().replace("/", "."), None)
     Registry.forget(path.name)
-    spec = spec_from_file_location(f"stylebench_plugin_{path.stem}", path)
-    assert spec is not None
-    module, loader, before = module_from_spec(spec), spec.loader, set(sys.modules)
-    assert loader is not None
+    module, before = ModuleType(f"stylebench_plugin_{path.stem}"), set(sys.modules)
+    module.__file__ = str(path)
     sys.modules[module.__name__] = module
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last: a file beside it hides no installed module
+    invalidate_caches()
 
     def run() -> ModuleType:
-        loader.exec_module(module)
+        with _no_bytecode():
+            exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
         return module
 
     try:
@@ -273,6 +273,16 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     files = {path.name: path, **_beside(path, before)}
     PLUGINS[path.name] = PlugIn(path.name, _digest(files), files, module)
     return PLUGINS[path.name]
+
+
+@contextlib.contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Write no bytecode: Python takes it for that of a file which changed within a second."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _same(plugin: PlugIn) -> bool:

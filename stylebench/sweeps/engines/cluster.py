@@ -9,7 +9,6 @@ or machine is tried again by `stylebench.sweeps.engines.tries`, not by Ray.
 import atexit
 import faulthandler
 import functools
-import hashlib
 import importlib
 import logging
 import os
@@ -106,12 +105,12 @@ def _fetch(specs: Iterable[Spec], sent: dict[str, Any]) -> dict[str, str]:
 def _plug_in(plugins: Sequence[dict[str, bytes]]) -> None:
     """Load plug-ins on the machine of a task: each the names and sources of its files."""
     for files in plugins:
-        digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
-        folder = _cache() / digest
+        first = next(iter(files))
+        folder = _cache() / Path(first).stem
         for name, source in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(source)
-        load_plugin(folder / next(iter(files)))
+        load_plugin(folder / first)
 
 
 def _work(

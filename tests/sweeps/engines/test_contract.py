@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from stylebench import store
+from stylebench.registry import PLUGINS, Registry
 from stylebench.sweeps import engines
 from tests.faults.sweeps import kill
 from tests.sweeps.engines.engines import (
@@ -216,3 +217,37 @@ def test_leaving_early_stops_the_workers(name: str, tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
     assert store.read_record(tmp_path / store.FOLDERS[first.kind] / first.job_id) == first
     assert not (tmp_path / "jobs" / endless.job_id).exists()
+
+
+MINE = """
+from torch import nn
+
+from stylebench.transfer.smoothing import smoothing
+
+
+@smoothing("half", linear=True)
+def half(maps):
+    '''σ(F) = F/2.'''
+    return maps / 2, 1.0
+
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 4, 3, 2, 1), nn.ReLU())
+"""
+
+
+@every
+def test_a_plug_in_travels_and_a_changed_one_is_another_job(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"mine_{name}.py"
+    seen: list[set[str]] = []
+    for source in (MINE, MINE.replace("(3, 4, 3, 2, 1)", "(3, 4, 5, 2, 2)")):
+        file.write_text(source)
+        specs = planned(arch=[f"{file}:Net"], smoothing=["half"])
+        found = run(specs, tmp_path / "out", options(name))
+        assert [record.error for record in found.values() if not record.ok] == []
+        seen.append(set(found))
+    assert len(seen[0]) == len(seen[1]) == 2
+    assert not seen[0] & seen[1]
+    Registry.forget(file.name)
+    del PLUGINS[file.name]
