@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -234,11 +234,15 @@ def _unavailable_rows(out: Path) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 
-def newest(jobs: Sequence[JobRecord]) -> list[JobRecord]:
+def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[JobRecord]:
     """Return stylisations without those of which a picture or a plug-in is another by now.
 
     That is a file that was changed, or a built-in picture of another version. Their folders stay,
     but nothing that averages over jobs may take the two for one.
+
+    Args:
+        jobs: in the order in which they finished; the last of those that differ in no more counts.
+        planned: ids of jobs that count before others, whenever they finished.
     """
 
     def without_digests(spec: JobSpec) -> str:
@@ -248,23 +252,28 @@ def newest(jobs: Sequence[JobRecord]) -> list[JobRecord]:
         code = dict.fromkeys(spec.code, "")
         return spec.model_copy(update={**pictures, "code": code}).model_dump_json()
 
-    last = {without_digests(job.stylisation): job.job_id for job in jobs}
+    ordered = sorted(jobs, key=lambda job: job.job_id in planned)
+    last = {without_digests(job.stylisation): job.job_id for job in ordered}
     kept = set(last.values())
     return [job for job in jobs if job.job_id in kept]
 
 
-def compact(out: Path, missing: Iterable[JobSpec] | None = None) -> pd.DataFrame:
+def compact(
+    out: Path, missing: Iterable[JobSpec] | None = None, planned: Collection[str] = ()
+) -> pd.DataFrame:
     """Make the tables (results, stats, trace, gradients, metrics) and images/ from the job folders.
 
     Args:
         out: results folder.
         missing: jobs of this sweep without weights; they get rows of status ``unavailable``. None
             (no sweep, statistics alone) keeps those that are there.
+        planned: ids of this sweep's jobs, see `newest`.
 
     Returns:
         The table of results.
     """
-    jobs, statistics = newest(records(out)), records(out, "statistics")
+    jobs, statistics = newest(records(out), planned), records(out, "statistics")
+    statistics.sort(key=lambda job: job.job_id in planned)
     absent = [columns.result_row(columns.unavailable(spec)) for spec in missing or ()]
     rows = [
         *map(columns.result_row, jobs),

@@ -130,9 +130,11 @@ def _judge_job(
 
 
 def _finished(out: Path) -> list[JobRecord]:
+    """Return the jobs that the tables show."""
     if not out.is_dir():
         raise InputError(f"no folder {str(out)!r}; expected a results folder of stylebench sweep")
-    jobs = [record for record in store.records(out) if record.ok]
+    shown = set(store.load(out).results["job_id"]) if store.holds_results(out) else set()
+    jobs = [job for job in store.newest(store.records(out), shown) if job.ok]
     if not jobs:
         raise InputError(
             f"{str(out)!r} holds no finished stylisation with its pictures (no jobs/…/result.png); "
@@ -184,5 +186,5 @@ def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool
                 failed += 1
                 tell(f"{told}  not judged in full: {error}")
     finally:
-        store.compact_metrics(out, store.newest(store.records(out)))
+        store.compact_metrics(out, jobs)
     return Summary(len(jobs) - failed, failed)

@@ -245,7 +245,7 @@ def _work(
                 log(record)
                 report.job(record)
     finally:
-        store.compact(options.out, missing)
+        store.compact(options.out, missing, {spec.job_id for spec in specs})
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:

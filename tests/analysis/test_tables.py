@@ -180,6 +180,7 @@ def test_a_broken_figure_does_not_take_the_others_with_it(
     made: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(results: Results) -> Figure:
+        """Nothing."""
         raise TypeError("no\nsense")
 
     monkeypatch.setattr(register, "FIGURES", Registry("figure"))
@@ -211,7 +212,9 @@ def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "from stylebench.figures import figure\n"
         "from ._shared import NAME\n"
         "@figure(NAME)\n"
-        "def mine(results): return Figure()\n"
+        "def mine(results):\n"
+        "    'Mine.'\n"
+        "    return Figure()\n"
     )
     load(tmp_path)
     load(tmp_path)

@@ -156,6 +156,15 @@ def test_a_picture_that_changed_replaces_the_one_before_in_the_tables(tmp_path: 
     assert store.pending(tmp_path, [old]) == [], "its folder stays"
 
 
+def test_a_picture_that_is_what_it_was_again_counts(tmp_path: Path) -> None:
+    style = ImageRef(name="brush", ref="builtin:brush", digest="old")
+    old, new = job(style=style), job(style=style.model_copy(update={"digest": "new"}))
+    for number, spec in enumerate((old, new)):
+        finish(tmp_path, spec, finished=float(number))
+    store.compact(tmp_path, [], {old.job_id})
+    assert list(store.load_results(tmp_path)["job_id"]) == [old.job_id]
+
+
 def test_what_lies_in_anothers_folder_is_no_job(tmp_path: Path) -> None:
     spec = job()
     finish(tmp_path, spec)
