@@ -2,9 +2,7 @@
 
 import io
 import os
-import struct
 import subprocess
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,33 +13,17 @@ from PIL import Image
 from stylebench import runtime
 from stylebench.images.decode import read_file
 from tests.cli.bench import COMMAND, invoke, refused, write_yaml
-from tests.faults.fuzz_bytes import CANARY
-from tests.faults.fuzz_images import large, seed_files
-from tests.faults.fuzz_yamls import laughs
+from tests.faults.hostile import CANARY, huge, large, laughs, seed_files
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
 
 def photograph() -> bytes:
     """Return a good picture that does not compress well, as PNG."""
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-def bomb() -> bytes:
-    """Return a PNG of a few bytes whose header claims 60000 × 60000 px."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    data = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    )
 
 
 def small() -> bytes:
@@ -58,7 +40,7 @@ PICTURES: dict[str, tuple[bytes | None, str]] = {
     "text": (b"I am no picture\n" * 100, "not a picture"),
     "zeros": (bytes(1000), "not a picture"),
     "small": (small(), "at least 16 px"),
-    "bomb": (bomb(), "at most 100,000,000 pixels"),
+    "bomb": (huge("png", photograph()), "at most 100,000,000 pixels"),
 }
 
 
@@ -306,7 +288,7 @@ def test_bytes_that_are_no_text_in_a_name() -> None:
 
 
 def test_tiff_that_libtiff_talks_about(capfd: pytest.CaptureFixture[str]) -> None:
-    for number, (suffix, data) in enumerate(seed_files()):
+    for number, (suffix, _, data) in enumerate(seed_files()):
         if suffix == "tif":
             Path(f"{number}.tif").write_bytes(data[: len(data) // 3] + bytes(len(data) // 3))
             invoke("sweep", "--arch", "r-tiny", "--content", f"{number}.tif", "--style", "chelsea",

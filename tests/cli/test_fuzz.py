@@ -1,44 +1,50 @@
 """Some hostile inputs through the command line; ``python -m tests.faults.fuzz`` has hundreds."""
 
 import contextlib
-import itertools
-from collections.abc import Callable, Iterator
+import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
-from tests.faults import fuzz, fuzz_images, fuzz_weights, fuzz_worker, fuzz_yamls
-from tests.faults.fuzz_bytes import CANARY, Case
+from tests.faults import fuzz_worker, hostile
+from tests.faults.hostile import CANARY, Case
+from tests.faults.hostile_weights import good, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
-SEED = 6
-"""With it, the first inputs are quick to make: no picture of 100 million pixels, no zip bomb."""
 
-
-def light(make: Callable[[int, int], Case], count: int) -> Iterator[Case]:
-    """Return the first cases, of experiments those whose backbones and pictures are quick."""
-    made = (make(SEED, number) for number in range(1000))
-    full = (c for c in made if c.kind != "yamls" or c.mutation.startswith("full.yaml"))
-    return itertools.islice(full, count)
+def finding(case: Case, folder: Path) -> str:
+    with contextlib.chdir(folder):
+        return fuzz_worker.judge(case, folder).finding
 
 
 @pytest.mark.parametrize(
-    ("make", "count"), [(fuzz_images.make, 18), (fuzz_yamls.make, 14), (fuzz_weights.make, 8)]
+    ("inputs", "count"),
+    [(hostile.images(light=True), 18), (hostile.yamls(light=True), 14), (weights(light=True), 8)],
+    ids=["images", "yamls", "weights"],
 )
-def test_hostile_inputs(make: Callable[[int, int], Case], count: int, tmp_path: Path) -> None:
-    told = []
-    for case in light(make, count):
-        with contextlib.chdir(tmp_path):
-            finding = fuzz_worker.judge(case, tmp_path).finding
-        told += [f"{case.label} ({case.mutation}): {finding}"] if finding else []
-    assert not told
+def test_hostile_inputs(inputs: st.SearchStrategy[Case], count: int, tmp_path: Path) -> None:
+    @settings(max_examples=count, derandomize=True, deadline=None,
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(inputs)
+    def is_refused_or_fine(case: Case) -> None:
+        assert not finding(case, tmp_path)
+
+    is_refused_or_fine()
 
 
-def test_inputs_are_made_by_their_seed() -> None:
-    for make in fuzz.MAKERS.values():
-        assert [make(SEED, n) for n in range(9)] == [make(SEED, n) for n in range(9)]
-        assert make(SEED, 5) != make(SEED, 6) != make(8, 6)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "webp", "bmp"])
+def test_huge_pictures_claim_to_be_huge(suffix: str, tmp_path: Path) -> None:
+    for number, (other, _, data) in enumerate(hostile.seed_files()):
+        if other == suffix:
+            place = tmp_path / f"{number}.{suffix}"
+            place.write_bytes(hostile.huge(suffix, data))
+            with pytest.raises(Image.DecompressionBombError, match="3600000000 pixels"):
+                Image.open(place)
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -49,9 +55,7 @@ def test_a_finding_is_found(status: int, tmp_path: Path, monkeypatch: pytest.Mon
         raise SystemExit(status)
 
     monkeypatch.setattr("stylebench.cli.main.main", executes)
-    with contextlib.chdir(tmp_path):
-        finding = fuzz_worker.judge(fuzz_yamls.good(), tmp_path).finding
-    assert ("exit status 3" if status else "executed") in finding
+    assert ("exit status 3" if status else "executed") in finding(good(), tmp_path)
 
 
 def test_a_traceback_and_a_second_line_are_findings(
@@ -64,9 +68,6 @@ def test_a_traceback_and_a_second_line_are_findings(
     assert "KeyError: 'oops'" in fuzz_worker.run(["sweep"], tmp_path)[1]
 
     def talks() -> None:
-        import os
-        import sys
-
         os.write(2, b"from C\n")
         print("stylebench: refused", file=sys.stderr)
         raise SystemExit(2)

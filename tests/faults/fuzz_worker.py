@@ -4,17 +4,17 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from tests.faults.fuzz_bytes import CANARY, Case, Kind
-from tests.faults.fuzz_weights import BACKBONE
+from tests.faults.hostile import CANARY, FULL, Case, Kind
+from tests.faults.hostile_weights import BACKBONE, good
 
 SMALL = ("--arch", "r-tiny", "--size", "32")
 _WEIGHTS = ("--arch", f"p-{BACKBONE}", "--size", "32", "--offline")
@@ -123,28 +123,27 @@ def judge(case: Case, folder: Path) -> Outcome:
     return Outcome(max(statuses), "; ".join(wrong), time.process_time() - began, max(peaks))
 
 
-def isolate(folder: Path) -> None:
-    """Let this process know nothing of the weights, caches and networks of its machine."""
-    os.environ |= {"STYLEBENCH_OFFLINE": "1", "TORCH_HOME": str(folder), "HF_HOME": str(folder),
-                   "HF_HUB_OFFLINE": "1"}  # fmt: skip
-    os.environ.pop("STYLEBENCH_WEIGHTS", None)
+def _watch(memory: float) -> None:
+    """End this process where it takes too much."""
+    from stylebench import runtime
+
+    used = runtime.PeakMemory("cpu")
+    while used.read() < memory:
+        time.sleep(0.05)
+    os._exit(9)
 
 
-def serve(pipe: Connection, folder: Path, warming: Sequence[Case]) -> None:
-    """Judge the cases that come through a pipe, after those that load what all of them need.
+def begin(folder: Path, memory: float) -> None:
+    """Let this process know nothing of its machine's weights and networks, and load all it needs.
 
-    The first answer says that the worker is warm.
+    It may take so many MB.
     """
     from stylebench import runtime
 
-    isolate(folder)
+    os.environ |= {"STYLEBENCH_OFFLINE": "1", "TORCH_HOME": str(folder), "HF_HOME": str(folder),
+                   "HF_HUB_OFFLINE": "1"}  # fmt: skip
+    os.environ.pop("STYLEBENCH_WEIGHTS", None)
     runtime.configure(threads=1)
-    for case in warming:
+    for case in (Case("yamls", "x.yaml", FULL.encode(), "undamaged"), good()):
         judge(case, folder)
-    pipe.send(None)
-    while True:
-        try:
-            case = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(judge(case, folder))
+    threading.Thread(target=_watch, args=(memory,), daemon=True).start()

@@ -9,14 +9,14 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import torch
+from hypothesis import strategies as st
 from safetensors.torch import save
 from torch import Tensor
 
 from stylebench.backbones.names import find
-from tests.faults.fuzz_bytes import CANARY, DAMAGE, Case, dice
+from tests.faults.hostile import CANARY, Case, damaged, often
 
 BACKBONE = "timm:test_resnet"
 """0.5 million parameters: the smallest that takes weights."""
@@ -42,14 +42,6 @@ def _pth(value: object, *, new: bool = True) -> bytes:
     file = io.BytesIO()
     torch.save(value, file, _use_new_zipfile_serialization=new)
     return file.getvalue()
-
-
-def _with(change: Callable[[Tensor], Tensor], random: Random) -> State:
-    """Return the state dict with some of its tensors changed."""
-    made = dict(state())
-    for key in random.sample(sorted(made), random.randint(1, 5)):
-        made[key] = change(made[key])
-    return made
 
 
 def _filled(value: float) -> Callable[[Tensor], Tensor]:
@@ -82,87 +74,85 @@ ODD: dict[str, Callable[[Tensor], Tensor]] = {
     "of 1e12 elements": lambda tensor: torch.zeros(1).expand(10**6, 10**6),
 }
 """What checkpoints alone can hold."""
-
 _VALUES: tuple[object, ...] = (
     [], {}, 3, "x", None, {"state_dict": 3}, {"model": {}}, {1: torch.zeros(1)}, [torch.zeros(1)],
     {"<script>": torch.zeros(1)}, {"x" * 5000: torch.zeros(1)}, {"a\nb\x1b[31m": torch.zeros(1)},
     torch.zeros(3), {"state_dict": {"state_dict": {}}}, {"x": Evil()}, Evil(),
 )  # fmt: skip
+_HEADER: dict[str, object] = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
+_CLAIMS: tuple[tuple[str, object], ...] = (
+    *(("shape", each) for each in ([10**9, 10**9], [-1, 4], [2**63], [], ["x"], [0])),
+    *(("data_offsets", each) for each in ([0, 2**62], [16, 0], [0], [-16, 0], [0, 10**12])),
+    *(("dtype", each) for each in ("F8_E4M3", "BOOL", "x", "", 3)),
+)
 
 
-def _header(random: Random) -> bytes:
-    """Return a safetensors file whose header claims what is not there."""
-    entry: dict[str, object] = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
-    changes: dict[str, object] = {
-        "shape": random.choice([[10**9, 10**9], [-1, 4], [2**63], [], ["x"], [0]]),
-        "data_offsets": random.choice([[0, 2**62], [16, 0], [0], [-16, 0], [0, 10**12]]),
-        "dtype": random.choice(["F8_E4M3", "BOOL", "x", "", 3]),
-    }
-    key = random.choice(sorted(changes))
-    text = json.dumps({"conv1.weight": entry | {key: changes[key]}}).encode()
-    if random.random() < 0.3:
-        text = b'{"a":' * 20_000
-    length = random.choice([len(text), len(text), 2**63, 2**64 - 1, 10**8, 0])
+@st.composite
+def _with(draw: st.DrawFn, changes: dict[str, Callable[[Tensor], Tensor]]) -> State:
+    """Draw the state dict with some of its tensors changed."""
+    made, change = dict(state()), changes[draw(st.sampled_from(sorted(changes)))]
+    for key in draw(st.sets(st.sampled_from(sorted(made)), min_size=1, max_size=5)):
+        made[key] = change(made[key])
+    return made
+
+
+@st.composite
+def _header(draw: st.DrawFn) -> bytes:
+    """Draw a safetensors file whose header claims what is not there."""
+    text = json.dumps({"conv1.weight": _HEADER | dict([draw(st.sampled_from(_CLAIMS))])}).encode()
+    text = draw(st.sampled_from([text, text, b'{"a":' * 20_000]))
+    length = draw(st.sampled_from([len(text), len(text), 2**63, 2**64 - 1, 10**8, 0]))
     return struct.pack("<Q", length) + text + bytes(16)
 
 
-def _bomb(random: Random) -> bytes:
+@functools.cache
+def _bomb(part: str) -> bytes:
     """Return a checkpoint whose pickle or storage is 3 GB of zeros, compressed to 3 MB."""
     file = io.BytesIO()
-    huge = zipfile.ZipInfo(random.choice(["x/data.pkl", "x/data/0"]))
+    huge = zipfile.ZipInfo(part)
     huge.compress_type = zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(file, "w") as archive:
         for name, text in (("x/data.pkl", b"\x80\x02}q\x00."), ("x/version", b"3\n")):
             if name != huge.filename:
                 archive.writestr(zipfile.ZipInfo(name), text)
-        with archive.open(huge, "w", force_zip64=True) as part:
+        with archive.open(huge, "w", force_zip64=True) as written:
             for _ in range(300):
-                part.write(bytes(10_000_000))
+                written.write(bytes(10_000_000))
     return file.getvalue()
-
-
-def _odd(random: Random) -> tuple[str, bytes, str]:
-    """Return (suffix, bytes, what) of a file that is well made, of what it should not hold."""
-    roll = random.random()
-    if roll < 0.5:
-        what = random.choice(sorted(CHANGES))
-        made = _with(CHANGES[what], random)
-        if random.random() < 0.5:
-            whole = {key: value.contiguous() for key, value in made.items()}
-            return "safetensors", save(whole), what
-        return "pth", _pth(made), what
-    if roll < 0.65:
-        what = random.choice(sorted(ODD))
-        return "pth", _pth(_with(ODD[what], random)), what
-    if roll < 0.75:
-        return "safetensors", _header(random), "header"
-    value = random.choice(_VALUES)
-    if random.random() < 0.3:
-        return "pth", pickle.dumps(value), f"pickle of {type(value).__name__}"
-    return "pth", _pth(value, new=random.random() < 0.7), f"checkpoint of {type(value).__name__}"
 
 
 def good() -> Case:
     """Return an undamaged file."""
-    return Case("weights", -1, "x.safetensors", save(state()), "undamaged")
+    return Case("weights", "x.safetensors", save(state()), "undamaged")
 
 
-def make(seed: int, number: int) -> Case:
-    """Return hostile weights file `number`."""
-    random = dice("weights", seed, number)
-    roll = random.random()
-    if roll < 0.4:
-        suffix = random.choice(["safetensors", "pth"])
-        data = (
-            save(state()) if suffix == "safetensors" else _pth(state(), new=random.random() < 0.7)
-        )
-        damage = random.choice(DAMAGE)
-        data, what = damage(data, random), damage.__name__
-    elif roll < 0.43:
-        suffix, data, what = "pth", _bomb(random), "zip bomb"
-    elif roll < 0.47:
-        suffix, data, what = "safetensors", save(state()), "undamaged"
+@st.composite
+def _of_network(draw: st.DrawFn, how: str) -> tuple[str, bytes]:
+    """Draw (suffix, bytes) of the state dict, of what it should hold or not."""
+    if how == "odd":
+        return "pth", _pth(draw(_with(ODD)))
+    made = draw(_with(CHANGES)) if how == "changed" else state()
+    if draw(st.booleans()):
+        return "safetensors", save({key: value.contiguous() for key, value in made.items()})
+    return "pth", _pth(made, new=how == "changed" or draw(st.booleans()))
+
+
+@st.composite
+def weights(draw: st.DrawFn, light: bool = False) -> Case:
+    """Draw a weights file of either format, sometimes under the name of the other."""
+    how = draw(often(damaged=13, changed=8, odd=3, header=2, value=4, pickled=2, undamaged=1,
+                     bomb=not light))  # fmt: skip
+    suffix = "pth"
+    if how == "header":
+        suffix, data = "safetensors", draw(_header())
+    elif how == "bomb":
+        data = _bomb(draw(st.sampled_from(["x/data.pkl", "x/data/0"])))
+    elif how == "pickled":
+        data = pickle.dumps(draw(st.sampled_from(_VALUES)))
+    elif how == "value":
+        data = _pth(draw(st.sampled_from(_VALUES)), new=draw(st.booleans()))
     else:
-        suffix, data, what = _odd(random)
-    name = f"x.{suffix}" if random.random() < 0.9 else f"x.{random.choice(['pth', 'safetensors'])}"
-    return Case("weights", number, name, data, f"{suffix} {what}")
+        suffix, data = draw(_of_network(how))
+        data = draw(damaged(data)) if how == "damaged" else data
+    named = draw(st.sampled_from(9 * [suffix] + ["pth", "safetensors"]))
+    return Case("weights", f"x.{named}", data, f"{suffix} {how}")
