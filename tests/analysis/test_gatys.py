@@ -10,8 +10,8 @@ import pytest
 
 from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError
 from stylebench.store import Results
-from tests.analysis.scored import scored, varied
-from tests.results import panel, texts, ydata
+from tests.figures.drawn import panel, texts, ydata
+from tests.results import by_number, metrics, numbered, scored, varied
 
 PAIRS = (("cat", "mosaic"), ("house", "brush"), ("sea", "ink"))
 STYLE = ["features.1", "features.6"]
@@ -65,14 +65,9 @@ def starts(tmp_path: Path) -> Results:
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         noise = [frame.assign(start="noise", seed=seed) for seed in (0, 1)]
-        jobs = [frame.assign(start="content"), frame.assign(start="style"), *noise]
-        every = pd.concat(jobs, ignore_index=True)
+        every = numbered([frame.assign(start="content"), frame.assign(start="style"), *noise])
         loss = every["start"].map({"content": 1.0, "style": 10.0, "noise": 2.0})
-        return every.assign(
-            job_id=[f"{number:016x}" for number in range(len(every))],
-            loss_final=loss * every["seed"].map({0: 1.0, 1: 4.0}),
-            content_loss=0.5,
-        )
+        return every.assign(loss_final=loss * every["seed"].map({0: 1.0, 1: 4.0}), content_loss=0.5)
 
     return scored(tmp_path, ("p-vgg19",), pairs=PAIRS, change=change)
 
@@ -134,13 +129,9 @@ def keras(tmp_path: Path) -> Results:
     """Return scipy's and our optimiser, and scipy's without total variation."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
-        arms = [
-            frame.assign(optimiser="lbfgsb", tv_weight=1e-6, tv_loss=1.0),
-            frame.assign(optimiser="lbfgsb", tv_weight=0.0, tv_loss=8.0),
-            frame.assign(optimiser="lbfgs", tv_weight=1e-6, tv_loss=2.0, loss_final=3.0),
-        ]
-        every = pd.concat(arms, ignore_index=True)
-        return every.assign(job_id=[f"{number:016x}" for number in range(len(every))])
+        scipys = frame.assign(optimiser="lbfgsb", tv_weight=1e-6, tv_loss=1.0)
+        ours = frame.assign(optimiser="lbfgs", tv_weight=1e-6, tv_loss=2.0, loss_final=3.0)
+        return numbered([scipys, scipys.assign(tv_weight=0.0, tv_loss=8.0), ours])
 
     return scored(tmp_path, ("p-vgg19",), pairs=PAIRS, change=change)
 
@@ -157,6 +148,14 @@ def test_keras_losses_compare_only_on_one_objective(keras: Results) -> None:
         assert found.count(name) == 1
     labels = [text.get_text().strip() for text in FIGURES["keras_scores"](keras).axes[0].texts]
     assert labels == ["p-vgg19", "scipy's L-BFGS-B", "scipy's L-BFGS-B, no TV", "our L-BFGS"]
+
+
+def test_several_first_steps_of_our_optimiser_are_several_arms(keras: Results) -> None:
+    ours = keras.results[keras.results["optimiser"] == "lbfgs"]
+    twice = numbered([ours, ours.assign(first_step="torch")])
+    scores = replace(keras, results=twice, metrics=metrics(twice, by_number))
+    labels = [text.get_text().strip() for text in FIGURES["keras_scores"](scores).axes[0].texts]
+    assert labels == ["p-vgg19", "our L-BFGS, first step 1.0", "our L-BFGS, first step torch"]
 
 
 def test_losses_never_rise_in_a_course(keras: Results) -> None:

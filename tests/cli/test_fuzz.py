@@ -24,7 +24,7 @@ def finding(case: Case, folder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("inputs", "count"),
-    [(hostile.images(light=True), 18), (hostile.yamls(light=True), 14), (weights(light=True), 8)],
+    [(hostile.images(), 18), (hostile.yamls(light=True), 14), (weights(), 8)],
     ids=["images", "yamls", "weights"],
 )
 def test_hostile_inputs(inputs: st.SearchStrategy[Case], count: int, tmp_path: Path) -> None:

@@ -11,14 +11,12 @@ import multiprocessing
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.strategies import SearchStrategy
 from pebble import ProcessExpired, ProcessPool
 
 from tests.faults import fuzz_worker, hostile, hostile_weights, outcome
@@ -26,16 +24,15 @@ from tests.faults.hostile import Case
 
 SECONDS = 10.0
 """Of processor time for an input, all its commands together."""
-WAITING = 60.0
+WAITING = 180.0
 """Seconds that it may take by the clock: on a busy machine, or asleep."""
 MEMORY = 2000.0
 """MB by which the peak resident set may grow."""
-STRATEGIES: dict[hostile.Kind, tuple[Callable[..., SearchStrategy[Case]], int]] = {
-    "images": (hostile.images, 500),
-    "yamls": (hostile.yamls, 500),
-    "weights": (hostile_weights.weights, 100),
-}
-"""Of each kind of input the strategy that draws it, and how many are tried."""
+COUNTS: dict[hostile.Kind, int] = {"images": 500, "yamls": 500, "weights": 100}
+"""How many inputs of each kind are tried."""
+DRAWN = {"images": hostile.images(), "yamls": hostile.yamls(), "weights": hostile_weights.weights()}
+FIRST = {"images": hostile.largest, "yamls": list[Case], "weights": hostile_weights.bombs}
+"""What is tried before those that are drawn."""
 
 
 @dataclass
@@ -63,18 +60,18 @@ def judge(pool: ProcessPool, folder: Path, case: Case) -> fuzz_worker.Outcome:
 
 def fuzz(kind: hostile.Kind, count: int, seed: int, folder: Path) -> tuple[Told, int]:
     """Judge so many inputs of a kind; return how they went, and the number of findings."""
-    told = Told()
+    told, first = Told(), FIRST[kind]()[:count]
     spawn = multiprocessing.get_context("spawn")
 
     @hypothesis.seed(seed)
     @settings(
-        max_examples=count,
+        max_examples=max(1, count - len(first)),
         deadline=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),
         database=DirectoryBasedExampleDatabase(f".hypothesis/fuzz/{kind}"),
     )
-    @hypothesis.given(STRATEGIES[kind][0]())
+    @hypothesis.given(DRAWN[kind])
     def is_refused_or_fine(case: Case) -> None:
         found = judge(pool, folder, case)
         assert not found.finding, found.finding
@@ -83,6 +80,8 @@ def fuzz(kind: hostile.Kind, count: int, seed: int, folder: Path) -> tuple[Told,
         told.slowest_s = max(told.slowest_s, found.seconds)
         told.peak_mb = max(told.peak_mb, found.peak_mb)
 
+    for case in reversed(first):
+        is_refused_or_fine = hypothesis.example(case)(is_refused_or_fine)
     begin = (fuzz_worker.begin, [folder, 2 * MEMORY])
     with ProcessPool(1, initializer=begin[0], initargs=begin[1], context=spawn) as pool:
         try:
@@ -110,12 +109,12 @@ def tell(kind: hostile.Kind, count: int, seed: int) -> outcome.Outcome:
 def main() -> None:
     """Read the arguments, fuzz, and tell."""
     parser = argparse.ArgumentParser(prog="tests.faults.fuzz", description=__doc__)
-    for kind, (_, count) in STRATEGIES.items():
+    for kind, count in COUNTS.items():
         parser.add_argument(f"--{kind}", type=int, default=count, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary there too")
     asked = parser.parse_args()
-    counts = {kind: getattr(asked, kind) for kind in STRATEGIES}
+    counts = {kind: getattr(asked, kind) for kind in COUNTS}
     outcomes = [tell(kind, count, asked.seed) for kind, count in counts.items() if count]
     sys.exit(outcome.tell(outcomes, asked.json))
 

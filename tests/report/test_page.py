@@ -125,8 +125,8 @@ def test_grid_and_comparison(made: Results, shown: Page) -> None:
 def test_jobs_that_show_no_picture_say_why(tmp_path: Path) -> None:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[0, "flags"] = "did-not-move"
-        frame.loc[1, ["stop_reason", "flags"]] = ["diverged", "diverged"]
-        frame.loc[2, ["status", "picture", "error"]] = ["failed", "", "RuntimeError: <x>"]
+        frame.loc[1, ["status", "picture", "error"]] = ["failed", "", "RuntimeError: <x>"]
+        frame.loc[2, ["stop_reason", "flags"]] = ["diverged", "diverged"]
         gone = frame["arch"] == "p-vgg19"
         columns = ["status", "weights", "picture", "content_picture", "style_picture"]
         frame.loc[gone, columns] = ["unavailable", "unavailable", "", "", ""]

@@ -9,11 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from stylebench.errors import InputError
-from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load, register
+from stylebench.figures import FIGURES, TABLES, NoDataError, draw, load, register, style
 from stylebench.registry import Registry
 from stylebench.store import Results
 from stylebench.store.columns import RESULT_COLUMNS
-from tests.results import ARCHS, FIGURE_NAMES, STATISTIC_NAMES, TABLE_NAMES, helper, make, texts
+from tests.figures.drawn import texts
+from tests.results import ARCHS, FIGURE_NAMES, STATISTIC_NAMES, TABLE_NAMES, make
 
 
 def test_no_number_at_all(made: Results) -> None:
@@ -130,7 +131,7 @@ def test_options_of_a_random_backbone_are_a_row_of_their_own(made: Results) -> N
     more = made.results[made.results["arch"] == "r-resnet50"]
     more = more.assign(weights=more["weights"] + "+stride_in=conv1")
     both = replace(made, results=pd.concat([made.results, more], ignore_index=True))
-    assert "r-resnet50 random+stride_in=conv1" in helper("style").looks(both)
+    assert "r-resnet50 random+stride_in=conv1" in style.looks(both)
     assert len(TABLES["summary"](both)) == len(TABLES["summary"](made)) + 2
 
 
@@ -226,18 +227,18 @@ def test_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     [(1.0, "1"), (0.05, "0.05"), (1000.0, "1000"), (1e5, "10⁵"), (2e-12, "2·10⁻¹²"), (0.0, "")],
 )
 def test_ticks_without_mathtext(value: float, text: str) -> None:
-    assert helper("style").power_of_ten(value) == text
+    assert style.power_of_ten(value) == text
 
 
 @pytest.mark.parametrize(
     ("length", "text"), [(30, "abcdefghij"), (10, "abcdefghij"), (5, "ab…ij"), (2, "a…")]
 )
 def test_shorten(length: int, text: str) -> None:
-    assert helper("style").shorten("abcdefghij", length) == text
+    assert style.shorten("abcdefghij", length) == text
 
 
 def test_order_of_names() -> None:
-    common = helper("style")
+    common = style
     names = ["r-zoo10", "r-zoo9", "p-zoo9", "p-vgg19", "r-vgg19", "r-vgg19"]
     assert common.order_backbones(names) == [
         "r-vgg19", "p-vgg19", "r-zoo9", "p-zoo9", "r-zoo10",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench.figures import TABLES
+from stylebench.figures import TABLES, claims
+from stylebench.figures.arms import backbones, judged
 from stylebench.report import pictures
 from stylebench.store import Results
-from tests.analysis.experiments import PAIRS, arms, make
-from tests.results import helper
+from tests.results import PAIRS, arms, experiment
 
 
 def jobs(*rows: tuple[str, str, str]) -> pd.DataFrame:
@@ -40,20 +40,20 @@ GAMMA = '{"gamma": "0"}'
 def test_backbones_are_told_by_options_and_weights(
     rows: list[tuple[str, str, str]], expected: list[str]
 ) -> None:
-    assert helper("arms").backbones(jobs(*rows)).tolist() == expected
+    assert backbones(jobs(*rows)).tolist() == expected
 
 
 @pytest.fixture
 def weighted(tmp_path: Path) -> Results:
     """Return jobs whose layers all weigh the same, and jobs whose stem weighs nothing."""
     stem = arms(["p-vgg19"], ["none"], layer_weights='{"stem": 0.0}')
-    return make(tmp_path / "out", "x", [*arms(["p-vgg19"], ["none"]), *stem])
+    return experiment(tmp_path / "out", "x", [*arms(["p-vgg19"], ["none"]), *stem])
 
 
 def test_weights_of_layers_make_arms(weighted: Results) -> None:
-    frame = helper("arms").judged(weighted)
+    frame = judged(weighted)
     assert list(frame["arm"].cat.categories) == ["layer weights all 1", "layer weights stem 0"]
-    assert set(helper("claims").by_pair(frame)["seeds"]) == {1}
+    assert set(claims.by_pair(frame)["seeds"]) == {1}
     table = TABLES["metrics"](weighted)
     assert set(table["layer_weights"]) == {"{}", '{"stem": 0.0}'}
     assert set(table["seeds"]) == {1}
@@ -66,7 +66,7 @@ def test_weights_of_layers_are_in_grids_of_their_own(weighted: Results) -> None:
 
 def test_backbones_with_layers_of_their_own_stand_beside_each_other(tmp_path: Path) -> None:
     other = arms(["p-resnet50"], ["none"], layer_weights='{"layer1": 2.0}')
-    results = make(tmp_path, "x", [*arms(["p-vgg19"], ["none"]), *other])
+    results = experiment(tmp_path, "x", [*arms(["p-vgg19"], ["none"]), *other])
     table = TABLES["comparisons"](results)
     assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}
     assert set(table["pairs"]) == {len(PAIRS)}
@@ -76,6 +76,6 @@ def test_backbones_with_layers_of_their_own_stand_beside_each_other(tmp_path: Pa
 def test_photographs_as_style_are_compared(tmp_path: Path) -> None:
     nodes = '{"content": "features.8", "style": ["features.1"]}'
     vgg = arms(["p-vgg19+pool=avg+rescale=mean"], ["none"], nodes=nodes)
-    results = make(tmp_path, "gatys_photoreal", [*vgg, *arms(["p-resnet50"], ["none"])])
+    results = experiment(tmp_path, "gatys_photoreal", [*vgg, *arms(["p-resnet50"], ["none"])])
     table = TABLES["comparisons"](replace(results, manifest={}))
     assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stylebench.figures import FIGURES, NoDataError
-from tests.analysis.scored import scored, varied
-from tests.results import helper, marks, panel, texts, xdata, ydata
+from stylebench.figures import FIGURES, NoDataError, claims, style
+from stylebench.figures.arms import judged
+from tests.figures.drawn import marks, panel, texts, xdata, ydata
+from tests.results import scored, varied
 
 PAIRS = (("cat", "mosaic"), ("house", "brush"), ("sea", "ink"))
 
@@ -26,8 +27,8 @@ def test_backbones_alone_are_rows_without_headings(tmp_path: Path) -> None:
 
 def test_seeds_of_a_pair_are_averaged_before_the_interval(tmp_path: Path) -> None:
     results = scored(tmp_path, ("r-vgg19", "r-resnet50"), pairs=PAIRS, seeds=4)
-    frame = helper("arms").judged(results)
-    part = helper("claims").by_pair(frame[frame["metric"] == "ssim"])
+    frame = judged(results)
+    part = claims.by_pair(frame[frame["metric"] == "ssim"])
     assert len(part) == 2 * 3
     assert set(part["seeds"]) == {4}
     assert part["value"].iloc[0] == pytest.approx(0.9 - 0.015)
@@ -64,17 +65,6 @@ def test_without_metrics(name: str, tmp_path: Path) -> None:
         FIGURES[name](replace(results, metrics=results.metrics[:0]))
 
 
-def test_jobs_of_our_optimiser_with_several_first_steps_are_several_arms(tmp_path: Path) -> None:
-    named = helper("keras")._named
-    steps = varied("first_step", "torch", "1.0")
-    made = scored(tmp_path, pairs=PAIRS, change=steps).results
-    jobs = made.assign(optimiser="lbfgs", tv_weight=1.0)
-    assert list(named(jobs)["arm"].cat.categories) == [
-        "our L-BFGS, first step 1.0", "our L-BFGS, first step torch",
-    ]  # fmt: skip
-    assert list(named(jobs[jobs["first_step"] == "1.0"])["arm"].cat.categories) == ["our L-BFGS"]
-
-
 def test_tradeoff_goes_through_the_ratios_in_their_order(tmp_path: Path) -> None:
     change = varied("style_weight", 10.0, 1000.0, 100.0)  # jobs 0–3, 4–7, 8–11
     results = scored(tmp_path, change=change)
@@ -102,6 +92,6 @@ def test_tradeoff_keeps_shares_far_below_at_the_edge(tmp_path: Path) -> None:
 
 
 def test_a_scientific_number_is_in_its_place() -> None:
-    natural = helper("style").natural
+    natural = style.natural
     names = ["α/β 0.1", "α/β 1e-05", "α/β 0.0001", "T=10", "T=2"]
     assert sorted(names, key=natural) == ["T=2", "T=10", "α/β 1e-05", "α/β 0.0001", "α/β 0.1"]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError
-from tests.analysis.scored import scored, varied
-from tests.results import marks, panel, texts, ydata
+from tests.figures.drawn import marks, panel, texts, ydata
+from tests.results import scored, varied
 
 PAIRS = (("cat", "mosaic"), ("house", "brush"), ("sea", "ink"))
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stylebench.figures import FIGURES, TABLES, NoDataError
+from stylebench.figures import FIGURES, TABLES, NoDataError, predictors
 from stylebench.store import Results
-from tests.analysis.scored import scored
-from tests.results import bars, helper, panel, texts, xdata, ydata
+from tests.figures.drawn import bars, panel, texts, xdata, ydata
+from tests.results import scored
 
 ARCHS = (
     "p-vgg19", "r-vgg19", "r-resnet50", "r-timm:a", "r-timm:b", "r-timm:c", "r-timm:d",
@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def test_deepest_and_mean_of_stages(results: Results) -> None:
-    table = helper("predictors").predictors(results)
+    table = predictors.predictors(results)
     assert len(table) == len(ARCHS)
     row = table.loc["r-timm:a random"]
     assert row[("entropy", "deepest")] == pytest.approx(3)
@@ -52,7 +52,7 @@ def test_logarithms_come_before_means_and_leave_out_what_has_none(results: Resul
     frame = results.statistics.copy()
     own = (frame["arch"] == "r-vgg19") & (frame["statistic"] == "max") & (frame["stage"] == 4)
     frame.loc[own, "value"] = [1.0, 100.0, 0.0]
-    table = helper("predictors").predictors(replace(results, statistics=frame))
+    table = predictors.predictors(replace(results, statistics=frame))
     assert table.loc["r-vgg19 random", ("max", "deepest")] == pytest.approx(1)
 
 
@@ -128,7 +128,7 @@ def test_few_backbones_or_no_statistics(results: Results, tmp_path: Path) -> Non
 
 def test_seeds_are_one_backbone(tmp_path: Path) -> None:
     made = scored(tmp_path, ("r-vgg19", "p-vgg19"), seeds=3)
-    frame = helper("predictors").jobs(made)
+    frame = predictors.jobs(made)
     assert set(frame["backbone"]) == {
         "r-vgg19 random", "p-vgg19 file:w.safetensors@sha256:0123456789ab",
     }  # fmt: skip

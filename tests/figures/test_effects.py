@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.stats import gmean
 
-from stylebench.figures import FIGURES, TABLES, NoDataError, draw
+from stylebench.figures import FIGURES, TABLES, NoDataError, draw, effects
 from stylebench.store import Results
-from tests.analysis.experiments import PAIRS, Arm, arms, make, statistic, values
-from tests.results import helper, marks, panel, texts, xdata, ydata
+from tests.figures.drawn import marks, panel, texts, xdata, ydata
+from tests.results import PAIRS, Arm, arms, experiment, statistic, values
 
 BN = ("", "+batchnorm=calibrated", "+batchnorm=train")
 GAMMA = ("resnet50", "resnet50+gamma=0.5", "resnet50+gamma=0", "noresnet50")
@@ -51,7 +51,7 @@ GIVEN: dict[str, list[Arm]] = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Results]:
     folder = tmp_path_factory.mktemp("experiments")
-    return {name: make(folder / name, name, given) for name, given in GIVEN.items()}
+    return {name: experiment(folder / name, name, given) for name, given in GIVEN.items()}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_statistics_are_those_of_the_last_stage(drawn: dict[str, Figure]) -> Non
 def test_panels_and_legend(drawn: dict[str, Figure]) -> None:
     figure = drawn["controls_bn"]
     assert [axes.get_title() for axes in figure.axes] == [
-        *helper("effects").STATISTICS.values(),
+        *effects.STATISTICS.values(),
         "Gram share, p-efficientnet_lite0", "Gram share, r-densenet121",
         "texture share, of luminance", "colour share, CIELAB", "SSIM, with content",
     ]  # fmt: skip
@@ -161,7 +161,7 @@ def test_weights_of_layers_change_no_statistic(drawn: dict[str, Figure]) -> None
 
 
 def test_options_of_statistics() -> None:
-    options = helper("effects").options
+    options = effects.options
     assert options("random:0") == "{}"
     assert (
         options("file:a+b/w.pt@sha256:0123+gamma=0.5+pool=avg") == '{"gamma": "0.5", "pool": "avg"}'
@@ -195,7 +195,7 @@ def test_tables_compare_with_the_reference(
 
 def test_textures_are_not_compared_by_their_content(tmp_path: Path) -> None:
     given = arms(["p-vgg19", "r-vgg19"], ["none", "softmax@deep"], content_weight=0.0)
-    table = TABLES["texture"](make(tmp_path, "texture", given))
+    table = TABLES["texture"](experiment(tmp_path, "texture", given))
     assert pairs_of(table) == [
         ("r-vgg19, softmax@deep", "r-vgg19, none"), ("p-vgg19, softmax@deep", "p-vgg19, none"),
     ]  # fmt: skip

@@ -12,9 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stylebench.figures import FIGURES, NoDataError, draw
+from stylebench.figures import FIGURES, NoDataError, draw, ends, panels
 from stylebench.store import Results
-from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, helper, make, panel, texts, ydata
+from tests.figures.drawn import panel, texts, ydata
+from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, make
 
 
 def test_everything_is_drawn_and_twice_the_same(made: Results) -> None:
@@ -78,7 +79,7 @@ def test_bands_are_one_standard_deviation() -> None:
     frame = pd.DataFrame({"stage": 3, "value": values})
 
     def found(frame: pd.DataFrame, *, log: bool) -> list[float]:
-        return [float(value) for value in helper("panels").by_stage(frame, log=log).loc[3]]
+        return [float(value) for value in panels.by_stage(frame, log=log).loc[3]]
 
     assert found(frame, log=True) == pytest.approx([10, 1, 100])
     deviation = float(np.std(values[:3], ddof=1))
@@ -118,7 +119,7 @@ def test_curves_are_relative_to_the_first_loss(drawn: dict[str, Figure]) -> None
 )
 def test_relative_loss(losses: list[float], expected: list[float] | None) -> None:
     trace = pd.DataFrame({"evaluation": range(1, len(losses) + 1), "loss": losses})
-    found = helper("ends").relative(trace.iloc[::-1])
+    found = ends.relative(trace.iloc[::-1])
     if expected is None:
         assert found is None
     else:

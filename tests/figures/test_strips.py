@@ -8,15 +8,16 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stylebench.figures import FIGURES, NoDataError
+from stylebench.figures import FIGURES, NoDataError, measured
+from stylebench.figures.arms import labelled
 from stylebench.store import Results
-from tests.analysis.scored import scored, varied
-from tests.results import helper, texts
+from tests.figures.drawn import texts
+from tests.results import scored, varied
 
 
 def sheet(results: Results) -> Figure:
-    jobs = helper("arms").labelled(results.results)
-    figure: Figure = helper("measured").pictures(results, jobs)
+    jobs = labelled(results.results)
+    figure: Figure = measured.pictures(results, jobs)
     return figure
 
 

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
-from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError, names
+from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError, claims, dots, names
+from stylebench.figures.arms import judged
 from stylebench.store import Results
-from tests.analysis.experiments import JUDGES, METRICS, PAIRS, arms, make, values
-from tests.results import helper, marks, panel, texts, xdata, ydata
+from tests.figures.drawn import marks, panel, texts, xdata, ydata
+from tests.results import JUDGES, METRICS, PAIRS, arms, experiment, values
 
 ALL = [
     "r-vgg19",
@@ -28,7 +29,7 @@ ALL = [
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return make(tmp_path_factory.mktemp("fig1_2") / "out", "fig1_2", arms(ALL))
+    return experiment(tmp_path_factory.mktemp("fig1_2") / "out", "fig1_2", arms(ALL))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_diverged_and_unavailable_jobs_are_told(results: Results) -> None:
 
 def test_many_arms_with_a_flag_are_counted(results: Results) -> None:
     jobs = results.results.assign(flags="did-not-move")
-    told = helper("dots").trouble(replace(results, results=jobs))
+    told = dots.trouble(replace(results, results=jobs))
     assert told.startswith(f"did not move: {len(jobs)} of {len(jobs)} jobs (r-vgg19, none: 12; ")
     assert told.endswith("; 9 more arms)")
 
@@ -110,7 +111,7 @@ def test_one_seed_of_random_weights_is_told(results: Results, drawn: Figure) -> 
     assert said not in " ".join(texts(drawn))
     one = results.results[results.results["seed"] == 0]
     assert said in " ".join(texts(FIGURES["fig1_2"](replace(results, results=one))))
-    alone = helper("dots").drawn_once(replace(results, results=one[one["arch"] == "p-vgg19"]))
+    alone = dots.drawn_once(replace(results, results=one[one["arch"] == "p-vgg19"]))
     assert alone == ""
 
 
@@ -146,7 +147,7 @@ def test_forty_arms_and_long_names(tmp_path: Path) -> None:
     archs = [
         f"r-timm:a_very_long_name_of_a_network_that_goes_on_and_on.number{i}" for i in range(20)
     ]
-    figure = FIGURES["fig1_2"](make(tmp_path, "fig1_2", arms(archs), PAIRS[:2], 1))
+    figure = FIGURES["fig1_2"](experiment(tmp_path, "fig1_2", arms(archs), PAIRS[:2], 1))
     assert len(means(figure.axes[0])) == 40
     assert figure.get_figheight() < 15
     assert all(len(text.get_text()) < 60 for text in figure.axes[0].texts)
@@ -188,10 +189,9 @@ def test_claims_of_jobs_that_did_not_move_favour_nobody(results: Results) -> Non
 
 
 def test_differences_are_of_the_same_pairs(results: Results) -> None:
-    judged = helper("arms").judged(results)
     arm = ("r-vgg19, softmax", "r-vgg19, none")
-    values = helper("claims").by_pair(judged)
-    found = helper("claims").differences(values, [arm, ("r-vgg19, none", "nobody")])
+    values = claims.by_pair(judged(results))
+    found = claims.differences(values, [arm, ("r-vgg19, none", "nobody")])
     assert set(found["arm"]) == {"r-vgg19, softmax"}
     assert len(found) == len(PAIRS) * len(METRICS)
     ssim = found[found["metric"] == "ssim"].set_index("content")["value"]
@@ -214,9 +214,9 @@ def test_differences_are_of_the_same_pairs(results: Results) -> None:
 def test_favours(low: float, high: float, p: float, better: str, expected: str) -> None:
     found = {"difference": (low + high) / 2, "low": low, "high": high, "p": p}
     found |= {"jobs": 8, "still_a": 4, "still_b": 0}
-    assert helper("claims").favours(found, better) == expected
+    assert claims.favours(found, better) == expected
     for arm in ("still_a", "still_b"):
-        assert helper("claims").favours(found | {arm: 5}, better) == ""
+        assert claims.favours(found | {arm: 5}, better) == ""
 
 
 def test_without_metrics_there_is_nothing(results: Results) -> None:
@@ -230,7 +230,7 @@ def test_without_metrics_there_is_nothing(results: Results) -> None:
 
 
 def test_one_pair_has_no_interval(tmp_path: Path) -> None:
-    made = make(tmp_path, "fig1_2", arms(ALL[:1]), PAIRS[:1], 1)
+    made = experiment(tmp_path, "fig1_2", arms(ALL[:1]), PAIRS[:1], 1)
     figure = FIGURES["fig1_2"](made)
     figure.draw_without_rendering()
     assert len(means(figure.axes[0])) == 2
