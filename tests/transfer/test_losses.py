@@ -207,7 +207,7 @@ def test_times_is_a_whole_number_of_at_least_2(times: float) -> None:
 
 
 def test_defaults_are_no_part_of_a_smoothing() -> None:
-    for name in ("nested", "softmax-mean", "mean"):
+    for name in smoothing.SMOOTHINGS:
         spec = SmoothingSpec(name=name, params=smoothing.parameters(name))
         assert smoothing.canonical(spec) == SmoothingSpec(name=name)
 
