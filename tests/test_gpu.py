@@ -13,7 +13,7 @@ from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.timing import bench
 from stylebench.transfer.stylize import stylize, stylize_batch
-from tests.transfer.test_stylize import three_pairs, vgg11
+from tests.transfer.pairs import three_pairs, vgg11
 
 pytestmark = [
     pytest.mark.gpu,

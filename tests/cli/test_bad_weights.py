@@ -5,6 +5,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,44 +15,26 @@ from safetensors.torch import save_file
 from stylebench import store
 from stylebench.backbones.names import find
 from tests.cli.bench import invoke, refused, write_yaml
+from tests.faults.hostile import CANARY
+from tests.faults.hostile_weights import Evil
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
 
-class Evil:
-    """What runs code when it is unpickled."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.mark,)
-
-
-def _evil_zip(path: Path, mark: Path) -> None:
-    torch.save({"features.0.weight": Evil(mark)}, path)
-
-
-def _evil_pickle(path: Path, mark: Path) -> None:
-    path.write_bytes(pickle.dumps({"features.0.weight": Evil(mark)}))
-
-
-@pytest.mark.parametrize("write", [_evil_zip, _evil_pickle])
+@pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w.safetensors"])
-def test_pickle_does_not_run(name: str, write: Callable[[Path, Path], None]) -> None:
-    mark, path = Path("ran").resolve(), Path(name)
-    write(path, mark)
-    if write is _evil_zip:
-        torch.load(io.BytesIO(path.read_bytes()), weights_only=False)
-    else:
-        pickle.loads(path.read_bytes())
-    assert mark.exists(), "the file is meant to run code"
-    mark.unlink()
+def test_pickle_does_not_run(name: str, pickled: bool) -> None:
+    path, state = Path(name), {"features.0.weight": Evil()}
+    path.write_bytes(pickle.dumps(state)) if pickled else torch.save(state, path)
+    load = pickle.load if pickled else partial(torch.load, weights_only=False)
+    load(io.BytesIO(path.read_bytes()))
+    assert Path(CANARY).exists(), "the file is meant to run code"
+    Path(CANARY).unlink()
     line = refused("sweep", "--arch", "p-vgg19", "--weights", f"vgg19={name}", "--size", 32)
     assert name in line
     if name != "w.safetensors":
         assert "would run code; it was not executed" in line
-    assert not mark.exists()
+    assert not Path(CANARY).exists()
 
 
 def _safetensors(path: Path) -> None:
@@ -197,16 +180,11 @@ def test_job(what: str) -> None:
     assert not Path("out").exists()
 
 
-def test_job_with_an_unknown_key() -> None:
+@pytest.mark.parametrize(("key", "reason"), [("evls", "evls"), ("nodes", "other nodes")])
+def test_job_with_an_unknown_key_or_other_nodes(key: str, reason: str) -> None:
     listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
-    text = listed.out.splitlines()[0].replace('"evals":', '"evls":3,"evals":')
-    assert "evls" in refused("run-job", "-", "--out", "out", stdin=text)
-
-
-def test_job_with_other_nodes() -> None:
-    listed = invoke("sweep", "--dry-run", "--json", write_yaml(Path("tiny.yaml")))
-    job = {**json.loads(listed.out.splitlines()[0]), "nodes": {}}
-    assert "other nodes" in refused("run-job", "-", "--out", "out", stdin=json.dumps(job))
+    job = {**json.loads(listed.out.splitlines()[0]), key: {}}
+    assert reason in refused("run-job", "-", "--out", "out", stdin=json.dumps(job))
 
 
 def test_job_that_is_no_text_or_no_file() -> None:

@@ -5,16 +5,16 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from stylebench import images
 from stylebench.errors import InputError
+from tests.faults import hostile
 from tests.images.pictures import GREYS, HEIGHT, QUADRANTS, WIDTH, corners, expand
 
 # --- reading: modes and formats
@@ -290,34 +290,13 @@ def test_read_escapes_odd_names(tmp_path: Path) -> None:
     assert "\x1b" not in str(refusal.value)
 
 
-SPECIMENS: list[tuple[str, dict[str, Any]]] = [
-    ("specimen.png", {}),
-    ("specimen.jpg", {}),
-    ("specimen.jpg", {"progressive": True}),
-    ("specimen.webp", {}),
-    ("specimen.gif", {}),
-    ("specimen.tif", {"compression": "tiff_lzw"}),
-    ("specimen.bmp", {}),
-]
-
-
 @settings(max_examples=100, deadline=None)
-@given(data=st.data())
+@given(case=hostile.images())
 def test_damage_gives_a_picture_or_an_input_error(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, case: hostile.Case
 ) -> None:
-    name, options = data.draw(st.sampled_from(SPECIMENS))
-    path = tmp_path_factory.getbasetemp() / name
-    exif = Image.Exif()
-    exif[274] = 6
-    if not name.endswith(("gif", "bmp")):
-        options = {**options, "exif": exif}
-    _rgb().save(path, **options)
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(0, 6))):
-        position = data.draw(st.integers(0, len(content) - 1))
-        content[position] ^= 1 << data.draw(st.integers(0, 7))
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    path = tmp_path_factory.getbasetemp() / case.name
+    path.write_bytes(case.data)
     message, shape = "", (32, 32, 3)
     try:
         shape = images.read(str(path), 32).shape
@@ -325,6 +304,3 @@ def test_damage_gives_a_picture_or_an_input_error(
         message = str(refusal)
     assert "\n" not in message
     assert max(shape[:2]) == 32
-
-
-# --- names

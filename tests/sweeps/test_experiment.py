@@ -128,6 +128,7 @@ def test_a_sweep_without_pictures_measures_statistics_alone(tmp_path: Path) -> N
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_profile_of_every_experiment_loads(path: Path) -> None:
     profiles = yaml.safe_load(path.read_text()).get("profiles", {})
+    assert load_sweep(path).name == path.stem
     for name in profiles:
         config = load_sweep(path, {}, name)
         assert (config.profile, len(arms(config))) == (name, max(1, len(config.variants)))

@@ -1,6 +1,5 @@
 """Plans: which jobs a configuration comes to."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,11 +49,6 @@ def test_jobs_take_over_what_is_optimised_and_measured() -> None:
     assert {(job.image, job.gradients) for job in found} == {("fourier", True)}
 
 
-def test_zip_wants_as_many_styles_as_contents() -> None:
-    with pytest.raises(InputError, match="as many contents as styles, found 2 and 1"):
-        expand(content=["chelsea", "china"], style=["mosaic"], pairing="zip")
-
-
 def test_the_same_picture_twice_is_one_job() -> None:
     assert len(expand(content=["chelsea", "chelsea,builtin:chelsea"], style=["mosaic"]).jobs) == 2
 
@@ -97,33 +91,6 @@ def test_layer_weights_reach_the_backbones_that_have_the_layer() -> None:
     }  # fmt: skip
     with pytest.raises(InputError, match="no style node 'relu9_9'"):
         expand(loss={"layer_weights": {"relu9_9": 1}})
-
-
-@pytest.mark.parametrize(
-    ("flags", "text"),
-    [
-        ({"smoothing": ["sofmax"]}, "unknown smoothing 'sofmax'; did you mean 'softmax'"),
-        ({"smoothing": [{"name": "softmax", "temprature": 2}]}, "did you mean 'temperature'"),
-        ({"smoothing": [{"name": "softmax", "temperature": 0}]}, "temperature must be positive"),
-        ({"smoothing": [{"name": "none", "alpha": 1}]}, "no parameter 'alpha'"),
-        ({"content": ["chelsee"]}, "did you mean 'chelsea'"),
-        ({"backbone_options": {"tiny": {"x": "y"}}}, "r-tiny has no option 'x'"),
-        ({"backbone_options": {"tinny": {}}}, "unknown backbone 'tinny'; did you mean 'tiny'"),
-    ],
-)
-def test_wrong_names_are_told_before_anything_runs(flags: dict[str, Any], text: str) -> None:
-    with pytest.raises(InputError, match=text):
-        expand(**flags)
-
-
-def test_a_cut_picture_is_told_before_anything_runs(tmp_path: Path) -> None:
-    from stylebench import images
-
-    images.save(tmp_path / "a.png", images.read("builtin:chelsea", 200))
-    data = (tmp_path / "a.png").read_bytes()
-    (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
-    with pytest.raises(InputError, match=r"a\.png"):
-        expand(content=[str(tmp_path / "a.png")])
 
 
 @pytest.mark.parametrize(

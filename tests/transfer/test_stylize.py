@@ -1,7 +1,5 @@
 """The transfer loop against torch's L-BFGS alone, scipy's L-BFGS-B, and exact invariances."""
 
-import copy
-import math
 from typing import Any
 
 import numpy as np
@@ -26,9 +24,9 @@ from stylebench.errors import InputError, JobError
 from stylebench.transfer import objective
 from stylebench.transfer.losses import gram, total_variation
 from stylebench.transfer.objective import Objective
-from stylebench.transfer.optimisers import DIVERGED, PATIENCE, minimise
-from stylebench.transfer.optimisers import Objective as Losses
+from stylebench.transfer.optimisers import DIVERGED
 from stylebench.transfer.stylize import Stylization, stylize, stylize_batch
+from tests.transfer.pairs import three_pairs, vgg11
 
 BALANCED = LossSpec()
 PAPER = LossSpec.model_validate(PRESETS["paper"]["loss"])
@@ -259,31 +257,6 @@ def test_every_start_and_optimiser_lowers_the_loss(
     assert runs[0].final.loss == min(step.loss for step in runs[0].evaluations)
 
 
-def vgg11(dtype: torch.dtype) -> Backbone:
-    """Return a VGG of smooth functions, SiLU and mean pooling in place of ReLU and maxima.
-
-    Where a ReLU or a maximum changes over, the gradient jumps, by a hundredth of itself at 64 px;
-    rounding decides on which side it is, and so the processor does.
-    """
-    ref = WeightsRef(source="random:9", options={"pool": "avg"})
-    backbone = copy.deepcopy(build("r-vgg11", ref, seed=9)).to(dtype)
-    for name, module in list(backbone.named_modules()):
-        if isinstance(module, torch.nn.ReLU):
-            backbone.set_submodule(name, torch.nn.SiLU())
-    assert not any(isinstance(m, torch.nn.MaxPool2d) for m in backbone.modules())
-    return backbone
-
-
-def three_pairs(dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs of 64 × 64 px whose styles have several widths."""
-    pixels = [
-        torch.from_numpy(images.read(f"builtin:{name}", 64, resize="squash"))
-        for name in ("chelsea", "coffee", "china", "brush", "mosaic", "woodcut")
-    ]
-    pictures = [(p.permute(2, 0, 1)[None].to(dtype) / 255).contiguous() for p in pixels]
-    return [(pictures[i], pictures[3 + i][..., : 40 + 8 * i]) for i in range(3)]
-
-
 @pytest.mark.parametrize(
     ("search", "balance", "dtype", "evals", "tolerance"),
     [
@@ -379,55 +352,6 @@ def test_layer_weights_weigh_layers(backbone: Backbone, pair: tuple[Tensor, Tens
         found.append(objective.trace(0, 1)[0])
     (_, plain), (weighted, _) = found
     assert weighted.style_loss == pytest.approx(2 * plain["stage1"])
-
-
-def objective_of(values: list[float]) -> tuple[list[Tensor], Losses]:
-    """An objective that returns the given losses in turn, with a gradient of ones."""
-    seen: list[Tensor] = []
-
-    def objective(images: Tensor) -> tuple[Tensor, Tensor]:
-        seen.append(images.detach().clone())
-        value = values[min(len(seen), len(values)) - 1]
-        return torch.tensor([value], dtype=torch.float64), torch.ones_like(images)
-
-    return seen, objective
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [OptimiserSpec(name="adam"), OptimiserSpec(name="lbfgsb"), TORCH],
-    ids=["adam", "lbfgsb", "lbfgs"],
-)
-def test_divergence_is_detected_and_the_best_iterate_kept(spec: OptimiserSpec) -> None:
-    seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
-    (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)
-    assert (found.stop_reason, found.best, found.evaluations) == ("diverged", 1, 2 + PATIENCE)
-    assert torch.equal(found.image, seen[1][0])
-
-
-def test_a_line_search_that_finds_nothing_lower_ends_at_the_best_iterate() -> None:
-    """As torch's does, when its bracket is narrower than 1e-9."""
-    seen, objective = objective_of([5.0, 1.0, *[2 * DIVERGED] * 50])
-    (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), OptimiserSpec(), 50)
-    assert (found.stop_reason, found.best) == ("converged", 1)
-    assert found.evaluations < 2 + PATIENCE
-    assert torch.equal(found.image, seen[1][0])
-
-
-def test_one_step_too_far_is_not_divergence() -> None:
-    _, objective = objective_of([5.0, 2 * DIVERGED * 5, 4.0, 3.0, 2.0, 1.0])
-    spec = OptimiserSpec.model_validate({"name": "adam"})
-    (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 6)
-    assert (found.stop_reason, found.best) == ("evaluations", 5)
-
-
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_stops_at_once(bad: float) -> None:
-    seen, objective = objective_of([3.0, bad])
-    spec = OptimiserSpec.model_validate({"name": "adam"})
-    (found,) = minimise(objective, torch.zeros(1, 3, 4, 4), spec, 50)
-    assert (found.stop_reason, found.best, found.evaluations) == ("diverged", 0, 2)
-    assert torch.equal(found.image, seen[0][0])
 
 
 @pytest.mark.parametrize("preset", ["balanced", "released"])

@@ -1,12 +1,14 @@
 """Downloads, from a server of the test's own that breaks in every way servers do."""
 
+import copy
 import hashlib
 import random
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from stylebench.backbones import pretrained
 from stylebench.backbones.spec import ARCHS
 from stylebench.errors import UnavailableError
 from stylebench.weights import download, sources
+from tests.weights.serving import send, serving
 
 CONTENT = random.Random(0).randbytes(100_000)
 NAME = f"w-{hashlib.sha256(CONTENT).hexdigest()[:8]}.pth"
@@ -35,37 +38,27 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(download, "PAUSE", 0)
     plan = Server()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            plan.asked.append(wanted := self.headers.get("Range"))
-            if plan.silence:
-                plan.silence.wait(10)
-                return
-            status = plan.statuses.pop(0) if plan.statuses else 200
-            begin = 0
-            if wanted and plan.ranges and status == 200:
-                begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
-                status = 206 if begin < len(plan.content) else 416
-            self.send_response(status)
-            body = plan.content[begin:] if status in (200, 206) else b"sorry"
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: plan.cuts.pop(0)] if plan.cuts else body)
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        plan.asked.append(wanted := request.headers.get("Range"))
+        if plan.silence:
+            plan.silence.wait(10)
+            return
+        status = plan.statuses.pop(0) if plan.statuses else 200
+        begin = 0
+        if wanted and plan.ranges and status == 200:
+            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            status = 206 if begin < len(plan.content) else 416
+        request.send_response(status)
+        send(request, plan.content[begin:] if status in (200, 206) else b"sorry", plan.cuts)
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        plan.url = f"http://127.0.0.1:{http.server_port}/"
+    with serving(answer) as address:
+        plan.url = f"{address}/"
         yield plan
         if plan.silence:
             plan.silence.set()
-        http.shutdown()
 
 
 def fails(server: Server, path: Path) -> str:
@@ -84,25 +77,27 @@ def test_a_file_arrives(server: Server, tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_cut_connection_is_resumed_where_it_broke(server: Server, tmp_path: Path) -> None:
-    server.cuts = [40_000, 30_000]
+@pytest.mark.parametrize(
+    ("how", "left", "asked"),
+    [
+        ({"cuts": [40_000, 30_000]}, b"", [None, "bytes=40000-", "bytes=70000-"]),
+        ({"cuts": [40_000], "ranges": False}, b"", [None, "bytes=40000-"]),
+        ({}, CONTENT[:123], ["bytes=123-"]),
+        ({}, CONTENT + b"more", ["bytes=100004-", None]),
+        ({"statuses": [503, 200]}, b"", [None, None]),
+    ],
+    ids=["cut", "no ranges", "left by an earlier run", "left and too long", "busy"],
+)
+def test_a_broken_download_goes_on_where_it_can(
+    how: dict[str, Any], left: bytes, asked: list[str | None], server: Server, tmp_path: Path
+) -> None:
+    for key, value in how.items():
+        setattr(server, key, copy.copy(value))
+    if left:
+        (tmp_path / f"{NAME}.part").write_bytes(left)
     download.fetch(server.url + NAME, tmp_path / NAME)
     assert (tmp_path / NAME).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=40000-", "bytes=70000-"]
-
-
-def test_a_server_without_ranges_begins_again(server: Server, tmp_path: Path) -> None:
-    server.cuts, server.ranges = [40_000], False
-    download.fetch(server.url + NAME, tmp_path / NAME)
-    assert (tmp_path / NAME).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=40000-"]
-
-
-def test_what_an_earlier_run_left_is_continued(server: Server, tmp_path: Path) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT[:123])
-    download.fetch(server.url + NAME, tmp_path / NAME)
-    assert (tmp_path / NAME).read_bytes() == CONTENT
-    assert server.asked == ["bytes=123-"]
+    assert server.asked == asked
 
 
 def test_what_an_earlier_run_left_may_be_of_another_file(server: Server, tmp_path: Path) -> None:
@@ -122,18 +117,6 @@ def test_nothing_is_downloaded_through_a_link(server: Server, tmp_path: Path) ->
     with pytest.raises(UnavailableError, match="symbolic links"):
         download.fetch(server.url + NAME, tmp_path / NAME)
     assert mine.read_bytes() == CONTENT[:123]
-
-
-def test_a_part_that_is_too_long_is_thrown_away(server: Server, tmp_path: Path) -> None:
-    (tmp_path / f"{NAME}.part").write_bytes(CONTENT + b"more")
-    download.fetch(server.url + NAME, tmp_path / NAME)
-    assert (tmp_path / NAME).read_bytes() == CONTENT
-
-
-def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
-    server.statuses = [503, 200]
-    download.fetch(server.url + NAME, tmp_path / NAME)
-    assert (tmp_path / NAME).read_bytes() == CONTENT
 
 
 def test_breaks_are_counted_and_what_came_is_kept(server: Server, tmp_path: Path) -> None:

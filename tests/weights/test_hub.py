@@ -1,10 +1,9 @@
 """timm's downloads through the hub's own client, from a server of the test's own that plays it."""
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import huggingface_hub
@@ -13,6 +12,7 @@ from huggingface_hub import constants
 
 from stylebench.errors import UnavailableError
 from stylebench.weights import hub
+from tests.weights.serving import send, serving
 
 pytestmark = pytest.mark.usefixtures("no_weights")
 
@@ -35,41 +35,23 @@ class Hub:
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     plan = Hub()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer()
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        plan.asked.append(f"{request.command} {request.path}")
+        wanted = request.headers.get("Range") if plan.status == 200 else None
+        begin = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
+        request.send_response(206 if wanted else plan.status)
+        request.send_header("ETag", f'"{plan.tag}"')
+        request.send_header("X-Repo-Commit", "a" * 40)
+        send(request, plan.content[begin:] if plan.status == 200 else b"", plan.cuts)
 
-        def do_GET(self) -> None:
-            self.answer()
-
-        def answer(self) -> None:
-            plan.asked.append(f"{self.command} {self.path}")
-            wanted = self.headers.get("Range") if plan.status == 200 else None
-            begin = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
-            self.send_response(206 if wanted else plan.status)
-            self.send_header("ETag", f'"{plan.tag}"')
-            self.send_header("X-Repo-Commit", "a" * 40)
-            body = plan.content[begin:] if plan.status == 200 else b""
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body[: plan.cuts.pop(0)] if plan.cuts else body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda seconds: None)
     huggingface_hub.close_session()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        address = f"http://127.0.0.1:{http.server_port}"
+    with serving(answer) as address:
         monkeypatch.setattr(constants, "ENDPOINT", address)
         path = "{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{address}/{path}")
         yield plan
-        http.shutdown()
     huggingface_hub.close_session()
 
 

@@ -202,13 +202,6 @@ def test_another_architecture_names_at_most_five_keys(folder: Path) -> None:
     assert text.count("features.") == 2
 
 
-def test_a_wrong_shape_is_told(tmp_path: Path) -> None:
-    wrong = state("vgg19")
-    wrong["features.0.weight"] = torch.zeros(64, 3, 5, 5)
-    save_file(wrong, tmp_path / "w.safetensors")
-    assert "has other shapes for features.0.weight" in refused(tmp_path / "w.safetensors")
-
-
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     wrong = state("vgg19")
     wrong["features.0.bias"][0] = torch.nan
@@ -249,43 +242,6 @@ def test_warnings_of_torch_stay_off_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(pickle.dumps({"a": 1}, protocol=4))
     assert "it was not executed" in refused(path)
-
-
-def test_a_cut_file_is_refused(tmp_path: Path, folder: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    path.write_bytes((folder / "vgg19.safetensors").read_bytes()[:100_000])
-    assert "expected a safetensors file" in refused(path)
-
-
-class Evil:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Path.touch, (self.path,)
-
-
-def test_a_pickle_that_would_run_code_does_not(tmp_path: Path) -> None:
-    mark, path = tmp_path / "mark", tmp_path / "w.pth"
-    torch.save({"features.0.weight": Evil(mark)}, path)
-    assert "it was not executed" in refused(path)
-    assert not mark.exists()
-    torch.load(path, weights_only=False)
-    assert mark.exists()  # the file would have
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("vgg19", "expects NAME=PATH, found 'vgg19'"),
-        ("vgg19=", "expects NAME=PATH"),
-        ("vgg91=a", "did you mean 'vgg19'"),
-        ("noresnet50=a", "no backbone 'noresnet50' takes weights"),
-    ],
-)
-def test_wrong_flags(value: str, text: str) -> None:
-    with pytest.raises(InputError, match=text):
-        pretrained.parse_given([value])
 
 
 def test_flags() -> None:
