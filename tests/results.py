@@ -247,6 +247,17 @@ def experiment(
     return write(out, given, pairs, seeds, by_arm, name=name)
 
 
+def gone_wrong(frame: pd.DataFrame) -> pd.DataFrame:
+    """Let job 0 not move, 1 fail, 2 diverge and 3 be missing; p-vgg19 has no weights."""
+    frame.loc[0, "flags"] = "did-not-move"
+    frame.loc[1, ["status", "picture", "error"]] = ["failed", "", "RuntimeError: <x>"]
+    frame.loc[2, ["stop_reason", "flags"]] = ["diverged", "diverged"]
+    gone = frame["arch"] == "p-vgg19"
+    columns = ["status", "weights", "picture", "content_picture", "style_picture"]
+    frame.loc[gone, columns] = ["unavailable", "unavailable", "", "", ""]
+    return frame.drop(index=3)
+
+
 def varied(column: str, *values: float | str) -> Change:
     """Return a change that repeats all jobs, once with each value of a column."""
 

@@ -18,29 +18,9 @@ from stylebench.config import (
     WeightsRef,
 )
 from stylebench.sweeps.experiment import load_sweep
+from tests.jobs import job
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
-
-
-def job(**changes: Any) -> JobSpec:
-    fields: dict[str, Any] = {
-        "arch": "p-vgg19",
-        "nodes": {"features.1": "relu1_1"},
-        "weights": WeightsRef(source="file:a.safetensors", sha256="a" * 64, path="/x/a"),
-        "smoothing": SmoothingSpec(name="none"),
-        "content": ImageRef(name="c", ref="/x/c.png", digest="1"),
-        "style": ImageRef(name="s", ref="/x/s.png", digest="2"),
-        "preset": "balanced",
-        "loss": LossSpec(),
-        "optimiser": OptimiserSpec(),
-        "start": "content",
-        "size": 64,
-        "resize": "aspect",
-        "evals": 5,
-        "seed": 0,
-        "precision": "fp32",
-    }
-    return JobSpec(**{**fields, **changes})
 
 
 def test_experiments_default_spells_out_the_default() -> None:

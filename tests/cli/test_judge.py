@@ -8,7 +8,7 @@ import pytest
 from stylebench.config import SmoothingSpec
 from stylebench.measures.metrics import METRICS
 from tests.cli.bench import invoke, refused
-from tests.sweeps.test_judge import add
+from tests.jobs import add
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 

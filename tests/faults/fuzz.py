@@ -47,8 +47,9 @@ class Told:
 
 def judge(pool: ProcessPool, folder: Path, case: Case) -> fuzz_worker.Outcome:
     """Return how a case goes in a warm process, which is replaced if it hangs or dies."""
+    asked = pool.schedule(fuzz_worker.judge, args=[case, folder], timeout=WAITING)
     try:
-        found = pool.schedule(fuzz_worker.judge, args=[case, folder], timeout=WAITING).result()
+        found: fuzz_worker.Outcome = asked.result()
     except TimeoutError:
         return fuzz_worker.Outcome(-1, f"killed after {WAITING:.0f} s", WAITING, 0)
     except ProcessExpired as error:

@@ -15,7 +15,7 @@ from PIL import Image
 from stylebench.figures import FIGURES, NoDataError, draw, ends, panels
 from stylebench.store import Results
 from tests.figures.drawn import panel, texts, ydata
-from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, make
+from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, gone_wrong, make
 
 
 def test_everything_is_drawn_and_twice_the_same(made: Results) -> None:
@@ -79,7 +79,8 @@ def test_bands_are_one_standard_deviation() -> None:
     frame = pd.DataFrame({"stage": 3, "value": values})
 
     def found(frame: pd.DataFrame, *, log: bool) -> list[float]:
-        return [float(value) for value in panels.by_stage(frame, log=log).loc[3]]
+        rows: list[list[float]] = panels.by_stage(frame, log=log).loc[[3]].to_numpy().tolist()
+        return rows[0]
 
     assert found(frame, log=True) == pytest.approx([10, 1, 100])
     deviation = float(np.std(values[:3], ddof=1))
@@ -123,6 +124,7 @@ def test_relative_loss(losses: list[float], expected: list[float] | None) -> Non
     if expected is None:
         assert found is None
     else:
+        assert found is not None
         np.testing.assert_allclose(found[1], expected)
 
 
@@ -141,16 +143,7 @@ def test_odd_traces_are_drawn(made: Results) -> None:
 
 
 def test_grid_shows_pictures_flags_and_what_is_missing(tmp_path: Path) -> None:
-    def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame.loc[0, "flags"] = "did-not-move"
-        frame.loc[1, ["stop_reason", "flags"]] = ["diverged", "diverged"]
-        frame.loc[2, ["status", "picture", "error"]] = ["failed", "", "RuntimeError: x"]
-        gone = frame["arch"] == "p-vgg19"
-        columns = ["status", "weights", "picture", "content_picture", "style_picture"]
-        frame.loc[gone, columns] = ["unavailable", "unavailable", "", "", ""]
-        return frame.drop(index=3)
-
-    figure = FIGURES["grid"](make(tmp_path, seeds=1, change=change))
+    figure = FIGURES["grid"](make(tmp_path, seeds=1, change=gone_wrong))
     found = list(texts(figure))
     for name in (*ARCHS, "did not move", "diverged", "failed", "not run", "unavailable"):
         assert name in found, name

@@ -9,25 +9,22 @@ import pytest
 
 from stylebench.figures import TABLES, NoDataError
 from stylebench.store import Results
-from stylebench.store.columns import METRIC_COLUMNS
-from tests.results import make
+from tests.results import NOBODY, arms, make, write
 
 PAIRS = [(f"photo{index}", "mosaic") for index in range(8)]
 
 
+def nearer(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[float]"]]:
+    """p-vgg19 is nearer than p-resnet50, by 0.1 + 0.01·pair."""
+    pair = jobs["_pair"].astype(float)
+    step = (0.1 + 0.01 * pair) * (jobs["arch"] == "p-resnet50") + 0.2 * jobs["seed"]
+    return [("gram", ("r-tiny", "random:0"), 1 + step), ("ssim", NOBODY, 0.5 + 0.0 * pair)]
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Return p-vgg19 and p-resnet50 on eight pairs: the first is nearer by 0.1 + 0.01·pair."""
-    archs = ["p-vgg19", "p-resnet50", "r-resnet50"]
-    made = make(tmp_path_factory.mktemp("judged") / "out", archs=archs, pairs=PAIRS)
-    jobs = made.results
-    pair = jobs["content"].str.removeprefix("photo").astype(float)
-    step = (0.1 + 0.01 * pair) * (jobs["arch"] == "p-resnet50") + 0.2 * jobs["seed"]
-    frames = [
-        jobs.assign(metric=metric, judge=judge, judge_weights="random:0" if judge else "", value=v)
-        for metric, judge, v in [("gram", "r-tiny", 1 + step), ("ssim", "", 0.5 + 0.0 * pair)]
-    ]
-    return replace(made, metrics=pd.concat(frames)[list(METRIC_COLUMNS)])
+    given = arms(["p-vgg19", "p-resnet50", "r-resnet50"])
+    return write(tmp_path_factory.mktemp("judged") / "out", given, PAIRS, 2, nearer)
 
 
 def test_means_with_intervals(judged: Results) -> None:

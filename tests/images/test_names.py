@@ -85,11 +85,6 @@ def test_resolve_refuses(value: str, message: str) -> None:
         images.resolve(value, "content")
 
 
-def test_resolve_refuses_an_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"style folder .* holds no pictures; expected files"):
-        images.resolve(str(tmp_path), "style")
-
-
 def test_unique_names() -> None:
     sources = [
         ImageSource("cat", "/one/cat.png"),

@@ -18,7 +18,7 @@ from stylebench.figures import NoDataError, load
 from stylebench.report import findings, page, pictures, tables
 from stylebench.store import Results
 from tests.report.html_page import Page, check_structure
-from tests.results import ARCHS, TABLE_NAMES, make
+from tests.results import ARCHS, TABLE_NAMES, gone_wrong, make
 
 ODD = ("<script>alert(1)</script>", '"it\'s" & </script><!--', "ночь 夜 {{ 7 * 191 }}")
 
@@ -123,16 +123,7 @@ def test_grid_and_comparison(made: Results, shown: Page) -> None:
 
 
 def test_jobs_that_show_no_picture_say_why(tmp_path: Path) -> None:
-    def change(frame: pd.DataFrame) -> pd.DataFrame:
-        frame.loc[0, "flags"] = "did-not-move"
-        frame.loc[1, ["status", "picture", "error"]] = ["failed", "", "RuntimeError: <x>"]
-        frame.loc[2, ["stop_reason", "flags"]] = ["diverged", "diverged"]
-        gone = frame["arch"] == "p-vgg19"
-        columns = ["status", "weights", "picture", "content_picture", "style_picture"]
-        frame.loc[gone, columns] = ["unavailable", "unavailable", "", "", ""]
-        return frame.drop(index=3)
-
-    made = make(tmp_path, seeds=1, change=change)
+    made = make(tmp_path, seeds=1, change=gone_wrong)
     (tmp_path / made.results["picture"][0]).write_bytes(b"no JPEG")
     shown = Page(page.render(tmp_path))
     absent = [

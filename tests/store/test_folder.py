@@ -7,32 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from stylebench import images, store
-from stylebench.config import ImageRef, JobSpec, WeightsRef
+from stylebench import store
+from stylebench.config import ImageRef, WeightsRef
 from stylebench.errors import InputError
 from stylebench.store import JobRecord
-from tests.test_config import job
-
-BUDGET = {"term": ["content", "tv"], "layer": ["stage3", ""], "gradient": [2.0, 0.0]}
-
-
-def finish(out: Path, spec: JobSpec, status: str = "ok", **fields: Any) -> None:
-    """Put a job in place as run_job does, with a grey picture."""
-    known = {"finished": 1.0, "seconds": 1.0, "evals": 2, **fields}
-    record = JobRecord.of(spec, status=status, **known)
-    with store.job_folder(out, "transfer", spec.job_id) as folder:
-        for name in ("result", "content", "style"):
-            images.save(folder / f"{name}.png", np.full((20, 30, 3), 99, np.uint8))
-        trace = {"evaluation": [1, 2], "loss": [2.0, 1.0], "content_loss": [0.0, 0.1],
-                 "style_loss": [2.0, 0.9], "tv_loss": [0.0, 0.0]}  # fmt: skip
-        pd.DataFrame(trace).to_parquet(folder / "trace.parquet")
-        if spec.gradients:
-            pd.DataFrame(BUDGET).to_parquet(folder / "gradients.parquet")
-        store.write_record(folder, record)
+from tests.jobs import BUDGET, finish, job
 
 
 def break_a_job(out: Path) -> None:

@@ -121,7 +121,6 @@ def test_status_from_the_command_line(tmp_path: Path) -> None:
     [
         (["--engine", "slurm"], "--engine expects inline, local, ray, found 'slurm'"),
         (["--engine", "inline", "--jobs", "2"], "use --engine local for --jobs"),
-        (["--jobs", "0"], "--jobs expects a positive number, found 0"),
         (["--time-limit", "5"], "--time-limit is of worker processes; add --engine local"),
         (["--retries", "1"], "--retries is of worker processes; add --engine local"),
         (["--jobs", "2", "--retries", "-1"], "--retries expects 0 or more, found -1"),

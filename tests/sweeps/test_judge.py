@@ -1,20 +1,18 @@
 """Judging a results folder: what is computed, kept, told, and gathered."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from stylebench import images, store
-from stylebench.config import ImageRef, JobSpec, WeightsRef
+from stylebench import store
+from stylebench.config import ImageRef
 from stylebench.errors import InputError
 from stylebench.measures.metrics import METRICS
 from stylebench.store import columns
 from stylebench.sweeps import judge
-from tests.store.test_folder import finish
-from tests.test_config import job
+from tests.jobs import add
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
@@ -22,19 +20,6 @@ PLAIN = {name for name, metric in METRICS.items() if not metric.needs}
 JUDGED = {name for name, metric in METRICS.items() if metric.needs == "backbone"}
 ONE = judge.Options(names=["r-tiny"])
 TWO = judge.Options(names=["r-tiny,r-squeezenet1_1"])
-
-
-def add(out: Path, arch: str = "r-vgg19", **changes: Any) -> JobSpec:
-    """Put a finished job with noise for pictures in place."""
-    weights = WeightsRef(source="random:0")
-    spec = job(arch=arch, weights=weights, **changes)
-    finish(out, spec)
-    draw = np.random.default_rng(len(spec.content.name))
-    for name in ("result", "content", "style"):
-        pixels = draw.integers(0, 256, (64, 72, 3), dtype=np.uint8)
-        images.save(out / "jobs" / spec.job_id / f"{name}.png", pixels)
-    store.compact(out)
-    return spec
 
 
 def judged(out: Path, options: judge.Options) -> tuple[judge.Summary, list[str]]:
