@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
@@ -24,7 +24,16 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
 Image = Literal["pixels", "fourier"]
 Start = Literal["content", "style", "noise"]
-Option = Annotated[str, Field(coerce_numbers_to_str=True)]
+
+
+def _option(value: Any) -> Any:
+    """Return a value as YAML reads it as what was written: off is a boolean there, 1.0 a number."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, int | float) else value
+
+
+Option = Annotated[str, BeforeValidator(_option)]
 
 
 class Frozen(BaseModel):

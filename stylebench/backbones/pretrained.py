@@ -121,7 +121,7 @@ def resolve(
     """
     name, spec = BackboneName.parse(arch), find(arch)
     chosen = dict(options or {})
-    spec.check_options(arch, chosen)
+    chosen = spec.check_options(arch, chosen)
     if not name.pretrained:
         return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
     text = os.fspath(name.of(given or {}) or "auto")
@@ -131,7 +131,7 @@ def resolve(
     files.check(path, name.name, spec)
     digest = files.sha256(path)
     known = files.options(path, digest, spec)
-    spec.check_options(arch, known)
+    known = spec.check_options(arch, known)
     chosen = known | chosen
     layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
     chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike

@@ -174,16 +174,31 @@ class BackboneSpec:
 
         return self if choice is None else nodes.choose(self, arch, choice, options or {})
 
-    def check_options(self, arch: str, options: dict[str, str]) -> None:
-        """Raise InputError for an option or a value that this backbone does not have."""
+    def check_options(self, arch: str, options: Mapping[str, str]) -> dict[str, str]:
+        """Return options as this backbone spells them: a gamma of 1.0 is 1.
+
+        Raises:
+            InputError: it does not have such an option or value.
+        """
+        found = {}
         for key, value in options.items():
             if key not in self.options:
                 known = ", ".join(self.options) or "none"
                 near = suggestion(key, self.options)
                 raise InputError(f"{arch} has no option {key!r}{near} (known: {known})")
-            if value not in self.options[key]:
+            same = [one for one in self.options[key] if _number(one) == _number(value)]
+            if not same:
                 allowed = ", ".join(self.options[key])
                 raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
+            found[key] = same[0]
+        return found
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 ARCHS: Registry[BackboneSpec] = Registry("backbone", module="stylebench.backbones.zoo")

@@ -91,6 +91,14 @@ Style = Annotated[
         autocompletion=complete.styles,
     ),
 ]
+StatisticsImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--statistics-images",
+        help="Photographs on which statistics are measured; default: the ten built-in.",
+        autocompletion=complete.photographs,
+    ),
+]
 Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
 Resize = Annotated[
     str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")

@@ -30,6 +30,7 @@ def plan(
     smoothing: options.Smoothing = None,
     content: options.Content = None,
     style: options.Style = None,
+    statistics_images: options.StatisticsImages = None,
     size: options.Size = None,
     resize: options.Resize = None,
     evals: options.Evals = None,
@@ -70,7 +71,8 @@ def plan(
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                   evals=evals, seed=seed, preset=preset, precision=precision,
                   limit=limit, resize=resize,
-                        nodes=nodes, content_node=content_node)  # fmt: skip
+                        nodes=nodes, content_node=content_node,
+                        statistics_images=statistics_images)  # fmt: skip
     config = load_sweep(experiment, given, profile)
     asked = run_options(
         out or results_folder(config),

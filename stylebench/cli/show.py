@@ -10,7 +10,7 @@ from stylebench.errors import InputError, one_line
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
-    from stylebench.config import SweepConfig
+    from stylebench.config import Spec, SweepConfig
     from stylebench.sweeps.run import Options
 
 
@@ -200,21 +200,30 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
         device=options.engine.device,
         tell=told.append,  # told when it is known that there is nothing wrong
     )
-    todo = {spec.job_id for spec in store.pending(options.out, planned.jobs, force=options.force)}
+    statistics = (*planned.statistics, *planned.missing_statistics)
+    specs: list[Spec] = [*planned.jobs, *planned.statistics]
+    todo = {spec.job_id for spec in store.pending(options.out, specs, force=options.force)}
+
+    def state(spec: "Spec") -> str:
+        there = "to do" if spec.job_id in todo else "finished"
+        return "unavailable" if spec.weights.missing else there
+
     for spec in (*planned.jobs, *planned.missing):
-        state = "to do" if spec.job_id in todo else "finished"
-        state = "unavailable" if spec.weights.missing else state
         if as_json:
             print(spec.model_dump_json())
         else:
             print(
-                f"{spec.job_id}  {state:11}  {spec.label:15}  {spec.smoothing.label:16}  "
+                f"{spec.job_id}  {state(spec):11}  {spec.label:15}  {spec.smoothing.label:16}  "
                 f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
                 f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
             )
+    for each in statistics:
+        pictures = ", ".join(image.name for image in each.images)
+        told.append(f"{each.job_id}  {state(each):11}  {each.title}: {pictures}")
     count = len(planned.jobs) + len(planned.missing)
+    jobs_todo = len(todo & {spec.job_id for spec in planned.jobs})
     told.append(
-        f"{count} jobs, {len(todo)} to do, {len(planned.missing)} unavailable; statistics of "
+        f"{count} jobs, {jobs_todo} to do, {len(planned.missing)} unavailable; statistics of "
         f"{len(planned.statistics)} backbones; into {options.out}"
     )
     print("\n".join(map(one_line, told)), file=sys.stderr)

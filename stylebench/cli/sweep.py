@@ -25,6 +25,7 @@ def sweep(
     smoothing: options.Smoothing = None,
     content: options.Content = None,
     style: options.Style = None,
+    statistics_images: options.StatisticsImages = None,
     size: options.Size = None,
     resize: options.Resize = None,
     evals: options.Evals = None,
@@ -70,7 +71,8 @@ def sweep(
     flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
                         evals=evals, seed=seed, preset=preset, precision=precision,
                         limit=limit, resize=resize,
-                        nodes=nodes, content_node=content_node)  # fmt: skip
+                        nodes=nodes, content_node=content_node,
+                        statistics_images=statistics_images)  # fmt: skip
     config = load_sweep(experiment, flags, profile)
     how = run_options(
         out or results_folder(config),

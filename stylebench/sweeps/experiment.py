@@ -3,7 +3,7 @@
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +240,23 @@ def results_folder(config: SweepConfig) -> Path:
     return Path("results") / name
 
 
+OF_STYLISATIONS = ("content", "style", "evals", "preset", "precision")
+"""Keys that mean nothing to statistics."""
+
+
+def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for flags of stylisations, or of statistics, where there are none."""
+    if not any(arm.content and arm.style for arm in found):
+        for key in OF_STYLISATIONS:
+            if flags.get(key) is not None:
+                raise InputError(
+                    f"--{key}: {where} has statistics alone, on --statistics-images; for "
+                    "stylisations give --content and --style"
+                )
+    elif flags.get("statistics_images") and not any(arm.statistics_images for arm in found):
+        raise InputError(f"--statistics-images: {where} measures no statistics")
+
+
 def load_sweep(
     path: Path | None = None,
     flags: Mapping[str, Any] | None = None,
@@ -271,6 +288,8 @@ def load_sweep(
     given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
     variants = _varied(data, data.pop("variants", []), given, where)
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where)
-    arms(config, where)
-    names.load_files(config.arch)
+    found = arms(config, where)
+    _refuse_idle(found, flags or {}, where)
+    for arm in found:
+        names.load_files(arm.arch)
     return config

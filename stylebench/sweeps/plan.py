@@ -78,7 +78,7 @@ def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: 
     name = BackboneName.parse(arch)
     options = (name.of(config.backbone_options) or {}) | options
     spec = names.find(arch)
-    spec.check_options(arch, options)
+    options = spec.check_options(arch, options)
     chosen = name.of(config.nodes)
     return _Variant(name, options, explicit, spec.choose(arch, chosen, options), chosen)
 

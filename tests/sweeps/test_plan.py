@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from stylebench.config import Spec
 from stylebench.errors import InputError, UnavailableError
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
@@ -109,3 +110,73 @@ def test_auto_is_fp32_where_maps_are_exponentiated(
             "size": 32, "content": ["chelsea"], "style": ["brush"]}  # fmt: skip
     planned = plan.expand(load_sweep(None, keys))
     assert {job.smoothing.name: job.precision for job in planned.jobs} == expected
+
+
+@pytest.mark.parametrize(
+    ("arch", "written", "meant"),
+    [
+        ("r-resnet18", "shortcut: off", {"shortcut": "off"}),
+        ("r-resnet18", "shortcut: on", {}),
+        ("r-resnet18", "gamma: 1.0", {}),
+        ("r-resnet18", "gamma: .5", {"gamma": "0.5"}),
+        ("r-resnet18", "gamma: '0.50'", {"gamma": "0.5"}),
+        ("r-resnet18+gamma=1.0", "batchnorm: eval", {}),
+        ("r-resnet18+gamma=5e-1", "batchnorm: train", {"batchnorm": "train", "gamma": "0.5"}),
+    ],
+)
+def test_options_are_taken_as_people_write_them(
+    arch: str, written: str, meant: dict[str, str], tmp_path: Path
+) -> None:
+    """YAML 1.1 reads off as a boolean and 1.0 as a number."""
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"arch: {arch}\ncontent: chelsea\nstyle: brush\nsize: 32\nsmoothing: none\n"
+        f"statistics_images: []\nbackbone_options: {{resnet18: {{{written}}}}}\n"
+    )
+    (job,) = plan.expand(load_sweep(file)).jobs
+    assert job.weights.options == meant
+
+
+FLAGS: dict[str, object] = {
+    "arch": ["r-tiny"], "content": ["coffee"], "style": ["woodcut"], "size": 48, "evals": 3,
+    "preset": "keras", "seed": [11], "precision": "bf16", "resize": "squash",
+    "smoothing": ["softmax-space"], "statistics_images": ["coffee"],
+}  # fmt: skip
+"""A value of each flag of a sweep that no experiment has."""
+
+
+QUICKLY = ("fig3", "smoke", "released")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(path.stem, marks=() if path.stem in QUICKLY else pytest.mark.slow)
+        for path in sorted(Path("experiments").glob("*.yaml"))
+    ],
+)
+def test_every_flag_has_an_effect_or_is_refused(name: str) -> None:
+    """Of each experiment file: other jobs than without the flag, or one line."""
+    base = {"size": 32, "arch": ["r-tiny", "r-squeezenet1_1"], "seed": [0]}
+    path = Path("experiments") / f"{name}.yaml"
+
+    def ids(flags: dict[str, object]) -> set[str]:
+        made = plan.expand(load_sweep(path, flags), strict=False, offline=True)
+        every: list[Spec] = [*made.jobs, *made.statistics, *made.missing, *made.missing_statistics]
+        return {spec.job_id for spec in every}
+
+    try:
+        before = ids(base)
+    except InputError:  # nodes of other backbones
+        base = {key: value for key, value in base.items() if key != "arch"}
+        before = ids(base)
+    idle = []
+    for key, value in FLAGS.items():
+        try:
+            flags = {**base, key: value}
+            said_before = load_sweep(path, flags) == load_sweep(path, base)
+            if not said_before and ids(flags) == before:
+                idle.append(key)
+        except InputError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+    assert idle == []
