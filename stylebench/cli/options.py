@@ -155,4 +155,5 @@ Batch = Annotated[
     str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]

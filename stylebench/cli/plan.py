@@ -1,5 +1,6 @@
 """The command ``stylebench plan``; like main.py, it imports nothing heavy before its use."""
 
+import functools
 import json
 import sys
 from dataclasses import asdict
@@ -37,9 +38,7 @@ def plan(
     seed: options.Seed = None,
     preset: options.Preset = None,
     profile: options.Profile = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
-    ] = None,
+    out: options.Out = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
     weights: options.Weights = None,
@@ -69,25 +68,14 @@ def plan(
     from stylebench.timing import forecast
 
     given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                  evals=evals, seed=seed, preset=preset, precision=precision,
-                  limit=limit, resize=resize,
-                        nodes=nodes, content_node=content_node,
+                        evals=evals, seed=seed, preset=preset, precision=precision, limit=limit,
+                        resize=resize, nodes=nodes, content_node=content_node,
                         statistics_images=statistics_images)  # fmt: skip
     config = load_sweep(experiment, given, profile)
-    asked = run_options(
-        out or results_folder(config),
-        engine_options(device, None, jobs, batch),
-        weights,
-        offline=offline,
-        force=force,
-    )
-    found = forecast.make(
-        config, asked, bench, lambda text: print(text, file=sys.stderr, flush=True)
-    )
-    if as_json:
-        print(json.dumps(asdict(found), indent=1))
-    else:
-        print("\n".join(lines(found)))
+    place, engine = out or results_folder(config), engine_options(device, None, jobs, batch)
+    asked = run_options(place, engine, weights, offline=offline, force=force)
+    found = forecast.make(config, asked, bench, functools.partial(print, file=sys.stderr))
+    print(json.dumps(asdict(found), indent=1) if as_json else "\n".join(lines(found)))
 
 
 def _size(amount: float) -> str:

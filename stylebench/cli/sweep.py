@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,9 +31,7 @@ def sweep(
     seed: options.Seed = None,
     preset: options.Preset = None,
     profile: options.Profile = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")
-    ] = None,
+    out: options.Out = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
     weights: options.Weights = None,
