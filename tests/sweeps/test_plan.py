@@ -1,5 +1,6 @@
 """Plans: which jobs a configuration comes to."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
