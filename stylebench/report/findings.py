@@ -1,15 +1,20 @@
 """The table of findings in docs/findings.md, as fields of a table of the page."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
-from markupsafe import Markup, escape
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
 
-RULE = re.compile(r"\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
-CODE, BOLD, EMPHASIS = r"`([^`]+)`", r"\*\*(.+?)\*\*", r"(?<!\*)\*(?![\s*])([^*]+)\*"
-LINK = r"!?\[([^\]]*)\]\(([^)\s]*)\)"
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+"""HTML is shown as it is written, and pictures as links: the page loads nothing."""
+
+CHAPTER = re.compile(r"(?:(?:.*/)?report\.html)?#([\w.-]+)")
+"""The target of a link to a chapter of the page."""
 
 
 @dataclass(frozen=True)
@@ -20,62 +25,43 @@ class Findings:
     rows: tuple[tuple[Markup, ...], ...]
 
 
-CHAPTER = r"(?:(?:.*/)?report\.html)?#([\w.-]+)"
-"""The target of a link to a chapter of the page."""
-
-
-def _link(found: re.Match[str], anchors: Collection[str]) -> str:
-    """Keep links to the web and to chapters; others lead to files that are not in the page."""
-    text, target = found.groups()
+def _href(target: str, anchors: Collection[str]) -> str:
+    """Return where a link leads in the page, "" where it leads to a file that is not in it."""
     if target.startswith(("https://", "http://")):
-        return f'<a href="{target}">{text}</a>'
-    chapter = re.fullmatch(CHAPTER, target)
-    return f'<a href="#{chapter[1]}">{text}</a>' if chapter and chapter[1] in anchors else text
+        return target
+    chapter = CHAPTER.fullmatch(target)
+    return f"#{chapter[1]}" if chapter and chapter[1] in anchors else ""
 
 
-def inline(text: str, anchors: Collection[str] = ()) -> Markup:
-    """Return a line of Markdown as HTML: code, strong, emphasis, links; all else is escaped.
+def _linked(tokens: Sequence[Token], anchors: Collection[str]) -> Iterator[Token]:
+    """Yield the tokens of a text; of links that lead nowhere, the text alone."""
+    href = ""
+    for token in tokens:
+        if token.type == "link_open":
+            href = _href(str(token.attrs["href"]), anchors)
+            token.attrs = {"href": href}
+        if href or token.type not in ("link_open", "link_close"):
+            yield token
+
+
+def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
+    """Return the first table of a Markdown text, None if it has none.
 
     Args:
         text: Markdown.
         anchors: of the chapters of the page; ``report.html#ANCHOR`` leads there.
     """
-    linked = re.sub(LINK, lambda found: _link(found, anchors), str(escape(text)))
-    parts = re.split(CODE, linked)
-    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
-    for place in range(0, len(parts), 2):
-        strong = re.sub(BOLD, r"<strong>\1</strong>", parts[place])
-        parts[place] = re.sub(EMPHASIS, r"<em>\1</em>", strong)
-    return Markup("".join(parts))
-
-
-def _cells(line: str, anchors: Collection[str]) -> list[Markup]:
-    body = re.sub(r"^\||(?<!\\)\|$", "", line.strip())
-    return [inline(c.strip().replace("\\|", "|"), anchors) for c in re.split(r"(?<!\\)\|", body)]
-
-
-def first_table(lines: Sequence[str], anchors: Collection[str] = ()) -> Findings | None:
-    """Return the first table of a Markdown text, None if it has none; short rows are filled."""
-    for place in range(1, len(lines)):
-        if "|" in lines[place - 1] and "-" in lines[place] and RULE.fullmatch(lines[place]):
-            break
-    else:
-        return None
-    head, rows = _cells(lines[place - 1], anchors), []
-    for line in lines[place + 1 :]:
-        if "|" not in line:
-            break
-        rows.append(tuple((_cells(line, anchors) + [Markup()] * len(head))[: len(head)]))
-    return Findings(tuple(head), tuple(rows))
+    rows: list[list[Markup]] = []
+    tokens = dropwhile(lambda token: token.type != "table_open", MARKDOWN.parse(text))
+    for token in takewhile(lambda token: token.type != "table_close", tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            cell = [*_linked(token.children or [], anchors)]
+            rows[-1].append(Markup(MARKDOWN.renderer.render(cell, MARKDOWN.options, {})))
+    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:]))) if rows else None
 
 
 def read(path: Path, anchors: Collection[str] = ()) -> Findings | None:
-    """Return the first table of a Markdown file, None if there is no such file or table.
-
-    Args:
-        path: of the file.
-        anchors: of the chapters of the page, to which links may lead.
-    """
-    if not path.is_file():
-        return None
-    return first_table(path.read_text(encoding="utf-8").splitlines(), anchors)
+    """Return `first_table` of a Markdown file, None if there is no such file."""
+    return first_table(path.read_text(encoding="utf-8"), anchors) if path.is_file() else None
