@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from stylebench.figures import style
-from stylebench.report import curves, pictures, tables
-from stylebench.report.curves import Curves
+from stylebench.report import pictures, tables
 from stylebench.report.drawings import Figure
 from stylebench.report.pictures import Grid
 from stylebench.report.tables import Table
 from stylebench.store import Results
+
+CURVES = "curves"
+"""The figure that stands below the tables, folded: it is long, and the last that one asks for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Chapter:
     figures: Sequence[Figure] = ()
     grids: Sequence[Grid] = ()
     tables: Sequence[Table] = ()
-    curves: Curves | None = None
+    curves: Figure | None = None
     runs: Sequence[Run] = ()
     trouble: str = ""
 
@@ -87,10 +89,10 @@ def make(results: Results, anchor: str, side: int, drawn: Sequence[Figure]) -> C
         anchor=anchor,
         description=_description(results),
         facts=_facts(results, grids),
-        figures=drawn,
+        figures=[figure for figure in drawn if figure.name != CURVES],
         grids=grids,
         tables=tables.tables(results),
-        curves=curves.curves(results),
+        curves=next((figure for figure in drawn if figure.name == CURVES), None),
         runs=[_run(run) for run in results.manifest.get("runs", [])],
     )
 

@@ -15,7 +15,7 @@ from stylebench import figures
 STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (800, 32, 60), (640, 32, 60))
 """(largest width in px, colours of a PNG, quality of a JPEG): from the best to the smallest."""
 
-BUDGET = 1_000_000
+BUDGET = 2_000_000
 """Bytes of all figures of the page, unless so many that the last step does not suffice."""
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from stylebench import __version__, figures, files, store
 from stylebench.errors import InputError
-from stylebench.report import chapter, curves, drawings, findings, pictures, tables
+from stylebench.report import chapter, drawings, findings, pictures, tables
 from stylebench.report.chapter import Chapter
 from stylebench.store import Results
 from stylebench.store.columns import slug
@@ -23,8 +23,8 @@ FINDINGS = files.locate("docs/findings.md")
 OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
 """Of the page itself; a chapter of such a name gets another anchor."""
 
-SHOWN_ANYWAY = ("grid", "curves")
-"""Figures that a chapter leaves out, as it shows the same pictures and curves itself."""
+SHOWN_ANYWAY = ("grid",)
+"""Figures that a chapter leaves out, as it shows the same pictures itself."""
 
 
 def _no_word(line: str) -> None:
@@ -187,7 +187,6 @@ def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
         version=__version__,
         findings=FINDINGS and findings.read(FINDINGS, [made.anchor for made in chapters]),
         chapters=chapters,
-        size=(curves.WIDTH, curves.HEIGHT, curves.LEFT, curves.RIGHT, curves.TOP, curves.BOTTOM),
         **context,
     )
 

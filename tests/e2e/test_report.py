@@ -35,7 +35,7 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out.mkdir()
     for name in ("fig3", "fig6", "an-experiment-of-a-long-name-" * 3):
         make(out / name, ["r-vgg19", "p-vgg19"], seeds=1)
-    assert list(draw(out / "fig6", ["statistics"]))
+    assert list(draw(out / "fig6", ["statistics", "curves"]))
     return report.write(out)
 
 

@@ -102,6 +102,7 @@ def test_one_look_per_backbone_in_all_figures(drawn: dict[str, Figure]) -> None:
 
 def test_curves_are_relative_to_the_first_loss(drawn: dict[str, Figure]) -> None:
     axes = panel(drawn["curves"], "r-resnet50")
+    assert axes.get_yscale() == "log"
     assert len(axes.lines) == 2 * 2 * 2  # pairs × smoothings × seeds
     for line in axes.lines:
         assert list(np.asarray(line.get_xdata())) == [1, 2, 3, 4]
