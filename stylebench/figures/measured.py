@@ -6,9 +6,10 @@ Style and content always stand beside each other: neither alone is the quality.
 import pandas as pd
 from matplotlib.figure import Figure
 
+from stylebench.figures import sheet
 from stylebench.figures.arms import in_common, judged
+from stylebench.figures.claims import PARTS
 from stylebench.figures.dots import columns
-from stylebench.figures.strips import strip
 from stylebench.store import Results
 
 
@@ -42,13 +43,25 @@ def notes(frame: pd.DataFrame) -> tuple[dict[str, str], str]:
     return lines, f"{meaning}{about}."
 
 
+def _placed(jobs: pd.DataFrame) -> pd.DataFrame:
+    """Return jobs with row and column: of what differs, that with the fewest values makes rows."""
+    counts = {axis: jobs[axis].nunique() for axis in PARTS}
+    used = [axis for axis in PARTS if counts[axis] > 1] or ["backbone"]
+    row = min(used, key=lambda axis: counts[axis]) if len(used) > 1 else ""
+    across = [axis for axis in used if axis != row]
+    texts = jobs[across].astype(str).agg(", ".join, axis=1)
+    order = texts[jobs.sort_values(across, kind="stable").index].drop_duplicates()
+    return jobs.assign(row=jobs[row] if row else "", column=pd.Categorical(texts, order))
+
+
 def pictures(results: Results, jobs: pd.DataFrame, told: str = "") -> Figure:
     """Return the sheet of pictures of jobs, with a line of scores under each where there are any.
 
     Args:
         results: the folder that has the pictures.
-        jobs: as `strips.strip` takes them.
+        jobs: with the columns of `arms.labelled`: rows are the values of backbone, smoothing or
+            setting, whichever has the fewest, columns those of the others.
         told: a line under the sheet.
     """
     lines, meaning = notes(judged(results)) if len(results.metrics) else ({}, "")
-    return strip(results, jobs, notes=lines, told=[meaning, told])
+    return sheet.draw(results, _placed(jobs), notes=lines, told=[meaning, told])

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from stylebench import figures
+from stylebench.figures.sheet import opened
 
 STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (800, 32, 60), (640, 32, 60))
 """(largest width in px, colours of a PNG, quality of a JPEG): from the best to the smallest."""
@@ -70,10 +71,8 @@ def largest(sizes: Sequence[int], budget: float) -> float:
 
 def _encode(path: Path, width: int, colours: int, quality: int) -> _Encoded | None:
     """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture."""
-    try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    picture = opened(path)
+    if picture is None:
         return None
     picture.thumbnail((width, 8 * width), Image.Resampling.LANCZOS)
     png, jpeg = io.BytesIO(), io.BytesIO()

@@ -4,15 +4,14 @@ import base64
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
 from stylebench.figures import style
-from stylebench.figures.cells import FLAGS
+from stylebench.figures.sheet import FLAGS, Pair, Sheet, absent, opened
 from stylebench.store import Results
 
 BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 96
@@ -104,18 +103,17 @@ def embed(path: Path, side: int) -> Picture | None:
         path: of a picture file.
         side: its long side in px, at most; a JPEG that has no more is taken as it is.
     """
-    try:
-        data = path.read_bytes()
-        with Image.open(io.BytesIO(data)) as image:
-            kind, made = image.format, image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    image = opened(path)
+    if image is None:
         return None
-    if kind != "JPEG" or max(made.size) > side:
-        made.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if image.format == "JPEG" and max(image.size) <= side:
+        data = path.read_bytes()
+    else:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        made.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
         data = buffer.getvalue()
-    return Picture(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}", *made.size)
+    return Picture(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}", *image.size)
 
 
 def _weights(labels: "pd.Series[str]") -> str:
@@ -124,58 +122,45 @@ def _weights(labels: "pd.Series[str]") -> str:
 
 
 @dataclass(frozen=True)
-class _Sheet:
-    """The jobs of one setting, and what it takes to make their cells."""
+class _Cells:
+    """The cells of a sheet, and the pictures that are embedded in them."""
 
-    results: Results
-    jobs: pd.DataFrame
-    prefix: str
-    """Of the keys of its cells."""
+    folder: Path
+    sheet: Sheet
     side: int
-    album: dict[str, Picture | None]
-
-    @cached_property
-    def by_place(self) -> dict[tuple[str, str, str, str], pd.DataFrame]:
-        """The jobs by (content, style, backbone, smoothing)."""
-        keys = ["content", "style", "backbone", "smoothing"]
-        return {tuple(map(str, key)): part for key, part in self.jobs.groupby(keys)}  # type: ignore[misc]
+    album: dict[str, Picture | None] = field(default_factory=dict)
 
     def picture(self, name: str) -> Picture | None:
         if name not in self.album:
-            self.album[name] = embed(self.results.folder / name, self.side) if name else None
+            self.album[name] = embed(self.folder / name, self.side) if name else None
         return self.album[name]
 
-    def given(self, pair: tuple[str, str], role: int, key: str) -> Cell:
+    def given(self, pair: Pair, role: int, key: str) -> Cell:
         """Return the cell of the content (role 0) or style (1) picture of a pair."""
         kind = ("content", "style")[role]
-        mine = (self.jobs["content"] == pair[0]) & (self.jobs["style"] == pair[1])
-        found = [str(name) for name in self.jobs.loc[mine, f"{kind}_picture"] if name]
-        picture = self.picture(found[0]) if found else None
-        note = "" if picture else "no picture"
-        return Cell(key, kind, f"{kind}: {pair[role]}", picture, note)
+        picture = self.picture(self.sheet.given(pair, kind))
+        return Cell(key, kind, f"{kind}: {pair[role]}", picture, "" if picture else "no picture")
 
-    def made(self, pair: tuple[str, str], arm: Arm, key: str) -> Cell:
-        """Return the cell of a stylisation: the job of the lowest seed stands for all."""
-        jobs = self.by_place.get((*pair, arm.backbone, arm.smoothing))
+    def made(self, pair: Pair, arm: Arm, key: str) -> Cell:
+        """Return the cell of a stylisation."""
+        job = self.sheet.jobs.get((*pair, arm.smoothing, arm.backbone))
         alt = f"{pair[0]} in the style of {pair[1]} by {arm.backbone}, smoothing {arm.smoothing}"
-        if jobs is None:
-            return Cell(key, arm.label, alt, None, "not run")
-        done = jobs[jobs["status"] == "ok"]
-        job = (done if len(done) else jobs).sort_values(["seed", "job_id"]).iloc[0]
-        if job["status"] != "ok":
-            told = ": ".join(filter(None, (job["status"], job["error"])))
+        reason = absent(job)
+        if job is None or reason:
+            error = str(job["error"]) if job is not None else ""
+            told = ": ".join(filter(None, (reason, error)))
             return Cell(key, arm.label, alt, None, told[:160])
         found = {*str(job["flags"]).split(), *{str(job["stop_reason"])} & {"diverged"}}
         flags = tuple(FLAGS.get(flag, flag) for flag in sorted(found))
-        several = f"; seed {job['seed']}, one of {len(done)} jobs" if len(done) > 1 else ""
+        several = f"; seed {job['seed']}, one of {job['done']} jobs" if job["done"] > 1 else ""
         picture = self.picture(job["picture"])
         alt += f" ({', '.join(flags)})" if flags else ""
         note = _outcome(job) + several if picture else "no picture"
         return Cell(key, arm.label, alt, picture, note, flags)
 
-    def rows(self, pairs: list[tuple[str, str]], arms: tuple[Arm, ...]) -> Iterator[Row]:
+    def rows(self, pairs: list[Pair], arms: tuple[Arm, ...], prefix: str) -> Iterator[Row]:
         for place, pair in enumerate(pairs):
-            key = f"{self.prefix}-{place}"
+            key = f"{prefix}-{place}"
             given = (self.given(pair, role, f"{key}-{role}") for role in (0, 1))
             made = (self.made(pair, arm, f"{key}-{i}") for i, arm in enumerate(arms, 2))
             yield Row(*pair, (*given, *made))
@@ -189,9 +174,18 @@ def _outcome(job: "pd.Series[float]") -> str:
     return ", ".join(told)
 
 
-def _keyed(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return the jobs with a column backbone, and the columns by which grids are told apart."""
-    return frame.assign(backbone=style.backbone_names(frame)), style.settings(frame)
+def _settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yield what tells a setting from the others, and its jobs as `Sheet` takes them."""
+    if not len(frame):
+        return
+    names, keys = style.backbone_names(frame), style.settings(frame)
+    frame = frame.assign(
+        column=pd.Categorical(names, style.order_backbones(names)),
+        row=pd.Categorical(frame["smoothing"], style.order_smoothings(frame["smoothing"])),
+    )
+    differ = [key for key in keys if style.varies(frame, key)]
+    for _, jobs in frame.groupby(keys, sort=False):
+        yield ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ), jobs
 
 
 def count(frame: pd.DataFrame, pairs: int | None = None) -> int:
@@ -201,15 +195,11 @@ def count(frame: pd.DataFrame, pairs: int | None = None) -> int:
         frame: results.parquet.
         pairs: how many a grid shows; all by default.
     """
-    if not len(frame):
-        return 0
-    frame, keys = _keyed(frame)
     places = 0
-    for _, jobs in frame.groupby(keys):
-        shown = set(style.order_pairs(jobs)[:pairs])
-        made = jobs[["content", "style", "backbone", "smoothing"]].drop_duplicates()
-        drawn = sum(p in shown for p in zip(made["content"], made["style"], strict=True))
-        places += 2 * len(shown) + drawn
+    for _, jobs in _settings(frame):
+        sheet = Sheet(jobs)
+        shown = set(sheet.pairs[:pairs])
+        places += 2 * len(shown) + sum(place[:2] in shown for place in sheet.jobs)
     return places
 
 
@@ -222,27 +212,20 @@ def grids(results: Results, side: int, pairs: int | None = None, prefix: str = "
         pairs: how many a grid shows; all by default.
         prefix: of the keys of all cells.
     """
-    if not len(results.results):
-        return []
-    frame, keys = _keyed(results.results)
-    differ = [key for key in keys if style.varies(frame, key)]
     album: dict[str, Picture | None] = {}
     made = []
-    for number, (_, jobs) in enumerate(frame.groupby(keys, sort=False)):
+    for number, (title, jobs) in enumerate(_settings(results.results)):
         arms = tuple(
-            Arm(name, smooth, _weights(part["weights"]))
-            for name in style.order_backbones(jobs["backbone"])
-            for smooth in style.order_smoothings(jobs["smoothing"])
-            if len(part := jobs[(jobs["backbone"] == name) & (jobs["smoothing"] == smooth)])
+            Arm(str(backbone), str(smoothing), _weights(part["weights"]))
+            for (backbone, smoothing), part in jobs.groupby(["column", "row"], observed=True)
         )
-        sheet = _Sheet(results, jobs, f"{prefix}picture-{number}", side, album)
-        title = ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ)
-        every = style.order_pairs(jobs)
+        cells = _Cells(results.folder, Sheet(jobs), side, album)
+        every = cells.sheet.pairs
         shown = every[:pairs]
         note = ""
         if len(shown) < len(every):
             where = f"{results.folder.absolute().name}/images"
             note = f"The first {len(shown)} of {len(every)} pairs; all are in {where}."
-        rows = tuple(sheet.rows(shown, arms))
+        rows = tuple(cells.rows(shown, arms, f"{prefix}picture-{number}"))
         made.append(Grid(title, style.caption(results, jobs), arms, rows, note))
     return made

@@ -1,0 +1,293 @@
+"""Sheets of pictures: which job stands where, and the figure of it.
+
+A band for every pair: its content and style pictures first, then rows × columns of results. The
+figure is laid out in pixels, and pictures are scaled once, to those of their cells.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from stylebench.figures import NoDataError
+from stylebench.figures.style import caption, order_pairs, shorten
+from stylebench.store import Results
+
+DPI = 100
+WIDTH, NARROWEST, MARGIN, GUTTER = 1400, 1000, 8, 4
+"""Pixels: the figure at most and at least, its edge, between pictures."""
+
+HEADING, NOTE, LINE = 24, 16, 17
+"""Pixels: the names of columns, a line under a picture, one of the caption."""
+
+SMALL, LARGE = 6.3, 8.6
+"""Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
+
+WIDEST, BANDS, PER_LINE = 300, 6, 8
+"""The widest cell in pixels; pairs, and columns of pictures in a line, at most."""
+
+FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
+WARNING = "#B23A00"
+
+Pair = tuple[str, str]
+Line = tuple[str, Sequence[str]]
+"""A row of pictures: its name, and those of its columns."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, width and height in pixels, from the top left corner."""
+
+
+def opened(path: Path) -> Image.Image | None:
+    """Return a picture file in RGB, with the format of the file; None if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            made = image.convert("RGB")
+            made.format = image.format
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    return made
+
+
+class Sheet:
+    """Which job stands where: one for every pair, row and column that has any.
+
+    It is the newest of the first seed, among those that succeeded if any did; `done` of it says how
+    many these are.
+
+    Args:
+        jobs: rows of results.parquet with the columns row and column, ordered categories.
+    """
+
+    def __init__(self, jobs: pd.DataFrame) -> None:
+        keys = ["content", "style", "row", "column"]
+        failed = jobs["status"] != "ok"
+        done = (~failed).groupby([jobs[key] for key in keys], observed=True).transform("sum")
+        newest = jobs.assign(failed=failed, done=done).drop_duplicates([*keys, "seed"], keep="last")
+        first = newest.sort_values(["failed", "seed"], kind="stable").drop_duplicates(keys)
+        self.several_seeds = len(newest) > len(first)
+        self.pairs = order_pairs(first)
+        self.rows, self.columns = (
+            [str(name) for name in first[key].sort_values().drop_duplicates()] for key in keys[2:]
+        )
+        self.jobs: dict[tuple[str, str, str, str], pd.Series] = {
+            (str(job["content"]), str(job["style"]), str(job["row"]), str(job["column"])): job
+            for _, job in first.iterrows()
+        }
+
+    def given(self, pair: Pair, role: str) -> str:
+        """Return the file of the content or the style picture (`role`) of a pair; "" if unknown."""
+        found = (job[f"{role}_picture"] for key, job in self.jobs.items() if key[:2] == pair)
+        return next((str(name) for name in found if name), "")
+
+
+def absent(job: pd.Series | None) -> str:
+    """Return why a place has no picture, "" where it should have one."""
+    return "not run" if job is None else "" if job["status"] == "ok" else str(job["status"])
+
+
+def _remark(job: pd.Series) -> str:
+    """Return what stands under a picture: why it may look as it does, or nothing."""
+    found = {*str(job["flags"]).split(), str(job["stop_reason"])}
+    return next((text for flag, text in FLAGS.items() if flag in found), "")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a sheet is laid out; lengths in pixels."""
+
+    side: int = 24
+    """Of the names of rows."""
+    gap: int = 12
+    """Between bands."""
+    rows: int = 18
+    """Of pictures, at most."""
+    around: tuple[float, float] = (12, 8)
+    """Over and under the caption."""
+    name: Mapping[str, Any] = field(default_factory=lambda: {"fontsize": 9, "fontweight": "bold"})
+    """Look of the names of rows."""
+    character: float = LARGE
+    """That a character takes in them."""
+    prefix: str = ""
+    """Of the names of rows, where all have room for it."""
+    legend: str = "r- = random weights, p- = pretrained."
+
+
+class _Drawing:
+    """A sheet on a figure that is measured in pixels from its top left corner."""
+
+    def __init__(self, folder: Path, sheet: Sheet, notes: Mapping[str, str], look: Look) -> None:
+        self.folder, self.sheet, self.notes, self.look = folder, sheet, notes, look
+        count = -(-len(sheet.columns) // PER_LINE)
+        length = -(-len(sheet.columns) // count)
+        parts = [sheet.columns[i : i + length] for i in range(0, len(sheet.columns), length)]
+        self.lines: list[Line] = [(row, part) for part in parts for row in sheet.rows]
+        self.pairs = sheet.pairs[: min(BANDS, max(1, look.rows // len(self.lines)))]
+        self.lead = 1 if len(self.lines) > 1 else 2  # columns: content over style, or beside it
+        across = self.lead + length
+        free = WIDTH - 2 * MARGIN - look.side - (across - 1) * GUTTER
+        self.cell = min(WIDEST, free // across)
+        used = 2 * MARGIN + look.side + across * (self.cell + GUTTER) - GUTTER
+        self.width = max(used, NARROWEST)
+        remarked = any(_remark(job) for job in sheet.jobs.values())
+        self.under = NOTE * max(1, bool(notes) + remarked)
+        self.heights = {pair: self._height(pair) for pair in self.pairs}
+
+    def _height(self, pair: Pair) -> int:
+        """Return the height of the pictures of a pair: as its content picture has it, bounded."""
+        content = opened(self.folder / self.sheet.given(pair, "content"))
+        share = content.height / content.width if content else 2 / 3
+        return round(self.cell * min(max(share, 0.4), 1.6))
+
+    def _placed(self) -> Iterator[tuple[Pair, int, int, bool]]:
+        """Yield (pair, number of the line in its band, top, whether names stand over it)."""
+        top = MARGIN
+        for pair in self.pairs:
+            for number, (row, columns) in enumerate(self.lines):
+                several = len(columns) < len(self.sheet.columns)
+                headed = row == self.sheet.rows[0] and (several or pair == self.pairs[0])
+                top += HEADING if headed else 0
+                yield pair, number, top, headed
+                top += self.heights[pair] + self.under
+            top += self.look.gap
+
+    def draw(self, told: Sequence[str]) -> Figure:
+        """Return the figure, with lines under the pictures."""
+        placed, (above, below) = list(self._placed()), self.look.around
+        pair, _, top, _ = placed[-1]
+        end = top + self.heights[pair] + self.under + above
+        self.height = end + LINE * len(told) + below
+        self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
+        for pair, number, top, headed in placed:
+            if headed:
+                self._headings(self.lines[number][1], top - HEADING / 2)
+            self._inputs(pair, number, top)
+            self._line(pair, *self.lines[number], top)
+        for index, text in enumerate(told):
+            text = shorten(text, int(self.width / SMALL))
+            place = (self.width / 2, end + LINE * (index + 0.5))
+            self._text(*place, text, color="#444444", fontsize=8.5)
+        return self.figure
+
+    def _left(self, column: int) -> int:
+        """Return the left edge of a column of results."""
+        return MARGIN + (self.lead + column) * (self.cell + GUTTER) - GUTTER + self.look.side
+
+    def _headings(self, columns: Sequence[str], y: float) -> None:
+        for index, name in enumerate(columns):
+            text = shorten(name, max(8, int(self.cell / LARGE)))
+            x = self._left(index) + self.cell / 2
+            self._text(x, y, text, fontsize=10, fontweight="bold")
+
+    def _inputs(self, pair: Pair, number: int, top: int) -> None:
+        """Draw content and style of a pair beside its first lines; both if it has but one."""
+        for role in (0, 1) if self.lead == 2 else [number] * (number < 2):
+            x = MARGIN + (role * (self.cell + GUTTER) if self.lead == 2 else 0)
+            box, name = (x, top, self.cell, self.heights[pair]), ("content", "style")[role]
+            if not self._picture(box, self.sheet.given(pair, name)):
+                self._frame(box, "no picture")
+            self._under(box, f"{name}: {pair[role]}")
+
+    def _line(self, pair: Pair, row: str, columns: Sequence[str], top: int) -> None:
+        """Draw a row of results."""
+        height, prefix = self.heights[pair], self.look.prefix
+        room = max(6, int(height / self.look.character))
+        if len(prefix) + max(map(len, self.sheet.rows)) > room:
+            prefix = ""
+        x = self._left(0) - self.look.side / 2 + 1
+        label = shorten(prefix + row, room)
+        self._text(x, top + height / 2, label, rotation=90, **self.look.name)
+        for index, column in enumerate(columns):
+            job = self.sheet.jobs.get((*pair, row, column))
+            self._result((self._left(index), top, self.cell, height), job)
+
+    def _result(self, box: Box, job: pd.Series | None) -> None:
+        """Draw the picture of a job and what is told of it, or a frame that says why not."""
+        reason = absent(job)
+        if job is None or reason or not self._picture(box, job["picture"]):
+            self._frame(box, reason or "no picture")
+            return
+        note = self.notes.get(str(job["job_id"]), "")
+        self._under(box, note, size=7.2)
+        self._under(box, _remark(job), 1 if note else 0, color=WARNING, style="italic")
+
+    def _under(self, box: Box, text: str, line: int = 0, size: float = 8, **look: str) -> None:
+        """Write a line under a cell, shortened to its width."""
+        x, y, width, height = box
+        text = shorten(text, max(8, int(width / (SMALL * size / 8))))
+        self._text(x + width / 2, y + height + (line + 0.5) * NOTE - 1, text, fontsize=size, **look)
+
+    def _text(self, x: float, y: float, text: str, **look: Any) -> None:
+        """Write text around a pixel."""
+        usual: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": "#222222"}
+        if text:
+            self.figure.text(x / self.width, 1 - y / self.height, text, **usual | look)
+
+    def _picture(self, box: Box, name: str) -> bool:
+        """Draw a picture as large as it fits, scaled once; False if its file cannot be read."""
+        x, y, width, height = box
+        image = opened(self.folder / name)
+        if image is None:
+            return False
+        scale = min(width / image.width, height / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        axes = self._axes(x + (width - size[0]) // 2, y + (height - size[1]) // 2, *size)
+        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        axes.imshow(pixels, interpolation="none", aspect="auto")
+        return True
+
+    def _frame(self, box: Box, text: str) -> None:
+        """Draw an empty frame with a word in it."""
+        x, y, width, height = box
+        axes = self._axes(*box)
+        axes.set_facecolor("#f2f2f2")
+        axes.patch.set(edgecolor="#bdbdbd", linewidth=1)
+        self._text(x + width / 2, y + height / 2, text, color="#666666", style="italic")
+
+    def _axes(self, x: int, y: int, width: int, height: int) -> Axes:
+        left, bottom = x / self.width, 1 - (y + height) / self.height
+        axes = self.figure.add_axes((left, bottom, width / self.width, height / self.height))
+        axes.grid(visible=False)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        return axes
+
+
+def draw(
+    results: Results,
+    jobs: pd.DataFrame,
+    *,
+    look: Look = Look(),
+    notes: Mapping[str, str] | None = None,
+    told: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+) -> Figure:
+    """Return the figure of a sheet.
+
+    Args:
+        results: the folder that has the pictures.
+        jobs: as `Sheet` takes them.
+        look: of the figure.
+        notes: by job_id, a line under the picture.
+        told: lines under the sheet, over the line of the settings.
+        left_out: what is told as not shown, beside pairs and seeds.
+
+    Raises:
+        NoDataError: no job succeeded.
+    """
+    if not (jobs["status"] == "ok").any():
+        raise NoDataError("no stylisation of these results succeeded")
+    sheet = Sheet(jobs)
+    drawing = _Drawing(results.folder, sheet, notes or {}, look)
+    shown = list(left_out)
+    if len(drawing.pairs) < len(sheet.pairs):
+        shown.append(f"the first {len(drawing.pairs)} of {len(sheet.pairs)} pairs")
+    if sheet.several_seeds:
+        shown.append("the first seed of several")
+    legend = look.legend + (f"  Shown: {'; '.join(shown)}." if shown else "")
+    return drawing.draw([*filter(None, told), legend, caption(results, jobs)])
