@@ -9,19 +9,12 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.intervals import interval
-from stylebench.figures.panels import Panel, draw_panels
-from stylebench.figures.style import backbone_names, order_backbones, order_smoothings, over_seeds
-from stylebench.figures.tables import STATISTICS
+from stylebench.figures.statistics import PAPERS, SCALE_FREE, TITLES, draw_panels
+from stylebench.figures.style import over_seeds, ranked
 from stylebench.store import Results
 
-PANELS = (
-    Panel("max", "activation maximum, eq. (5)", "log"),
-    Panel("entropy", "activation entropy, eq. (6)", "unit"),
-    Panel("gram_max", "Gram maximum (G/M), eq. (7)", "log"),
-    Panel("gram_entropy", "Gram entropy (G/M), eq. (8)", "unit"),
-    Panel("max_over_mean", "max|F| / mean|F|", "log"),
-    Panel("gram_effective_rank", "effective rank of G", "log"),
-)
+BESIDE = ("max_over_mean", "gram_effective_rank")
+PANELS = (*PAPERS, *(panel for panel in SCALE_FREE if panel.statistic in BESIDE))
 TITLE = "The paper's four statistics by stage; at the right two that no constant factor changes"
 LOGARITHMS = ("max", "gram_max")
 """What the paper shows on a logarithmic axis; the table has log10 of them too."""
@@ -47,12 +40,8 @@ def by_stage(results: Results) -> pd.DataFrame:
         raise NoDataError("no statistics in these results")
     frame = pd.concat([frame, *map(_logarithm, [frame] * 2, LOGARITHMS)], ignore_index=True)
     frame = frame[np.isfinite(frame["value"])]
-    names = backbone_names(frame)
-    frame = frame.assign(
-        backbone=pd.Categorical(names, order_backbones(names)),
-        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
-        statistic=pd.Categorical(frame["statistic"], _ordered(frame["statistic"])),
-    )
+    order = pd.Categorical(frame["statistic"], _ordered(frame["statistic"]))
+    frame = ranked(frame).assign(statistic=order)
     keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
     rows = []
     for values, by_image in over_seeds(frame, [*keys, "image"]).groupby(keys, observed=True):
@@ -75,6 +64,6 @@ def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _ordered(found: "pd.Series[str]") -> list[str]:
     """Return the statistics, each logarithm behind its own, others at the end."""
-    known = [text for name in STATISTICS for text in (name, f"log10 {name}")]
+    known = [text for name in TITLES for text in (name, f"log10 {name}")]
     there = set(found)
     return [*(name for name in known if name in there), *sorted(there - set(known))]

@@ -10,7 +10,7 @@ from stylebench.figures import NoDataError, figure
 from stylebench.figures.arms import in_common, judged, labelled
 from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column, columns, counts, draw_mean, foot, limits, mark
-from stylebench.figures.layout import COLUMNS, TWO, annotate, panels
+from stylebench.figures.layout import TWO, panels
 from stylebench.figures.measured import pictures
 from stylebench.figures.style import Look, arch_looks
 from stylebench.store import Results
@@ -80,17 +80,11 @@ def curve(results: Results) -> Figure:
         "statistics."
     )
     note = foot(results, told, found)
-    wide = min(COLUMNS, len(found))
-    made, grid = panels(
-        -(-len(found) // wide), wide, height=HEIGHT, gap=GAP, legend=entries,
-        notes=note.count("\n") + 1, sharex=False, head=TWO,
-    )  # fmt: skip
-    axes_of = [axes for line in grid for axes in line]
-    for axes, column in zip(axes_of, found, strict=False):
+    made, every = panels(
+        len(found), "Style against content by α/β", note, entries, height=HEIGHT, gap=GAP, head=TWO
+    )
+    for axes, column in zip(every, found, strict=True):
         _draw(axes, column.of(values), content, looks)
         axes.set_title(column.title, fontsize=8.5)
         axes.set_xlabel(CONTENT.title.replace("\n", " "))
-    for axes in axes_of[len(found) :]:
-        axes.set_axis_off()
-    annotate(made, "Style against content by α/β", note, entries)
     return made

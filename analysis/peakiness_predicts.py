@@ -6,6 +6,8 @@ of the maps, stand against the scores of many backbones. `predictors` says what 
 architectures can and cannot tell.
 """
 
+from itertools import product
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +16,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import MEASURE
 from stylebench.figures.dots import TITLES as SCORES
 from stylebench.figures.dots import Column, columns, counts, trouble
-from stylebench.figures.layout import COLUMNS, TWO, annotate, panels
+from stylebench.figures.layout import COLUMNS, TWO, leftmost, panels
 from stylebench.figures.predictors import (
     AVERAGED,
     DEEPEST,
@@ -97,7 +99,6 @@ def coefficients(results: Results) -> Figure:
     if not found:
         raise NoDataError(f"fewer than {FEWEST} random backbones have statistics and metrics")
     names = list(TITLES)
-    wide = min(COLUMNS, len(found))
     look = {"marker": "o", "linestyle": "none"}
     entries = {
         "the paper's statistics, eqs. (5) to (8)": {**look, "color": COLORS[True]},
@@ -111,19 +112,15 @@ def coefficients(results: Results) -> Figure:
         "independent; no correction for the number of statistics. Scores: means over "
         f"{counts(frame)}.",
     )
-    made, grid = panels(
-        -(-len(found) // wide), wide, height=ROW * (len(names) + 1), gap=GAP, legend=entries,
-        left=LEFT, notes=note.count("\n") + 1, sharex=False, head=TWO,
+    made, panel = panels(
+        len(found), "Rank correlation of statistics and scores over backbones", note, entries,
+        height=ROW * (len(names) + 1), gap=GAP, left=LEFT, head=TWO,
     )  # fmt: skip
-    axes_of = [axes for line in grid for axes in line]
-    for index, (axes, (column, scores)) in enumerate(zip(axes_of, found.items(), strict=False)):
+    for axes, (column, scores) in zip(panel, found.items(), strict=True):
         _draw(axes, correlations(known, scores))
         axes.set_title(f"{column.title} (n = {len(scores)})", fontsize=8)
         labels = [shorten(TITLES[name], 34) for name in names]
-        axes.set_yticks(range(len(names)), labels if index % wide == 0 else [""] * len(names))
-    for axes in axes_of[len(found) :]:
-        axes.set_axis_off()
-    annotate(made, "Rank correlation of statistics and scores over backbones", note, entries)
+        axes.set_yticks(range(len(names)), labels if leftmost(axes) else [""] * len(names))
     return made
 
 
@@ -179,14 +176,14 @@ def scatter(results: Results) -> Figure:
         f"{counts(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one "
         "with the largest mean |ρ| here, so that it looks better than it is.",
     )
-    made, grid = panels(
-        2, len(found), height=HEIGHT, gap=GAP, legend=entries, notes=note.count("\n") + 1,
-        sharex=False, head=TWO,
+    made, panel = panels(
+        2 * len(found), "Scores against statistics of the deepest stage", note, entries,
+        across=len(found), height=HEIGHT, gap=GAP, head=TWO,
     )  # fmt: skip
-    for row, statistic in enumerate(chosen):
-        for axes, (column, scores) in zip(grid[row], found.items(), strict=True):
-            _scatter(axes, known[(statistic, DEEPEST)], scores)
-            axes.set_title(column.title, fontsize=8.5)
-            axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
-    annotate(made, "Scores against statistics of the deepest stage", note, entries)
+    for axes, (statistic, (column, scores)) in zip(
+        panel, product(chosen, found.items()), strict=True
+    ):
+        _scatter(axes, known[(statistic, DEEPEST)], scores)
+        axes.set_title(column.title, fontsize=8.5)
+        axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
     return made

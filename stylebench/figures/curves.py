@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError, figure
 from stylebench.figures.ends import Curve, relative
-from stylebench.figures.layout import COLUMNS, annotate, log_axis, panels
+from stylebench.figures.layout import COLUMNS, leftmost, log_axis, panels
 from stylebench.figures.style import (
     backbone_names,
     caption,
@@ -92,23 +92,6 @@ def curves(results: Results) -> Figure:
     frame, note = _jobs(results)
     backbones = order_backbones(frame["backbone"])
     looks = {label: _look(i) for i, label in enumerate(order_smoothings(frame["smoothing"]))}
-    columns = min(COLUMNS, len(backbones))
-    rows = -(-len(backbones) // columns)
-    made, grid = panels(rows, columns, height=HEIGHT, gap=GAP, legend=looks)
-    limits = _limits(list(frame["curve"]))
-    for index, axes in enumerate(axes for line in grid for axes in line):
-        if index >= len(backbones):
-            axes.set_axis_off()
-            continue
-        _draw_panel(axes, frame[frame["backbone"] == backbones[index]], looks)
-        axes.set_ylim(*limits)
-        log_axis(axes)
-        axes.set_title(shorten(backbones[index], 48))
-        if index + columns >= len(backbones):
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel("closure evaluation")
-        if index % columns == 0:
-            axes.set_ylabel("loss / first loss")
     told = ["A line per pair and seed"]
     if frame["stop_reason"].eq("diverged").any():
         told.append("× where a run diverged")
@@ -116,5 +99,19 @@ def curves(results: Results) -> Figure:
         told.append(f"peaks above {CEILING:g} cut off")
     told = [f"{'; '.join(told)}.  {caption(results, frame)}", *([note] if note else [])]
     entries = {f"smoothing: {shorten(label, 40)}": look for label, look in looks.items()}
-    annotate(made, "Loss over closure evaluations", "; ".join(told), entries)
+    made, every = panels(
+        len(backbones), "Loss over closure evaluations", "; ".join(told), entries,
+        height=HEIGHT, gap=GAP, sharex=True,
+    )  # fmt: skip
+    limits = _limits(list(frame["curve"]))
+    for index, (axes, backbone) in enumerate(zip(every, backbones, strict=True)):
+        _draw_panel(axes, frame[frame["backbone"] == backbone], looks)
+        axes.set_ylim(*limits)
+        log_axis(axes)
+        axes.set_title(shorten(backbone, 48))
+        if index + COLUMNS >= len(backbones):
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel("closure evaluation")
+        if leftmost(axes):
+            axes.set_ylabel("loss / first loss")
     return made

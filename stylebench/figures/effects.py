@@ -19,7 +19,7 @@ from stylebench.figures import NoDataError
 from stylebench.figures.arms import OPTIONS, backbones, in_common, judged
 from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column, columns, counts, draw_mean, foot, limits, mark
-from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.layout import log_axis, panels
 from stylebench.figures.style import (
     DASHED,
     SOLID,
@@ -201,13 +201,12 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
     )
     note = foot(results, told, found)
     wide = max(len(found), len(STATISTICS) if len(frames) > 1 else 0)
-    figure, grid = panels(
-        len(frames), wide, height=HEIGHT, gap=GAP, legend=legend, notes=note.count("\n") + 1
+    figure, every = panels(
+        len(frames) * wide, title, note, legend, across=wide, height=HEIGHT, gap=GAP, sharex=True
     )
     if len(frames) > 1:
-        _row(grid[0], "deepest stage", frames[0], lines, STATISTICS, _statistic)
-    _row(grid[-1], "scores", frames[-1], lines, found, _score)
-    annotate(figure, title, note, legend)
+        _row(every[:wide], "deepest stage", frames[0], lines, STATISTICS, _statistic)
+    _row(every[-wide:], "scores", frames[-1], lines, found, _score)
     return figure
 
 

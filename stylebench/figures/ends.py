@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
 from stylebench.figures.intervals import interval
-from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.layout import leftmost, log_axis, panels
 from stylebench.figures.style import caption, order_pairs, over_seeds, shorten
 from stylebench.store import Results
 
@@ -108,13 +108,11 @@ def courses(results: Results, jobs: pd.DataFrame, title: str) -> Figure:
     }
     pairs = order_pairs(jobs)
     shown = pairs[: COLUMNS * ROWS]
-    columns = min(COLUMNS, len(shown))
-    made, grid = panels(
-        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=looks, sharex=False
-    )
+    left = f"; the first {len(shown)} of {len(pairs)} pairs" if len(pairs) > len(shown) else ""
+    note = f"A line per seed, all of one objective{left}.  {caption(results, jobs)}"
+    made, every = panels(len(shown), title, note, looks, across=COLUMNS, height=HEIGHT, gap=GAP)
     traces = dict(iter(results.trace.groupby("job_id")))
-    axes_of = [axes for line in grid for axes in line]
-    for index, (axes, pair) in enumerate(zip(axes_of, shown, strict=False)):
+    for axes, pair in zip(every, shown, strict=True):
         own = jobs[(jobs["content"] == pair[0]) & (jobs["style"] == pair[1])]
         for job, arm in zip(own["job_id"], own["arm"], strict=True):
             trace = traces[job].sort_values("evaluation")
@@ -123,11 +121,6 @@ def courses(results: Results, jobs: pd.DataFrame, title: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_title(shorten(f"{pair[0]} × {pair[1]}", 60))
         axes.set_xlabel("closure evaluation")
-        if index % columns == 0:
+        if leftmost(axes):
             axes.set_ylabel("lowest loss so far")
-    for axes in axes_of[len(shown) :]:
-        axes.set_axis_off()
-    left = f"; the first {len(shown)} of {len(pairs)} pairs" if len(pairs) > len(shown) else ""
-    note = f"A line per seed, all of one objective{left}.  {caption(results, jobs)}"
-    annotate(made, title, note, looks)
     return made

@@ -15,7 +15,7 @@ from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import labelled
 from stylebench.figures.dots import counts, draw_mean, drawn_once
 from stylebench.figures.intervals import interval
-from stylebench.figures.layout import annotate, log_axis, panels
+from stylebench.figures.layout import leftmost, log_axis, panels
 from stylebench.figures.style import caption, order_smoothings, shorten
 from stylebench.store import Results
 
@@ -116,7 +116,6 @@ def norms(results: Results) -> Figure:
     smoothings = every[: len(LOOKS)]
     groups = list(frame.groupby(["backbone", "setting"], observed=True))
     shown = groups[:PANELS]
-    columns = min(COLUMNS, len(shown))
     entries = {
         f"smoothing: {name}": {"color": color, "marker": marker, "linestyle": "none"}
         for name, (color, marker) in zip(smoothings, LOOKS, strict=False)
@@ -128,17 +127,13 @@ def norms(results: Results) -> Figure:
     )
     jobs = results.results[results.results["job_id"].isin(results.gradients["job_id"])]
     note = "\n".join(filter(None, [told, drawn_once(results), caption(results, jobs)]))
-    made, grid = panels(
-        -(-len(shown) // columns), columns, height=HEIGHT, gap=GAP, legend=entries,
-        notes=note.count("\n") + 1, sharex=False, foot=0.25,
+    made, every_panel = panels(
+        len(shown), "Gradient of each term of the loss by the picture", note, entries,
+        across=COLUMNS, height=HEIGHT, gap=GAP, foot=0.25,
     )  # fmt: skip
-    axes_of = [axes for line in grid for axes in line]
-    for index, (axes, ((backbone, setting), part)) in enumerate(zip(axes_of, shown, strict=False)):
+    for axes, ((backbone, setting), part) in zip(every_panel, shown, strict=True):
         _draw(axes, part, smoothings)
         axes.set_title(shorten(", ".join(filter(None, (str(backbone), str(setting)))), 70))
-        if index % columns == 0:
+        if leftmost(axes):
             axes.set_ylabel("‖∂(weighted term)/∂x‖")
-    for axes in axes_of[len(shown) :]:
-        axes.set_axis_off()
-    annotate(made, "Gradient of each term of the loss by the picture", note, entries)
     return made

@@ -1,10 +1,8 @@
 """The grid of stylisations: the pictures of the paper's figure 1, and the one in the README."""
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from stylebench.figures import NoDataError, figure, sheet
-from stylebench.figures.style import backbone_names, one_setting, order_backbones, order_smoothings
+from stylebench.figures import NoDataError, figure, sheet, style
 from stylebench.store import Results
 
 LOOK = sheet.Look(
@@ -19,9 +17,7 @@ def grid(results: Results) -> Figure:
     """Stylisations: content and style, then a column per backbone and a row per smoothing."""
     if not len(results.results):
         raise NoDataError("no stylisations in these results")
-    jobs, note = one_setting(results.results.assign(column=backbone_names(results.results)))
-    jobs = jobs.assign(
-        row=pd.Categorical(jobs["smoothing"], order_smoothings(jobs["smoothing"])),
-        column=pd.Categorical(jobs["column"], order_backbones(jobs["column"])),
-    )
+    ranked = style.ranked(results.results)
+    jobs = results.results.assign(row=ranked["smoothing"], column=ranked["backbone"])
+    jobs, note = style.one_setting(jobs)
     return sheet.draw(results, jobs, look=LOOK, left_out=[note] if note else [])

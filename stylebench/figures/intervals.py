@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,6 @@ def interval(values: Values) -> Interval:
     Args:
         values: (n,), in any order: the same values give the same interval.
     """
-    from scipy.stats import bootstrap
-
     known = np.sort(np.asarray(values, dtype=np.float64))
     known = known[np.isfinite(known)]
     if len(known) == 0:
@@ -63,15 +61,23 @@ def interval(values: Values) -> Interval:
         return Interval(mean, math.nan, math.nan, 1)
     if known[0] == known[-1]:
         return Interval(mean, mean, mean, len(known))
+    return Interval(mean, *_bootstrap([known], np.mean), len(known))
+
+
+def _bootstrap(samples: Sequence[Array], statistic: Callable[..., Any]) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a statistic of samples, drawn together if several."""
+    from scipy.stats import bootstrap
+
     for method in ("BCa", "percentile"):
-        rng = np.random.default_rng(0)
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore")  # that BCa is not defined is looked at below
-            drawn = bootstrap((known,), np.mean, n_resamples=RESAMPLES, method=method, rng=rng)
-        found = drawn.confidence_interval
+            found = bootstrap(
+                samples, statistic, n_resamples=RESAMPLES, paired=len(samples) > 1,
+                vectorized=True, method=method, rng=np.random.default_rng(0),
+            ).confidence_interval  # fmt: skip
         if math.isfinite(found.low) and math.isfinite(found.high):
             break
-    return Interval(mean, float(found.low), float(found.high), len(known))
+    return float(found.low), float(found.high)
 
 
 def compare(a: Values, b: Values) -> Comparison:
@@ -112,7 +118,7 @@ def spearman(x: Values, y: Values) -> Correlation:
         x: (n,); a pair in which one value is not finite is left out. The order does not matter.
         y: (n,), in the order of `x`; another length raises ValueError.
     """
-    from scipy.stats import bootstrap, spearmanr
+    from scipy.stats import spearmanr
 
     if len(x) != len(y):
         raise ValueError(f"expected pairs, found {len(x)} and {len(y)} values")
@@ -122,29 +128,16 @@ def spearman(x: Values, y: Values) -> Correlation:
     if len(a) < 3 or a.min() == a.max() or b.min() == b.max():
         return Correlation(math.nan, math.nan, math.nan, math.nan, len(a))
     found = spearmanr(a, b)
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scipy's, where BCa is not defined
-            drawn = bootstrap(
-                (a, b), _rank_correlation, n_resamples=RESAMPLES, paired=True, vectorized=True,
-                method=method, rng=np.random.default_rng(0),
-            ).confidence_interval  # fmt: skip
-        if math.isfinite(drawn.low) and math.isfinite(drawn.high):
-            break
-    low, high = float(drawn.low), float(drawn.high)
-    return Correlation(float(found.statistic), low, high, float(found.pvalue), len(a))
+    ends = _bootstrap([a, b], _rank_correlation)
+    return Correlation(float(found.statistic), *ends, float(found.pvalue), len(a))
 
 
 def _rank_correlation(x: Array, y: Array, axis: int = -1) -> Array:
-    """Return Pearson's correlation of the ranks along an axis; 0 where one side is constant."""
-    from scipy.stats import rankdata
+    """Return Spearman's ρ along an axis; 0 where one side is constant."""
+    from scipy.stats import pearsonr, rankdata
 
-    a, b = (rankdata(side, axis=axis) for side in (x, y))
-    a, b = (side - side.mean(axis=axis, keepdims=True) for side in (a, b))
-    norm = np.sqrt((a * a).sum(axis=axis) * (b * b).sum(axis=axis))
-    products = (a * b).sum(axis=axis)
-    found: Array = np.divide(products, norm, out=np.zeros_like(products), where=norm > 0)
-    return found
+    found = pearsonr(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis)
+    return np.nan_to_num(found.statistic)
 
 
 def holm(p: Values) -> list[float]:

@@ -24,6 +24,9 @@ COLUMNS = 4
 
 LEGEND_COLUMNS, NOTE_LENGTH, LABEL_LENGTH = 7, 235, 40
 """Entries, and characters, that fit in a line; characters of a legend's label, at most."""
+Entries = Mapping[str, Mapping[str, Any]]
+"""Label -> keyword arguments of ``Axes.plot``."""
+
 HANDLE, CHARACTER = 0.75, 0.07
 """Inches that an entry of the legend takes beside its text, and each character of it."""
 
@@ -35,33 +38,38 @@ def legend_columns(labels: Collection[str]) -> int:
 
 
 def panels(
-    rows: int,
-    columns: int,
+    count: int,
+    title: str,
+    note: str,
+    entries: Entries,
     *,
     height: float,
     gap: float,
-    legend: Collection[str],
+    across: int = COLUMNS,
     left: float = LEFT,
-    notes: int = 1,
-    sharex: bool = True,
+    sharex: bool = False,
     head: float = HEAD,
     foot: float = 0.0,
-) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure with `rows` × `columns` axes and room for title, legend and note.
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, row by row, and what stands around them.
 
     Args:
-        rows: of axes.
-        columns: of axes.
-        height: of the axes, in inches.
-        gap: between rows of axes, in inches.
-        legend: its labels.
+        count: of panels.
+        title: of the figure.
+        note: as that of `annotate`.
+        entries: of the legend, as those of `annotate`.
+        height: of the panels, in inches.
+        gap: between rows of them, in inches.
+        across: panels in a row, at most.
         left: room beside the first column, in inches.
-        notes: lines of the note.
         sharex: one x axis for all.
         head: room for the title and those of the first panels, in inches.
         foot: room for the labels of the last x axes, in inches, beyond one line and its name.
     """
-    foot += LINE * (-(-len(legend) // legend_columns(legend)) + notes) + 0.6
+    columns = min(across, count)
+    rows = -(-count // columns)
+    lines = -(-len(entries) // legend_columns(entries)) + note.count("\n") + 1
+    foot += LINE * lines + 0.6
     total = head + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
     width = (WIDTH - left - RIGHT - (columns - 1) * BETWEEN) / columns
@@ -79,19 +87,26 @@ def panels(
             "hspace": gap / height,
         },
     )
-    return figure, [list(row) for row in grid]
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    annotate(figure, title, note, entries)
+    return figure, list(grid.flat[:count])
 
 
-def annotate(
-    figure: Figure, title: str, note: str, entries: Mapping[str, Mapping[str, Any]]
-) -> None:
+def leftmost(axes: Axes) -> bool:
+    """Tell whether a panel stands in the first column."""
+    place = axes.get_subplotspec()
+    return place is not None and place.is_first_col()
+
+
+def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
     """Put the title above, the legend and the note below the panels.
 
     Args:
-        figure: made by `panels`.
+        figure: with room for them.
         title: bold, at the top.
         note: at the bottom; lines are shortened to the width.
-        entries: label -> keyword arguments of ``Axes.plot``.
+        entries: of the legend.
     """
     height = figure.get_figheight()
     figure.text(

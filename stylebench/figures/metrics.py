@@ -15,10 +15,8 @@ from stylebench.figures.intervals import interval
 from stylebench.figures.style import (
     OF_ARM,
     SETTINGS,
-    backbone_names,
-    order_backbones,
-    order_smoothings,
     over_seeds,
+    ranked,
     still,
     varies,
 )
@@ -35,7 +33,7 @@ def _judged(results: Results) -> pd.DataFrame:
     from stylebench.measures.metrics import METRICS
 
     jobs = results.results[results.results["status"] == "ok"]
-    jobs = jobs.assign(backbone=backbone_names(jobs), still=still(jobs))
+    jobs = ranked(jobs).assign(still=still(jobs))
     own = results.metrics[["job_id", *MEASURE, "value"]]
     wanted = ["job_id", "backbone", "arch", "weights", "smoothing", *UNIT, "seed", "still"]
     frame = own.merge(jobs[[*wanted, *SETTINGS]], on="job_id")
@@ -47,8 +45,6 @@ def _judged(results: Results) -> pd.DataFrame:
     return frame.assign(
         better=frame["metric"].map(better).fillna(""),
         metric=pd.Categorical(frame["metric"], names),
-        backbone=pd.Categorical(frame["backbone"], order_backbones(frame["backbone"])),
-        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
     )
 
 

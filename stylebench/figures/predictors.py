@@ -10,18 +10,18 @@ these bring. That takes an experiment that changes the statistic alone (experime
 import numpy as np
 import pandas as pd
 
-from stylebench.figures import NoDataError, scale_free, statistics
+from stylebench.figures import NoDataError
 from stylebench.figures.arms import judged
 from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column
 from stylebench.figures.intervals import holm, spearman
+from stylebench.figures.statistics import PAPERS as PAPERS_PANELS
+from stylebench.figures.statistics import SCALE_FREE, TITLES
 from stylebench.figures.style import one_setting
 from stylebench.store import Results
 
-PANELS = (*statistics.PANELS, *scale_free.PANELS)
-TITLES = {panel.statistic: panel.title for panel in PANELS}
-PAPERS = tuple(panel.statistic for panel in statistics.PANELS)
-LOGARITHMIC = {panel.statistic for panel in PANELS if panel.scale == "log"}
+PAPERS = tuple(panel.statistic for panel in PAPERS_PANELS)
+LOGARITHMIC = {panel.statistic for panel in (*PAPERS_PANELS, *SCALE_FREE) if panel.scale == "log"}
 """Statistics whose log10 is taken: maxima, ratios, ranks."""
 
 DEEPEST, AVERAGED = "deepest", "mean of stages"

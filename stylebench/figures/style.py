@@ -112,6 +112,15 @@ def order_smoothings(labels: Iterable[str]) -> list[str]:
     return sorted(set(labels), key=lambda label: (label != "none", natural(label)))
 
 
+def ranked(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with columns backbone (`backbone_names`) and smoothing, ordered categories."""
+    names, smoothings = backbone_names(frame), frame["smoothing"]
+    return frame.assign(
+        backbone=pd.Categorical(names, order_backbones(names)),
+        smoothing=pd.Categorical(smoothings, order_smoothings(smoothings)),
+    )
+
+
 def order_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the (content, style) pairs once each."""
     pairs = set(zip(frame["content"], frame["style"], strict=True))

@@ -10,34 +10,20 @@ import numpy as np
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
+from stylebench.figures.statistics import TITLES
 from stylebench.figures.style import (
     SETTINGS,
-    backbone_names,
     flagged,
-    order_backbones,
-    order_smoothings,
+    ranked,
     shorten,
     varies,
 )
 from stylebench.store import Results
 
-STATISTICS = (
-    "max", "entropy", "gram_max", "gram_entropy", "l1_entropy", "max_over_mean",
-    "participation_ratio", "gram_effective_rank", "gram_top_share", "gram_diagonal_share",
-)  # fmt: skip
-
 NUMBERS = (
     "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "diverged", "evals",
     "seconds", "peak_memory_mb",
 )  # fmt: skip
-
-
-def _rank(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with ordered categories for backbone and smoothing."""
-    return frame.assign(
-        backbone=pd.Categorical(frame["backbone"], order_backbones(frame["backbone"])),
-        smoothing=pd.Categorical(frame["smoothing"], order_smoothings(frame["smoothing"])),
-    )
 
 
 def _listed(values: "pd.Series[str]") -> str:
@@ -80,7 +66,7 @@ def summary(results: Results) -> pd.DataFrame:
     frame = results.results
     if not len(frame):
         raise NoDataError("no stylisations in these results (statistics alone)")
-    frame = _rank(frame.assign(backbone=backbone_names(frame)))
+    frame = ranked(frame)
     several = [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
     status = pd.Categorical(frame["status"], ["ok", "failed", "unavailable"])
     rows = []
@@ -105,30 +91,21 @@ def summary(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*several, *named, *NUMBERS, "reason"])
 
 
-def _deepest(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the values of each backbone's last stage."""
-    return frame[frame["stage"] == frame.groupby("backbone")["stage"].transform("max")]
-
-
-def _preset(results: Results) -> str:
-    """Return the preset of the stylisations beside the statistics, which do not depend on it."""
-    found = _listed(results.results["preset"])
-    return found or "–"
-
-
 @table("statistics")
 def statistics(results: Results) -> pd.DataFrame:
     """Statistics of the last stage, mean and standard deviation over images and seeds."""
     frame = results.statistics
     if not len(frame):
         raise NoDataError("no statistics in these results")
-    frame = _rank(_deepest(frame.assign(backbone=backbone_names(frame))))
+    frame = ranked(frame)
+    last = frame.groupby("backbone", observed=True)["stage"].transform("max")
+    frame = frame[frame["stage"] == last]
     several = len(set(frame["resize"])) > 1
     rows = []
     keys = ["size", "resize", "backbone", "smoothing"]
     for (size, resize, _, label), part in frame.groupby(keys, observed=True):
         row: dict[str, object] = {
-            "preset": _preset(results),
+            "preset": _listed(results.results["preset"]) or "–",  # of the stylisations beside them
             "size": size,
             **({"resize": resize} if several else {}),
             "arch": part["arch"].iloc[0],
@@ -139,7 +116,7 @@ def statistics(results: Results) -> pd.DataFrame:
             "images": part["image"].nunique(),
             "seeds": part["seed"].nunique(),
         }
-        for name in STATISTICS:
+        for name in TITLES:
             values = _finite(part.loc[part["statistic"] == name, "value"])
             row |= {name: values.mean(), f"{name}_std": values.std()}
         rows.append(row)

@@ -178,11 +178,8 @@ def _settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield what tells a setting from the others, and its jobs as `Sheet` takes them."""
     if not len(frame):
         return
-    names, keys = style.backbone_names(frame), style.settings(frame)
-    frame = frame.assign(
-        column=pd.Categorical(names, style.order_backbones(names)),
-        row=pd.Categorical(frame["smoothing"], style.order_smoothings(frame["smoothing"])),
-    )
+    keys, ranked = style.settings(frame), style.ranked(frame)
+    frame = frame.assign(column=ranked["backbone"], row=ranked["smoothing"])
     differ = [key for key in keys if style.varies(frame, key)]
     for _, jobs in frame.groupby(keys, sort=False):
         yield ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ), jobs

@@ -91,15 +91,6 @@ def _jobs(results: Results) -> Table | None:
     return from_frame(frame, "jobs", "Stylisations, job by job", note)
 
 
-def _ranked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with backbone and smoothing as categories, in the order of the figures."""
-    names = style.backbone_names(frame) if "weights" in frame else frame["arch"]
-    return frame.assign(
-        arch=pd.Categorical(names, style.order_backbones(names)),
-        smoothing=pd.Categorical(frame["smoothing"], style.order_smoothings(frame["smoothing"])),
-    )
-
-
 def _summed(frame: pd.DataFrame, keys: Sequence[str], name: str) -> pd.DataFrame:
     """Return a row for each value of `keys`, columns `name`, its deviation, and how many."""
     groups = frame.groupby(list(keys), observed=True)["value"]
@@ -114,7 +105,8 @@ def _layers(results: Results) -> Table | None:
     several = [key for key in ("size", "resize") if style.varies(frame, key)]
     keys = ["arch", "smoothing", *several, "stage", "layer"]
     order = list(dict.fromkeys(frame["statistic"]))
-    tall = _summed(_ranked(frame), [*keys, "statistic"], "mean")
+    ranked = style.ranked(frame)
+    tall = _summed(ranked.assign(arch=ranked["backbone"]), [*keys, "statistic"], "mean")
     wide = tall.pivot_table(index=keys, columns="statistic", values="mean", observed=True)
     spread = tall.pivot_table(index=keys, columns="statistic", values="mean_std", observed=True)
     made = wide[[name for name in order if name in wide]].join(spread.add_suffix("_std"))

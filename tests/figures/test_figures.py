@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stylebench.figures import FIGURES, NoDataError, draw, ends, panels
+from stylebench.figures import FIGURES, NoDataError, draw, ends, statistics
 from stylebench.store import Results
 from tests.figures.drawn import panel, texts, ydata
 from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, gone_wrong, make
@@ -79,7 +79,7 @@ def test_bands_are_one_standard_deviation() -> None:
     frame = pd.DataFrame({"stage": 3, "value": values})
 
     def found(frame: pd.DataFrame, *, log: bool) -> list[float]:
-        rows: list[list[float]] = panels.by_stage(frame, log=log).loc[[3]].to_numpy().tolist()
+        rows: list[list[float]] = statistics.by_stage(frame, log=log).loc[[3]].to_numpy().tolist()
         return rows[0]
 
     assert found(frame, log=True) == pytest.approx([10, 1, 100])
