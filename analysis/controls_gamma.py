@@ -34,5 +34,4 @@ def against_gamma_1(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = judged(results)
-    return claims(frame, against_resnet(frame))
+    return claims(judged(results), against_resnet)

@@ -70,7 +70,7 @@ def controls_rival(results: Results) -> Figure:
         change=pd.Categorical(told["change"].tolist(), list(NAMES.values())),
     )
     title = "Differences from the plain network: pixels, no smoothing, no option"
-    return dots(results, values, title, group="plain", row="change", what="Differences. ")
+    return dots(results, title, values, group="plain", row="change", what="Differences. ")
 
 
 @table("controls_rival", experiment="controls_rival")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
 from stylebench.figures.arms import judged
-from stylebench.figures.claims import against_none, arm, by_pair, claims
+from stylebench.figures.claims import against_none, arm, claims
 from stylebench.figures.dots import dots
 from stylebench.store import Results
 
@@ -24,9 +24,7 @@ BACKBONES = (
 @figure("fig1_2", experiment="fig1_2")
 def fig1_2(results: Results) -> Figure:
     """Scores of every backbone with and without smoothing (the paper's figures 1 and 2)."""
-    return dots(
-        results, by_pair(judged(results)), "Style, colour and content by backbone and smoothing"
-    )
+    return dots(results, "Style, colour and content by backbone and smoothing")
 
 
 @table("fig1_2", experiment="fig1_2")

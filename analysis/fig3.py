@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
-from stylebench.figures.intervals import interval
+from stylebench.figures.intervals import means
 from stylebench.figures.statistics import PAPERS, SCALE_FREE, TITLES, draw_panels
 from stylebench.figures.style import over_seeds, ranked
 from stylebench.store import Results
@@ -43,17 +43,8 @@ def by_stage(results: Results) -> pd.DataFrame:
     order = pd.Categorical(frame["statistic"], _ordered(frame["statistic"]))
     frame = ranked(frame).assign(statistic=order)
     keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
-    rows = []
-    for values, by_image in over_seeds(frame, [*keys, "image"]).groupby(keys, observed=True):
-        found = interval(by_image["value"].to_numpy())
-        rows.append(
-            {
-                **dict(zip(keys, values, strict=True)),
-                "mean": found.mean, "low": found.low, "high": found.high,
-                "images": found.n, "seeds": by_image["seeds"].min(),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+    found = means(over_seeds(frame, [*keys, "image"]), keys)
+    return found.reset_index().rename(columns={"n": "images"})
 
 
 def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:

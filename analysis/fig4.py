@@ -30,5 +30,4 @@ def against_plain_blocks(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = judged(results)
-    return claims(frame, against_resnet(frame))
+    return claims(judged(results), against_resnet)

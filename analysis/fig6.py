@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
 from stylebench.figures.arms import judged
-from stylebench.figures.claims import against_none, by_pair, claims
+from stylebench.figures.claims import against_none, claims
 from stylebench.figures.dots import dots
 from stylebench.store import Results
 
@@ -13,9 +13,7 @@ from stylebench.store import Results
 @figure("fig6", experiment="fig6")
 def fig6(results: Results) -> Figure:
     """Scores of Wide ResNet and Inception, with and without smoothing (the paper's figure 6)."""
-    return dots(
-        results, by_pair(judged(results)), "Wide ResNet and Inception, with and without smoothing"
-    )
+    return dots(results, "Wide ResNet and Inception, with and without smoothing")
 
 
 @table("fig6", experiment="fig6")
@@ -24,5 +22,4 @@ def softmax_against_none(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = judged(results)
-    return claims(frame, against_none(frame))
+    return claims(judged(results), against_none)

@@ -48,7 +48,7 @@ def losses(results: Results) -> Figure:
 def scores(results: Results) -> Figure:
     """Style, colour and content by start."""
     values = by_pair(_by_start(judged(results)))
-    return dots(results, values, "Style, colour and content by start", row="setting")
+    return dots(results, "Style, colour and content by start", values, row="setting")
 
 
 @table(f"{NAME}_losses", experiment=NAME)

@@ -37,7 +37,7 @@ def sheet(results: Results) -> Figure:
 def scores(results: Results) -> Figure:
     """Style, colour and content by content layer."""
     values = by_pair(_named(judged(results)))
-    return dots(results, values, "Style, colour and content by content layer", row="setting")
+    return dots(results, "Style, colour and content by content layer", values, row="setting")
 
 
 @table(NAME, experiment=NAME)

@@ -3,8 +3,6 @@
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure
-from stylebench.figures.arms import judged, labelled
-from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import dots
 from stylebench.figures.measured import pictures
 from stylebench.store import Results
@@ -15,11 +13,10 @@ NAME = "gatys_photoreal"
 @figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by backbone."""
-    return pictures(results, labelled(results.results))
+    return pictures(results)
 
 
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, colour and content by backbone."""
-    title = "Style, colour and content with photographs as style"
-    return dots(results, by_pair(judged(results)), title)
+    return dots(results, "Style, colour and content with photographs as style")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure
-from stylebench.figures.arms import in_common, judged, labelled
+from stylebench.figures.arms import in_common, judged
 from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column, columns, counts, draw_mean, foot, limits, mark
 from stylebench.figures.layout import TWO, panels
@@ -28,7 +28,7 @@ MARGIN = 0.1
 @figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by α/β: small ones to the left have most style."""
-    return pictures(results, labelled(results.results))
+    return pictures(results)
 
 
 def _draw(

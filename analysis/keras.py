@@ -34,7 +34,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 @figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Pictures by optimiser, and without total variation."""
-    return pictures(results, _named(labelled(results.results)), "TV: total variation.")
+    return pictures(results, _named(labelled(results.results)), told="TV: total variation.")
 
 
 @figure(f"{NAME}_losses", experiment=NAME)
@@ -49,7 +49,7 @@ def losses(results: Results) -> Figure:
 def scores(results: Results) -> Figure:
     """Style, colour and content by optimiser, and without total variation."""
     values = by_pair(_named(judged(results)))
-    return dots(results, values, "Style, colour and content by optimiser and TV", row="setting")
+    return dots(results, "Style, colour and content by optimiser and TV", values, row="setting")
 
 
 @table(NAME, experiment=NAME)

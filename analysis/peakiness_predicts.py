@@ -24,13 +24,13 @@ from stylebench.figures.predictors import (
     GROUPS,
     LOGARITHMIC,
     PAPERS,
-    TITLES,
     correlations,
     jobs,
     means,
     of_group,
     predictors,
 )
+from stylebench.figures.statistics import TITLES
 from stylebench.figures.style import FAMILIES, Look, caption, family, natural, shorten
 from stylebench.store import Results
 
@@ -55,21 +55,18 @@ def every(results: Results) -> pd.DataFrame:
     and scores.
     """
     frame, known = jobs(results), predictors(results)
-    parts = []
+    parts = {}
     asked = frame.loc[frame["metric"].isin(SCORES), MEASURE].drop_duplicates()
     for column in (Column(*key) for key in asked.itertuples(index=False, name=None)):
         for group in GROUPS:
             scores = of_group(means(frame, column), group)
             if len(scores) >= FEWEST:
-                found = correlations(known, scores)
-                found.insert(0, "backbones", group)
-                found.insert(1, "metric", column.metric)
-                found.insert(2, "judge", column.judge)
-                found.insert(5, "scale_free", ~found["statistic"].isin(PAPERS))
-                parts.append(found)
+                parts[group, column.metric, column.judge] = correlations(known, scores)
     if not parts:
         raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
-    return pd.concat(parts, ignore_index=True)
+    found = pd.concat(parts, names=["backbones", "metric", "judge"]).reset_index([0, 1, 2])
+    found.insert(5, "scale_free", ~found["statistic"].isin(PAPERS))
+    return found.reset_index(drop=True)
 
 
 def _draw(axes: Axes, found: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
 from stylebench.figures.arms import judged
-from stylebench.figures.claims import against_none, by_pair, claims
+from stylebench.figures.claims import against_none, claims
 from stylebench.figures.dots import dots
 from stylebench.store import Results
 
@@ -13,8 +13,7 @@ from stylebench.store import Results
 @figure("released", experiment="released")
 def released(results: Results) -> Figure:
     """Scores under the settings of the released code, by backbone and smoothing."""
-    title = "The settings of the released code, by backbone and smoothing"
-    return dots(results, by_pair(judged(results)), title)
+    return dots(results, "The settings of the released code, by backbone and smoothing")
 
 
 @table("released", experiment="released")
@@ -23,5 +22,4 @@ def differences(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = judged(results)
-    return claims(frame, against_none(frame))
+    return claims(judged(results), against_none)

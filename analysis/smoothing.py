@@ -34,7 +34,7 @@ def smoothing(results: Results) -> Figure:
         smoothing=pd.Categorical(name, order_smoothings(name)),
         series=pd.Categorical(deep.map({False: LAYERS[0], True: LAYERS[1]}), LAYERS),
     )
-    return dots(results, values, "Smoothings, on all layers and on the two deepest stages")
+    return dots(results, "Smoothings, on all layers and on the two deepest stages", values)
 
 
 @table("smoothing", experiment="smoothing")
@@ -43,5 +43,4 @@ def differences(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = judged(results)
-    return claims(frame, against_none(frame))
+    return claims(judged(results), against_none)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import figure, table
-from stylebench.figures.arms import judged, labelled
+from stylebench.figures.arms import judged
 from stylebench.figures.claims import against_none, by_pair, claims
 from stylebench.figures.dots import dots
 from stylebench.figures.measured import pictures
@@ -20,14 +20,16 @@ TOLD = "No content term; started from noise."
 @figure(NAME, experiment=NAME, sheet=True)
 def sheet(results: Results) -> Figure:
     """Textures by backbone and smoothing."""
-    return pictures(results, labelled(results.results), TOLD)
+    return pictures(results, told=TOLD)
 
 
 @figure(f"{NAME}_scores", experiment=NAME)
 def scores(results: Results) -> Figure:
     """Style, texture and colour by backbone and smoothing."""
-    title = "Style, texture and colour of textures from noise"
-    return dots(results, by_pair(_of_style(judged(results))), title, what=f"{TOLD} ")
+    values = by_pair(_of_style(judged(results)))
+    return dots(
+        results, "Style, texture and colour of textures from noise", values, what=f"{TOLD} "
+    )
 
 
 @table(NAME, experiment=NAME)
@@ -36,8 +38,7 @@ def differences(results: Results) -> pd.DataFrame:
 
     The columns are those of the table ``comparisons``; p is not corrected for their number.
     """
-    frame = _of_style(judged(results))
-    return claims(frame, against_none(frame))
+    return claims(_of_style(judged(results)), against_none)
 
 
 def _of_style(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ An arm is a backbone with its options, a smoothing, and whatever settings its ex
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -61,31 +61,6 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     return backbone_names(pd.DataFrame({"arch": names, "weights": weights}, index=frame.index))
 
 
-def _ratios(frame: pd.DataFrame) -> "pd.Series[str]":
-    weights = zip(frame["content_weight"], frame["style_weight"], strict=True)
-    told = [f"α/β {content / style:.3g}" if style else "no style" for content, style in weights]
-    return pd.Series(told, index=frame.index)
-
-
-def _told(frame: pd.DataFrame, keys: Sequence[str]) -> "pd.Series[str]":
-    """Return the text of settings for each row: ``start noise, balance gradient``."""
-    parts = []
-    for key in keys:
-        if key == "style_weight" and "content_weight" in keys:
-            continue
-        if key in ("content_weight", "style_weight"):
-            parts.append(_ratios(frame))
-        elif key in TOLD:
-            parts.append(frame[key].map(TOLD[key]))
-        else:
-            name = key.replace("_", " ")
-            parts.append(frame[key].map(lambda value, name=name: f"{name} {value}"))
-    if not parts:
-        return pd.Series("", index=frame.index)
-    rows = pd.concat(parts, axis=1).to_numpy().tolist()
-    return pd.Series([", ".join(row) for row in rows], index=frame.index)
-
-
 def _content(nodes: str) -> str:
     choice = json.loads(nodes or "{}")
     return f"content {choice['content']}" if choice else "content of its own"
@@ -106,15 +81,28 @@ TOLD: dict[str, Callable[[Any], str]] = {
 """How settings are told that their name and value do not tell well."""
 
 
+def _told(job: Mapping[Any, Any], keys: Sequence[str]) -> str:
+    """Return the text of settings of a job: ``start noise, balance gradient``."""
+    parts = []
+    for key in keys:
+        if key in ("content_weight", "style_weight"):
+            content, style = job["content_weight"], job["style_weight"]
+            parts.append(f"α/β {content / style:.3g}" if style else "no style")
+        else:
+            name = key.replace("_", " ")
+            parts.append(TOLD[key](job[key]) if key in TOLD else f"{name} {job[key]}")
+    return ", ".join(dict.fromkeys(parts))
+
+
 def settings(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what tells the settings of each row apart; "" where all rows share them."""
     differ = [key for key in common_settings(frame) if varies(frame, key)]
     first = [key for key in differ if key not in OF_PRESET]
     balance = [key for key in differ if key == "balance"]
-    for keys in (first, first + balance):
-        if keys and len(frame[keys].drop_duplicates()) == len(frame[differ].drop_duplicates()):
-            return _told(frame, keys)
-    return _told(frame, differ)
+    every = len(frame[differ].drop_duplicates())
+    enough = (k for k in (first, first + balance) if k and len(frame[k].drop_duplicates()) == every)
+    keys = next(enough, differ)
+    return pd.Series([_told(job, keys) for job in frame.to_dict("records")], frame.index, dtype=str)
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +148,7 @@ def in_common(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[pd.MultiIndex.from_frame(frame[MEASURE]).isin(kept)]
 
 
-def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[tuple[str, str, str], dict[str, Any]]:
+def paired(a: pd.DataFrame, b: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the comparison of two arms under each metric and judge of a that judged both.
 
     Args:
@@ -168,7 +156,7 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[tuple[str, str, str], dict[
         b: rows of the other.
 
     Returns:
-        (metric, judge, judge_weights) -> what `compared` has of each comparison, from mean_a on.
+        A row of what `compared` has, from metric on, for each.
     """
     keys, asked = [*MEASURE, "content", "style"], {"value": "mean", "still": "max"}
     of_a, of_b = (arm.groupby([*keys, "seed"], observed=True).agg(asked) for arm in (a, b))
@@ -179,7 +167,7 @@ def paired(a: pd.DataFrame, b: pd.DataFrame) -> dict[tuple[str, str, str], dict[
     )  # fmt: skip
     found = {key: _comparison(part) for key, part in pairs.groupby(MEASURE, observed=True)}
     order = a[MEASURE].drop_duplicates().itertuples(index=False, name=None)
-    return {key: found[key] for key in order if key in found}
+    return [dict(zip(MEASURE, key, strict=True)) | found[key] for key in order if key in found]
 
 
 def _comparison(pairs: pd.DataFrame) -> dict[str, Any]:
@@ -210,9 +198,7 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
     rows = []
     by_arm = dict(list(frame.groupby("arm", observed=True)))
     for a, b in arms:
-        if a not in by_arm or b not in by_arm:
-            continue
-        for key, found in paired(by_arm[a], by_arm[b]).items():
-            rows.append({"a": a, "b": b, **dict(zip(MEASURE, key, strict=True)), **found})
+        if a in by_arm and b in by_arm:
+            rows += [{"a": a, "b": b, **found} for found in paired(by_arm[a], by_arm[b])]
     columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", *COUNTS]
     return pd.DataFrame(rows, columns=columns)

@@ -13,6 +13,9 @@ PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
 UNIT = ["content", "style"]
 LEVEL = 0.05
+Pairs = Iterable[tuple[str, str]]
+"""Names of two arms that are compared."""
+
 JUDGES = 2
 """So many judges at most stand in a figure; a table names them all."""
 
@@ -119,14 +122,15 @@ def favours(found: dict[str, Any], better: str) -> str:
     return "a" if (found["difference"] < 0) == (better == "lower") else "b"
 
 
-def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
+def claims(frame: pd.DataFrame, arms: Pairs | Callable[[pd.DataFrame], Pairs]) -> pd.DataFrame:
     """Return the table of paired comparisons a − b, as the table ``comparisons`` has them.
 
     A distance whose share of the way is judged too is left out: the share says the same.
 
     Args:
         frame: of `judged`.
-        arms: (a, b), names of arms; those that are not there are left out.
+        arms: (a, b), names of arms, or what makes them of the frame, such as `against_none`; those
+            that are not there are left out.
 
     Returns:
         The columns of `compared` with better (lower or higher) and favours, the arm that is better
@@ -141,6 +145,7 @@ def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame
     """
     from stylebench.measures.metrics import METRICS
 
+    arms = arms(frame) if callable(arms) else arms
     shares = set(frame["metric"])
     frame = frame[[f"{metric}_share" not in shares for metric in frame["metric"]]]
     found = compared(frame, arms)
@@ -153,6 +158,6 @@ def claims(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame
     sides = [favours({str(k): v for k, v in row.items()}, row["better"]) for row in rows]
     found["favours"] = [row[side] if side else "" for side, row in zip(sides, rows, strict=True)]
     found["metric"] = pd.Categorical(found["metric"], names)
-    by_arms = found.groupby(["a", "b"], sort=False)
-    parts = [part.sort_values(["metric", "judge"], kind="stable") for _, part in by_arms]
-    return pd.concat(parts, ignore_index=True)
+    place = found.groupby(["a", "b"], sort=False).ngroup()
+    found = found.assign(place=place).sort_values(["place", "metric", "judge"], kind="stable")
+    return found.drop(columns="place").reset_index(drop=True)

@@ -44,15 +44,6 @@ def _look(index: int) -> dict[str, Any]:
     }
 
 
-def _draw_job(axes: Axes, curve: Curve, look: dict[str, Any], *, diverged: bool) -> None:
-    place, ratio = curve
-    axes.plot(place, ratio, marker="o" if len(ratio) == 1 else "", markersize=3.5, **look)
-    seen = ratio.dropna()
-    if diverged and len(seen):
-        end = min(float(seen.iloc[-1]), CEILING * 0.9)
-        axes.plot(place[seen.index[-1]], end, "x", color=str(look["color"]), markersize=7)
-
-
 def _limits(curves: list[Curve]) -> tuple[float, float]:
     values = np.concatenate([ratio.dropna().to_numpy() for _, ratio in curves] or [np.ones(1)])
     values = values[(values >= FLOOR) & (values <= CEILING)]
@@ -81,8 +72,12 @@ def _jobs(results: Results) -> tuple[pd.DataFrame, str]:
 
 def _draw_panel(axes: Axes, part: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
     for _, row in part.sort_values(["content", "style", "seed"]).iterrows():
-        diverged = row["stop_reason"] == "diverged"
-        _draw_job(axes, row["curve"], looks[row["smoothing"]], diverged=diverged)
+        (place, ratio), look = row["curve"], looks[row["smoothing"]]
+        axes.plot(place, ratio, marker="o" if len(ratio) == 1 else "", markersize=3.5, **look)
+        seen = ratio.dropna()
+        if row["stop_reason"] == "diverged" and len(seen):
+            end = min(float(seen.iloc[-1]), CEILING * 0.9)
+            axes.plot(place[seen.index[-1]], end, "x", color=str(look["color"]), markersize=7)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
-from stylebench.figures.arms import MEASURE, in_common, labelled
-from stylebench.figures.claims import judges
+from stylebench.figures.arms import MEASURE, in_common, judged, labelled
+from stylebench.figures.claims import by_pair, judges
 from stylebench.figures.intervals import interval
 from stylebench.figures.layout import LINE, WIDTH, annotate
 from stylebench.figures.style import Look, arch_looks, caption, flagged, legend_label, shorten
@@ -255,16 +255,16 @@ def foot(results: Results, told: str, found: Sequence[Column]) -> str:
 
 
 def dots(
-    results: Results, frame: pd.DataFrame, title: str, *, group: str = "backbone",
+    results: Results, title: str, frame: pd.DataFrame | None = None, *, group: str = "backbone",
     row: str = "smoothing", what: str = "",
 ) -> Figure:  # fmt: skip
     """Return the figure of arms × metrics.
 
     Args:
         results: drawn from.
-        frame: of `by_pair` (or `differences`); with a column series, a category, where a row
-            holds several arms.
         title: of the figure.
+        frame: of `by_pair`, of all arms by default, or of `differences`; with a column series, a
+            category, where a row holds several arms.
         group: column of the groups of rows, an ordered category.
         row: column of the rows, another.
         what: stands first in the note.
@@ -272,6 +272,7 @@ def dots(
     Raises:
         NoDataError: no metric that all arms were judged by.
     """
+    frame = by_pair(judged(results)) if frame is None else frame
     frame = frame.assign(group=frame[group], row=frame[row])
     frame = frame if "series" in frame else frame.assign(series=pd.Categorical([""] * len(frame)))
     found = columns(in_common(frame))

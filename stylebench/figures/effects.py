@@ -5,9 +5,9 @@ A place on the x axis for each variant: above the statistics of the deepest stag
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,6 @@ STATISTICS = {
 }
 """The two entropies of the paper, which a constant factor changes, and three that none does."""
 LOGARITHMIC = ("max_over_mean", "gram_effective_rank")
-T = TypeVar("T")
 SCORES = ("gram_share", "texture_share", "colour_share", "ssim")
 
 
@@ -128,8 +127,8 @@ def _draw(axes: Axes, frame: pd.DataFrame, lines: list[Line]) -> None:
         axes.plot(list(means), list(means.values()), linewidth=0.9, alpha=0.6, zorder=1, **joined)
 
 
-def _ticks(axes: Axes, names: "pd.Index[str]") -> None:
-    axes.set_xticks(range(len(names)), list(names), fontsize=6.8)
+def _ticks(axes: Axes, names: list[str]) -> None:
+    axes.set_xticks(range(len(names)), names, fontsize=6.8)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.grid(visible=False, axis="x")
     axes.tick_params(labelbottom=True)
@@ -155,20 +154,6 @@ def _score(axes: Axes, column: Column, frame: pd.DataFrame, lines: list[Line]) -
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_title(column.title.replace("\n", ", "), fontsize=8.5)
     _draw(axes, values, lines)
-
-
-def _row(
-    row: list[Axes], name: str, frame: pd.DataFrame, lines: list[Line], what: Iterable[T],
-    draw: Callable[[Axes, T, pd.DataFrame, list[Line]], None],
-) -> None:  # fmt: skip
-    """Draw each of `what` into a panel of its own; the panels that are left are not shown."""
-    chosen = list(what)
-    for axes, one in zip(row, chosen, strict=False):
-        draw(axes, one, frame, lines)
-        _ticks(axes, frame["x"].cat.categories)
-    for axes in row[len(chosen) :]:
-        axes.set_axis_off()
-    row[0].set_ylabel(name, fontweight="bold")
 
 
 def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -> Figure:
@@ -204,9 +189,19 @@ def effects(results: Results, title: str, key: str, labels: Mapping[str, str]) -
     figure, every = panels(
         len(frames) * wide, title, note, legend, across=wide, height=HEIGHT, gap=GAP, sharex=True
     )
-    if len(frames) > 1:
-        _row(every[:wide], "deepest stage", frames[0], lines, STATISTICS, _statistic)
-    _row(every[-wide:], "scores", frames[-1], lines, found, _score)
+    above, below = every[:-wide], every[-wide:]
+    for axes, name in zip(above, STATISTICS, strict=False):
+        _statistic(axes, name, frames[0], lines)
+    for axes, column in zip(below, found, strict=False):
+        _score(axes, column, frames[-1], lines)
+    for axes in every:
+        if axes.has_data():
+            _ticks(axes, names)
+        else:
+            axes.set_axis_off()
+    for row, name in ((above, "deepest stage"), (below, "scores")):
+        if row:
+            row[0].set_ylabel(name, fontweight="bold")
     return figure
 
 

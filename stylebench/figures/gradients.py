@@ -4,7 +4,6 @@ Smoothing changes these norms by powers of ten, so that it re-weights the layers
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,9 @@ from matplotlib.figure import Figure
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import labelled
 from stylebench.figures.dots import counts, draw_mean, drawn_once
-from stylebench.figures.intervals import interval
+from stylebench.figures.intervals import means
 from stylebench.figures.layout import leftmost, log_axis, panels
-from stylebench.figures.style import caption, order_smoothings, shorten
+from stylebench.figures.style import caption, order_smoothings, over_seeds, shorten
 from stylebench.store import Results
 
 NAME = "gradients"
@@ -24,7 +23,7 @@ TERMS = ("style", "content", "tv")
 COLUMNS, PANELS, HEIGHT, GAP = 3, 12, 2.0, 0.95
 """Panels in a row, at most; inches: a panel, between rows, which has the names of the layers."""
 
-BY_TERM = ["backbone", "smoothing", "setting", "term", "layer", "name"]
+BY_TERM = ["backbone", "smoothing", "setting", "name", "term", "layer"]
 """What makes a mean: an arm and a term."""
 
 LOOKS = (
@@ -39,7 +38,7 @@ def _budget(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns of `BY_TERM`, sorted by them with terms in the order of the layers; content, style,
-        log, gradient and seeds (how many).
+        value (their logarithm), gradient and seeds (how many).
     """
     done = results.results[results.results["status"] == "ok"]
     if not len(done) or not len(results.gradients):
@@ -50,20 +49,10 @@ def _budget(results: Results) -> pd.DataFrame:
         raise NoDataError("no gradient of these results is a positive number")
     name = frame["term"].where(frame["term"] != "style", frame["layer"])
     rank = frame["term"].map(TERMS.index)
-    order = frame.assign(name=name, rank=rank).sort_values("rank", kind="stable")
-    frame = frame.assign(
-        name=pd.Categorical(name, order["name"].drop_duplicates()), log=np.log(frame["gradient"])
-    )
-    keys = ["backbone", "smoothing", "setting", "name", "term", "layer", "content", "style"]
-    found = frame.groupby(keys, observed=True)["log"].agg(log="mean", seeds="size").reset_index()
-    return found.assign(gradient=np.exp(found["log"]))
-
-
-def _mean(part: pd.DataFrame) -> dict[str, Any]:
-    """Return the geometric mean over pairs with its bootstrap 95 % interval."""
-    found = interval(part["log"].tolist())
-    values = {key: float(np.exp(getattr(found, key))) for key in ("mean", "low", "high")}
-    return {"gradient": values["mean"], "low": values["low"], "high": values["high"]}
+    names = name[rank.sort_values(kind="stable").index].drop_duplicates()
+    frame = frame.assign(name=pd.Categorical(name, names), value=np.log(frame["gradient"]))
+    found = over_seeds(frame, [*BY_TERM, "content", "style"])
+    return found.assign(gradient=np.exp(found["value"]))
 
 
 @table(NAME)
@@ -75,11 +64,10 @@ def budget(results: Results) -> pd.DataFrame:
     of weight 0 are left out. Terms of one arm compare with each other; arms compare by ratios of
     terms, for a factor that all terms share changes nothing.
     """
-    rows = [
-        {**dict(zip(BY_TERM[:-1], key[:-1], strict=True)), **_mean(part), "pairs": len(part)}
-        for key, part in _budget(results).groupby(BY_TERM, observed=True, sort=False)
-    ]
-    found = pd.DataFrame(rows)
+    found = means(_budget(results), BY_TERM).reset_index()
+    found[["mean", "low", "high"]] = np.exp(found[["mean", "low", "high"]])
+    found = found.rename(columns={"mean": "gradient", "n": "pairs"})
+    found = found.drop(columns=["name", "seeds"])
     return found if len(set(found["setting"])) > 1 else found.drop(columns="setting")
 
 

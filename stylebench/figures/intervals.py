@@ -3,10 +3,11 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 RESAMPLES = 2000
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -62,6 +63,22 @@ def interval(values: Values) -> Interval:
     if known[0] == known[-1]:
         return Interval(mean, mean, mean, len(known))
     return Interval(mean, *_bootstrap([known], np.mean), len(known))
+
+
+def means(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the `interval` of each group of rows.
+
+    Args:
+        frame: with columns `keys`, value and seeds, as `style.over_seeds` returns it.
+        keys: what makes a group.
+
+    Returns:
+        Index `keys`, sorted; columns mean, low, high, n and seeds (of a row, the fewest).
+    """
+    groups = frame.groupby(list(keys), observed=True)
+    rows = [asdict(interval(values.to_numpy())) for _, values in groups["value"]]
+    found = pd.DataFrame(rows, groups.size().index, ["mean", "low", "high", "n"])
+    return found.assign(seeds=groups["seeds"].min())
 
 
 def _bootstrap(samples: Sequence[Array], statistic: Callable[..., Any]) -> tuple[float, float]:
@@ -136,8 +153,9 @@ def _rank_correlation(x: Array, y: Array, axis: int = -1) -> Array:
     """Return Spearman's ρ along an axis; 0 where one side is constant."""
     from scipy.stats import pearsonr, rankdata
 
-    found = pearsonr(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis)
-    return np.nan_to_num(found.statistic)
+    ranks = (rankdata(side, axis=axis) for side in (x, y))
+    found: Array = np.nan_to_num(pearsonr(*ranks, axis=axis).statistic)
+    return found
 
 
 def holm(p: Values) -> list[float]:

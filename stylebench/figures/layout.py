@@ -38,19 +38,10 @@ def legend_columns(labels: Collection[str]) -> int:
 
 
 def panels(
-    count: int,
-    title: str,
-    note: str,
-    entries: Entries,
-    *,
-    height: float,
-    gap: float,
-    across: int = COLUMNS,
-    left: float = LEFT,
-    sharex: bool = False,
-    head: float = HEAD,
+    count: int, title: str, note: str, entries: Entries, *, height: float, gap: float,
+    across: int = COLUMNS, left: float = LEFT, sharex: bool = False, head: float = HEAD,
     foot: float = 0.0,
-) -> tuple[Figure, list[Axes]]:
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
     """Return a figure with `count` panels, row by row, and what stands around them.
 
     Args:
@@ -73,20 +64,11 @@ def panels(
     total = head + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(WIDTH, total))
     width = (WIDTH - left - RIGHT - (columns - 1) * BETWEEN) / columns
-    grid = figure.subplots(
-        rows,
-        columns,
-        squeeze=False,
-        sharex=sharex,
-        gridspec_kw={
-            "left": left / WIDTH,
-            "right": 1 - RIGHT / WIDTH,
-            "top": 1 - head / total,
-            "bottom": foot / total,
-            "wspace": BETWEEN / width,
-            "hspace": gap / height,
-        },
-    )
+    place = {
+        "left": left / WIDTH, "right": 1 - RIGHT / WIDTH, "top": 1 - head / total,
+        "bottom": foot / total, "wspace": BETWEEN / width, "hspace": gap / height,
+    }  # fmt: skip
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, gridspec_kw=place)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     annotate(figure, title, note, entries)
@@ -116,16 +98,11 @@ def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
     lines = [shorten(line, NOTE_LENGTH) for line in note.split("\n")]
     figure.text(0.5, 0.09 / height, "\n".join(lines), **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
-    options: dict[str, Any] = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, (0.06 + LINE * len(lines)) / height),
-        "ncols": legend_columns(entries),
-        "handlelength": 3.2,
-        "borderpad": 0,
-        "borderaxespad": 0.2,
-    }
     labels = [legend_label(shorten(label, LABEL_LENGTH)) for label in entries]
-    figure.legend(handles, labels, **options)
+    figure.legend(
+        handles, labels, loc="lower center", ncols=legend_columns(entries), handlelength=3.2,
+        bbox_to_anchor=(0.5, (0.06 + LINE * len(lines)) / height), borderpad=0, borderaxespad=0.2,
+    )  # fmt: skip
 
 
 def log_axis(axes: Axes) -> None:

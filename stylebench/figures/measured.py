@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stylebench.figures import sheet
-from stylebench.figures.arms import in_common, judged
+from stylebench.figures.arms import in_common, judged, labelled
 from stylebench.figures.claims import PARTS
 from stylebench.figures.dots import columns
 from stylebench.store import Results
@@ -31,13 +31,11 @@ def notes(frame: pd.DataFrame) -> tuple[dict[str, str], str]:
     parts = {"style": style, word: [column for column in found if column.metric == last]}
     lines: dict[str, str] = {}
     for job, own in frame.groupby("job_id"):
-        told = {
-            name: ", ".join(
-                f"{share:z.2f}" for column in those for share in column.of(own)["value"]
-            )
-            for name, those in parts.items()
-        }
-        lines[str(job)] = "  ".join(f"{name} {values}" for name, values in told.items() if values)
+        told = []
+        for name, those in parts.items():
+            values = [f"{share:z.2f}" for column in those for share in column.of(own)["value"]]
+            told += [f"{name} {', '.join(values)}"] if values else []
+        lines[str(job)] = "  ".join(told)
     judges = ", ".join(column.judge for column in style)
     meaning = f"style: share of the Gram distance covered, judge {judges}; " if style else ""
     return lines, f"{meaning}{about}."
@@ -54,14 +52,15 @@ def _placed(jobs: pd.DataFrame) -> pd.DataFrame:
     return jobs.assign(row=jobs[row] if row else "", column=pd.Categorical(texts, order))
 
 
-def pictures(results: Results, jobs: pd.DataFrame, told: str = "") -> Figure:
+def pictures(results: Results, jobs: pd.DataFrame | None = None, *, told: str = "") -> Figure:
     """Return the sheet of pictures of jobs, with a line of scores under each where there are any.
 
     Args:
         results: the folder that has the pictures.
-        jobs: with the columns of `arms.labelled`: rows are the values of backbone, smoothing or
+        jobs: of `arms.labelled`, all by default: rows are the values of backbone, smoothing or
             setting, whichever has the fewest, columns those of the others.
         told: a line under the sheet.
     """
     lines, meaning = notes(judged(results)) if len(results.metrics) else ({}, "")
+    jobs = labelled(results.results) if jobs is None else jobs
     return sheet.draw(results, _placed(jobs), notes=lines, told=[meaning, told])

@@ -11,14 +11,15 @@ import pandas as pd
 from stylebench.figures import NoDataError, table
 from stylebench.figures.arms import MEASURE, paired
 from stylebench.figures.claims import UNIT, favours
-from stylebench.figures.intervals import interval
+from stylebench.figures.intervals import means
 from stylebench.figures.style import (
     OF_ARM,
     SETTINGS,
+    listed,
     over_seeds,
     ranked,
     still,
-    varies,
+    told_settings,
 )
 from stylebench.store import Results
 
@@ -48,11 +49,6 @@ def _judged(results: Results) -> pd.DataFrame:
     )
 
 
-def _several(frame: pd.DataFrame) -> list[str]:
-    """Return the settings that a table names: preset, size and those that are not all the same."""
-    return [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
-
-
 @table("metrics")
 def metrics(results: Results) -> pd.DataFrame:
     """Mean of every metric by backbone, smoothing and judge, with its bootstrap 95 % interval.
@@ -62,30 +58,15 @@ def metrics(results: Results) -> pd.DataFrame:
     metric that is not defined for a picture (NaN) does not count.
     """
     frame = _judged(results)
-    several = _several(frame)
-    rows = []
     keys = [*SETTINGS, "backbone", "smoothing", *MEASURE]
-    pairs = dict(list(over_seeds(frame, [*keys, *UNIT]).groupby(keys, observed=True)))
-    for values, part in frame.dropna(subset="value").groupby(keys, observed=True):
-        row, by_pair = dict(zip(keys, values, strict=True)), pairs[values]
-        found = interval(by_pair["value"].to_numpy())
-        rows.append(
-            {
-                **{key: row[key] for key in several},
-                "arch": part["arch"].iloc[0],
-                "weights": ", ".join(sorted(set(part["weights"]))),
-                "smoothing": row["smoothing"],
-                **{key: row[key] for key in MEASURE},
-                "better": part["better"].iloc[0],
-                "mean": found.mean,
-                "low": found.low,
-                "high": found.high,
-                "pairs": found.n,
-                "seeds": by_pair["seeds"].min(),
-            }
-        )
+    groups = frame.dropna(subset="value").groupby(keys, observed=True)
+    told = groups.agg(
+        arch=("arch", "first"), weights=("weights", listed), better=("better", "first")
+    )
+    found = means(over_seeds(frame, [*keys, *UNIT]), keys).join(told)
     columns = ["arch", "weights", "smoothing", *MEASURE, "better", "mean", "low", "high"]
-    return pd.DataFrame(rows, columns=[*several, *columns, "pairs", "seeds"])
+    found = found.reset_index().rename(columns={"n": "pairs"})
+    return found[[*told_settings(frame), *columns, "pairs", "seeds"]]
 
 
 Arms = tuple[str, pd.DataFrame, pd.DataFrame]
@@ -117,17 +98,18 @@ def comparisons(results: Results) -> pd.DataFrame:
     still. With one seed of random weights the interval speaks of these very networks.
     """
     frame = _judged(results).sort_values(MEASURE, kind="stable")
-    several = [key for key in _several(frame) if key in SHARED]
+    several = [key for key in told_settings(frame) if key in SHARED]
     rows = []
     for values, one in frame.groupby(SHARED, observed=True):
         settings = dict(zip(SHARED, values, strict=True))
         for same, a, b in _arms(one):
             better = dict(zip(a["metric"], a["better"], strict=True))
             chosen = {key: settings[key] for key in several}
-            for key, found in paired(a, b).items():
+            for found in paired(a, b):
                 names = {"a": a["arm"].iloc[0], "b": b["arm"].iloc[0]}
-                measure = {**dict(zip(MEASURE, key, strict=True)), "better": better[key[0]]}
-                best = names.get(favours(found, better[key[0]]), "")
+                measure = {key: found[key] for key in MEASURE}
+                measure["better"] = better[found["metric"]]
+                best = names.get(favours(found, measure["better"]), "")
                 rows.append({**chosen, "same": same, **names, **measure, **found, "favours": best})
     if not rows:
         raise NoDataError(

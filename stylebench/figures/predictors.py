@@ -7,6 +7,8 @@ and the intervals are too narrow, and a statistic that goes with depth or width 
 these bring. That takes an experiment that changes the statistic alone (experiments/controls_*).
 """
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
@@ -103,12 +105,7 @@ def correlations(table: pd.DataFrame, scores: "pd.Series[float]") -> pd.DataFram
     for name, stages in ((name, s) for name in TITLES for s in (DEEPEST, AVERAGED)):
         if (name, stages) in both:
             found = spearman(both[(name, stages)].tolist(), values)
-            rows.append(
-                {
-                    "statistic": name, "stages": stages, "rho": found.rho, "low": found.low,
-                    "high": found.high, "p": found.p, "n": found.n,
-                }
-            )  # fmt: skip
+            rows.append({"statistic": name, "stages": stages, **asdict(found)})
     columns = ["statistic", "stages", "rho", "low", "high", "p", "n"]
     frame = pd.DataFrame(rows, columns=columns)
     frame.insert(6, "p_holm", holm(frame["p"].tolist()))

@@ -259,22 +259,17 @@ class _Drawing:
 
 
 def draw(
-    results: Results,
-    jobs: pd.DataFrame,
-    *,
-    look: Look = Look(),
-    notes: Mapping[str, str] | None = None,
-    told: Sequence[str] = (),
-    left_out: Sequence[str] = (),
-) -> Figure:
+    results: Results, jobs: pd.DataFrame, *, look: Look = Look(), told: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None, left_out: Sequence[str] = (),
+) -> Figure:  # fmt: skip
     """Return the figure of a sheet.
 
     Args:
         results: the folder that has the pictures.
         jobs: as `Sheet` takes them.
         look: of the figure.
-        notes: by job_id, a line under the picture.
         told: lines under the sheet, over the line of the settings.
+        notes: by job_id, a line under the picture.
         left_out: what is told as not shown, beside pairs and seeds.
 
     Raises:

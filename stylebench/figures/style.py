@@ -172,6 +172,11 @@ def over_seeds(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return groups["value"].agg(value="mean", seeds="size").reset_index()
 
 
+def listed(values: Iterable[str]) -> str:
+    """Return the texts once each, with commas between."""
+    return ", ".join(sorted(set(values)))
+
+
 def settings(frame: pd.DataFrame) -> list[str]:
     """Return the columns by which jobs are told apart: `SETTINGS`, mostly without `OF_ARM`.
 
@@ -187,6 +192,11 @@ def varies(frame: pd.DataFrame, key: str) -> bool:
     """Tell whether jobs differ in a setting; an optimiser without a first step does not."""
     values = set(frame[key])
     return len(values - {""} if key == "first_step" else values) > 1
+
+
+def told_settings(frame: pd.DataFrame) -> list[str]:
+    """Return the settings that a table names: preset, size and those that are not all the same."""
+    return [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
 
 
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -14,9 +14,10 @@ from stylebench.figures.statistics import TITLES
 from stylebench.figures.style import (
     SETTINGS,
     flagged,
+    listed,
     ranked,
     shorten,
-    varies,
+    told_settings,
 )
 from stylebench.store import Results
 
@@ -24,10 +25,6 @@ NUMBERS = (
     "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "diverged", "evals",
     "seconds", "peak_memory_mb",
 )  # fmt: skip
-
-
-def _listed(values: "pd.Series[str]") -> str:
-    return ", ".join(sorted(set(values)))
 
 
 def _finite(values: "pd.Series[float]") -> "pd.Series[float]":
@@ -67,7 +64,7 @@ def summary(results: Results) -> pd.DataFrame:
     if not len(frame):
         raise NoDataError("no stylisations in these results (statistics alone)")
     frame = ranked(frame)
-    several = [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
+    several = told_settings(frame)
     status = pd.Categorical(frame["status"], ["ok", "failed", "unavailable"])
     rows = []
     keys = [*SETTINGS, "backbone", "smoothing", "status"]
@@ -78,7 +75,7 @@ def summary(results: Results) -> pd.DataFrame:
             {
                 **{key: row[key] for key in several},
                 "arch": jobs["arch"].iloc[0],
-                "weights": _listed(jobs["weights"]),
+                "weights": listed(jobs["weights"]),
                 "smoothing": row["smoothing"],
                 "status": row["status"],
                 "jobs": len(jobs),
@@ -105,14 +102,14 @@ def statistics(results: Results) -> pd.DataFrame:
     keys = ["size", "resize", "backbone", "smoothing"]
     for (size, resize, _, label), part in frame.groupby(keys, observed=True):
         row: dict[str, object] = {
-            "preset": _listed(results.results["preset"]) or "–",  # of the stylisations beside them
+            "preset": listed(results.results["preset"]) or "–",  # of the stylisations beside them
             "size": size,
             **({"resize": resize} if several else {}),
             "arch": part["arch"].iloc[0],
-            "weights": _listed(part["weights"]),
+            "weights": listed(part["weights"]),
             "smoothing": label,
             "stage": part["stage"].iloc[0],
-            "layer": _listed(part["layer"]),
+            "layer": listed(part["layer"]),
             "images": part["image"].nunique(),
             "seeds": part["seed"].nunique(),
         }

@@ -22,23 +22,30 @@ BUDGET = 2_000_000
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: its name, what it shows, and the embedded picture."""
-
-    name: str
-    text: str
-    uri: str
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """A picture file as it is embedded."""
+    """A drawn figure as it is embedded."""
 
     path: Path
     kind: str
     data: bytes
-    size: tuple[int, int]
+    width: int
+    height: int
+
+    @property
+    def name(self) -> str:
+        """Of the figure, to be read."""
+        return self.path.stem.replace("_", " ")
+
+    @property
+    def text(self) -> str:
+        """What it shows."""
+        known = self.path.stem in figures.FIGURES
+        text = inspect.getdoc(figures.FIGURES[self.path.stem]) if known else ""
+        return (text or self.path.stem).splitlines()[0]
+
+    @property
+    def uri(self) -> str:
+        """Its ``data:`` address."""
+        return f"data:image/{self.kind};base64,{base64.b64encode(self.data).decode()}"
 
 
 def paths(folder: Path, without: Iterable[str] = ()) -> list[Path]:
@@ -51,7 +58,7 @@ def read(files: Sequence[Path]) -> dict[Path, Figure]:
     """Return the figures of all files that are pictures; the largest shrink to keep to `BUDGET`."""
     made = [found for path in files if (found := _encode(path, *STEPS[0]))]
     cap = largest([len(entry.data) for entry in made], BUDGET)
-    return {entry.path: _figure(_shrunk(entry, cap)) for entry in made}
+    return {entry.path: _shrunk(entry, cap) for entry in made}
 
 
 def largest(sizes: Sequence[int], budget: float) -> float:
@@ -69,7 +76,7 @@ def largest(sizes: Sequence[int], budget: float) -> float:
     return math.inf
 
 
-def _encode(path: Path, width: int, colours: int, quality: int) -> _Encoded | None:
+def _encode(path: Path, width: int, colours: int, quality: int) -> Figure | None:
     """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture."""
     picture = opened(path)
     if picture is None:
@@ -80,20 +87,13 @@ def _encode(path: Path, width: int, colours: int, quality: int) -> _Encoded | No
     picture.save(jpeg, "JPEG", quality=quality, optimize=True)
     files = {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
     kind, data = min(files.items(), key=lambda item: len(item[1]))
-    return _Encoded(path, kind, data, picture.size)
+    return Figure(path, kind, data, *picture.size)
 
 
-def _shrunk(entry: _Encoded, cap: float) -> _Encoded:
+def _shrunk(entry: Figure, cap: float) -> Figure:
     """Return the figure at the first step at which it has at most `cap` bytes, or at the last."""
     for step in STEPS[1:]:
         if len(entry.data) <= cap:
             break
         entry = _encode(entry.path, *step) or entry
     return entry
-
-
-def _figure(entry: _Encoded) -> Figure:
-    name = entry.path.stem
-    text = inspect.getdoc(figures.FIGURES[name]) if name in figures.FIGURES else ""
-    uri = f"data:image/{entry.kind};base64,{base64.b64encode(entry.data).decode()}"
-    return Figure(name.replace("_", " "), (text or name).splitlines()[0], uri, *entry.size)

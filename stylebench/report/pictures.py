@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
@@ -83,11 +84,8 @@ class Grid:
     @property
     def backbones(self) -> list[tuple[str, str, int]]:
         """(name, weights, number of arms) of each backbone, in the order of the columns."""
-        counts: dict[tuple[str, str], int] = {}
-        for arm in self.arms:
-            key = (arm.backbone, arm.weights)
-            counts[key] = counts.get(key, 0) + 1
-        return [(*key, count) for key, count in counts.items()]
+        beside = groupby(self.arms, lambda arm: (arm.backbone, arm.weights))
+        return [(*key, len(list(arms))) for key, arms in beside]
 
 
 def long_side(count: int) -> int:

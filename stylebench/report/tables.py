@@ -91,13 +91,6 @@ def _jobs(results: Results) -> Table | None:
     return from_frame(frame, "jobs", "Stylisations, job by job", note)
 
 
-def _summed(frame: pd.DataFrame, keys: Sequence[str], name: str) -> pd.DataFrame:
-    """Return a row for each value of `keys`, columns `name`, its deviation, and how many."""
-    groups = frame.groupby(list(keys), observed=True)["value"]
-    made = groups.agg(["mean", "std", "size"]).reset_index()
-    return made.rename(columns={"mean": name, "std": f"{name}_std", "size": "values"})
-
-
 def _layers(results: Results) -> Table | None:
     frame = results.statistics
     if not len(frame):
@@ -106,10 +99,13 @@ def _layers(results: Results) -> Table | None:
     keys = ["arch", "smoothing", *several, "stage", "layer"]
     order = list(dict.fromkeys(frame["statistic"]))
     ranked = style.ranked(frame)
-    tall = _summed(ranked.assign(arch=ranked["backbone"]), [*keys, "statistic"], "mean")
-    wide = tall.pivot_table(index=keys, columns="statistic", values="mean", observed=True)
-    spread = tall.pivot_table(index=keys, columns="statistic", values="mean_std", observed=True)
-    made = wide[[name for name in order if name in wide]].join(spread.add_suffix("_std"))
+    groups = ranked.assign(arch=ranked["backbone"]).groupby([*keys, "statistic"], observed=True)
+    tall = groups["value"].agg(["mean", "std"]).reset_index()
+    mean, spread = (
+        tall.pivot_table(index=keys, columns="statistic", values=value, observed=True)
+        for value in ("mean", "std")
+    )
+    made = mean[[name for name in order if name in mean]].join(spread.add_suffix("_std"))
     note = "Mean ± standard deviation over pictures and seeds; stage 0 is the first."
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
 
