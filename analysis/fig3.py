@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.intervals import means
-from stylebench.figures.statistics import PAPERS, SCALE_FREE, TITLES, draw_panels
+from stylebench.figures.statistics import PAPERS, SCALE_FREE, draw_panels
 from stylebench.figures.style import over_seeds, ranked
+from stylebench.figures.tables import STATISTICS
 from stylebench.store import Results
 
 BESIDE = ("max_over_mean", "gram_effective_rank")
@@ -55,6 +56,6 @@ def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _ordered(found: "pd.Series[str]") -> list[str]:
     """Return the statistics, each logarithm behind its own, others at the end."""
-    known = [text for name in TITLES for text in (name, f"log10 {name}")]
+    known = [text for name in STATISTICS for text in (name, f"log10 {name}")]
     there = set(found)
     return [*(name for name in known if name in there), *sorted(there - set(known))]

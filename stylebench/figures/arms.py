@@ -35,10 +35,6 @@ OPTIONS = re.compile(r"(\+\w+=[^+]*)*$")
 """What ends the name of weights: the options of the backbone that has them."""
 
 
-def _options(text: str) -> dict[str, str]:
-    return {str(key): str(value) for key, value in json.loads(text or "{}").items()}
-
-
 def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return each row's backbone with the options that not all jobs of it share.
 
@@ -48,14 +44,12 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
     >>> backbones(jobs.assign(weights=["random:0+gamma=0", "random:1"])).tolist()
     ['r-a+gamma=0', 'r-a']
     """
-    options = frame["options"].map(_options)
-    shared: dict[str, set[tuple[str, str]]] = {}
-    for arch, found in zip(frame["arch"], options, strict=True):
-        items = set(found.items())
-        shared[arch] = shared[arch] & items if arch in shared else items
+    items = [{(k, str(v)) for k, v in json.loads(o or "{}").items()} for o in frame["options"]]
+    own = pd.Series(items, frame.index, dtype=object)
+    shared = {arch: set.intersection(*found) for arch, found in own.groupby(frame["arch"])}
     names = [
-        arch + "".join(f"+{k}={v}" for k, v in sorted(set(found.items()) - shared[arch]))
-        for arch, found in zip(frame["arch"], options, strict=True)
+        arch + "".join(f"+{k}={v}" for k, v in sorted(found - shared[arch]))
+        for arch, found in zip(frame["arch"], own, strict=True)
     ]
     weights = frame["weights"].str.replace(OPTIONS, "", regex=True)
     return backbone_names(pd.DataFrame({"arch": names, "weights": weights}, index=frame.index))

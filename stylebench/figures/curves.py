@@ -37,11 +37,8 @@ STYLES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (8, 2)), (0, (
 
 
 def _look(index: int) -> dict[str, Any]:
-    return {
-        "color": COLORS[index % len(COLORS)],
-        "linestyle": STYLES[index % len(STYLES)],
-        "linewidth": 1.3,
-    }
+    color, style = COLORS[index % len(COLORS)], STYLES[index % len(STYLES)]
+    return {"color": color, "linestyle": style, "linewidth": 1.3}
 
 
 def _limits(curves: list[Curve]) -> tuple[float, float]:

@@ -54,14 +54,8 @@ def ends(jobs: pd.DataFrame, reference: str) -> pd.DataFrame:
             logs = _logs(part, loss).merge(_logs(own, loss), on=PAIR, suffixes=("", "_reference"))
             found = interval((logs["value"] - logs["value_reference"]).tolist())
             if found.n:
-                ratio = {key: float(np.exp(getattr(found, key))) for key in ("low", "high")}
-                rows.append(
-                    {
-                        "arm": arm, "loss": loss, "mean": float(np.exp(logs["value"].mean())),
-                        "ratio": float(np.exp(found.mean)), **ratio, "pairs": found.n,
-                        "jobs": int(logs["seeds"].sum()),
-                    }
-                )  # fmt: skip
+                shown = np.exp([logs["value"].mean(), found.mean, found.low, found.high])
+                rows.append((arm, loss, *shown, found.n, int(logs["seeds"].sum())))
     columns = ["arm", "loss", "mean", "ratio", "low", "high", "pairs", "jobs"]
     return pd.DataFrame(rows, columns=columns)
 

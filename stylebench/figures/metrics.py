@@ -69,10 +69,7 @@ def metrics(results: Results) -> pd.DataFrame:
     return found[[*told_settings(frame), *columns, "pairs", "seeds"]]
 
 
-Arms = tuple[str, pd.DataFrame, pd.DataFrame]
-
-
-def _arms(frame: pd.DataFrame) -> Iterator[Arms]:
+def _arms(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Yield (what is the same, arm a, arm b) of every comparison; `arm` names them."""
     for name, part in frame.groupby("backbone", observed=True):
         a, b = (part[part["smoothing"] == label].assign(arm=label) for label in SMOOTHINGS)
@@ -107,8 +104,7 @@ def comparisons(results: Results) -> pd.DataFrame:
             chosen = {key: settings[key] for key in several}
             for found in paired(a, b):
                 names = {"a": a["arm"].iloc[0], "b": b["arm"].iloc[0]}
-                measure = {key: found[key] for key in MEASURE}
-                measure["better"] = better[found["metric"]]
+                measure = {k: found[k] for k in MEASURE} | {"better": better[found["metric"]]}
                 best = names.get(favours(found, measure["better"]), "")
                 rows.append({**chosen, "same": same, **names, **measure, **found, "favours": best})
     if not rows:

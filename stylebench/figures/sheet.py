@@ -36,9 +36,6 @@ FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluation
 WARNING = "#B23A00"
 
 Pair = tuple[str, str]
-Line = tuple[str, Sequence[str]]
-"""A row of pictures: its name, and those of its columns."""
-
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels, from the top left corner."""
 
@@ -126,7 +123,7 @@ class _Drawing:
         count = -(-len(sheet.columns) // PER_LINE)
         length = -(-len(sheet.columns) // count)
         parts = [sheet.columns[i : i + length] for i in range(0, len(sheet.columns), length)]
-        self.lines: list[Line] = [(row, part) for part in parts for row in sheet.rows]
+        self.lines = [(row, part) for part in parts for row in sheet.rows]
         self.pairs = sheet.pairs[: min(BANDS, max(1, look.rows // len(self.lines)))]
         self.lead = 1 if len(self.lines) > 1 else 2  # columns: content over style, or beside it
         across = self.lead + length

@@ -37,14 +37,9 @@ FAMILIES = {
 """Colour (Okabe and Ito's, safe for the colour-blind) and marker of the paper's backbones."""
 
 OTHERS = (
-    ("#E69F00", "P"),
-    ("#222222", "X"),
-    ("#8C6D31", "<"),
-    ("#332288", ">"),
-    ("#999933", "p"),
-    ("#882255", "h"),
-    ("#8A8A8A", "*"),
-)
+    ("#E69F00", "P"), ("#222222", "X"), ("#8C6D31", "<"), ("#332288", ">"), ("#999933", "p"),
+    ("#882255", "h"), ("#8A8A8A", "*"),
+)  # fmt: skip
 """The same for all others, in order of their names, again from the start when they run out."""
 
 SOLID, DASHED = "-", (0, (4, 1.6))

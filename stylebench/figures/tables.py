@@ -21,6 +21,7 @@ from stylebench.figures.style import (
 )
 from stylebench.store import Results
 
+STATISTICS = tuple(TITLES)
 NUMBERS = (
     "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "diverged", "evals",
     "seconds", "peak_memory_mb",
@@ -31,17 +32,11 @@ def _finite(values: "pd.Series[float]") -> "pd.Series[float]":
     return values[np.isfinite(values)]
 
 
-def _style_ratio(jobs: pd.DataFrame) -> float:
-    """Return the geometric mean of style loss at the end over style loss at the start."""
-    ratio = _finite(jobs["style_loss"] / jobs["style_loss_initial"])
-    logs = ratio[ratio > 0].map(math.log)
-    return math.exp(logs.mean())
-
-
 def _numbers(jobs: pd.DataFrame) -> dict[str, float]:
     """Return what is known of jobs that are ok."""
+    ratio = _finite(jobs["style_loss"] / jobs["style_loss_initial"])
     return {
-        "style_loss_ratio": _style_ratio(jobs),
+        "style_loss_ratio": math.exp(ratio[ratio > 0].map(math.log).mean()),
         "content_loss": float(_finite(jobs["content_loss"]).mean()),
         "moved_grey_levels": float(_finite(jobs["moved"]).mean()) * 255,
         "did_not_move": float(flagged(jobs, "did-not-move").mean()),
@@ -113,7 +108,7 @@ def statistics(results: Results) -> pd.DataFrame:
             "images": part["image"].nunique(),
             "seeds": part["seed"].nunique(),
         }
-        for name in TITLES:
+        for name in STATISTICS:
             values = _finite(part.loc[part["statistic"] == name, "value"])
             row |= {name: values.mean(), f"{name}_std": values.std()}
         rows.append(row)

@@ -27,11 +27,7 @@ SHOWN_ANYWAY = ("grid",)
 """Figures that a chapter leaves out, as it shows the same pictures itself."""
 
 
-def _no_word(line: str) -> None:
-    """Tell nothing."""
-
-
-def render(folder: Path, tell: Callable[[str], None] = _no_word) -> str:
+def render(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
     """Return the page of a results folder, or of a folder of such; the same gives the same page.
 
     Args:
@@ -51,7 +47,9 @@ def render(folder: Path, tell: Callable[[str], None] = _no_word) -> str:
     return _fill(name=made.name, description=made.description, facts=made.facts, chapters=[made])
 
 
-def write(folder: Path, output: Path | None = None, tell: Callable[[str], None] = _no_word) -> Path:
+def write(
+    folder: Path, output: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Path:
     """Write the page of a results folder; the file is the old one or the whole new one.
 
     Args:
