@@ -134,6 +134,10 @@ class Tracker:
         """
         known, parents, used = dict[str, Run](), list[tuple[str, str]](), set[str]()
         second, remnants = list[str](), list[str]()
+        now = [(self._began, self._name)] if self._name else []
+        nobody = [(0.0, self._out.resolve().name or "stylebench")]  # made by `stylebench run-job`
+        self._sweeps = sorted([*_sweeps(self._out), *now]) or nobody
+        self._restore()
         for info, tags in self._find_runs():
             if "mlflow.parentRunId" not in tags:
                 parents.append((info.experiment_id, info.run_id))
@@ -149,9 +153,6 @@ class Tracker:
             known[tags["job_id"]] = best
             second += [run.run_id for run in worse]
         self._known, self._parents, self._experiments = known, {}, {}
-        now = [(self._began, self._name)] if self._name else []
-        nobody = [(0.0, self._out.resolve().name or "stylebench")]  # made by `stylebench run-job`
-        self._sweeps = sorted([*_sweeps(self._out), *now]) or nobody
         for experiment, run_id in sorted(parents, key=lambda parent: parent[1] not in used):
             if self._parents.setdefault(experiment, run_id) != run_id and run_id not in used:
                 remnants.append(run_id)
@@ -163,6 +164,16 @@ class Tracker:
             addresses = [*_lines(self._out / ".tracked"), _digest(self.uri)]
             files.write_text(self._out / ".tracked", "\n".join(addresses) + "\n")
         self.connected = True
+
+    def _restore(self) -> None:
+        """Restore the experiments of the sweeps if they were deleted, and with them their runs.
+
+        Runs are searched for in live experiments: those that come back later would be second ones.
+        """
+        for name in {name for _, name in self._sweeps}:
+            found = self._client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
 
     def _find_runs(self) -> Iterator[tuple[Any, Mapping[str, str]]]:
         """Yield what MLflow knows of, and the tags of, every run of this results folder."""
@@ -189,8 +200,6 @@ class Tracker:
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 found = self._client.get_experiment(self._client.create_experiment(name, place))
-            if found.lifecycle_stage == "deleted":
-                self._client.restore_experiment(found.experiment_id)
             location = found.artifact_location
             if self.own and place and location != place:
                 _move_artifacts(self._out / "mlflow.db", location, place)

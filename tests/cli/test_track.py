@@ -222,3 +222,17 @@ def test_an_entry_is_the_record(out: Path) -> None:
         assert {path.name for path in entry.files} == {"result.png", "record.json"}
     assert view.read(out, "0" * 16) is None
     assert store.read_record(out / "jobs" / "0") is None
+
+
+def test_an_experiment_that_was_deleted_comes_back_with_each_job_once(out: Path) -> None:
+    before = _view(out)
+    parent, children, client = runs(out)
+    client.delete_experiment(children[0].info.experiment_id)
+    for _ in range(2):
+        _logged(out)
+        assert _view(out) == before
+        check_mlflow(out)
+    client.delete_experiment(children[0].info.experiment_id)
+    client.restore_experiment(children[0].info.experiment_id)  # as people do, in the UI
+    assert _logged(out)[0] == 0
+    assert _view(out) == before
