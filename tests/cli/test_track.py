@@ -226,7 +226,7 @@ def test_an_entry_is_the_record(out: Path) -> None:
 
 def test_an_experiment_that_was_deleted_comes_back_with_each_job_once(out: Path) -> None:
     before = _view(out)
-    parent, children, client = runs(out)
+    _, children, client = runs(out)
     client.delete_experiment(children[0].info.experiment_id)
     for _ in range(2):
         _logged(out)
