@@ -209,7 +209,9 @@ def trouble(results: Results) -> str:
         count = int(flagged(done, flag).sum())
         if count:
             names = _arms_told(labelled(done).loc[flagged(done, flag), "arm"])
-            told.append(f"{flag.replace('-', ' ')}: {count} of {len(done)} jobs ({names})")
+            met = int(flagged(done, "loss-met").sum()) if flag == "did-not-move" else 0
+            but = f", the loss met in {met}" if met else ""
+            told.append(f"{flag.replace('-', ' ')}{but}: {count} of {len(done)} jobs ({names})")
     return "\n".join(told)
 
 

@@ -32,7 +32,12 @@ SMALL, LARGE = 6.3, 8.6
 WIDEST, BANDS, PER_LINE = 300, 6, 8
 """The widest cell in pixels; pairs, and columns of pictures in a line, at most."""
 
-FLAGS = {"diverged": "diverged", "did-not-move": "did not move", "few-evaluations": "stopped early"}
+FLAGS = {
+    "diverged": "diverged", "did-not-move": "did not move", "loss-met": "loss met",
+    "loss-stood": "loss stood", "few-evaluations": "stopped early",
+}  # fmt: skip
+"""Flag of a job -> what it is called. Those of the loss are of jobs that did not move
+(`stylebench.store.columns.MET`)."""
 WARNING = "#B23A00"
 
 Pair = tuple[str, str]
@@ -91,7 +96,8 @@ def absent(job: pd.Series | None) -> str:
 def _remark(job: pd.Series) -> str:
     """Return what stands under a picture: why it may look as it does, or nothing."""
     found = {*str(job["flags"]).split(), str(job["stop_reason"])}
-    return next((text for flag, text in FLAGS.items() if flag in found), "")
+    told = [text for flag, text in FLAGS.items() if flag in found]
+    return ", ".join(told[: 1 if "diverged" in found else 2])
 
 
 @dataclass(frozen=True)

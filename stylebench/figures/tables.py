@@ -23,8 +23,8 @@ from stylebench.store import Results
 
 STATISTICS = tuple(TITLES)
 NUMBERS = (
-    "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "diverged", "evals",
-    "seconds", "peak_memory_mb",
+    "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "loss_met", "diverged",
+    "evals", "seconds", "peak_memory_mb",
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def _numbers(jobs: pd.DataFrame) -> dict[str, float]:
         "content_loss": float(_finite(jobs["content_loss"]).mean()),
         "moved_grey_levels": float(_finite(jobs["moved"]).mean()) * 255,
         "did_not_move": float(flagged(jobs, "did-not-move").mean()),
+        "loss_met": float(flagged(jobs, "loss-met").mean()),
         "diverged": float(flagged(jobs, "diverged").mean()),
         "evals": float(jobs["evals"].mean()),
         "seconds": float(_finite(jobs["seconds"]).mean()),
@@ -53,7 +54,8 @@ def summary(results: Results) -> pd.DataFrame:
 
     style_loss_ratio: style loss over that at the start, geometric mean over jobs; content_loss,
     moved_grey_levels (root mean square change of the pixels, of 255), evals and seconds: means;
-    did_not_move, diverged: shares; peak_memory_mb: the largest.
+    did_not_move, diverged: shares; loss_met: the share that did not move though the loss fell to
+    half of its start or less; peak_memory_mb: the largest.
     """
     frame = results.results
     if not len(frame):

@@ -351,7 +351,7 @@ def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a parquet table of stylebench: {error}") from None
     if "first_step" in schema:
-        frame = columns.with_first_step(frame)
+        frame = columns.of_earlier(frame)
     lacking = [column for column in schema if column not in frame]
     if lacking:
         raise InputError(

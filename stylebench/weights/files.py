@@ -119,8 +119,9 @@ def _loaded(path: str, size: int, modified: int) -> "tuple[dict[str, Tensor], di
 def _load(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     try:
         stat = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: expected a weights file: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
+        why = getattr(error, "strerror", None) or describe(error)
+        raise InputError(f"{str(path)!r}: expected a weights file: {why}") from None
     if path.is_dir():
         raise InputError(f"{path}: expected a weights file, found a folder")
     return _loaded(str(path), stat.st_size, stat.st_mtime_ns)

@@ -34,7 +34,7 @@ def test_no_number_at_all(made: Results) -> None:
 def test_summary(made: Results) -> None:
     frame = made.results.assign(peak_memory_mb=np.arange(len(made.results), dtype=float))
     first = frame.index[(frame["arch"] == "r-vgg19") & (frame["smoothing"] == "none")]
-    frame.loc[first[0], "flags"] = "few-evaluations did-not-move"
+    frame.loc[first[0], "flags"] = "few-evaluations did-not-move loss-met"
     frame.loc[first[0], "style_loss"] = np.nan
     frame.loc[first[1], "stop_reason"] = "diverged"
     broken = frame.index[frame["arch"] == "p-vgg19"]
@@ -49,7 +49,7 @@ def test_summary(made: Results) -> None:
     assert row["style_loss_ratio"] == pytest.approx(np.prod(ratios) ** (1 / len(ratios)))
     assert row["jobs"] == 4
     assert row["pairs"] == 2
-    assert row["did_not_move"] == 1 / 4
+    assert row["did_not_move"] == row["loss_met"] == 1 / 4
     assert row["diverged"] == 1 / 4
     assert row["moved_grey_levels"] == pytest.approx(25.5)
     assert row["peak_memory_mb"] == first.max()

@@ -13,7 +13,7 @@ import pytest
 from stylebench import store
 from stylebench.config import ImageRef, WeightsRef
 from stylebench.errors import InputError
-from stylebench.store import JobRecord
+from stylebench.store import JobRecord, columns
 from tests.jobs import BUDGET, finish, job
 
 
@@ -267,3 +267,27 @@ def test_tables_of_before_a_column_was_added_are_read(tmp_path: Path) -> None:
     assert table["first_step"].tolist() == ["1.0"]
     table.drop(columns="first_step").to_parquet(path)
     assert store.load_results(tmp_path)["first_step"].tolist() == ["torch"]
+
+
+@pytest.mark.parametrize(
+    ("final", "flags"),
+    [
+        (0.4, "did-not-move loss-met"),
+        (0.5, "did-not-move loss-met"),
+        (0.9, "did-not-move loss-stood"),
+    ],
+)
+def test_a_loss_that_was_met_is_told_from_one_that_stood(
+    final: float, flags: str, tmp_path: Path
+) -> None:
+    """By the losses of a record, and by those of a table of an earlier version."""
+    known = {"loss_initial": 1.0, "loss_final": final, "initial_gradient": 3.0}
+    record = JobRecord.of(job(), status="ok", finished=1.0, flags=("did-not-move",), **known)
+    row = columns.result_row(record)
+    assert (row["flags"], row["loss_ratio"], row["initial_gradient"]) == (flags, final, 3.0)
+    table = columns.frame([row], columns.RESULT_COLUMNS).assign(flags="did-not-move")
+    found = columns.of_earlier(table.drop(columns=["loss_ratio", "initial_gradient"]))
+    assert list(found["flags"]) == [flags]
+    assert list(found["loss_ratio"]) == [final]
+    moved = JobRecord.of(job(), status="ok", finished=1.0, **known)
+    assert columns.result_row(moved)["flags"] == ""
