@@ -61,7 +61,8 @@ def of_earlier(frame: pd.DataFrame) -> pd.DataFrame:
     if "loss_ratio" not in frame and {"loss_final", "loss_initial", "flags"} <= {*frame}:
         ratio = frame["loss_final"] / frame["loss_initial"]
         flags = [told_apart(*pair) for pair in zip(frame["flags"], ratio, strict=True)]
-        frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=flags)
+        told = pd.Series(flags, index=frame.index, dtype="str")
+        frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=told)
     return frame
 
 
