@@ -38,8 +38,12 @@ class Builtin:
         )
 
     def render(self, size: int, resize: Resize = "aspect") -> Picture:
-        """Return the picture, uint8 (H, W, 3), its long side (squashed: each) `size` px."""
-        return read_file(self.path, size, resize, shown=Path(self.package, self.file))
+        """Return the picture, uint8 (H, W, 3), its long side (squashed: each) `size` px.
+
+        Its values are those in the file, though rocket's are of Adobe RGB: all results have them.
+        """
+        shown = Path(self.package, self.file)
+        return read_file(self.path, size, resize, shown, converted=False)
 
 
 PHOTOGRAPHS: Registry[Builtin] = Registry("photograph")

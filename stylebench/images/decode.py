@@ -21,6 +21,8 @@ from PIL import Image, UnidentifiedImageError
 
 from stylebench.errors import InputError, describe, is_full
 from stylebench.files import replacing
+from stylebench.images import colour, formats, png, profiles, tiff
+from stylebench.images.formats import Opened
 
 Picture = npt.NDArray[np.uint8]
 Resize = Literal["aspect", "squash"]
@@ -29,8 +31,6 @@ MIN_SIDE = 16
 MAX_SIDE = 4096
 """Of the working size: in float32 the first maps of VGG, 64 × 4096 × 4096, take 4 GB each."""
 MAX_PIXELS = 100_000_000
-_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-_FORMATS_TEXT = "JPEG, PNG, WebP, TIFF, BMP or GIF"
 _ONE = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its remarks are told as errors, or not
 
@@ -73,7 +73,9 @@ def save(path: Path, array: Picture, quality: int = 92) -> None:
         raise InputError(f"cannot save {str(path)!r}: {reason(error)}") from error
 
 
-def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) -> Picture:
+def read_file(
+    path: Path, size: int, resize: Resize, shown: Path | None = None, *, converted: bool = True
+) -> Picture:
     """Return the picture in a file at the working size; see `stylebench.images.read`.
 
     Args:
@@ -81,25 +83,59 @@ def read_file(path: Path, size: int, resize: Resize, shown: Path | None = None) 
         size: the long side in px.
         resize: keep the aspect ratio, or squash to a square.
         shown: how messages name the file, if not by `path`.
+        converted: to sRGB from the colour space that the file states; else the values as they are.
 
     Raises:
         InputError: the file cannot be read, or the picture is of no use.
     """
     check_file(path)
     shown = shown or path
+    with _opened(path, shown) as opened:
+        _target(shown, opened.size, size, resize)
+        icc = profiles.find(opened.header, path, shown) if converted else None
+        with _silent():
+            image = opened.load()
+        rgb = _to_rgb(shown, _upright(image), icc)
+    return _resized(shown, rgb, size, resize)
+
+
+def is_amended(path: Path) -> bool:
+    """Tell whether versions before 0.1 had other pixels of a file: see `stylebench.images.digest`.
+
+    They knew no colour profiles, and not all samples of TIFF and PNG.
+    """
+    try:
+        with _opened(path, path) as opened:
+            return opened.amended or bool(profiles.find(opened.header, path, path))
+    except InputError:
+        return False
+
+
+@contextmanager
+def _opened(path: Path, shown: Path) -> Iterator[Opened]:
+    """Open a picture file and read its header; whatever goes wrong within is an InputError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata and large files
-            with Image.open(path, formats=_FORMATS) as image:
-                _target(shown, image.size, size, resize)
-                with _silent():
-                    image.load()
-                rgb = _to_rgb(shown, _upright(image))
+            if formats.sniff(path) == "TIFF":
+                with tiff.opened(path, shown) as opened:
+                    yield opened
+            else:
+                with Image.open(path, formats=list(formats.readable())) as image:
+                    yield _by_pillow(image, path)
     except InputError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
-        _refuse(shown, error)
-    return _resized(shown, rgb, size, resize)
+        _refuse(path, shown, error)
+
+
+def _by_pillow(image: Image.Image, path: Path) -> Opened:
+    def load() -> Image.Image:
+        image.load()
+        return png.transparent(image, path) if image.format == "PNG" else image
+
+    amended = image.format == "PNG" and png.is_amended(image, path)
+    return Opened(image, image.size, load, amended)
 
 
 def _resized(path: Path, rgb: Image.Image, size: int, resize: Resize) -> Picture:
@@ -117,7 +153,10 @@ def fit(image: Image.Image, shown: str, size: int, resize: Resize) -> Picture:
         resize: keep the aspect ratio, or squash to a square.
     """
     path = Path(shown)
-    return _resized(path, _to_rgb(path, _upright(image)), size, resize)
+    icc = profiles.find(image, None, path)
+    if icc:
+        image = image.copy()  # the caller's stays as it is
+    return _resized(path, _to_rgb(path, _upright(image), icc), size, resize)
 
 
 @contextmanager
@@ -154,9 +193,9 @@ def check_file(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{name} cannot be read: {reason(error)}") from error
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{name} is a folder; expected a {_FORMATS_TEXT} file")
+        raise InputError(f"{name} is a folder; expected a {formats.text()} file")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{name} is no regular file; expected a {_FORMATS_TEXT} file")
+        raise InputError(f"{name} is no regular file; expected a {formats.text()} file")
     if status.st_size == 0:
         raise InputError(f"{name} is empty (0 bytes); copy or export it again")
 
@@ -190,8 +229,8 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
-    """Return the picture in 8-bit RGB, whatever its mode."""
+def _to_rgb(path: Path, image: Image.Image, icc: bytes | None = None) -> Image.Image:
+    """Return the picture in 8-bit RGB, whatever its mode; `icc` is the profile of its colours."""
     if image.mode == "F":
         raise InputError(
             f"image {str(path)!r} holds floating-point values; expected 8 or 16 bits a channel: "
@@ -204,10 +243,9 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
                 f"image {str(path)!r} holds grey values from {values.min()} to {values.max()}; "
                 "expected 0 to 65535 (16 bits): export it as PNG"
             )
-        values = values.astype(np.uint32)  # in place from here: 100 million pixels are 400 MB
-        values += 128
-        values //= 257
-        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+        image = Image.fromarray(tiff.to_8_bits(values, 16))
+    if icc:
+        image = colour.to_srgb(image, icc)
     if image.has_transparency_data:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         rgba = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba)
@@ -215,18 +253,32 @@ def _to_rgb(path: Path, image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _refuse(path: Path, error: Exception) -> NoReturn:
+def _refuse(path: Path, shown: Path, error: Exception) -> NoReturn:
     """Raise the InputError that tells what Pillow's `error` means for the user."""
-    name = f"image {str(path)!r}"
+    name = f"image {str(shown)!r}"
+    kind = formats.sniff(path)
+    known = formats.readable().get(kind)
     if isinstance(error, Image.DecompressionBombError):
         text = f"{name} is too large; expected at most {MAX_PIXELS:,} pixels: make it smaller first"
+    elif isinstance(error, UnidentifiedImageError) and known:
+        text = f"{name} is a {known.name} that is damaged or of a kind that cannot be read; "
+        text += "export it as PNG"
     elif isinstance(error, UnidentifiedImageError):
-        text = f"{name} is not a picture that can be read; expected {_FORMATS_TEXT}"
+        why = formats.unread(path)
+        text = f"{name} is not a picture that can be read"
+        text += f" ({why})" if why else f"; expected {formats.text()}"
     elif isinstance(error, OSError) and error.errno is not None:
         text = f"{name} cannot be read: {reason(error)}"
+    elif _is_unknown_kind(error):
+        text = f"{name} is of a kind that cannot be read ({describe(error)}); export it as PNG"
     else:
         text = f"{name} is damaged or cut off ({describe(error)}); copy or export it again"
     raise InputError(text) from error
+
+
+def _is_unknown_kind(error: Exception) -> bool:
+    """Tell whether Pillow says that it does not know what a file holds, not that it is broken."""
+    return "unsupported" in str(error).lower() or "not supported" in str(error).lower()
 
 
 def reason(error: OSError) -> str:

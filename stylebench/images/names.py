@@ -6,13 +6,14 @@ What to load is written as a reference: an absolute path, or ``builtin:<name>``.
 import errno
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from stylebench.errors import InputError
 from stylebench.files import sha256
+from stylebench.images import formats
 from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
 from stylebench.images.decode import (
     MAX_SIDE,
@@ -20,6 +21,7 @@ from stylebench.images.decode import (
     Picture,
     Resize,
     check_file,
+    is_amended,
     read_file,
     reason,
 )
@@ -28,7 +30,6 @@ from stylebench.registry import suggestion
 Role = Literal["content", "style"]
 
 PREFIX = "builtin:"
-SUFFIXES = (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class ImageSource:
     ref: str
 
 
-def resolve(value: str, role: Role) -> list[ImageSource]:
+def resolve(
+    value: str, role: Role, tell: Callable[[str], None] = lambda text: None
+) -> list[ImageSource]:
     """Return the pictures that one value of ``--content`` or ``--style`` names, in order.
 
     Args:
@@ -48,16 +51,17 @@ def resolve(value: str, role: Role) -> list[ImageSource]:
             A path that exists is taken whole, commas and all. A bare name without a suffix or a
             separator means the built-in first.
         role: which flag it came from.
+        tell: called with a line for every folder of which something is left out.
 
     Raises:
         InputError: a name that is none of these, or a folder without pictures.
     """
     whole = _existing(value, role) is not None
     items = [value] if whole else [item.strip() for item in value.split(",")]
-    return [source for item in items for source in _resolve_item(item, role)]
+    return [source for item in items for source in _resolve_item(item, role, tell)]
 
 
-def _resolve_item(item: str, role: Role) -> list[ImageSource]:
+def _resolve_item(item: str, role: Role, tell: Callable[[str], None]) -> list[ImageSource]:
     if not item:
         raise InputError(f"{role} has an empty entry; give a file, a folder or a built-in image")
     if item == "builtin":
@@ -72,7 +76,7 @@ def _resolve_item(item: str, role: Role) -> list[ImageSource]:
             f"{role} {item!r} is neither a file, a folder nor a built-in image"
             f"{suggestion(name, [*PHOTOGRAPHS, *PAINTINGS])} (stylebench ls images)"
         )
-    files = _folder_files(path, role) if path.is_dir() else [path]
+    files = _folder_files(path, role, tell) if path.is_dir() else [path]
     return [ImageSource(_printable(file.stem), _reference(file, role)) for file in files]
 
 
@@ -102,23 +106,26 @@ def _existing(text: str, role: Role) -> Path | None:
     return path
 
 
-def _folder_files(folder: Path, role: Role) -> list[Path]:
+def _folder_files(folder: Path, role: Role, tell: Callable[[str], None]) -> list[Path]:
+    """Return the pictures in a folder, in order; `tell` is told which are left out, and why."""
+    name = f"{role} folder {str(folder)!r}"
     try:
-        files = sorted(
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-        )
+        files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+        taken = [f for f in files if f.suffix.lower() in formats.suffixes() and f.is_file()]
+        others = {f: formats.left_out(f) for f in sorted({*files}.difference(taken))}
     except OSError as error:
-        raise InputError(
-            f"{role} folder {str(folder)!r} cannot be read: {reason(error)}"
-        ) from error
-    if not files:
-        raise InputError(
-            f"{role} folder {str(folder)!r} holds no pictures; expected files that end in "
-            f"{' '.join(SUFFIXES)}"
-        )
-    return files
+        raise InputError(f"{name} cannot be read: {reason(error)}") from error
+    left = formats.listed((_printable(f.name), why) for f, why in others.items() if why)
+    if not taken:
+        found = f"left out: {left}" if left else f"expected files that end in {_suffixes()}"
+        raise InputError(f"{name} holds no pictures; {found}")
+    if left:
+        tell(f"{name}: left out: {left}")
+    return taken
+
+
+def _suffixes() -> str:
+    return " ".join(formats.suffixes())
 
 
 def _printable(name: str) -> str:
@@ -176,7 +183,8 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
             pictures are enlarged.
 
     Returns:
-        uint8 (H, W, 3), RGB, upright by its EXIF orientation, transparency on white.
+        uint8 (H, W, 3), sRGB by the colour space that a file states (built-ins: as stored),
+        upright by its EXIF orientation, transparency on white.
 
     Raises:
         InputError: the file is missing, empty, damaged, no picture, under 16 px on a side before
@@ -199,7 +207,8 @@ def digest(ref: str, size: int) -> str:
         size: the long side in px; it matters for built-ins only.
 
     Returns:
-        The hash of a file's bytes, or of a built-in's shape and pixels at `size`.
+        The hash of a file's bytes, or of a built-in's shape and pixels at `size`. Files of which
+        earlier versions took other pixels, knowing no colour profiles, have another than then.
 
     Raises:
         InputError: the file cannot be read.
@@ -212,6 +221,9 @@ def digest(ref: str, size: int) -> str:
     path = Path(ref)
     check_file(path)
     try:
-        return sha256(path)[:32]
+        found = sha256(path)
+        if is_amended(path):
+            found = hashlib.sha256(f"{found} in sRGB".encode()).hexdigest()
+        return found[:32]
     except OSError as error:
         raise InputError(f"image {ref!r} cannot be read: {reason(error)}") from error

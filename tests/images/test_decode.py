@@ -15,6 +15,7 @@ from PIL import Image
 from stylebench import images
 from stylebench.errors import InputError
 from tests.faults import hostile
+from tests.images import files
 from tests.images.pictures import GREYS, HEIGHT, QUADRANTS, WIDTH, corners, expand
 
 # --- reading: modes and formats
@@ -192,7 +193,58 @@ def test_read_shrinks_with_antialias(tmp_path: Path) -> None:
     assert picture[4:-4, 4:-4].std() < 3
 
 
+# --- a transparent colour (tRNS): the values that match it are white, by PNG's specification
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("high", [0, 0x4000])  # bits beyond a sample's do not count
+def test_a_transparent_grey(tmp_path: Path, bits: int, high: int) -> None:
+    if bits == 1 and high:
+        pytest.skip("Pillow takes any key but 0 for 1")
+    values = np.zeros((32, 32), int)
+    values[:16] = 1
+    key = files.chunk(b"tRNS", struct.pack(">H", 1 + high))
+    files.write_png(tmp_path / "a.png", values, bits, key)
+    picture = images.read(str(tmp_path / "a.png"), 32)
+    assert (picture[:16] == 255).all()
+    assert (picture[16:] == 0).all()
+    files.write_png(tmp_path / "b.png", values, bits)
+    picture = images.read(str(tmp_path / "b.png"), 32)
+    assert (picture[:16] == 255 // (2**bits - 1)).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_colour_of_16_bits(tmp_path: Path, channels: int) -> None:
+    """Two colours with the same high bytes are two."""
+    values = np.full((32, 32, channels), 0x6480)
+    values[:16, :, -1] = 0x6401
+    pixels = values if channels == 3 else values[..., 0]
+    key = files.chunk(b"tRNS", struct.pack(f">{channels}H", *values[0, 0]))
+    exif = Image.Exif()
+    exif[274] = 3
+    turned = files.chunk(b"eXIf", exif.tobytes()[6:])
+    files.write_png(tmp_path / "a.png", pixels, 16, key, turned)
+    picture = images.read(str(tmp_path / "a.png"), 32)
+    assert (picture[16:] == 255).all()
+    assert (picture[:16] == 0x64).all()
+
+
+@pytest.mark.parametrize("high", [0, 0x4000])
+def test_a_transparent_colour_of_8_bits(tmp_path: Path, high: int) -> None:
+    pixels = np.full((32, 32, 3), 9)
+    pixels[:16] = 200, 60, 40
+    key = files.chunk(b"tRNS", struct.pack(">3H", *(value + high for value in (200, 60, 40))))
+    files.write_png(tmp_path / "a.png", pixels, 8, key)
+    picture = images.read(str(tmp_path / "a.png"), 32)
+    assert (picture[:16] == 255).all()
+    assert (picture[16:] == 9).all()
+
+
 # --- bad input
+
+
+def _of_kind(header: bytes) -> Callable[[Path], None]:
+    return lambda path: files.write_bmp(path, header, bytes(32 * 32 * 4))
 
 
 def _png_header(width: int, height: int) -> bytes:
@@ -244,6 +296,16 @@ def _loop(photo: Path) -> None:
         (lambda path: path.write_bytes(b""), r"is empty \(0 bytes\)"),
         (lambda path: path.write_text("hello"), "is not a picture that can be read; expected JPEG"),
         (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), "is not a picture"),
+        (
+            _of_kind(files.bmp_header(40, 16, 3) + struct.pack("<3I", 0xF00, 0xF0, 0xF)),
+            r"is of a kind that cannot be read \(Unsupported BMP bitfields layout\); export it",
+        ),
+        (_of_kind(files.bmp_header(40, 2)), r"of a kind .* \(Unsupported BMP pixel depth \(2\)\)"),
+        (_of_kind(files.bmp_header(40, 0, 5)), r"of a kind that cannot be read"),
+        (
+            lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40)),
+            "is a PNG that is damaged or of a kind that cannot be read; export it as PNG",
+        ),
         (_truncated, "is damaged or cut off .*copy or export it again"),
         (_floating, "floating-point values; expected 8 or 16 bits"),
         (_beyond_16_bits, "grey values from 70000 to 70000; expected 0 to 65535"),

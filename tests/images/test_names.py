@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylebench import images
 from stylebench.errors import InputError
-from stylebench.images import ImageSource
+from stylebench.images import ImageSource, formats
 from tests.images.pictures import GREYS, QUADRANTS, WIDTH, corners, expand
 
 
@@ -48,6 +48,68 @@ def test_resolve_folder(photo: Path) -> None:
     (photo.parent / "folder.png").mkdir()
     sources = images.resolve(str(photo.parent), "content")
     assert [source.name for source in sources] == ["a", "b", "photo"]
+
+
+def test_a_folder_tells_what_it_leaves_out(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)  # no pillow-heif
+    formats.readable.cache_clear()
+    formats.suffixes.cache_clear()
+    folder = photo.parent
+    for name in ("a.jpe", "b.JPG", "c.avif", "d.jp2", "e.ppm"):
+        (folder / name).touch()
+    heif = b"\0\0\0\x18ftypheic" + bytes(16)
+    files = {
+        "f.heic": heif,
+        "g": heif,
+        "h.heic": photo.read_bytes(),
+        "i.jpg_large": b"\xff\xd8\xff",
+    }
+    files |= {"j.NEF": b"MM\0*", "k.svg": b"<svg/>", "notes.txt": b"II", ".hidden.heic": heif}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / "l.png").symlink_to("nowhere")
+    (folder / "more").mkdir()
+    (folder / "more" / "z.png").touch()
+    (folder / "other").mkdir()
+    os.mkfifo(folder / "m.png")
+    told: list[str] = []
+    taken = [source.name for source in images.resolve(str(folder), "style", told.append)]
+    assert taken == ["a", "b", "c", "d", "e", "photo"]
+    (line,) = told
+    assert line == (
+        f"style folder {str(folder)!r}: left out: f.heic, g (HEIF: install pillow-heif, or save it "
+        "as PNG); h.heic (a PNG by its content: name it .png); i.jpg_large (a JPEG by its content: "
+        "name it .jpg); j.NEF (a camera's raw file: export it as JPEG, PNG or TIFF); k.svg (none "
+        f"of {formats.text()}); l.png, m.png (no regular file); more (a folder: name it too)"
+    )
+    formats.readable.cache_clear()
+    formats.suffixes.cache_clear()
+
+
+def test_a_folder_of_what_is_left_out_alone_is_refused(tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"{number}.cr2").touch()
+    message = r"holds no pictures; left out: 0.cr2, 1.cr2, 2.cr2, 3.cr2, 4.cr2 and 2 more \(a cam"
+    with pytest.raises(InputError, match=message):
+        images.resolve(str(tmp_path), "content")
+
+
+def test_nothing_is_told_of_a_folder_of_pictures(photo: Path) -> None:
+    told: list[str] = []
+    (photo.parent / "notes.txt").write_text("BM of the BMW")
+    images.resolve(str(photo.parent), "content", told.append)
+    assert not told
+
+
+@pytest.mark.parametrize("name", ["a.jpe", "a.avif", "a.jp2", "a.j2k", "a.ppm", "a.pgm", "a.heic"])
+def test_more_formats_are_read(tmp_path: Path, name: str) -> None:
+    if Path(name).suffix not in formats.suffixes():
+        pytest.skip("not installed")
+    options = {"a.jpe": {"format": "JPEG"}}.get(name, {})
+    mode = "L" if name == "a.pgm" else "RGB"
+    Image.new(mode, (32, 32), 90 if mode == "L" else (90, 90, 90)).save(tmp_path / name, **options)
+    (source,) = images.resolve(str(tmp_path), "content")
+    assert np.abs(images.read(source.ref, 32).astype(int) - 90).max() <= 2
 
 
 def test_resolve_prefers_builtins_to_bare_names(
