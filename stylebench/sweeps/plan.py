@@ -97,18 +97,18 @@ def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
     return [_variant(config, *each) for arch in kept for each in found.values() if each[0] == arch]
 
 
-def _references(values: tuple[str, ...], role: images.Role) -> list[images.ImageSource]:
-    return [source for value in values for source in images.resolve(value, role)]
-
-
 def _pictures(
-    config: SweepConfig, pairs: bool
+    config: SweepConfig, pairs: bool, tell: Callable[[str], None]
 ) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
     """Return content, style and statistics pictures; each is read once, so bad ones fail now."""
+    given: list[tuple[tuple[str, ...], images.Role]] = [
+        (config.content if pairs else (), "content"),
+        (config.style if pairs else (), "style"),
+        (config.statistics_images, "content"),
+    ]
     groups = [
-        _references(config.content if pairs else (), "content"),
-        _references(config.style if pairs else (), "style"),
-        _references(config.statistics_images, "content"),
+        [source for value in values for source in images.resolve(value, role, tell)]
+        for values, role in given
     ]
     flat = [source for group in groups for source in group]
     made: dict[str, ImageRef] = {}
@@ -228,7 +228,8 @@ def expand(
         strict: an explicitly named backbone without weights is an error, as no group's is.
         pairs: whether there are stylisations; False plans statistics alone.
         device: as torch names it; ``precision: auto`` depends on it.
-        tell: called with a line for every set of pretrained weights, taken or missing.
+        tell: called with a line for every set of pretrained weights, taken or missing, and for
+            every folder of which pictures are left out.
 
     Raises:
         InputError: anything in the configuration that names what does not exist or cannot be read.
@@ -269,7 +270,23 @@ AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec)
 
 
 def _unique(specs: Iterable[AnySpec]) -> tuple[AnySpec, ...]:
-    return tuple({spec.job_id: spec for spec in specs}.values())
+    same: dict[str, list[AnySpec]] = {}
+    for spec in specs:
+        same.setdefault(spec.job_id, []).append(spec)
+    return tuple(_under_all_names(group) for group in same.values())
+
+
+def _under_all_names(same: Sequence[AnySpec]) -> AnySpec:
+    """Return one job of several that are the same: of equal files, it has the names of all, a=b."""
+    last = same[-1]
+    if len(same) == 1 or not isinstance(last, JobSpec):
+        return last
+    named = {}
+    for role in ("content", "style"):
+        pictures = [getattr(spec, role) for spec in same]
+        name = "=".join({picture.ref: picture.name for picture in pictures}.values())
+        named[role] = pictures[-1].model_copy(update={"name": name})
+    return last.model_copy(update=named)
 
 
 def _expand(
@@ -286,7 +303,7 @@ def _expand(
     from stylebench.transfer import smoothing
 
     _check(config, variants)
-    content, style, photographs = _pictures(config, pairs)
+    content, style, photographs = _pictures(config, pairs, tell)
     matched = _pairs(content, style, config.pairing)
     seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))

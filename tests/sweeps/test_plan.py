@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from stylebench.config import Spec
 from stylebench.errors import InputError, UnavailableError
@@ -53,6 +54,40 @@ def test_jobs_take_over_what_is_optimised_and_measured() -> None:
 
 def test_the_same_picture_twice_is_one_job() -> None:
     assert len(expand(content=["chelsea", "chelsea,builtin:chelsea"], style=["mosaic"]).jobs) == 2
+
+
+def test_equal_files_are_one_job_under_all_names(tmp_path: Path) -> None:
+    for name, level in (("a", 9), ("b", 9), ("c", 10)):
+        Image.new("RGB", (32, 32), (level, 60, 40)).save(tmp_path / f"{name}.png")
+    jobs = expand(content=[str(tmp_path)], style=["mosaic"], smoothing=["none"]).jobs
+    assert [job.content.name for job in jobs] == ["a=b", "c"]
+    paths = [str(tmp_path / f"{name}.png") for name in "ab"]
+    file = tmp_path / "two.yaml"
+    rest = "arch: r-tiny\nsize: 32\nstyle: mosaic\nsmoothing: none\nstatistics_images: []\n"
+    file.write_text(f"variants: [{{content: {paths[0]}}}, {{content: {paths[1]}}}]\n{rest}")
+    jobs = plan.expand(load_sweep(file, {}), offline=True).jobs
+    assert [job.content.name for job in jobs] == ["a=b"]
+    zipped = expand(content=paths, style=["mosaic", "brush"], smoothing=["none"], pairing="zip")
+    assert [(j.content.name, j.style.name) for j in zipped.jobs] == [
+        ("a", "mosaic"),
+        ("b", "brush"),
+    ]
+    (spec,) = expand(content=["coffee"], style=["mosaic"], statistics_images=paths).statistics
+    assert [image.name for image in spec.images] == ["a", "b"]
+
+
+def test_what_a_folder_leaves_out_is_told_once(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    (tmp_path / "b.dng").touch()
+    told: list[str] = []
+    flags = {"arch": ["r-tiny"], "size": 32, "content": [str(tmp_path)], "style": [str(tmp_path)]}
+    flags["statistics_images"] = [str(tmp_path)]
+    plan.expand(load_sweep(None, flags), offline=True, tell=told.append)
+    assert [text.partition(":")[0].split()[0] for text in told] == ["content", "style"]
+    assert all(
+        text.endswith("b.dng (a camera's raw file: export it as JPEG, PNG or TIFF)")
+        for text in told
+    )
 
 
 def test_weights_for_what_does_not_run_are_refused() -> None:
