@@ -325,8 +325,8 @@ class Features(nn.Module):
                 return maps
         own = outline(self._spec.model).size
         raise InputError(
-            f"timm:{self._spec.model} cannot take pictures of {size[0]} × {size[1]} px ({reason}); "
-            f"its own size works: {own[0]} × {own[1]} px (--size {own[0]} --resize squash)"
+            f"timm:{self._spec.model} cannot take pictures of {size[1]}×{size[0]} px ({reason}); "
+            f"its own size works: {own[1]}×{own[0]} px (--size {own[0]} --resize squash)"
         )
 
     def _run(self, x: Tensor, goal: tuple[int, int], rebuilt: bool) -> dict[str, Tensor]:

@@ -92,7 +92,10 @@ def _encode(
     key = (picture._version, role, smooth.model_dump_json())
     if key not in known:
         with torch.no_grad():
-            maps = backbone(picture)
+            try:
+                maps = backbone(picture)
+            except InputError as error:
+                raise InputError(f"{role} picture: {error}") from error
             known[key] = tuple(
                 _target(node.name, node.stage, maps, smooth, role)
                 for node in ((backbone.content,) if role == "content" else backbone.style)
