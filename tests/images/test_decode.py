@@ -5,15 +5,18 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from stylebench import images
 from stylebench.errors import InputError
+from stylebench.images import formats
 from tests.faults import hostile
 from tests.images import files
 from tests.images.pictures import GREYS, HEIGHT, QUADRANTS, WIDTH, corners, expand
@@ -352,13 +355,8 @@ def test_read_escapes_odd_names(tmp_path: Path) -> None:
     assert "\x1b" not in str(refusal.value)
 
 
-@settings(max_examples=100, deadline=None)
-@given(case=hostile.images())
-def test_damage_gives_a_picture_or_an_input_error(
-    tmp_path_factory: pytest.TempPathFactory, case: hostile.Case
-) -> None:
-    path = tmp_path_factory.getbasetemp() / case.name
-    path.write_bytes(case.data)
+def _check_harmless(path: Path) -> None:
+    """Check that a file gives a picture or one line, and a digest whichever it is."""
     message, shape = "", (32, 32, 3)
     try:
         shape = images.read(str(path), 32).shape
@@ -366,3 +364,66 @@ def test_damage_gives_a_picture_or_an_input_error(
         message = str(refusal)
     assert "\n" not in message
     assert max(shape[:2]) == 32
+    if path.stat().st_size:
+        images.digest(str(path), 32)  # which reads headers too
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=hostile.images())
+def test_damage_gives_a_picture_or_an_input_error(
+    tmp_path_factory: pytest.TempPathFactory, case: hostile.Case
+) -> None:
+    path = tmp_path_factory.getbasetemp() / case.name
+    path.write_bytes(case.data)
+    _check_harmless(path)
+
+
+SPECIMENS: list[tuple[str, dict[str, Any]]] = [
+    ("specimen.ppm", {}),
+    ("specimen.jp2", {}),
+    ("specimen.avif", {}),
+    ("profile.png", {"icc_profile": files.grey_profile(1.8)}),
+    ("profile.jpg", {"icc_profile": files.grey_profile(1.8)}),
+    ("profile.tif", {"icc_profile": files.grey_profile(1.8)}),
+    ("planes.tif", {}),
+    ("thumbnail.tif", {}),
+    ("key.png", {}),
+]
+
+
+def _specimen(path: Path, options: dict[str, Any]) -> None:
+    if path.stem == "planes":
+        values = np.moveaxis(expand(QUADRANTS), -1, 0).astype(np.uint16) * 257
+        tifffile.imwrite(path, values, photometric="rgb", planarconfig="separate")
+    elif path.stem == "thumbnail":
+        with tifffile.TiffWriter(path) as file:
+            file.write(expand(GREYS)[::2], photometric="minisblack", subfiletype=1, subifds=1)
+            file.write(expand(QUADRANTS), photometric="rgb", subfiletype=0)
+    elif path.stem == "key":
+        key = files.chunk(b"tRNS", struct.pack(">3H", *(QUADRANTS[0, 0].astype(int) * 257)))
+        code = files.chunk(b"cICP", bytes((12, 13, 0, 1)))
+        files.write_png(path, expand(QUADRANTS).astype(int) * 257, 16, code, key)
+    else:
+        image = Image.fromarray(expand(GREYS)) if path.stem == "profile" else _rgb()
+        image.save(path, **options)
+
+
+@pytest.mark.parametrize(("name", "options"), SPECIMENS, ids=str)
+def test_specimens_are_read(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    if Path(name).suffix not in formats.suffixes():
+        pytest.skip("not installed")
+    _specimen(tmp_path / name, options)
+    assert images.read(str(tmp_path / name), WIDTH).shape == (HEIGHT, WIDTH, 3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_damage_of_rarer_kinds_is_harmless_too(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    known = [s for s in SPECIMENS if Path(s[0]).suffix in formats.suffixes()]
+    name, options = data.draw(st.sampled_from(known))
+    path = tmp_path_factory.getbasetemp() / name
+    _specimen(path, options)
+    path.write_bytes(data.draw(hostile.damaged(path.read_bytes())))
+    _check_harmless(path)
