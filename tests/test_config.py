@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from stylebench.config import (
-    PRESETS,
     ImageRef,
     JobSpec,
     LossSpec,
@@ -18,6 +17,7 @@ from stylebench.config import (
     WeightsRef,
 )
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.transfer.presets import PRESETS
 from tests.jobs import job
 
 EXPERIMENTS = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))

@@ -13,8 +13,6 @@ from pydantic import ValidationError
 from stylebench import files
 from stylebench.backbones import names
 from stylebench.config import (
-    OF_PRESET,
-    PRESETS,
     Frozen,
     LossSpec,
     OptimiserSpec,
@@ -23,6 +21,7 @@ from stylebench.config import (
 )
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
+from stylebench.transfer.presets import OF_PRESET, PRESETS
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,11 +17,11 @@ from stylebench.config import (
     StatisticsSpec,
     SweepConfig,
     WeightsRef,
-    preset_label,
 )
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.sweeps.experiment import arms
+from stylebench.transfer import presets
 
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""
@@ -319,7 +319,7 @@ def _expand(
             smoothing=smooth,
             content=a,
             style=b,
-            preset=preset_label(config),
+            preset=presets.label(config),
             loss=_loss(arm.variant.spec, config.loss),
             seed=arm.seed,
             precision=precisions[smooth.label],

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,18 +10,16 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
-from stylebench.config import PRESETS, Start, TransferSettings
+from stylebench.config import Start, TransferSettings
 from stylebench.errors import InputError, JobError
 from stylebench.images import Resize, Role, to_tensor
-from stylebench.registry import suggestion
-from stylebench.transfer import smoothing
+from stylebench.transfer import presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
@@ -110,38 +108,6 @@ def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
         raise InputError(f"expected content pictures of one size in a batch, found {sorted(sizes)}")
 
 
-def settings_of(preset: str, given: Mapping[str, Any]) -> TransferSettings:
-    """Return the settings of a preset with others laid on them.
-
-    Args:
-        preset: a key of `stylebench.config.PRESETS`.
-        given: keys of `TransferSettings`; `loss` and `optimiser` may be some of their own keys.
-
-    Raises:
-        InputError: an unknown preset or key, or a wrong value.
-    """
-    known = TransferSettings.model_fields
-    for key in given:
-        if key not in known:
-            near = suggestion(key, known)
-            raise InputError(f"stylize: unknown setting {key!r}{near} (known: {', '.join(known)})")
-    if preset not in PRESETS:
-        near = suggestion(preset, PRESETS)
-        raise InputError(f"unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
-    base = {key: value for key, value in PRESETS[preset].items() if key in known}
-    laid = {
-        key: {**base.get(key, {}), **value} if isinstance(value, Mapping) else value
-        for key, value in given.items()
-    }
-    try:
-        return TransferSettings.model_validate(base | laid)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(map(str, first["loc"]))
-        expected = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"stylize: {path}: {expected}, found {first['input']!r:.60}") from None
-
-
 def stylize(
     content: Any,
     style: Any,
@@ -181,9 +147,9 @@ def stylize(
         InputError: a picture that cannot be read, unknown names, values out of range.
         JobError: the loss stopped being finite before it fell below that of the start.
     """
-    asked = settings_of(preset, {"evals": EVALS, **settings})
+    asked = presets.settings(preset, {"evals": EVALS, **settings})
     smoothing.check(asked.smoothing)
-    resize = resize or PRESETS[preset].get("resize", "aspect")
+    resize = resize or presets.PRESETS[preset].get("resize", "aspect")
     if isinstance(backbone, Backbone):
         if weights is not None or offline or (device, precision) != ("auto", "auto"):
             raise InputError("weights, device, precision and offline are of a backbone by name")

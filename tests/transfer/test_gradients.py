@@ -10,10 +10,11 @@ from torch import Tensor
 
 from stylebench import store
 from stylebench.backbones.extractor import Backbone, build
-from stylebench.config import PRESETS, LossSpec, SmoothingSpec, TransferSettings, WeightsRef
+from stylebench.config import LossSpec, SmoothingSpec, TransferSettings, WeightsRef
 from stylebench.sweeps import job, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.losses import total_variation
+from stylebench.transfer.presets import PRESETS
 from stylebench.transfer.stylize import stylize, stylize_batch
 
 LAYERS = [f"stage{i}" for i in range(5)]

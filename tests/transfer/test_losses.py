@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from stylebench.backbones.extractor import build
-from stylebench.config import PRESETS, LossSpec, SmoothingSpec, WeightsRef
+from stylebench.config import LossSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.transfer import losses, smoothing
 from stylebench.transfer.objective import Objective
+from stylebench.transfer.presets import PRESETS
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's, for ImageNet
 

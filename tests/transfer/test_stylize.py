@@ -12,7 +12,6 @@ from torch import Tensor
 from stylebench import images
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import (
-    PRESETS,
     LossSpec,
     OptimiserSpec,
     SmoothingSpec,
@@ -25,6 +24,7 @@ from stylebench.transfer import objective
 from stylebench.transfer.losses import gram, total_variation
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import DIVERGED
+from stylebench.transfer.presets import PRESETS
 from stylebench.transfer.stylize import Stylization, stylize, stylize_batch
 from tests.transfer.pairs import three_pairs, vgg11
 

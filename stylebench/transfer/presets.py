@@ -1,0 +1,91 @@
+"""Presets: losses and optimisers of published code, and ours, by name. No torch here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from stylebench.config import SweepConfig, TransferSettings
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+
+_TORCH = {"line_search": "none", "history": 100, "first_step": "torch"}
+"""torch.optim.LBFGS as it is declared."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # α/β = 1e-3: Gatys et al. 2016, fig. 3; the paper's own ratio is not known.
+    "paper": {
+        "loss": {"balance": "none", "content_weight": 1.0, "style_weight": 1e3},
+        "optimiser": _TORCH,
+    },
+    # The authors' script: 1 : 1e17, squashed to a square, torch's L-BFGS without line search.
+    "released": {
+        "loss": {
+            "normalisation": "released",
+            "balance": "none",
+            "content_weight": 1.0,
+            "style_weight": 1e17,
+        },
+        "optimiser": _TORCH,
+        "resize": "squash",
+    },
+    # Chollet's example as it is on keras.io (2020): 1e-6 for five style layers together. The older
+    # form, which had scipy's L-BFGS-B, has 0.025, 1 and 1: the same objective times 1e6. There the
+    # style picture is squashed to the size of the content.
+    "keras": {
+        "loss": {
+            "normalisation": "keras",
+            "balance": "none",
+            "content_weight": 2.5e-8,
+            "style_weight": 2e-7,
+            "tv_weight": 1e-6,
+        },
+        "optimiser": {"name": "lbfgsb"},
+        "resize": "squash",
+    },
+    # Ours, the defaults of LossSpec and OptimiserSpec: relative errors, so that one setting serves
+    # every backbone, and a line search, so that none is lost to a step that goes too far.
+    "balanced": {},
+}
+"""What each preset sets; what is given beside it goes before it."""
+OF_PRESET = ("loss", "optimiser", "resize")
+"""Keys that a preset decides; a preset from the command line replaces them in the file."""
+
+
+def label(config: SweepConfig) -> str:
+    """Return the preset's name for tables, with "(modified)" where the configuration departs."""
+    pure = SweepConfig.model_validate({"preset": config.preset, **PRESETS[config.preset]})
+    same = all(getattr(config, key) == getattr(pure, key) for key in OF_PRESET)
+    return config.preset if same else f"{config.preset} (modified)"
+
+
+def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:
+    """Return the settings of a preset with others laid on them.
+
+    Args:
+        preset: a key of `PRESETS`.
+        given: keys of `TransferSettings`; `loss` and `optimiser` may be some of their own keys.
+
+    Raises:
+        InputError: an unknown preset or key, or a wrong value.
+    """
+    known = TransferSettings.model_fields
+    for key in given:
+        if key not in known:
+            near = suggestion(key, known)
+            raise InputError(f"stylize: unknown setting {key!r}{near} (known: {', '.join(known)})")
+    if preset not in PRESETS:
+        near = suggestion(preset, PRESETS)
+        raise InputError(f"unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
+    base = {key: value for key, value in PRESETS[preset].items() if key in known}
+    laid = {
+        key: {**base.get(key, {}), **value} if isinstance(value, Mapping) else value
+        for key, value in given.items()
+    }
+    try:
+        return TransferSettings.model_validate(base | laid)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(map(str, first["loc"]))
+        expected = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"stylize: {path}: {expected}, found {first['input']!r:.60}") from None
