@@ -354,7 +354,7 @@ def _draw(out: Path, report: Reporter) -> list[Path]:
     except InputError as error:
         report.message(f"no figures: {error}")
         return []
-    for name, found in drawn:
-        if isinstance(found, Exception):
-            report.message(figures.told(name, found))
+    told = [figures.told(name, found) for name, found in drawn if isinstance(found, Exception)]
+    for line in dict.fromkeys(told):  # a figure and a table may have one name
+        report.message(line)
     return [found for _, found in drawn if isinstance(found, Path)]

@@ -20,6 +20,9 @@ from stylebench.errors import InputError
 from stylebench.store import JobRecord
 from stylebench.sweeps.engines.tries import Group, Lost
 
+STILLBORN = 2
+"""Starts of each worker that may fail one after the other: then none will ever begin."""
+
 
 def devices(device: str, count: int) -> list[str]:
     """Return the device of each of `count` workers: ``cuda`` stands for all GPUs in turn."""
@@ -113,6 +116,7 @@ class LocalWorkers:
         self._out, self._limit = out, limit
         runtime.wait_passively()  # which the workers inherit
         self._workers = [_Worker(device) for device in devices]
+        self._stillborn = 0
 
     def close(self) -> None:
         """Stop the workers, in the middle of a job if need be: nobody waits for it any more."""
@@ -142,12 +146,23 @@ class LocalWorkers:
             return worker.group, Lost(f"took longer than its time limit of {self._limit:g} s")
         except (ProcessExpired, BrokenExecutor, CancelledError) as error:
             begun = not isinstance(error, BrokenExecutor)  # died before it took the group
+            self._count(begun)
             return worker.group, Lost(f"the worker process died ({error}); out of memory?", begun)
         except (InputError, OSError):
             raise
         except Exception as error:
             return worker.group, Lost(f"its worker stopped: {type(error).__name__}: {error}")
+        self._count(begun=True)
         found = [store.read_record(store.place(self._out, spec)) for spec in worker.group]
         records = [record for record in found if record is not None]
         whole = len(records) == len(found)
         return worker.group, records if whole else Lost("its folder was removed")
+
+    def _count(self, begun: bool) -> None:
+        """Count workers that end before they begin, one after the other; so many: InputError."""
+        self._stillborn = 0 if begun else self._stillborn + 1
+        if self._stillborn > STILLBORN * len(self._workers):
+            raise InputError(
+                "worker processes end before they begin, for the reason on standard error; a "
+                "script that runs a sweep with jobs needs `if __name__ == '__main__':` around it"
+            )
