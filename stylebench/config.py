@@ -265,8 +265,19 @@ class JobSpec(_OfBackbone, TransferSettings):
     @property
     def title(self) -> str:
         """What the job is, in a few words."""
-        arm = f"{self.label}  {self.smoothing.label}"
-        return f"{arm}  {self.content.name} × {self.style.name}  seed {self.seed}"
+        parts = [self.label, self.smoothing.label, *self._departures()]
+        return "  ".join([*parts, f"{self.content.name} × {self.style.name}", f"seed {self.seed}"])
+
+    def _departures(self) -> list[str]:
+        """Return what is not as by default: by it variants of a sweep are told apart."""
+        keys = {"start": self.start, "image": self.image}
+        if self.preset.endswith("(modified)"):
+            keys |= self.loss.model_dump() | self.optimiser.model_dump()
+        plain = {**LossSpec().model_dump(), **OptimiserSpec().model_dump()}
+        plain |= {"start": "content", "image": "pixels"}
+        named = [] if self.preset == "balanced" else [self.preset.removesuffix(" (modified)")]
+        changed = [f"{key}={value}" for key, value in keys.items() if value != plain[key]]
+        return [" ".join([*named, *changed])] if named or changed else []
 
     @property
     def job_id(self) -> str:
