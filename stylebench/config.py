@@ -16,6 +16,7 @@ SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Size = Annotated[int, Field(ge=16, le=4096, strict=True)]
@@ -155,12 +156,51 @@ class ImageRef(Frozen):
     digest: str
 
 
+class InputSpec(Frozen):
+    """What weights take for a picture x in [0, 1]: (scale · x − mean) / std.
+
+    `order` is that of its channels, in which `mean` and `std` stand, in units of `scale`. One
+    number is all three.
+    """
+
+    order: Literal["rgb", "bgr"] = "rgb"
+    scale: Positive = 1.0
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _small_letters(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _three(cls, value: Any) -> Any:
+        return (value,) * 3 if isinstance(value, int | float) else value
+
+    @property
+    def unit(self) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
+        """Order, mean and deviation for `scale` 1: equal where two mean the same."""
+        mean, std = (
+            tuple(round(v / self.scale, 7) for v in each) for each in (self.mean, self.std)
+        )
+        return self.order, mean, std
+
+    @property
+    def label(self) -> str:
+        """The input in tables: ``bgr*255-103.939,116.779,123.68``."""
+        mean, std = (",".join(f"{v:g}" for v in each) for each in (self.mean, self.std))
+        scale = f"*{self.scale:g}" if self.scale != 1 else ""
+        return f"{self.order}{scale}-{mean}" + (f"/{std}" if set(self.std) != {1.0} else "")
+
+
 class WeightsRef(Frozen):
     """Weights of a job: `source` for tables (``random:0``, ``file:vgg19.safetensors``).
 
-    `sha256` of the file and the `options` of the backbone are their identity, and timm's `tag`
-    where its weights want another normalisation than the backbone's own tag. `path` is where they
-    are on this machine. A non-empty `missing` says why there are none.
+    `sha256` of the file and the `options` of the backbone are their identity, timm's `tag` where
+    its weights want another normalisation than the backbone's own tag, and `input` where they take
+    pictures in another way than the backbone's own. `path` is where they are on this machine. A
+    non-empty `missing` says why there are none.
     """
 
     source: str
@@ -168,13 +208,15 @@ class WeightsRef(Frozen):
     path: str = ""
     options: dict[str, str] = {}
     tag: str = ""
+    input: InputSpec | None = None
     missing: str = ""
 
     @property
     def label(self) -> str:
-        """The identity in tables: source, first 12 digits of the sha256, options if any."""
+        """The identity in tables: source, first 12 digits of the sha256, options and input."""
         digest = f"@sha256:{self.sha256[:12]}" if self.sha256 else ""
-        return self.source + digest + self.settings
+        taken = f"+input={self.input.label}" if self.input else ""
+        return self.source + digest + self.settings + taken
 
     @property
     def settings(self) -> str:
@@ -195,7 +237,8 @@ def _digest(meaning: dict[str, Any]) -> str:
 def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     what = weights.sha256 or weights.source
     tag = {"tag": weights.tag} if weights.tag else {}
-    return {"weights": what, "options": weights.options, **tag}
+    taken = {"input": weights.input.unit} if weights.input else {}
+    return {"weights": what, "options": weights.options, **tag, **taken}
 
 
 class NodeChoice(Frozen):
@@ -335,6 +378,8 @@ class SweepConfig(Frozen):
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
+    `input`: backbone -> what its pretrained weights take, where neither their source nor the file
+    says so.
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
     with all of its options.
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
@@ -375,6 +420,7 @@ class SweepConfig(Frozen):
     gradients: bool = False
     backbone_options: dict[str, dict[str, Option]] = {}
     weights: dict[str, str] = {}
+    input: dict[str, InputSpec] = {}
     nodes: dict[str, NodeChoice] = {}
     limit: Count | None = None
     variants: tuple[dict[str, Any], ...] = ()

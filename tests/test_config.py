@@ -29,7 +29,7 @@ def test_experiments_default_spells_out_the_default() -> None:
     spelled = load_sweep(path).model_dump(exclude={"description"})
     assert spelled == load_sweep().model_dump(exclude={"description"})
     assert set(yaml.safe_load(path.read_text())) == set(SweepConfig.model_fields) - {
-        "backbone_options", "weights", "nodes", "limit", "profile", "judge", "variants"
+        "backbone_options", "weights", "input", "nodes", "limit", "profile", "judge", "variants"
     }  # fmt: skip
 
 

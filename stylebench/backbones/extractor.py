@@ -15,7 +15,7 @@ from stylebench.backbones import controls, fold, names, own, pretrained
 from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
 from stylebench.backbones.spec import BackboneSpec, Node
-from stylebench.config import NodeChoice, WeightsRef
+from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
 
@@ -36,7 +36,7 @@ class Backbone(nn.Module):
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
         self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
-        self._precision = "fp32"
+        self._precision, self._order = "fp32", spec.order
         self.features = spec.extractor(not_in_place(network).eval())
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
@@ -61,7 +61,7 @@ class Backbone(nn.Module):
                 f"{self._name} needs pictures of at least {self._min_side} px on the short side, "
                 f"found {width}×{height}; use a larger --size"
             )
-        x = (image - self.mean) / self.std
+        x = ((image.flip(1) if self._order == "bgr" else image) - self.mean) / self.std
         if self._precision != "fp32":
             x = x.contiguous(memory_format=torch.channels_last)
         bf16 = self._precision == "bf16"
@@ -104,7 +104,8 @@ def _cached(
     ref = WeightsRef.model_validate_json(weights)
     if ref.missing:
         raise InputError(ref.missing)
-    spec = find(f"{arch}.{ref.tag}" if ref.tag else arch).choose(arch, nodes, ref.options)
+    spec = find(f"{arch}.{ref.tag}" if ref.tag else arch).taking(ref.input)
+    spec = spec.choose(arch, nodes, ref.options)
     network = random_network(spec, seed)
     if BackboneName.parse(arch).pretrained:
         if sha256(Path(ref.path)) != ref.sha256:
@@ -153,6 +154,7 @@ def backbone(
     style: Sequence[int | str] = (),
     content: int | str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    taken: InputSpec | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "fp32",
@@ -167,6 +169,7 @@ def backbone(
         style: nodes in place of its own, shallow to deep: paths (``ls archs -v`` shows them).
         content: the content node, with `style`; by default its last but one.
         weights: of a pretrained name: a file, or a source as ``--weights`` takes it.
+        taken: what these weights, or the module, take for a picture, where that is not known.
         seed: of random weights.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``fp32``, ``tf32`` or ``bf16``.
@@ -190,9 +193,11 @@ def backbone(
         if more:
             raise InputError(f"expected one backbone, found {len(more) + 1} in {given!r}")
         sources = {} if weights is None else {BackboneName.parse(arch).name: weights}
+        name = BackboneName.parse(arch).name
         ref = pretrained.resolve(
-            arch, seed, given=sources, options=options, nodes=nodes, offline=offline
-        )
+            arch, seed, given=sources, options=options, nodes=nodes, offline=offline,
+            taken={} if taken is None else {name: taken},
+        )  # fmt: skip
         return build(arch, ref, seed, nodes=nodes, precision=precision, device=on)
     if isinstance(given, Backbone):
         return given
@@ -204,7 +209,7 @@ def backbone(
         )
     kind = type(given).__name__ if isinstance(given, nn.Module) else getattr(given, "__name__", "")
     arch = f"r-{kind or 'network'}"
-    spec = own.of(given, kind or "network").choose(arch, nodes)
+    spec = own.of(given, kind or "network").taking(taken).choose(arch, nodes)
     made = Backbone(spec, random_network(spec, seed), arch)
     made.settle(precision)
     return made.to(on)

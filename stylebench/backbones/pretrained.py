@@ -5,16 +5,17 @@ backbone says of itself. No torch here.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stylebench import weights
 from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file
-from stylebench.backbones.spec import ARCHS
-from stylebench.config import NodeChoice, WeightsRef
+from stylebench.backbones.spec import ARCHS, BackboneSpec
+from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.weights import Wanted, files, parse
+from stylebench.weights import Wanted, files, inputs, parse, sources
 from stylebench.weights.packages import PACKAGES
 
 
@@ -94,6 +95,33 @@ def _other_tag(name: str, source: str) -> str:
     return "" if (own.mean, own.std) == (taken.mean, taken.std) else tag
 
 
+def _trusted(source: str, digest: str) -> bool:
+    """Tell whether weights are those of a source that states their input with the backbone."""
+    return source.startswith("timm:") or any(p.converted == digest for p in PACKAGES.values())
+
+
+def _input(
+    name: str, spec: BackboneSpec, source: str, path: Path, digest: str, tell: Callable[[str], None]
+) -> InputSpec | None:
+    """Return what weights take where nobody says so: stated, known, or told by the first layer."""
+    found = inputs.stated(path) or inputs.known(digest) or sources.transform(name, digest)
+    if found or _trusted(source, digest):
+        return found
+    state = spec.adapt(files.load_state(path))
+    found, doubt = inputs.shown(name, state, files.sketch(spec), spec.input)
+    if doubt:
+        tell(
+            f"p-{name}: warning: {path.name}: {doubt}; do its weights take pictures in another "
+            f"order or scale? Say so: input: {{{name}: {{order: bgr, scale: 255, mean: [103.939, "
+            "116.779, 123.68], std: 1}} in an experiment file, or `input` in its metadata"
+        )
+    return found
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
+
+
 def resolve(
     arch: str,
     seed: int,
@@ -101,7 +129,9 @@ def resolve(
     given: Mapping[str, str | os.PathLike[str]] | None = None,
     options: Mapping[str, str] | None = None,
     nodes: NodeChoice | None = None,
+    taken: Mapping[str, InputSpec] | None = None,
     offline: bool = False,
+    tell: Callable[[str], None] = _warn,
 ) -> WeightsRef:
     """Return the weights of a backbone, checked against it, and their identity.
 
@@ -112,7 +142,10 @@ def resolve(
             ``auto``.
         options: of the backbone; they go before what the file itself calls for.
         nodes: chosen in place of the backbone's own; the weights must reach to them.
+        taken: backbone name -> what its weights take for a picture; goes before what the file
+            states or shows.
         offline: never download.
+        tell: called with a line where the weights seem to take something else.
 
     Raises:
         UnavailableError: pretrained weights are nowhere; the text names the remedies.
@@ -135,5 +168,14 @@ def resolve(
     chosen = known | chosen
     layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
     chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
-    where = str(path.resolve())
-    return WeightsRef(source=source, sha256=digest, path=where, options=chosen, tag=tag)
+    other = name.of(taken or {}) or _input(name.name, spec, source, path, digest, tell)
+    if other and other.unit == spec.input.unit:
+        other = None
+    return WeightsRef(
+        source=source,
+        sha256=digest,
+        path=str(path.resolve()),
+        options=chosen,
+        tag=tag,
+        input=other,
+    )

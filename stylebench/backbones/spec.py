@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from stylebench.config import NodeChoice
+from stylebench.config import InputSpec, NodeChoice
 from stylebench.errors import InputError
 from stylebench.registry import Registry, suggestion
 
@@ -49,8 +49,9 @@ class BackboneSpec:
         min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
         renamed: pattern -> replacement, from names in published weights to the network's own.
-        mean: of RGB in [0, 1], taken off the picture.
-        std: of RGB, by which it is divided then.
+        mean: of a picture in [0, 1], taken off it.
+        std: by which it is divided then.
+        order: of the channels, also those of `mean` and `std`.
     """
 
     description: str
@@ -67,6 +68,20 @@ class BackboneSpec:
     renamed: dict[str, str] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    order: Literal["rgb", "bgr"] = "rgb"
+
+    @property
+    def input(self) -> InputSpec:
+        """What it takes for a picture."""
+        return InputSpec(order=self.order, mean=self.mean, std=self.std)
+
+    def taking(self, given: InputSpec | None) -> Self:
+        """Return the backbone with another input; its own for None."""
+        if given is None:
+            return self
+        (m0, m1, m2), (s0, s1, s2), unit = given.mean, given.std, given.scale
+        mean, std = (m0 / unit, m1 / unit, m2 / unit), (s0 / unit, s1 / unit, s2 / unit)
+        return replace(self, mean=mean, std=std, order=given.order)
 
     @property
     def prefixes(self) -> tuple[str, ...]:

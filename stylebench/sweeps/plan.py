@@ -167,7 +167,14 @@ def _arms(
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
                 ref = resolve(
-                    arch, group[0], given=given, options=options, nodes=nodes, offline=offline
+                    arch,
+                    group[0],
+                    given=given,
+                    options=options,
+                    nodes=nodes,
+                    taken=config.input,
+                    offline=offline,
+                    tell=tell,
                 )
             except UnavailableError as error:
                 if variant.explicit and strict:
@@ -200,6 +207,11 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
         if name not in taken:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
+    pretrained = [variant.name for variant in variants if variant.name.pretrained]
+    for name in config.input:
+        if not any(arch.of({name: 1}) for arch in pretrained):
+            near = suggestion(name, [arch.name for arch in pretrained])
+            raise InputError(f"input: p-{name} is not among the backbones to run{near}")
     nodes = {node.name: None for variant in variants for node in variant.spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:

@@ -48,8 +48,13 @@ KNOWN_FILES: dict[str, dict[str, str]] = {
     # He et al. 2016 (Keras' ResNet50): the stride sits in the 1x1. Top-1 on 200 ImageNet images is
     # 91.5 % so, and about 80 % in torchvision's layout, which has the same parameters.
     "1ce017bd2fc31002ba4fd0806e1f3f155dc4cfda3785a957d01e4410851867f4": {"stride_in": "conv1"},
+    # The same layout, in files of mmdetection (see `inputs.KNOWN`).
+    "5891d200": {"stride_in": "conv1"},
+    "6cc46731": {"stride_in": "conv1"},
+    "788b5fa3": {"stride_in": "conv1"},
+    "3ad79236": {"stride_in": "conv1"},
 }
-"""sha256 of a weights file -> the backbone options that it was trained with."""
+"""How the sha256 of a weights file begins -> the backbone options that it was trained with."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -136,14 +141,6 @@ def _some(keys: list[str], most: int = 5) -> str:
     return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
 
 
-def _sketch(spec: Architecture) -> "dict[str, Tensor]":
-    """Return the network's state dict without its numbers."""
-    import torch
-
-    with torch.device("meta"):
-        return dict(spec.build().state_dict())
-
-
 def _needed(keys: Iterable[str], spec: Architecture) -> set[str]:
     """Return the keys without which the part of a backbone that is used is not that network."""
     return {
@@ -160,7 +157,7 @@ def used_state(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, 
         InputError: it lacks some of that part.
     """
     named = spec.adapt(state)
-    if missing := sorted(_needed(_sketch(spec), spec) - named.keys()):
+    if missing := sorted(_needed(sketch(spec).state_dict(), spec) - named.keys()):
         nodes = ", ".join(spec.nodes)
         raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
     return {key: value for key, value in named.items() if not key.startswith(spec.unused)}
@@ -185,7 +182,7 @@ def check(path: Path, name: str, spec: Architecture) -> None:
     import torch
 
     state = spec.adapt(load_state(path))
-    expected = _sketch(spec)
+    expected = sketch(spec).state_dict()
     needed = _needed(expected, spec)
     missing = sorted(needed - state.keys())
     wrong = sorted(k for k in needed & state.keys() if expected[k].shape != state[k].shape)
@@ -208,10 +205,23 @@ def check(path: Path, name: str, spec: Architecture) -> None:
         raise InputError(f"{path}: expected finite weights, found NaN or infinity in {_some(bad)}")
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file states of itself; nothing for other files."""
+    return _load(path)[1]
+
+
 def options(path: Path, digest: str, spec: Architecture) -> dict[str, str]:
     """Return the backbone options that a file's metadata or its sha256 call for."""
-    stated = _load(path)[1] if path.suffix == ".safetensors" else {}
-    return KNOWN_FILES.get(digest, {}) | {k: v for k, v in stated.items() if k in spec.options}
+    known = (found for begin, found in KNOWN_FILES.items() if digest.startswith(begin))
+    return next(known, {}) | {k: v for k, v in metadata(path).items() if k in spec.options}
+
+
+def sketch(spec: Architecture) -> "nn.Module":
+    """Return the network without its numbers."""
+    import torch
+
+    with torch.device("meta"):
+        return spec.build()
 
 
 def cache_folder() -> Path:

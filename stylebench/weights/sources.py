@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stylebench.config import InputSpec
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, packages
@@ -115,6 +116,22 @@ def checkpoint_url(wanted: Wanted, value: str = "") -> str:
         raise InputError(
             f"torchvision has no weights {value!r} for {name} (known: {known})"
         ) from None
+
+
+def transform(name: str, digest: str) -> InputSpec | None:
+    """Return the input that torchvision states for one of its files, told by its sha256."""
+    from torchvision import models
+
+    try:
+        entries = models.get_model_weights(name)
+    except ValueError:
+        return None
+    for entry in entries:
+        begin = download.stated(entry.url.rpartition("/")[2])
+        if begin and digest.startswith(begin):
+            stated = entry.transforms()
+            return InputSpec(mean=tuple(stated.mean), std=tuple(stated.std))
+    return None
 
 
 def _torchvision(wanted: Wanted, value: str, offline: bool) -> Found:
