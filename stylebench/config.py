@@ -228,6 +228,10 @@ _ADDED: dict[str, Any] = {"chosen": None, "image": "pixels", "gradients": False,
 """Keys that came later, with what jobs did before: at that they do not enter the job id."""
 
 
+_ADDED_OPTIONS = {"init": "as-built"}
+"""Options of backbones that came later, likewise."""
+
+
 def _digest(meaning: dict[str, Any]) -> str:
     meaning = {k: v for k, v in meaning.items() if k not in _ADDED or v != _ADDED[k]}
     text = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -238,7 +242,8 @@ def _weights_identity(weights: WeightsRef) -> dict[str, Any]:
     what = weights.sha256 or weights.source
     tag = {"tag": weights.tag} if weights.tag else {}
     taken = {"input": weights.input.unit} if weights.input else {}
-    return {"weights": what, "options": weights.options, **tag, **taken}
+    options = {k: v for k, v in weights.options.items() if _ADDED_OPTIONS.get(k) != v}
+    return {"weights": what, "options": options, **tag, **taken}
 
 
 class NodeChoice(Frozen):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stylebench import images, runtime
-from stylebench.backbones import controls, fold, names, own, pretrained
+from stylebench.backbones import controls, fold, initial, names, own, pretrained
 from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
 from stylebench.backbones.spec import BackboneSpec, Node
@@ -79,17 +79,46 @@ class Backbone(nn.Module):
         self._precision = precision
 
 
-def random_network(spec: BackboneSpec, seed: int) -> nn.Module:
-    """Return the whole network as PyTorch initialises it after ``manual_seed(seed)``.
+def random_network(spec: BackboneSpec, seed: int, init: str = initial.AS_BUILT) -> nn.Module:
+    """Return the whole network as its code initialises it after ``manual_seed(seed)``.
 
-    The global random state is left as it was.
+    The global random state is left as it was. `init` is one of `spec.INIT`, see `initial`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return spec.build()
+        network = spec.build()
+        initial.initialise(network, init)
+    return network
 
 
-def _pictures() -> Tensor:
+def whole_network(
+    arch: str, weights: WeightsRef, seed: int, nodes: NodeChoice | None = None
+) -> tuple[BackboneSpec, nn.Module]:
+    """Return a backbone and its whole network with weights and the controls that measure nothing.
+
+    Args:
+        arch: ``r-…`` or ``p-…``.
+        weights: what `stylebench.backbones.pretrained.resolve` returned.
+        seed: of the random initialisation.
+        nodes: chosen in place of the backbone's own.
+
+    Raises:
+        InputError: weights that are not there, are not what was planned, or do not fit.
+    """
+    if weights.missing:
+        raise InputError(weights.missing)
+    spec = find(f"{arch}.{weights.tag}" if weights.tag else arch).taking(weights.input)
+    spec = spec.choose(arch, nodes, weights.options)
+    network = random_network(spec, seed, weights.options.get("init", initial.AS_BUILT))
+    if BackboneName.parse(arch).pretrained:
+        if sha256(Path(weights.path)) != weights.sha256:
+            raise InputError(f"{weights.path}: the weights changed after the job was planned")
+        network.load_state_dict(used_state(load_state(weights.path), spec), strict=False)
+    controls.apply(network, weights.options, spec.defaults)
+    return spec, network
+
+
+def pictures() -> Tensor:
     """Return the ten built-in photographs, on which controls are measured: (10, 3, 256, 256)."""
     names = (images.PREFIX + name for name in images.PHOTOGRAPHS)
     found = [torch.from_numpy(images.read(name, 256, resize="squash")) for name in names]
@@ -102,18 +131,9 @@ def _cached(
     code: str,
 ) -> Backbone:  # fmt: skip
     ref = WeightsRef.model_validate_json(weights)
-    if ref.missing:
-        raise InputError(ref.missing)
-    spec = find(f"{arch}.{ref.tag}" if ref.tag else arch).taking(ref.input)
-    spec = spec.choose(arch, nodes, ref.options)
-    network = random_network(spec, seed)
-    if BackboneName.parse(arch).pretrained:
-        if sha256(Path(ref.path)) != ref.sha256:
-            raise InputError(f"{ref.path}: the weights changed after the job was planned")
-        network.load_state_dict(used_state(load_state(ref.path), spec), strict=False)
-    controls.apply(network, ref.options, spec.defaults)
+    spec, network = whole_network(arch, ref, seed, nodes)
     backbone = Backbone(spec, network, arch)
-    controls.apply_measured(backbone, ref.options, _pictures)
+    controls.apply_measured(backbone, ref.options, pictures)
     backbone.settle(precision)
     del network
     gc.collect()  # its layers behind the deepest node: most of VGG-19, in a cycle of references

@@ -9,13 +9,13 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 from typing import Self, TypeVar
 
-from stylebench.backbones.spec import ARCHS, BackboneSpec
+from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
 from stylebench.errors import InputError
 from stylebench.registry import PLUGINS, load_plugin, suggestion
 
@@ -139,17 +139,19 @@ def find(arch: str) -> BackboneSpec:
     if name and name.is_timm:
         from stylebench.backbones import timm
 
-        return timm.spec(name.model, name.pretrained)
-    if name and name.is_file:
+        found: BackboneSpec = timm.spec(name.model, name.pretrained)
+    elif name and name.is_file:
         from stylebench.backbones import own
 
-        return own.spec(name.name)
-    if name is None or arch not in known(hidden=True):
+        found = own.spec(name.name)
+    elif name is None or arch not in known(hidden=True):
         listed = known()
         raise InputError(
             f"unknown backbone {arch!r}{suggestion(arch, listed)} (known: all, {', '.join(listed)})"
         )
-    return ARCHS[name.name]
+    else:
+        found = ARCHS[name.name]
+    return found if name.pretrained else replace(found, options={**found.options, **INIT})
 
 
 def code_of(arch: str) -> dict[str, str]:
@@ -239,11 +241,16 @@ def expand(values: Iterable[str], pretrained: Collection[str] = ()) -> dict[str,
 
 
 @cache
-def timm_models() -> dict[str, tuple[str, int]]:
-    """Return name -> (family, parameters) of the models of timm 1.0.31; a family is its module."""
+def timm_models() -> dict[str, tuple[str, int, bool]]:
+    """Return name -> (family, parameters, dormant) of the models of timm 1.0.31.
+
+    A family is its module; dormant as in `BackboneSpec`.
+    """
     table = files("stylebench.backbones").joinpath("timm_models.csv").read_text("utf-8")
     rows = csv.DictReader(table.splitlines())
-    return {row["model"]: (row["family"], int(row["parameters"])) for row in rows}
+    return {
+        row["model"]: (row["family"], int(row["parameters"]), row["dormant"] == "1") for row in rows
+    }
 
 
 def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
@@ -255,9 +262,8 @@ def limited(archs: Mapping[str, bool], most: int | None) -> dict[str, bool]:
     if most is None:
         return dict(archs)
     unknown = ("", sys.maxsize)  # of a later timm
-    sizes = {
-        arch: timm_models().get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs
-    }
+    models = {name: row[:2] for name, row in timm_models().items()}
+    sizes = {arch: models.get(arch[2 + len(TIMM) :].partition(".")[0], unknown) for arch in archs}
     taken: Counter[tuple[str, str]] = Counter()
     order: dict[str, tuple[int, int]] = {}
     for arch in sorted(archs, key=lambda arch: (sizes[arch][1], arch)):

@@ -156,7 +156,7 @@ def resolve(
     chosen = dict(options or {})
     chosen = spec.check_options(arch, chosen)
     if not name.pretrained:
-        return WeightsRef(source=f"random:{seed}", options=spec.settled(chosen))
+        return WeightsRef(source=f"random:{seed}", options=spec.started(chosen))
     text = os.fspath(name.of(given or {}) or "auto")
     source, path = weights.find(wanted(name.name), parse(text), offline=offline)
     tag = _other_tag(name.name, source)

@@ -27,6 +27,9 @@ class Node:
     stage: int
 
 
+INIT = {"init": ("as-built", "live", "torchvision")}
+"""The option of backbones with random weights; see `backbones.initial`."""
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
 
@@ -52,6 +55,8 @@ class BackboneSpec:
         mean: of a picture in [0, 1], taken off it.
         std: by which it is divided then.
         order: of the channels, also those of `mean` and `std`.
+        dormant: its code starts residual branches at zero or nearly so: with random weights
+            ``init=live`` is meant.
     """
 
     description: str
@@ -69,6 +74,7 @@ class BackboneSpec:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     order: Literal["rgb", "bgr"] = "rgb"
+    dormant: bool = False
 
     @property
     def input(self) -> InputSpec:
@@ -114,6 +120,14 @@ class BackboneSpec:
         """Return the options that change something, in the order of their names."""
         defaults = self.defaults
         return {key: options[key] for key in sorted(options) if options[key] != defaults[key]}
+
+    def started(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return the settled options of random weights; those of a dormant network say `init`."""
+        how = options.get("init", "live")
+        if not self.dormant and how == "live":
+            how = "as-built"
+        said = {"init": how} if self.dormant else {}
+        return self.settled({**options, "init": how}) | said
 
     def extractor(self, network: "nn.Module") -> "nn.Module":
         """Return the part of a network that gives the nodes' maps."""

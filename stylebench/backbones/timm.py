@@ -33,6 +33,8 @@ from timm.models import get_pretrained_cfg
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from stylebench.backbones import initial
+from stylebench.backbones import names as names_
 from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.spec import BackboneSpec, Node
@@ -213,6 +215,12 @@ def _filtered(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tens
         return dict(function(dict(state), network) if function else state)
 
 
+def _dormant(model: str) -> bool:
+    """Tell whether a model starts residual branches at zero or nearly so."""
+    known = names_.timm_models().get(model)
+    return next(initial.dormant(_create(model)), None) is not None if known is None else known[2]
+
+
 @functools.lru_cache(maxsize=4096)
 def spec(model: str, pretrained: bool = False) -> TimmSpec:
     """Return the backbone of a timm model.
@@ -248,7 +256,9 @@ def spec(model: str, pretrained: bool = False) -> TimmSpec:
         unused=found.classifier,
         model=model,
     )
-    return replace(made, mean=found.mean, std=found.std) if pretrained else made
+    if pretrained:
+        return replace(made, mean=found.mean, std=found.std)
+    return replace(made, dormant=_dormant(bare))
 
 
 class _Maps(nn.Module):

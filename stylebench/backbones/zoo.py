@@ -122,6 +122,7 @@ def _add(
     options: Mapping[str, tuple[str, ...]] | None = None,
     min_side: int = 32,
     renamed: Mapping[str, str] | None = None,
+    dormant: bool = False,
 ) -> None:
     ARCHS.add(
         name,
@@ -136,6 +137,7 @@ def _add(
             options=dict(options or {}),
             min_side=min_side,
             renamed=dict(renamed or {}),
+            dormant=dormant,
         ),
     )
 
@@ -261,6 +263,7 @@ _add(
     _nodes(*(f"features.{i}" for i in (0, 1, 3, 5, 7))),
     "convnext_tiny-983f1562.pth",
     unused=("classifier.",),
+    dormant=True,
 )
 _add(
     "regnet_y_400mf",

@@ -22,6 +22,9 @@ def ls(
 ) -> None:
     """List what there is: backbones, smoothings, statistics, metrics, images, figures, experiments.
 
+    `-v --arch NAME` also measures by how much each block with a shortcut changes its input: it
+    makes the network and runs it once on a photograph, which takes one to ten seconds for most.
+
     Examples:
 
         stylebench ls

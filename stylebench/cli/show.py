@@ -40,19 +40,24 @@ TIMM_RULE = (
 def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
     from stylebench.backbones import names
 
-    found: dict[str, dict[str, str]] = {name: {} for name in names.known()}
+    found: list[tuple[str, dict[str, str], bool]] = [(name, {}, False) for name in names.known()]
     if arch:
-        parts = (names.parse(part.strip()) for text in arch for part in text.split(","))
-        found = {name: options for pattern, options in parts for name in names.expand([pattern])}
+        parts = [names.parse(part.strip()) for text in arch for part in text.split(",")]
+        found = [
+            (name, options, explicit)
+            for pattern, options in parts
+            for name, explicit in names.expand([pattern]).items()
+        ]
     count = len(names.timm_models())
     tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
-        rows = [(n, "all" if n in names.ALL else "", names.find(n).description) for n in found]
+        rows = [(n, "all" if n in names.ALL else "", names.find(n).description) for n, *_ in found]
         return table(rows) + tail
     lines = []
-    for name, options in found.items():
+    for name, options, explicit in found:
         lines += _arch(name)
         lines += _nodes(name, options) if arch else []
+        lines += _blocks(name, options) if explicit else []
     return lines + tail + list(() if arch else TIMM_RULE)
 
 
@@ -77,6 +82,34 @@ def _nodes(name: str, options: dict[str, str]) -> list[str]:
     spec = names.find(name)
     spec.check_options(name, options)
     return [f"    nodes    {nodes.listed(spec.paths(options))}"]
+
+
+def _blocks(name: str, options: dict[str, str]) -> list[str]:
+    """Return by how much each block with a shortcut changes its input, measured now."""
+    import statistics
+
+    from stylebench.backbones import pretrained, shortcuts
+    from stylebench.errors import UnavailableError
+
+    told: list[str] = []
+    try:
+        ref = pretrained.resolve(name, 0, options=options, offline=True, tell=told.append)
+    except UnavailableError:
+        return ["    blocks   not measured: there are no weights on this machine"]
+    found = shortcuts.measure(name, ref)
+    height, width = found.size
+    how = f"{shortcuts.PHOTOGRAPH}, {width}×{height} px, {ref.label}, {found.seconds:.1f} s"
+    if not found.branches:
+        return [*told, f"    blocks   none with a shortcut ({how})"]
+    changes = [branch.change for branch in found.branches]
+    off = sum(change < shortcuts.OFF for change in changes)
+    span = f"{min(changes):.2g} to {max(changes):.2g}, median {statistics.median(changes):.2g}"
+    return [
+        *told,
+        f"    blocks   {len(changes)} with a shortcut, ‖R(x)‖/‖x‖ {span}, {off} under "
+        f"{shortcuts.OFF:g} ({how})",
+        "             " + ", ".join(f"{b.path} {b.change:.2g}" for b in found.branches),
+    ]
 
 
 def _smoothings(*, verbose: bool) -> list[str]:

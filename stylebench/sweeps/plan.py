@@ -152,7 +152,9 @@ def _arms(
     from stylebench.weights import parse
 
     for name in config.backbone_options:
-        if name not in ARCHS and not names.is_of_file(name):
+        if name.startswith(names.TIMM):
+            names.find(f"r-{name}")
+        elif name not in ARCHS and not names.is_of_file(name):
             raise InputError(
                 f"backbone_options: unknown backbone {name!r}{suggestion(name, ARCHS)}"
             )

@@ -215,7 +215,7 @@ def test_calibrated_batchnorm_has_mean_0_and_variance_1_over_the_pictures(
 
 
 def test_controls_are_measured_on_the_ten_photographs() -> None:
-    found = extractor._pictures()
+    found = extractor.pictures()
     assert found.shape == (10, 3, 256, 256)
     for picture, name in zip(found, images.PHOTOGRAPHS, strict=True):
         pixels = images.read(f"builtin:{name}", 256, resize="squash")
@@ -276,7 +276,7 @@ OPTIONS = [
 def test_every_option_changes_the_maps_and_they_stay_finite(
     arch: str, option: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stylebench.backbones.extractor._pictures", lambda: IMAGE)
+    monkeypatch.setattr("stylebench.backbones.extractor.pictures", lambda: IMAGE)
     plain, other = built(f"r-{arch}"), built(f"r-{arch}", **{option: value})
     image = IMAGE.clone().requires_grad_()
     deepest = plain.style[-1].name

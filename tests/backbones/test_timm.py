@@ -32,7 +32,7 @@ STRAY = 0.01
 def smallest() -> list[str]:
     """The smallest model of each family, of at most 200 million parameters."""
     best: dict[str, tuple[int, str]] = {}
-    for model, (family, parameters) in names.timm_models().items():
+    for model, (family, parameters, _) in names.timm_models().items():
         if not model.startswith("test_") and parameters <= 200e6:
             best[family] = min(best.get(family, (parameters, model)), (parameters, model))
     return [model for _, model in best.values()]
@@ -209,7 +209,7 @@ def test_the_limit_takes_the_smallest_of_each_family() -> None:
 
 def test_the_table_of_models_is_timms() -> None:
     for model in ("resnet18", "vit_tiny_patch16_224", "vgg11"):
-        family, parameters = names.timm_models()[model]
+        family, parameters, _ = names.timm_models()[model]
         with torch.device("meta"):
             network: nn.Module = timm.create_model(model)
         assert parameters == sum(p.numel() for p in network.parameters())

@@ -1,0 +1,162 @@
+"""By how much each block with a shortcut changes its input: ‖R(x)‖/‖x‖ on a photograph.
+
+A network whose residual branches are off (a last BatchNorm that starts at zero, a LayerScale of
+1e-6) gives in each block what enters it: its statistics are those of its stem and its projections.
+
+Which sums are shortcuts is read off the computation, whatever the network's modules are called:
+two maps that both come from the picture are added, and what leads to one of them alone, the
+shortcut, is nothing, a factor, or pooling and one layer with weights (a projection), while more
+leads to the other, R, layers with weights or pooling among it.
+"""
+
+import functools
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from stylebench import images
+from stylebench.backbones import controls
+from stylebench.backbones.extractor import pictures, whole_network
+from stylebench.backbones.graph import not_in_place
+from stylebench.backbones.spec import BackboneSpec
+from stylebench.config import WeightsRef
+
+PHOTOGRAPH = "astronaut"
+OFF = 0.01
+"""A branch that changes its input by less is off."""
+
+WEIGHTED = {"convolution", "addmm", "mm", "bmm", "linear"}
+POOLED = {"avg_pool2d", "max_pool2d_with_indices", "_adaptive_avg_pool2d"}
+COPIES = {"clone", "_to_copy", "_unsafe_view", "contiguous", "copy_"}
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A residual branch: the module in which it is added, and ‖R(x)‖/‖x‖, x being the shortcut."""
+
+    path: str
+    change: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The branches of a network, in the order in which they are computed, and what that took."""
+
+    branches: tuple[Branch, ...]
+    size: tuple[int, int]
+    seconds: float
+
+
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Knows of each tensor which operations lead from the picture to it, as bits of an integer."""
+
+    def __init__(self, picture: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.path = [""]
+        self.found: list[Branch] = []
+        self._before: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._before[picture] = 0
+        self._count = self._weighted = self._pooled = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.partition("::")[2]
+        inputs = [a for a in torch.utils._pytree.tree_leaves(args) if isinstance(a, Tensor)]
+        if name in ("add", "add_") and len(inputs) == 2:
+            self._add(*inputs)
+        before = [self._before[a] for a in inputs if a in self._before]
+        out = func(*args, **(kwargs or {}))
+        if before:
+            led = functools.reduce(int.__or__, before)
+            if not (func.is_view or name in COPIES):
+                led |= self._bit(name)
+            for tensor in torch.utils._pytree.tree_leaves(out):
+                if isinstance(tensor, Tensor):
+                    self._before[tensor] = led
+        return out
+
+    def enter(self, path: str, module: nn.Module, inputs: object) -> None:
+        """Note that a module begins."""
+        self.path.append(path)
+
+    def leave(self, module: nn.Module, inputs: object, output: object) -> None:
+        """Note that a module ends."""
+        self.path.pop()
+
+    def _bit(self, name: str) -> int:
+        bit = 1 << self._count
+        self._count += 1
+        self._weighted |= bit if name in WEIGHTED else 0
+        self._pooled |= bit if name in POOLED else 0
+        return bit
+
+    def _add(self, a: Tensor, b: Tensor) -> None:
+        if a.ndim < 3 or a.shape != b.shape or not (a in self._before and b in self._before):
+            return
+        led = self._before[a], self._before[b]
+        alone = led[0] & ~led[1], led[1] & ~led[0]
+        size = [((way & self._weighted).bit_count(), way.bit_count()) for way in alone]
+        short, long = sorted((0, 1), key=size.__getitem__)
+        weighted, all_ = size[short]
+        projected = weighted == 1 or alone[short] & self._pooled
+        works = size[long][0] or alone[long] & self._pooled
+        if size[short] == size[long] or weighted > 1 or (all_ > 1 and not projected) or not works:
+            return
+        x, branch = (a, b)[short], (a, b)[long]
+        self.found.append(Branch(self.path[-1], float(branch.norm() / x.norm())))
+
+
+def branches(network: nn.Module, picture: Tensor) -> tuple[Branch, ...]:
+    """Return the residual branches of a network that takes a picture (1, 3, H, W)."""
+    watch = _Watch(picture)
+    with ExitStack() as stack:
+        for path, module in network.named_modules():
+            enter = functools.partial(watch.enter, path)
+            stack.callback(module.register_forward_pre_hook(enter).remove)
+            stack.callback(module.register_forward_hook(watch.leave).remove)
+        with torch.no_grad(), watch:
+            network(picture)
+    return tuple(watch.found)
+
+
+class _Normalised(nn.Module):
+    """A whole network that takes a picture in [0, 1]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: BackboneSpec, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._order = spec.order
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
+
+    def forward(self, picture: Tensor) -> Any:
+        """Return what the network gives for (B, 3, H, W)."""
+        x = picture.flip(1) if self._order == "bgr" else picture
+        return self.network((x - self.mean) / self.std)
+
+
+def measure(arch: str, weights: WeightsRef, seed: int = 0) -> Measured:
+    """Return by how much the blocks of a backbone change their input, on a photograph of its size.
+
+    Args:
+        arch: ``r-…`` or ``p-…``.
+        weights: what `pretrained.resolve` returned.
+        seed: of random weights.
+    """
+    began = time.perf_counter()
+    spec, network = whole_network(arch, weights, seed)
+    whole = _Normalised(spec, not_in_place(network)).eval().requires_grad_(False)
+    controls.apply_measured(whole, weights.options, pictures)
+    pixels = images.read(images.PREFIX + PHOTOGRAPH, max(spec.size), resize="squash")
+    picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    found = [replace(b, path=b.path.removeprefix("network.")) for b in branches(whole, picture)]
+    used = tuple(b for b in found if not f"{b.path}.".startswith(spec.unused))
+    return Measured(used, spec.size, time.perf_counter() - began)
