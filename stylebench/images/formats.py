@@ -23,7 +23,7 @@ class Format:
         """Whether the installed Pillow reads it."""
         if self.package:
             return find_spec(self.package) is not None
-        return not self.feature or bool(features.check(self.feature))
+        return not self.feature or self.feature in features.get_supported()
 
     @property
     def needs(self) -> str:

@@ -105,7 +105,8 @@ def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
                 raise InputError(f"{name}: expected a tensor (1, 3, H, W), found {found}")
     sizes = {tuple(content.shape[-2:]) for content, _ in pairs}
     if len(sizes) != 1:
-        raise InputError(f"expected content pictures of one size in a batch, found {sorted(sizes)}")
+        told = " and ".join(f"{width}×{height}" for height, width in sorted(sizes))
+        raise InputError(f"expected content pictures of one size in a batch, found {told} px")
 
 
 def stylize(

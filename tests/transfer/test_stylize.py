@@ -329,8 +329,18 @@ def test_contents_of_several_sizes_are_no_batch(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
     other = (pair[0][..., :32], pair[1])
-    with pytest.raises(InputError, match="content pictures of one size"):
+    with pytest.raises(
+        InputError, match=r"pictures of one size in a batch, found \d+×\d+ and \d+×\d+ px"
+    ):
         stylize_batch(backbone, [pair, other])
+
+
+def test_which_of_the_pictures_is_too_small_is_told() -> None:
+    network = build("r-inception_v3", WeightsRef(source="random:0"), 0)
+    large, small = torch.rand(1, 3, 80, 90), torch.rand(1, 3, 60, 80)
+    for role, pair in (("style", (large, small)), ("content", (small, large))):
+        with pytest.raises(InputError, match=f"^{role} picture: .* found 80×60"):
+            stylize_batch(network, [pair])
 
 
 def test_wrong_shape_and_unknown_node_are_refused(
