@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import backbone
+    from stylebench.errors import InputError
     from stylebench.measures.judges import judge
     from stylebench.measures.statistics import statistics
     from stylebench.store import load_results
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "__version__", "backbone", "judge", "load_results", "statistics", "stylize", "sweep",
+    "InputError", "__version__", "backbone", "judge", "load_results", "statistics", "stylize", "sweep",
 ]  # fmt: skip
 
 _PLACES = {
+    "InputError": "stylebench.errors",
     "backbone": "stylebench.backbones.extractor",
     "judge": "stylebench.measures.judges",
     "load_results": "stylebench.store",

@@ -6,6 +6,7 @@ point of the group ``stylebench`` of an installed package. Jobs hold the digest 
 numbers come from, never a path to run.
 """
 
+import ast
 import contextlib
 import hashlib
 import importlib.metadata
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module, invalidate_caches
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -42,7 +44,8 @@ class PlugIn:
     Attributes:
         name: of the file, or of an installed module: what jobs call it.
         digest: sha256 of its source and of the modules beside it that it imports, 16 digits.
-        files: name -> path of these sources; the first is the plug-in itself.
+        files: name -> path of these sources, the first is the plug-in itself; none where every
+            process finds it by itself.
         module: what the source became.
         installed: found through an entry point, so that every process finds it.
     """
@@ -54,6 +57,8 @@ class PlugIn:
     installed: bool = False
 
 
+_FOLDERS: set[Path] = set()
+"""Of plug-ins, which are on Python's path for the modules beside them."""
 PLUGINS: dict[str, PlugIn] = {}
 """The plug-ins of this process by name."""
 
@@ -80,12 +85,12 @@ class Registry(Generic[T]):
 
     def add(self, name: str, entry: T) -> T:
         """Register `entry`; a name that is taken raises ValueError."""
-        own = bool(Registry.loading) and not _importing().startswith("stylebench.")
-        if name in (self._built_in() if own else self._entries):
+        origin = _registering(entry)
+        if name in (self._built_in() if origin else self._entries):
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         self._entries[name] = entry
-        if own:
-            self._origin[name] = Registry.loading
+        if origin:
+            self._origin[name] = origin
         return entry
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -143,6 +148,34 @@ def _importing() -> str:
     return str(frame.f_globals["__name__"]) if frame is not None else ""
 
 
+def _registering(entry: object) -> str:
+    """Return the plug-in whose code registers an entry; empty for what is built in.
+
+    Where nothing is being loaded that is a script, or a module that it imports: its file is the
+    plug-in. Of a file that is none (a notebook's cell) the source of the entry is hashed.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if not name.startswith("stylebench."):
+            break
+        if frame.f_code.co_name == "<module>":
+            return ""
+        frame = frame.f_back
+    if Registry.loading or frame is None:
+        return Registry.loading
+    file = frame.f_code.co_filename
+    whole: Any = entry
+    try:
+        there = Path(file).is_file()
+        source = Path(file).read_bytes() if there else inspect.getsource(whole).encode()
+    except (OSError, TypeError):
+        source = b""
+    made = PlugIn(Path(file).name, _hash([source]), {}, ModuleType(name), installed=True)
+    PLUGINS[made.name] = made
+    return made.name
+
+
 def summary(function: Callable[..., object]) -> str:
     """Return the first line of a function's docstring; empty if it has none."""
     return next(iter((inspect.getdoc(function) or "").splitlines()), "")
@@ -183,24 +216,60 @@ def check_function(
         )
 
 
-def _digest(files: Mapping[str, Path]) -> str:
+def _hash(sources: Iterable[bytes]) -> str:
     found = hashlib.sha256()
-    for path in files.values():
-        found.update(hashlib.sha256(path.read_bytes()).digest())
+    for source in sources:
+        found.update(hashlib.sha256(source).digest())
     return found.hexdigest()[:16]
 
 
-def _beside(path: Path, before: set[str]) -> dict[str, Path]:
-    """Return the sources that were imported from a plug-in's folder, by their path in it."""
-    folder = path.parent
-    found = {}
-    for name in sorted(sys.modules.keys() - before):
-        source = getattr(sys.modules[name], "__file__", None)
-        if source and Path(source).is_relative_to(folder) and Path(source) != path:
-            relative = Path(source).relative_to(folder)
-            if "site-packages" not in relative.parts:
-                found[relative.as_posix()] = Path(source)
+def _imported(source: bytes, file: str) -> list[str]:
+    """Return the modules that a source names in its import statements, anywhere in it."""
+    try:
+        tree = ast.parse(source, file)
+    except (SyntaxError, ValueError):  # which running it tells
+        return []
+    found = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import)
+             for alias in node.names]  # fmt: skip
+    return found + [
+        node.module or ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and not node.level
+    ]
+
+
+def _sources(path: Path) -> dict[str, bytes]:
+    """Return path in the folder -> source, of a plug-in and of the modules beside it it imports.
+
+    Of a package all files. What Python or an installed package has too is not taken from beside it.
+    """
+    found = {path.name: path.read_bytes()}
+    todo = [found[path.name]]
+    while todo:
+        for name in _imported(todo.pop(), str(path)):
+            top = name.partition(".")[0]
+            if not top or top in sys.stdlib_module_names or _is_installed(top, path.parent):
+                continue
+            module, package = path.parent / f"{top}.py", path.parent / top
+            files = sorted(package.rglob("*.py")) if (package / "__init__.py").is_file() else []
+            for file in files or [module] * module.is_file():
+                relative = file.relative_to(path.parent).as_posix()
+                if relative not in found:
+                    found[relative] = file.read_bytes()
+                    todo.append(found[relative])
     return found
+
+
+def _is_installed(top: str, folder: Path) -> bool:
+    """Tell whether a module is found elsewhere than in a folder."""
+    own = {folder, *_FOLDERS}
+    elsewhere = [entry for entry in sys.path if entry and Path(entry).absolute() not in own]
+    return PathFinder.find_spec(top, elsewhere) is not None
+
+
+def _module(relative: str) -> str:
+    """Return the name under which Python knows a source: ``nets/__init__.py`` is nets."""
+    return relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _run(name: str, run: Callable[[], ModuleType], where: str) -> ModuleType:
@@ -240,38 +309,46 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     known = PLUGINS.get(path.name)
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"no plug-in {str(file)!r}: expected a Python file, NAME.py")
-    if known and known.files.get(path.name) == path and _same(known):
+    sources = _sources(path)
+    digest = _hash(sources.values())
+    before = known.files.get(path.name) if known else None
+    if known and before == path and known.digest == digest:
         return known
-    if (
-        known
-        and known.files.get(path.name) != path
-        and _digest({"": path}) != _digest({"": known.files[path.name]})
-    ):
-        raise InputError(
-            f"two plug-ins are called {path.name}: {known.files[path.name]} and {path}; rename one"
-        )
-    for name in [*known.files] if known else []:
-        sys.modules.pop(Path(name).with_suffix("").as_posix().replace("/", "."), None)
+    if before not in (None, path) and known and known.digest != digest:
+        raise InputError(f"two plug-ins are called {path.name}: {before} and {path}; rename one")
+    for name in known.files if known else ():
+        if name != path.name:
+            sys.modules.pop(_module(name), None)
     Registry.forget(path.name)
-    module, before = ModuleType(f"stylebench_plugin_{path.stem}"), set(sys.modules)
+    files = {name: path.parent / name for name in sources}
+    for name in list(files)[1:]:
+        loaded = getattr(sys.modules.get(_module(name)), "__file__", None)
+        if loaded and Path(loaded) != files[name]:
+            raise InputError(f"{path}: imports {files[name]}, but {loaded} is loaded by that name")
+    module = ModuleType(f"stylebench_plugin_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
+    if known and sys.modules.get(path.stem) is known.module:
+        del sys.modules[path.stem]
+    sys.modules.setdefault(path.stem, module)  # a BackboneSpec names it as its target
+    _FOLDERS.add(path.parent)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last: a file beside it hides no installed module
     invalidate_caches()
 
     def run() -> ModuleType:
         with _no_bytecode():
-            exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+            exec(compile(sources[path.name], str(path), "exec"), vars(module))
         return module
 
     try:
         _run(path.name, run, str(path))
+        if _hash(_sources(path).values()) != digest:
+            raise InputError(f"{path}: changed while it was loaded; run the command again")
     except InputError:
         Registry.forget(path.name)
         raise
-    files = {path.name: path, **_beside(path, before)}
-    PLUGINS[path.name] = PlugIn(path.name, _digest(files), files, module)
+    PLUGINS[path.name] = PlugIn(path.name, digest, files, module)
     return PLUGINS[path.name]
 
 
@@ -285,13 +362,6 @@ def _no_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
-def _same(plugin: PlugIn) -> bool:
-    try:
-        return _digest(plugin.files) == plugin.digest
-    except OSError:
-        return False
-
-
 _INSTALLED: list[bool] = []
 
 
@@ -303,15 +373,18 @@ def load_installed() -> None:
     """
     if _INSTALLED or Registry.loading or _importing().startswith("stylebench."):
         return  # not in the middle of an import of ours
-    _INSTALLED.append(True)
     for file in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
         load_plugin(file)
     for point in importlib.metadata.entry_points(group=GROUP):
-        module = _run(point.module, point.load, f"entry point {point.name}")
-        module = sys.modules[point.module]
-        source = Path(str(module.__file__))
-        files = {source.name: source}
-        PLUGINS[point.module] = PlugIn(point.module, _digest(files), files, module, installed=True)
+        if point.module not in PLUGINS:
+            _run(point.module, point.load, f"entry point {point.name}")
+            module = sys.modules[point.module]
+            source = Path(str(module.__file__))
+            package = source.name == "__init__.py"
+            files = sorted(source.parent.rglob("*.py")) if package else [source]
+            digest = _hash(file.read_bytes() for file in files)
+            PLUGINS[point.module] = PlugIn(point.module, digest, {}, module, installed=True)
+    _INSTALLED.append(True)
 
 
 def carried() -> list[PlugIn]:

@@ -24,6 +24,7 @@ from stylebench.registry import PLUGINS, Registry, load_plugin
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import sweep
+from stylebench.transfer import objective
 from stylebench.transfer.smoothing import SMOOTHINGS
 
 NET = """
@@ -64,6 +65,7 @@ def with_head(classes):
 
 
 nothing = 3
+made = MyNet()
 """
 OWN = """
 from stylebench.measures.metrics import metric
@@ -175,6 +177,7 @@ def test_nodes_and_weights_go_by_the_name_of_the_class(net: Path, tmp_path: Path
     [
         ("MyNett", "my_net.py has no network 'MyNett'; did you mean 'MyNet'"),
         ("nothing", "has no network 'nothing'"),
+        ("made", "made of my_net.py is a network that is made already"),
         ("with_head", "with_head of my_net.py cannot be made: TypeError: .* without arguments"),
         ("Block", "Block of my_net.py cannot be made"),
     ],
@@ -263,8 +266,9 @@ def test_a_new_statistic_is_measured_where_it_is_missing(tmp_path: Path) -> None
     old = found.statistics.query("statistic != 'least'").reset_index(drop=True)
     pd.testing.assert_frame_equal(old, first.statistics)
     assert found.statistics.query("statistic == 'least'")["value"].ge(0).all()  # behind ReLUs
+    told.clear()
     sweep(**keys, tell=told.append)
-    assert told[-1] != "1 jobs to run, 1 finished before"
+    assert told[0] == "0 jobs to run, 2 finished before"
     (tmp_path / "mine.py").write_text(OWN.replace("values.min()", "values.min() - 1"))
     load_plugin(tmp_path / "mine.py")
     changed = sweep(**keys).statistics.query("statistic == 'least'")["value"]
@@ -306,3 +310,120 @@ def test_a_backbone_of_a_module_is_a_copy(net: Path) -> None:
     picture = torch.rand(1, 3, 32, 32)
     expected = network.eval().stem((picture - backbone.mean) / backbone.std)
     torch.testing.assert_close(backbone(picture)["stem"], expected)
+
+
+def test_only_what_a_plug_in_imports_is_part_of_it(tmp_path: Path) -> None:
+    """Not what lies beside it and is loaded: a main file, a virtual environment."""
+    for folder in (".venv", "nets"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "run.py").write_text("")
+    (tmp_path / "json.py").write_text("raise SystemExit\n")
+    (tmp_path / "nets" / "deep.py").write_text("import late_one\n")
+    (tmp_path / "late_one.py").write_text("K = 1\n")
+    file = tmp_path / "mine.py"
+    file.write_text("import json, torch\n\ndef f():\n    from nets import deep\n    return deep\n")
+    found = load_plugin(file)
+    assert sorted(found.files) == ["late_one.py", "mine.py", "nets/__init__.py", "nets/deep.py"]
+    assert found.module.f().late_one.K == 1
+    (tmp_path / "late_one.py").write_text("K = 2\n")
+    again = load_plugin(file)
+    assert again.digest != found.digest
+    assert again.module.f().late_one.K == 2
+    for name in ("nets", "nets.deep", "late_one"):
+        sys.modules.pop(name, None)
+
+
+def test_two_plug_ins_may_share_a_module_but_no_name(tmp_path: Path) -> None:
+    for place, size in (("a", 1), ("b", 2)):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "utils_of_mine.py").write_text(f"K = {size}\n")
+        (tmp_path / place / f"plug_{place}.py").write_text("import utils_of_mine\n")
+    (tmp_path / "a" / "plug_c.py").write_text("import utils_of_mine\n")
+    first, second = (load_plugin(tmp_path / "a" / f"plug_{name}.py") for name in "ac")
+    assert set(first.files) & set(second.files) == {"utils_of_mine.py"}
+    with pytest.raises(InputError, match=r"utils_of_mine\.py is loaded by that name"):
+        load_plugin(tmp_path / "b" / "plug_b.py")
+    sys.modules.pop("utils_of_mine")
+
+
+def test_a_network_that_lost_a_block_leaves_nothing_of_the_old_one(
+    net: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    keys: dict[str, Any] = {**KEYS, "arch": [f"{net}:MyNet"], "smoothing": ["none"], "out": out}
+    sweep(**keys)
+    net.write_text(
+        NET.replace(
+            "self.fc(self.b2(self.b1(self.stem(x))).mean((2, 3)))",
+            "self.fc(self.b1(self.stem(x)).mean((2, 3)))",
+        )
+    )
+    found = sweep(**keys)
+    assert len(found.results) == 1
+    assert sorted(found.statistics["layer"].unique()) == ["stage3", "stage4"]
+
+
+def test_a_changed_smoothing_encodes_its_targets_anew(tmp_path: Path) -> None:
+    """In one process, whose network and pictures are the same."""
+    file = tmp_path / "mine.py"
+    losses = []
+    for factor in ("0.5", "0.25"):
+        file.write_text(OWN.replace("maps * factor", f"(maps.abs() + 0.1) ** {factor}"))
+        load_plugin(file)
+        keys = {**KEYS, "arch": ["r-tiny"], "smoothing": ["half"]}
+        one = sweep(**keys, out=tmp_path / factor).results["loss_initial"][0]
+        objective._ENCODED.clear()
+        assert one == sweep(**keys, out=tmp_path / f"{factor}-fresh").results["loss_initial"][0]
+        losses.append(one)
+    assert losses[0] != losses[1]
+
+
+def test_a_module_that_runs_twice_gives_its_first_map() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 8, 3, 2, 1)
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.relu(self.b(self.relu(self.a(x))))
+            return found
+
+    backbone = make(Shared)
+    maps = backbone(torch.rand(1, 3, 32, 32))
+    assert [m.shape[-1] for m in maps.values()] == [16, 8]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "message"),
+    [
+        ("r-tiny", {"weights": "x.pth"}, "r-tiny has random weights"),
+        (nn.Conv2d(3, 4, 3), {"weights": "x.pth"}, "load them into the module before"),
+        ("r-tiny", {"precision": "fp16"}, "expects auto, fp32"),
+        ("r-tiny", {"device": "nonsense"}, "nonsense"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3)).double(), {}, "stage4"),
+    ],
+)
+def test_what_backbone_is_given_is_taken_or_refused(
+    given: Any, options: dict[str, Any], message: str
+) -> None:
+    if message == "stage4":
+        assert [node.name for node in make(given, **options).style] == ["stage4"]
+        return
+    with pytest.raises(InputError, match=message):
+        make(given, **options)
+    with pytest.raises(InputError, match="of what is to become a backbone"):
+        make(make("r-tiny"), precision="bf16")
+
+
+def test_a_plug_in_may_register_a_backbone_that_it_makes(tmp_path: Path) -> None:
+    (tmp_path / "bb_of_mine.py").write_text(
+        NET + "\nfrom stylebench.backbones.spec import ARCHS, BackboneSpec, Node\n"
+        "nodes = tuple(Node(n, n, i) for i, n in enumerate(('stem', 'b1', 'b2'), 2))\n"
+        "ARCHS.add('minenet', BackboneSpec('mine', 'bb_of_mine:MyNet', nodes, nodes[1]))\n"
+    )
+    load_plugin(tmp_path / "bb_of_mine.py")
+    maps = make("r-minenet")(torch.rand(1, 3, 32, 32))
+    assert [m.shape[-1] for m in maps.values()] == [16, 8, 4]
+    sys.modules.pop("bb_of_mine")

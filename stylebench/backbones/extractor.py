@@ -36,7 +36,7 @@ class Backbone(nn.Module):
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
         self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
-        self._precision, self._order = "fp32", spec.order
+        self.precision, self._order = "fp32", spec.order
         self.features = spec.extractor(not_in_place(network).eval())
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))
@@ -62,9 +62,9 @@ class Backbone(nn.Module):
                 f"found {width}×{height}; use a larger --size"
             )
         x = ((image.flip(1) if self._order == "bgr" else image) - self.mean) / self.std
-        if self._precision != "fp32":
+        if self.precision != "fp32":
             x = x.contiguous(memory_format=torch.channels_last)
-        bf16 = self._precision == "bf16"
+        bf16 = self.precision == "bf16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
             return cast("dict[str, Tensor]", self.features(x))
 
@@ -76,7 +76,7 @@ class Backbone(nn.Module):
         if not isinstance(self.features, Hooked):  # else one picture does not tell what takes what
             fold.fold(self.features, self._size)
         fold.lower(self.features, precision)
-        self._precision = precision
+        self.precision = precision
 
 
 def random_network(spec: BackboneSpec, seed: int, init: str = initial.AS_BUILT) -> nn.Module:
@@ -171,7 +171,7 @@ def build(
 def backbone(
     given: str | nn.Module | Callable[[], nn.Module] | BackboneSpec,
     *,
-    style: Sequence[int | str] = (),
+    style: int | str | Sequence[int | str] = (),
     content: int | str | None = None,
     weights: str | os.PathLike[str] | None = None,
     taken: InputSpec | None = None,
@@ -192,7 +192,7 @@ def backbone(
         taken: what these weights, or the module, take for a picture, where that is not known.
         seed: of random weights.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        precision: ``fp32``, ``tf32`` or ``bf16``.
+        precision: ``fp32``, ``tf32``, ``bf16`` or ``auto``.
         offline: never download weights.
 
     Raises:
@@ -202,10 +202,19 @@ def backbone(
     if content is not None and not style:
         raise InputError("content: expected style nodes beside it, as style=[...]")
     nodes = None
+    style = (style,) if isinstance(style, str | int) else style
     if style:
         last = style[-2] if len(style) > 1 else style[-1]
         nodes = NodeChoice(style=tuple(style), content=last if content is None else content)
+    if isinstance(given, Backbone):
+        if style or weights is not None or taken or (device, precision) != ("auto", "fp32"):
+            raise InputError("style, weights, device … are of what is to become a backbone")
+        return given
     on = runtime.resolve_device(device)
+    precision = runtime.resolve_precision(precision, on)
+    runtime.configure(tf32=precision == "tf32")
+    if weights is not None and not isinstance(given, str):
+        raise InputError("weights are of a backbone by name; load them into the module before")
     if isinstance(given, str):
         text, options = names.parse(given)
         attribute = text.rpartition(":")[2]
@@ -214,13 +223,13 @@ def backbone(
             raise InputError(f"expected one backbone, found {len(more) + 1} in {given!r}")
         sources = {} if weights is None else {BackboneName.parse(arch).name: weights}
         name = BackboneName.parse(arch).name
+        if weights is not None and not BackboneName.parse(arch).pretrained:
+            raise InputError(f"{arch} has random weights; with weights it is p-{name}")
         ref = pretrained.resolve(
             arch, seed, given=sources, options=options, nodes=nodes, offline=offline,
             taken={} if taken is None else {name: taken},
         )  # fmt: skip
         return build(arch, ref, seed, nodes=nodes, precision=precision, device=on)
-    if isinstance(given, Backbone):
-        return given
     if not (isinstance(given, nn.Module | BackboneSpec) or callable(given)):
         kind = type(given).__name__
         raise InputError(

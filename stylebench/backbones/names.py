@@ -145,6 +145,8 @@ def find(arch: str) -> BackboneSpec:
 
         found = own.spec(name.name)
     elif name is None or arch not in known(hidden=True):
+        if arch.endswith(".py"):
+            raise InputError(f"{arch!r}: expected the class in the file too, as {arch}:MyNet")
         listed = known()
         raise InputError(
             f"unknown backbone {arch!r}{suggestion(arch, listed)} (known: all, {', '.join(listed)})"

@@ -56,9 +56,8 @@ def _shapes(network: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, .
     found: dict[str, tuple[int, ...]] = {}
 
     def keep(path: str, module: nn.Module, inputs: object, output: object) -> None:
-        found.pop(path, None)  # one that runs again comes later
         if isinstance(output, Tensor) and output.ndim == 4:
-            found[path] = tuple(output.shape)
+            found.setdefault(path, tuple(output.shape))  # of one that runs again the first counts
 
     hooks = [
         module.register_forward_hook(partial(keep, path))
@@ -67,7 +66,8 @@ def _shapes(network: nn.Module, size: tuple[int, int]) -> dict[str, tuple[int, .
     ]
     try:
         with torch.no_grad():
-            network(torch.zeros(1, 3, *size))
+            like = next(network.parameters(), torch.zeros(()))
+            network(torch.zeros(1, 3, *size, dtype=like.dtype, device=like.device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -130,6 +130,11 @@ def _of_file(file: str, attribute: str, digest: str) -> BackboneSpec:
         raise InputError(
             f"{file} has no network {attribute!r}{suggestion(attribute, known)} "
             f"(known: {', '.join(known) or 'none'})"
+        )
+    if isinstance(given, nn.Module):
+        raise InputError(
+            f"{attribute} of {file} is a network that is made already, with weights of no seed; "
+            "name its class, or a function that makes it"
         )
     return of(given, f"{attribute} of {file}")
 

@@ -233,9 +233,14 @@ def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
         device=options.engine.device,
         tell=told.append,  # told when it is known that there is nothing wrong
     )
+    from stylebench.measures.statistics import measured
+
     statistics = (*planned.statistics, *planned.missing_statistics)
     specs: list[Spec] = [*planned.jobs, *planned.statistics]
-    todo = {spec.job_id for spec in store.pending(options.out, specs, force=options.force)}
+    todo = {
+        spec.job_id
+        for spec in store.pending(options.out, specs, force=options.force, statistics=measured())
+    }
 
     def state(spec: "Spec") -> str:
         there = "to do" if spec.job_id in todo else "finished"

@@ -39,9 +39,9 @@ def to_tensor(
         found = resolve(os.fspath(given), role)
         if len(found) != 1:
             raise InputError(f"{role} {given!r}: expected one picture, found {len(found)}")
-        return _of_pixels(read(found[0].ref, size or SIZE, resize=resize))
+        return _of_pixels(read(found[0].ref, SIZE if size is None else size, resize=resize))
     if isinstance(given, Image.Image):
-        return _of_pixels(fit(given, role, size or SIZE, resize))
+        return _of_pixels(fit(given, role, SIZE if size is None else size, resize))
     if isinstance(given, np.ndarray):
         channels = given if given.ndim == 3 else np.stack([given] * 3, axis=-1)
         given = torch.from_numpy(channels.copy()).movedim(-1, 0)

@@ -199,6 +199,7 @@ def judge(
         InputError: a picture that cannot be read, sizes that differ, or a judge that is not there.
     """
     on = runtime.resolve_device(device)
+    runtime.configure()
     arch = result.arch if isinstance(result, Stylization) else ""
     made = (result.tensor if isinstance(result, Stylization) else to_tensor(result)).to(on)
     pair = []

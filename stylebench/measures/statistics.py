@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from stylebench import runtime
 from stylebench.config import SmoothingSpec
 from stylebench.images import to_tensor
 from stylebench.registry import Registry, check_function, summary
@@ -245,7 +246,7 @@ def measure_backbone(
 def statistics(
     backbone: Any,
     images: Any,
-    smoothing: Sequence[str | SmoothingSpec] = ("none", "softmax"),
+    smoothing: str | SmoothingSpec | Sequence[str | SmoothingSpec] = ("none", "softmax"),
     *,
     size: int | None = None,
     **options: Any,
@@ -268,7 +269,9 @@ def statistics(
     from stylebench.backbones.extractor import backbone as make  # it imports torchvision
 
     network = make(backbone, **options)
-    specs = [SmoothingSpec.model_validate(each) for each in smoothing]
+    runtime.configure(tf32=network.precision == "tf32")
+    each_of = [smoothing] if isinstance(smoothing, str | SmoothingSpec) else smoothing
+    specs = [SmoothingSpec.model_validate(each) for each in each_of]
     for spec in specs:
         smoothings.check(spec)
     pictures = images if isinstance(images, list | tuple) else [images]

@@ -250,12 +250,29 @@ def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[Job
         pictures = {"content": spec.content.model_copy(update=blank),
                     "style": spec.style.model_copy(update=blank)}  # fmt: skip
         code = dict.fromkeys(spec.code, "")
-        return spec.model_copy(update={**pictures, "code": code}).model_dump_json()
+        nodes = (
+            spec.nodes if spec.chosen or not code else {}
+        )  # those of the network's own follow it
+        blanks = {**pictures, "code": code, "nodes": nodes}
+        return spec.model_copy(update=blanks).model_dump_json()
 
     ordered = sorted(jobs, key=lambda job: job.job_id in planned)
     last = {without_digests(job.stylisation): job.job_id for job in ordered}
     kept = set(last.values())
     return [job for job in jobs if job.job_id in kept]
+
+
+def _of_todays_code(statistics: Sequence[JobRecord]) -> list[JobRecord]:
+    """Return statistics without those of a plug-in's earlier code: their layers may be others."""
+    last = {
+        (job.spec.label, job.spec.weights.label, tuple(job.spec.code)): job.spec.code
+        for job in statistics
+    }
+    return [
+        job
+        for job in statistics
+        if last[job.spec.label, job.spec.weights.label, tuple(job.spec.code)] == job.spec.code
+    ]
 
 
 def compact(
@@ -274,6 +291,7 @@ def compact(
     """
     jobs, statistics = newest(records(out), planned), records(out, "statistics")
     statistics.sort(key=lambda job: job.job_id in planned)
+    statistics = _of_todays_code(statistics)
     absent = [columns.result_row(columns.unavailable(spec)) for spec in missing or ()]
     rows = [
         *map(columns.result_row, jobs),

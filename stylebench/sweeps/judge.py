@@ -22,7 +22,7 @@ from stylebench.config import JobSpec
 from stylebench.errors import InputError, describe
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
-from stylebench.measures.metrics import measure
+from stylebench.measures.metrics import METRICS, measure
 from stylebench.store import JobRecord
 
 Key = tuple[str, str, str]
@@ -108,7 +108,12 @@ def _judge_job(
     spec, began = record.stylisation, time.monotonic()
     known = _known(folder)
     asked = {_key(*item): item for item in judges.asked(spec.arch, panel)}
-    todo = {key: item for key, item in asked.items() if options.force or key not in known}
+    own = {name for name in METRICS if METRICS.code(name)}  # whose code may have changed
+    todo = {
+        key: item
+        for key, item in asked.items()
+        if options.force or key not in known or item[0] in own
+    }
     if not todo:
         return ""
     found = {key: value for key, value in known.items() if key not in todo}

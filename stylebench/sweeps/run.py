@@ -332,9 +332,9 @@ def run_one(text: str, options: Options) -> JobRecord:
         raise InputError(f"expected a job as JSON: {path}: {first['msg']}") from None
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
+    check_code(spec.code)
     smoothing.check(spec.smoothing)
     runtime.resolve_precision(spec.precision, options.engine.device)
-    check_code(spec.code)
     backbone = names.find(spec.arch)
     backbone.check_options(spec.arch, spec.weights.options)
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)

@@ -89,7 +89,8 @@ def _encode(
         _ENCODED.clear()  # jobs come backbone by backbone, and targets are large
         _ENCODED[backbone] = WeakTensorKeyDictionary()
     known = _ENCODED[backbone].setdefault(picture, {})  # type: ignore[no-untyped-call]
-    key = (picture._version, role, smooth.model_dump_json())
+    code = str(smoothing.SMOOTHINGS.code(smooth.name))
+    key = (picture._version, role, smooth.model_dump_json(), code)
     if key not in known:
         with torch.no_grad():
             try:

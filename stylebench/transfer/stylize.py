@@ -152,6 +152,7 @@ def stylize(
     smoothing.check(asked.smoothing)
     resize = resize or presets.PRESETS[preset].get("resize", "aspect")
     if isinstance(backbone, Backbone):
+        runtime.configure(tf32=backbone.precision == "tf32")
         if weights is not None or offline or (device, precision) != ("auto", "auto"):
             raise InputError("weights, device, precision and offline are of a backbone by name")
     else:

@@ -4,7 +4,6 @@ Every worker is a pool of its own, so that a process that is killed while it tak
 over a result can tear no pipe that another one uses.
 """
 
-import contextlib
 import multiprocessing
 import os
 import threading
@@ -41,8 +40,7 @@ def _begin(plugins: Sequence[Path]) -> None:
     import stylebench.sweeps.job  # noqa: F401
 
     for file in plugins:
-        with contextlib.suppress(InputError):  # which the jobs that need it will tell
-            registry.load_plugin(file)
+        registry.load_plugin(file)
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.configure(threads=1)
