@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "InputError", "__version__", "backbone", "judge", "load_results", "statistics", "stylize", "sweep",
+    "InputError", "__version__", "backbone", "judge", "load_results", "statistics", "stylize",
+    "sweep",
 ]  # fmt: skip
 
 _PLACES = {
