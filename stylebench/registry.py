@@ -264,7 +264,8 @@ def _is_installed(top: str, folder: Path) -> bool:
     """Tell whether a module is found elsewhere than in a folder."""
     own = {folder, *_FOLDERS}
     elsewhere = [entry for entry in sys.path if entry and Path(entry).absolute() not in own]
-    return PathFinder.find_spec(top, elsewhere) is not None
+    found = PathFinder.find_spec(top, elsewhere)
+    return found is not None and found.origin is not None  # a mere folder hides no module
 
 
 def _module(relative: str) -> str:
