@@ -130,7 +130,7 @@ def _rectifies(network: nn.Module) -> bool:
 
 @pytest.mark.parametrize("arch", [n for n in names.known(hidden=True) if n.startswith("r-")])
 def test_every_backbone_on_the_bench(arch: str) -> None:
-    """Matrix: nodes exist, maps are finite (behind ReLUs not negative), gradients reach the image."""
+    """Matrix: nodes exist, maps are finite, behind ReLUs not negative; gradients reach images."""
     backbone, spec = built(arch), names.find(arch)
     side = max(spec.min_side, 40)
     image = torch.rand(1, 3, side, side + 16, generator=torch.Generator().manual_seed(0))
