@@ -29,6 +29,7 @@ class Backbone(nn.Module):
 
     mean: Tensor
     std: Tensor
+    precision = "fp32"
 
     def __init__(self, spec: BackboneSpec, network: nn.Module, arch: str = "") -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Backbone(nn.Module):
         self.style: tuple[Node, ...] = spec.style
         self.content: Node = spec.content
         self._name, self._min_side, self._size = spec.description, spec.min_side, spec.size
-        self.precision, self._order = "fp32", spec.order
+        self._order = spec.order
         self.features = spec.extractor(not_in_place(network).eval())
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1))

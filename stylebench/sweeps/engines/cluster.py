@@ -119,7 +119,7 @@ def _work(
     limit: float,
     sent: dict[str, Any],
     version: str,
-    plugins: Sequence[dict[str, bytes]],
+    plugins: Sequence[dict[str, bytes]] = (),
 ) -> Iterator[list[Files]]:
     """Run a group on the machine of this task: yield nothing yet, then its job folders.
 
