@@ -10,7 +10,15 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
@@ -41,6 +49,13 @@ class Frozen(BaseModel):
     """A model that cannot be changed and knows no other keys than its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def first_problem(error: ValidationError) -> tuple[str, str, Any]:
+    """Return where the first problem of a validation is, what was expected, and what was found."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    return path, first["msg"].removeprefix("Value error, "), first["input"]  # before texts of ours
 
 
 class SmoothingSpec(Frozen):

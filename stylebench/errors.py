@@ -23,6 +23,11 @@ def describe(error: BaseException, longest: int = 160) -> str:
     return one_line(" ".join(str(error).split()))[:longest] or type(error).__name__
 
 
+def named(error: BaseException) -> str:
+    """Return the class of an error and what it says, on one line of at most 200 characters."""
+    return one_line(f"{type(error).__name__}: {error}")[:200]
+
+
 class InputError(ValueError):
     """Wrong input: the message says what was expected, what was found and what to do.
 

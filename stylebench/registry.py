@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stylebench.errors import InputError, one_line
+from stylebench.errors import InputError, named
 
 T = TypeVar("T")
 GROUP = "stylebench"
@@ -284,8 +284,7 @@ def _run(name: str, run: Callable[[], ModuleType], where: str) -> ModuleType:
         raise InputError(f"{where}: {error}") from None
     except Exception as error:
         line = _line(error, where)
-        text = one_line(f"{type(error).__name__}: {error}")[:200]
-        raise InputError(f"{where}{line}: cannot be imported: {text}") from None
+        raise InputError(f"{where}{line}: cannot be imported: {named(error)}") from None
     finally:
         Registry.loading = ""
 

@@ -14,7 +14,7 @@ from stylebench import images, runtime
 from stylebench.backbones import controls, fold, initial, names, own, pretrained
 from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
-from stylebench.backbones.spec import BackboneSpec, Node
+from stylebench.backbones.spec import BackboneSpec, Node, last_but_one
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
 from stylebench.weights import load_state, sha256, used_state
@@ -200,37 +200,19 @@ def backbone(
         InputError: unknown name, node or device, weights that are not there or do not fit, what
             makes no network of pictures.
     """
-    if content is not None and not style:
-        raise InputError("content: expected style nodes beside it, as style=[...]")
-    nodes = None
-    style = (style,) if isinstance(style, str | int) else style
-    if style:
-        last = style[-2] if len(style) > 1 else style[-1]
-        nodes = NodeChoice(style=tuple(style), content=last if content is None else content)
     if isinstance(given, Backbone):
         if style or weights is not None or taken or (device, precision) != ("auto", "fp32"):
             raise InputError("style, weights, device … are of what is to become a backbone")
         return given
+    nodes = _chosen(style, content)
     on = runtime.resolve_device(device)
     precision = runtime.resolve_precision(precision, on)
     runtime.configure(tf32=precision == "tf32")
-    if weights is not None and not isinstance(given, str):
-        raise InputError("weights are of a backbone by name; load them into the module before")
     if isinstance(given, str):
-        text, options = names.parse(given)
-        attribute = text.rpartition(":")[2]
-        arch, *more = names.expand([text], () if weights is None else (attribute,))
-        if more:
-            raise InputError(f"expected one backbone, found {len(more) + 1} in {given!r}")
-        sources = {} if weights is None else {BackboneName.parse(arch).name: weights}
-        name = BackboneName.parse(arch).name
-        if weights is not None and not BackboneName.parse(arch).pretrained:
-            raise InputError(f"{arch} has random weights; with weights it is p-{name}")
-        ref = pretrained.resolve(
-            arch, seed, given=sources, options=options, nodes=nodes, offline=offline,
-            taken={} if taken is None else {name: taken},
-        )  # fmt: skip
+        arch, ref = _named(given, seed, nodes, weights, taken, offline)
         return build(arch, ref, seed, nodes=nodes, precision=precision, device=on)
+    if weights is not None:
+        raise InputError("weights are of a backbone by name; load them into the module before")
     if not (isinstance(given, nn.Module | BackboneSpec) or callable(given)):
         kind = type(given).__name__
         raise InputError(
@@ -243,3 +225,37 @@ def backbone(
     made = Backbone(spec, random_network(spec, seed), arch)
     made.settle(precision)
     return made.to(on)
+
+
+def _chosen(style: int | str | Sequence[int | str], content: int | str | None) -> NodeChoice | None:
+    """Return the nodes that are chosen in place of a backbone's own; None for none."""
+    nodes = (style,) if isinstance(style, str | int) else tuple(style)
+    if nodes:
+        return NodeChoice(style=nodes, content=last_but_one(nodes) if content is None else content)
+    if content is not None:
+        raise InputError("content: expected style nodes beside it, as style=[...]")
+    return None
+
+
+def _named(
+    text: str,
+    seed: int,
+    nodes: NodeChoice | None,
+    weights: str | os.PathLike[str] | None,
+    taken: InputSpec | None,
+    offline: bool,
+) -> tuple[str, WeightsRef]:
+    """Return the one backbone that a name stands for, and its weights; see `backbone`."""
+    stem, options = names.parse(text)
+    attribute = stem.rpartition(":")[2]
+    arch, *more = names.expand([stem], () if weights is None else (attribute,))
+    if more:
+        raise InputError(f"expected one backbone, found {len(more) + 1} in {text!r}")
+    name = BackboneName.parse(arch)
+    if weights is not None and not name.pretrained:
+        raise InputError(f"{arch} has random weights; with weights it is p-{name.name}")
+    return arch, pretrained.resolve(
+        arch, seed, options=options, nodes=nodes, offline=offline,
+        given={} if weights is None else {name.name: weights},
+        taken={} if taken is None else {name.name: taken},
+    )  # fmt: skip

@@ -9,7 +9,7 @@ import csv
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
@@ -32,21 +32,19 @@ class BackboneName:
 
     Attributes:
         pretrained: whether it has p- in front, else r-.
-        name: without prefix and options, as weights and nodes are given for it.
-        options: as they stand behind it.
+        name: without prefix, as weights and nodes are given for it.
     """
 
     pretrained: bool
     name: str
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return what a name says; one without r- or p-, or with half an option: InputError."""
-        arch, *settings = text.split("+")
-        if arch[:2] not in ("r-", "p-"):
+    def parse(cls, arch: str) -> Self:
+        """Return what a name without options says; one without r- or p- is an InputError."""
+        prefix, name = _split(arch)
+        if not prefix:
             raise InputError(f"expected a backbone as r-NAME or p-NAME, found {arch!r}")
-        return cls(arch[0] == "p", arch[2:], _options(text, settings))
+        return cls(prefix == "p-", name)
 
     @property
     def arch(self) -> str:
@@ -81,6 +79,11 @@ class BackboneName:
         return given.get(self.name, given.get(self.model) if self.is_file else None)
 
 
+def _split(text: str) -> tuple[str, str]:
+    """Return the prefix of a name, r-, p- or none, and what follows it."""
+    return (text[:2], text[2:]) if text[:2] in ("r-", "p-") else ("", text)
+
+
 def is_of_file(name: str) -> bool:
     """Tell whether a name (``my_net.py:MyNet`` or ``MyNet``) is something in a loaded plug-in."""
     file, _, attribute = name.rpartition(":")
@@ -90,25 +93,21 @@ def is_of_file(name: str) -> bool:
     )
 
 
-def _options(text: str, settings: Iterable[str]) -> dict[str, str]:
+def parse(part: str) -> tuple[str, dict[str, str]]:
+    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
+    name, *settings = part.split("+")
     options: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--arch {text!r}: expected NAME+OPTION=VALUE, found {setting!r}")
+            raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
         if options.get(key, value) != value:
             raise InputError(
-                f"--arch {text!r}: expected one value of {key}, found {options[key]} and {value}; "
+                f"--arch {part!r}: expected one value of {key}, found {options[key]} and {value}; "
                 "for both, give two backbones"
             )
         options[key] = value
-    return options
-
-
-def parse(part: str) -> tuple[str, dict[str, str]]:
-    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
-    name, *settings = part.split("+")
-    return name, _options(part, settings)
+    return name, options
 
 
 ALL = (
@@ -135,7 +134,7 @@ def known(*, hidden: bool = False) -> list[str]:
 
 def find(arch: str) -> BackboneSpec:
     """Return the backbone of a name such as ``p-vgg19``; unknown raises InputError."""
-    name = BackboneName.parse(arch) if arch[:2] in ("r-", "p-") else None
+    name = BackboneName.parse(arch) if _split(arch)[0] else None
     if name and name.is_timm:
         from stylebench.backbones import timm
 
@@ -170,8 +169,8 @@ def of_file(text: str, pretrained: Collection[str] = ()) -> str:
         text: what ``--arch`` was given.
         pretrained: names that weights are given for: without prefix such a network is p-.
     """
-    prefix = text[:2] if text[:2] in ("r-", "p-") else ""
-    path, _, attribute = text.removeprefix(prefix).rpartition(":")
+    prefix, place = _split(text)
+    path, _, attribute = place.rpartition(":")
     name = f"{load_plugin(path).name}:{attribute}"
     given = {attribute, name} & set(pretrained)
     return (prefix or ("p-" if given else "r-")) + name
@@ -182,8 +181,7 @@ def bare(text: str) -> str:
 
     That is the name without prefix and options; of a file's network what makes it.
     """
-    name = parse(text.strip())[0]
-    name = name[2:] if name[:2] in ("r-", "p-") else name
+    name = _split(parse(text.strip())[0])[1]
     return name.partition(FILE)[2] or name
 
 
@@ -196,8 +194,8 @@ def load_files(values: Iterable[str]) -> None:
 
 def _matching(pattern: str) -> list[str]:
     """Return the names that a glob fits; timm's only if it says so."""
-    prefix = pattern[:2]
-    if pattern[2:].startswith(TIMM) and prefix in ("r-", "p-"):
+    prefix, name = _split(pattern)
+    if prefix and name.startswith(TIMM):
         from stylebench.backbones import timm
 
         there = [f"{prefix}{TIMM}{name}" for name in timm.names(pretrained=prefix == "p-")]

@@ -14,12 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylebench.backbones.spec import BackboneSpec, Node
-from stylebench.errors import InputError, one_line
+from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
+from stylebench.errors import InputError, named
 from stylebench.registry import PLUGINS, check_code, load_installed, suggestion
-
-MOST = 5
-"""Style nodes, at most."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,9 @@ class OwnSpec(BackboneSpec):
         try:
             found = self.given()
         except Exception as error:
-            text = one_line(f"{type(error).__name__}: {error}")[:200]
             raise InputError(
-                f"{self.description} cannot be made: {text}; expected what makes a network without "
-                "arguments"
+                f"{self.description} cannot be made: {named(error)}; expected what makes a network "
+                "without arguments"
             ) from None
         if not isinstance(found, nn.Module):
             kind = type(found).__name__
@@ -81,10 +77,9 @@ def _nodes(spec: OwnSpec) -> tuple[Node, ...]:
     except InputError:
         raise
     except Exception as error:  # each network has its own way to refuse
-        text = one_line(f"{type(error).__name__}: {error}")[:200]
         raise InputError(
             f"{spec.description}: expected a network of pictures (1, 3, {spec.size[0]}, "
-            f"{spec.size[1]}), but it raised {text}"
+            f"{spec.size[1]}), but it raised {named(error)}"
         ) from None
     last = {shape[2:]: path for path, shape in shapes.items() if shape[2] * shape[3] > 1}
     paths = list(last.values())[:MOST]
@@ -105,7 +100,7 @@ def of(given: Any, description: str) -> BackboneSpec:
     blank = Node("", "", 0)
     made = OwnSpec(description, "", (blank,), blank, given=given)
     style = _nodes(made)
-    return replace(made, style=style, content=style[-2] if len(style) > 1 else style[-1])
+    return replace(made, style=style, content=last_but_one(style))
 
 
 def spec(name: str) -> BackboneSpec:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Self, cast
+from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast
 
 from stylebench.config import InputSpec, NodeChoice
 from stylebench.errors import InputError
@@ -16,6 +16,16 @@ from stylebench.registry import Registry, suggestion
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+MOST = 5
+"""Style nodes of a rule that chooses them, at most."""
+T = TypeVar("T")
+
+
+def last_but_one(style: Sequence[T]) -> T:
+    """Return the content node where none is named, of style nodes; the only one of one."""
+    return style[-2] if len(style) > 1 else style[-1]
 
 
 @dataclass(frozen=True)

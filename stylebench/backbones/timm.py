@@ -37,14 +37,12 @@ from stylebench.backbones import initial
 from stylebench.backbones import names as names_
 from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
-from stylebench.backbones.spec import BackboneSpec, Node
+from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
 
 INPUT = "input of "
 """Before the path of a module: the map that enters it."""
-MOST = 5
-"""Style nodes, at most."""
 
 
 def names(*, pretrained: bool = False) -> list[str]:
@@ -252,7 +250,7 @@ def spec(model: str, pretrained: bool = False) -> TimmSpec:
         description=f"{bare} of timm, {found.size[0]} × {found.size[1]} px",
         target="timm:create_model",
         style=style,
-        content=style[-2] if len(style) > 1 else style[-1],
+        content=last_but_one(style),
         unused=found.classifier,
         model=model,
     )

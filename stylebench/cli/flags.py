@@ -27,6 +27,7 @@ def given_flags(
 def _nodes(arch: list[str], nodes: str | None, content: str | None) -> dict[str, Any]:
     """Return the key ``nodes`` of a configuration from ``--nodes`` and ``--content-node``."""
     from stylebench.backbones.names import bare
+    from stylebench.backbones.spec import last_but_one
 
     if nodes is None:
         raise InputError("--content-node expects --nodes beside it")
@@ -34,11 +35,14 @@ def _nodes(arch: list[str], nodes: str | None, content: str | None) -> dict[str,
     if len(backbones) != 1 or {*"*?["} & {*"".join(backbones)} or "all" in backbones:
         found = ", ".join(arch) or "none"
         raise InputError(f"--nodes expects one backbone by name in --arch, found {found}")
-    style = [int(n) if n.isdecimal() else n for n in map(str.strip, nodes.split(","))]
-    last = style[-2] if len(style) > 1 else style[-1]
-    if content is not None:
-        last = int(content) if content.isdecimal() else content
-    return {next(iter(backbones)): {"style": style, "content": last}}
+    style = [_place(text.strip()) for text in nodes.split(",")]
+    named = last_but_one(style) if content is None else _place(content)
+    return {next(iter(backbones)): {"style": style, "content": named}}
+
+
+def _place(text: str) -> int | str:
+    """Return a node as it is given: by index or path."""
+    return int(text) if text.isdecimal() else text
 
 
 def command() -> str:

@@ -18,6 +18,7 @@ from stylebench.config import (
     OptimiserSpec,
     SmoothingSpec,
     SweepConfig,
+    first_problem,
 )
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
@@ -54,8 +55,7 @@ def _shown(value: object) -> str:
 
 def _explain(error: ValidationError, where: str) -> str:
     """Return the first problem of a validation error in one line, with a suggestion for a key."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
+    first, (path, expected, found) = error.errors()[0], first_problem(error)
     if first["type"] == "extra_forbidden":
         models: dict[str, type[Frozen]] = {
             "loss": LossSpec, "optimiser": OptimiserSpec, "smoothing": SmoothingSpec
@@ -69,9 +69,9 @@ def _explain(error: ValidationError, where: str) -> str:
             f"{where}: unknown key {path!r}{suggestion(key, owner.model_fields)} (known: {known})"
         )
     more = len(error.errors()) - 1
-    expected = first["msg"].removeprefix("Value error, ")  # pydantic's, before a text of ours
-    found = _shown(first["input"])
-    return f"{where}: {path}: {expected}, found {found}" + (f" (and {more} more)" if more else "")
+    return f"{where}: {path}: {expected}, found {_shown(found)}" + (
+        f" (and {more} more)" if more else ""
+    )
 
 
 MAX_BYTES = 1_000_000

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from stylebench import files, runtime, store
 from stylebench.backbones import names
-from stylebench.config import JobSpec, Spec, SweepConfig
+from stylebench.config import JobSpec, Spec, SweepConfig, first_problem
 from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
@@ -327,9 +327,8 @@ def run_one(text: str, options: Options) -> JobRecord:
     try:
         spec = JobSpec.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(map(str, first["loc"]))
-        raise InputError(f"expected a job as JSON: {path}: {first['msg']}") from None
+        path, expected, _ = first_problem(error)
+        raise InputError(f"expected a job as JSON: {path}: {expected}") from None
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     check_code(spec.code)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stylebench.config import SweepConfig, TransferSettings
+from stylebench.config import SweepConfig, TransferSettings, first_problem
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
@@ -85,7 +85,5 @@ def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:
     try:
         return TransferSettings.model_validate(base | laid)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(map(str, first["loc"]))
-        expected = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"stylize: {path}: {expected}, found {first['input']!r:.60}") from None
+        path, expected, found = first_problem(error)
+        raise InputError(f"stylize: {path}: {expected}, found {found!r:.60}") from None

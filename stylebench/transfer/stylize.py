@@ -158,7 +158,6 @@ def stylize(
     else:
         on = runtime.resolve_device(device)
         how = smoothing.precision(precision, asked.smoothing, on)
-        runtime.configure(tf32=how == "tf32")
         backbone = make(
             backbone, weights=weights, seed=seed, device=on, precision=how, offline=offline
         )
