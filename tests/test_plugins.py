@@ -24,7 +24,7 @@ from stylebench.registry import PLUGINS, Registry, load_plugin
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import sweep
-from stylebench.transfer import objective
+from stylebench.transfer import targets
 from stylebench.transfer.smoothing import SMOOTHINGS
 
 NET = """
@@ -373,7 +373,7 @@ def test_a_changed_smoothing_encodes_its_targets_anew(tmp_path: Path) -> None:
         load_plugin(file)
         keys = {**KEYS, "arch": ["r-tiny"], "smoothing": ["half"]}
         one = sweep(**keys, out=tmp_path / factor).results["loss_initial"][0]
-        objective._ENCODED.clear()
+        targets._ENCODED.clear()
         assert one == sweep(**keys, out=tmp_path / f"{factor}-fresh").results["loss_initial"][0]
         losses.append(one)
     assert losses[0] != losses[1]

@@ -23,6 +23,7 @@ from stylebench.registry import Registry, check_function, summary
 from stylebench.runtime import float64
 from stylebench.transfer import smoothing as smoothings
 from stylebench.transfer.losses import gram
+from stylebench.transfer.smoothing import softmax_entropy
 
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import Backbone
@@ -89,15 +90,6 @@ def statistic(
     return decorate
 
 
-def _softmax_entropy(values: Tensor) -> Tensor:
-    """Return −Σ p log p / log N, p = softmax over all N entries; 1 for N = 1."""
-    flat = values.flatten()
-    if flat.numel() == 1:
-        return torch.ones((), dtype=flat.dtype)
-    log_p = flat.log_softmax(dim=0)
-    return -(log_p.exp() * log_p).sum() / math.log(flat.numel())
-
-
 def _entropy(p: Tensor) -> Tensor:
     """Return −Σ p log p with 0·log 0 = 0."""
     terms: Tensor = torch.special.entr(p)
@@ -117,7 +109,7 @@ def entropy(maps: Maps) -> Tensor:
     In [0, 1]. That p is a softmax is inferred: only that gives the curves which the paper shows.
     It measures scale: F·c has entropy → 1 for c → 0.
     """
-    return _softmax_entropy(maps.values)
+    return softmax_entropy(maps.values)
 
 
 @statistic("gram_max", scale_free=False)
@@ -132,7 +124,7 @@ def gram_entropy(maps: Maps) -> Tensor:
 
     In [0, 1]; the softmax and the division by M are inferred.
     """
-    return _softmax_entropy(maps.gram)
+    return softmax_entropy(maps.gram)
 
 
 @statistic("l1_entropy", scale_free=True)

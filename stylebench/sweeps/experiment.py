@@ -1,5 +1,7 @@
 """From a YAML file and flags to the configuration of a sweep."""
 
+import itertools
+import math
 import re
 import reprlib
 from collections import Counter
@@ -190,6 +192,46 @@ def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return _merged(_as_lists(data), _as_lists(over))
 
 
+MAX_VARIANTS = 10_000
+"""Of an experiment, its grid multiplied out."""
+
+
+def _grid(grid: object, where: str) -> list[dict[str, Any]]:
+    """Return every combination of a grid's values: ``{loss.balance: [target, gradient]}``.
+
+    The last key changes first. A dot leads into a mapping.
+    """
+    if not isinstance(grid, dict) or not all(
+        isinstance(key, str) and isinstance(values, list) and values for key, values in grid.items()
+    ):
+        raise InputError(
+            f"{where}: grid: expected keys with lists of values, as {{image: [pixels, fourier]}}"
+        )
+    if math.prod(len(values) for values in grid.values()) > MAX_VARIANTS:
+        raise InputError(f"{where}: grid: expected at most {MAX_VARIANTS:,} combinations")
+    found = []
+    for values in itertools.product(*grid.values()):
+        combined: dict[str, Any] = {}
+        for key, value in zip(grid, values, strict=True):
+            for part in reversed(key.split(".")):
+                value = {part: value}
+            combined = _merged(combined, value)
+        found.append(combined)
+    return found
+
+
+def _crossed(variants: object, grid: object, where: str) -> object:
+    """Return each variant with each combination of a grid laid on it; variants alone without."""
+    if grid is None:
+        return variants
+    combinations = _grid(grid, where)
+    if not isinstance(variants, list) or not all(isinstance(v, dict) for v in variants):
+        return variants  # `_varied` says what is wrong with them
+    if len(variants) * len(combinations) > MAX_VARIANTS:
+        raise InputError(f"{where}: grid: expected at most {MAX_VARIANTS:,} combinations")
+    return [_laid(variant, over) for variant in variants or [{}] for over in combinations]
+
+
 def _varied(
     data: Mapping[str, Any], variants: object, given: Mapping[str, Any], where: str
 ) -> list[dict[str, Any]]:
@@ -274,6 +316,9 @@ def load_sweep(
         profile: which of the file's ``profiles`` (name -> settings) is laid on its other settings;
             by default the first, if it has any.
 
+    A file's ``grid`` (key -> list of values, a dot leading into a mapping) is every combination of
+    its values, as ``variants`` are, and crossed with those where there are both.
+
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
@@ -285,7 +330,8 @@ def load_sweep(
         )
     data = _profiled(data, profile, where)
     given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
-    variants = _varied(data, data.pop("variants", []), given, where)
+    crossed = _crossed(data.pop("variants", []), data.pop("grid", None), where)
+    variants = _varied(data, crossed, given, where)
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where)
     found = arms(config, where)
     _refuse_idle(found, flags or {}, where)

@@ -1,14 +1,12 @@
 """The loss of a batch of images and its gradient, from targets that are encoded once."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from stylebench.backbones.extractor import Backbone
 from stylebench.config import LossSpec, SmoothingSpec
@@ -16,6 +14,7 @@ from stylebench.errors import InputError
 from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
 from stylebench.transfer.parameterisation import PIXELS, Parameterisation
+from stylebench.transfer.targets import Target, encode, power_of_two
 
 FIRST_STEP = 1 / 25
 """Mean change of a pixel, in [0, 1], by a step along the whole negative gradient at the start: the
@@ -53,90 +52,19 @@ class TermGradient:
     gradient: float
 
 
-EXTREME = 20
-"""Maps whose mean magnitude is beyond 2^±EXTREME are multiplied by a power of two in the losses: a
-random GoogLeNet ends at 1e-11, a random Inception-v3 at 1e9, and the squared distances of their
-Gram matrices leave the range of float32. It goes into the weights of the terms, exactly."""
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What one picture asks of one node: a map or a Gram matrix.
-
-    `gain` is what the smoothed maps are multiplied by (see EXTREME), `unit` that of the smoothing
-    divided by it, `shapes` are those of all maps of the picture, (1, D, H, W), by node; `square` is
-    ‖value‖².
-    """
-
-    node: str
-    stage: int
-    value: Tensor
-    gain: float
-    unit: float
-    shapes: dict[str, tuple[int, ...]]
-    square: float
-
-
-_ENCODED: "WeakKeyDictionary[Backbone, WeakTensorKeyDictionary]" = WeakKeyDictionary()
-"""backbone -> picture -> what it asks: shared by the jobs that share both, and gone with either."""
-
-
-def _encode(
-    backbone: Backbone, picture: Tensor, smooth: SmoothingSpec, role: Literal["content", "style"]
-) -> tuple[_Target, ...]:
-    """Return what a picture (1, 3, H, W) asks of the content node or of the style nodes."""
-    if backbone not in _ENCODED:
-        _ENCODED.clear()  # jobs come backbone by backbone, and targets are large
-        _ENCODED[backbone] = WeakTensorKeyDictionary()
-    known = _ENCODED[backbone].setdefault(picture, {})  # type: ignore[no-untyped-call]
-    code = str(smoothing.SMOOTHINGS.code(smooth.name))
-    key = (picture._version, role, smooth.model_dump_json(), code)
-    if key not in known:
-        with torch.no_grad():
-            try:
-                maps = backbone(picture)
-            except InputError as error:
-                raise InputError(f"{role} picture: {error}") from error
-            known[key] = tuple(
-                _target(node.name, node.stage, maps, smooth, role)
-                for node in ((backbone.content,) if role == "content" else backbone.style)
-            )
-    found: tuple[_Target, ...] = known[key]
-    return found
-
-
-def _target(
-    name: str, stage: int, maps: Mapping[str, Tensor], smooth: SmoothingSpec, role: str
-) -> _Target:
-    smoothed, unit = smoothing.apply(smooth, maps[name], stage)
-    gain = _gain(float(float64(smoothed).abs().mean()))
-    if gain != 1:
-        smoothed = float32(smoothed) * gain
-    value = losses.gram(smoothed) if role == "style" else float32(smoothed).contiguous()
-    square = float(float64(value).square().sum())
-    shapes = {node: tuple(found.shape) for node, found in maps.items()}
-    return _Target(name, stage, value, gain, unit / gain, shapes, square)
-
-
-def _gain(mean: float) -> float:
-    """Return 1, or the power of two that brings an extreme mean magnitude to about 1."""
-    if not (mean > 0 and math.isfinite(mean)) or abs(math.log2(mean)) <= EXTREME:
-        return 1.0
-    return 1 / _power_of_two(mean)
-
-
 @dataclass(frozen=True)
 class _Term:
     """One squared distance: which map, its targets, c and the weight of each image's term.
 
-    c·distance is the term; its weight is α, or β·w_l. `gains` are those of the targets, (B, 1, 1,
-    1), None where all are 1.
+    c·distance is the term; its weight is α, or β·w_l. `gains` and `fitted` are those of the
+    targets, (B, 1, 1, 1); None where all gains are 1, where nothing is fitted.
     """
 
     node: str
     stage: int
     targets: Tensor
     gains: Tensor | None
+    fitted: Tensor | None
     factors: list[float]
     weight: float
     is_style: bool
@@ -175,26 +103,20 @@ class Objective:
                 known = ", ".join(names)
                 raise InputError(f"layer_weights: no style node {name!r} (known: {known})")
         self._backbone, self._smooth, self._space, self.spec = backbone, smooth, space, spec
-        contents = [_encode(backbone, content, smooth, "content") for content, _ in pairs]
-        styles = [_encode(backbone, style, smooth, "style") for _, style in pairs]
-        self._shapes, self._pixels = contents[0][0].shapes, pairs[0][0][0, 0].numel()
-        self._terms = [
-            self._term(list(group), is_style=False) for group in zip(*contents, strict=True)
-        ]
-        self._terms += [
-            self._term(list(group), is_style=True) for group in zip(*styles, strict=True)
-        ]
+        encoded = [encode(backbone, content, style, smooth) for content, style in pairs]
+        self._shapes, self._pixels = encoded[0][0].shapes, pairs[0][0][0, 0].numel()
+        self._terms = [self._term(group) for group in zip(*encoded, strict=True)]
         self._tv_factors = [1.0 for _ in pairs]
         self.scales: list[float] = []
         self.initial_gradients: list[float] = []
         self._coefficients: tuple[Tensor, Tensor] | None = None
         self._seen: list[Tensor] = []
 
-    def _term(self, targets: Sequence[_Target], *, is_style: bool) -> _Term:
+    def _term(self, targets: Sequence[Target]) -> _Term:
         """Return the term of one node, from the targets of the images."""
         spec, first = self.spec, targets[0]
         shape = self._shapes[first.node]
-        if is_style:
+        if first.is_style:
             weight = spec.style_weight * spec.layer_weights.get(first.node, 1.0)
             factor = losses.style_factor(shape, spec.normalisation, self._pixels)
             factors = [factor * t.unit**4 for t in targets]
@@ -207,14 +129,19 @@ class Objective:
         values = torch.cat([t.value for t in targets])
         gains = values.new_tensor([t.gain for t in targets]).view(-1, 1, 1, 1)
         needed = gains if (gains != 1).any() else None
-        return _Term(first.node, first.stage, values, needed, factors, weight, is_style)
+        fits = [t.fitted for t in targets if t.fitted is not None]
+        fitted = torch.cat(fits) if fits else None
+        return _Term(
+            first.node, first.stage, values, needed, fitted, factors, weight, first.is_style
+        )
 
     def _distances(self, images: Tensor) -> Tensor:
         """Return the squared distances of all terms, and the total variation: (terms + 1, B)."""
         maps = self._backbone(images)
         values = []
         for term in self._terms:
-            smoothed, _ = smoothing.apply(self._smooth, maps[term.node], term.stage)
+            found = maps[term.node]
+            smoothed, _ = smoothing.apply(self._smooth, found, term.stage, term.fitted)
             if term.gains is not None:
                 smoothed = float32(smoothed) * term.gains
             if term.is_style:
@@ -300,7 +227,7 @@ class Objective:
         first = self._coefficients is None
         if self._coefficients is None:
             exact, _ = self._weights([1.0] * len(vectors), vectors)
-            self.scales = [_power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
+            self.scales = [power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
             self._coefficients = self._weights(self.scales, vectors)
         images = self._space.image(vectors.detach()).requires_grad_()
         distances = self._distances(images)
@@ -321,7 +248,7 @@ class Objective:
         ]
         step = float64(self._space.image(self._space.gradient(gradient))).flatten(1)
         factors = [
-            2 * _power_of_two(FIRST_STEP * step.shape[1] / total)
+            2 * power_of_two(FIRST_STEP * step.shape[1] / total)
             if 0 < total < math.inf and FIRST_STEP * step.shape[1] / total > 0
             else 1.0
             for total in step.abs().sum(dim=1).tolist()
@@ -350,8 +277,3 @@ class Objective:
         tv = self._tv_factors[image] * distances[-1]
         total = spec.content_weight * content + spec.style_weight * style + spec.tv_weight * tv
         return Evaluation(total, content, style, tv), layers
-
-
-def _power_of_two(value: float) -> float:
-    """Return the largest power of two that is not above a positive number."""
-    return 2.0 ** math.floor(math.log2(value))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Smoothing = Callable[..., "tuple[Tensor, float]"]
+Fit = Callable[..., "Tensor"]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
 
 LINEAR: set[str] = set()
@@ -34,18 +35,30 @@ an average in float32), which leaves its relative error, 2⁻⁹, what it is. Ot
 where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to
 e². ``precision: auto`` is fp32 for them."""
 
+FITS: dict[str, Fit] = {}
+"""Smoothings that are fitted to the style -> what fits them: maps (B, D, H, W) and the parameters
+to (B, 1, 1, 1)."""
+
+SHARES = ("entropy",)
+"""Parameters between 0 and 1; the others are positive."""
+
 DEEP_STAGE = 3
 """``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
 
 
 def _parameters(function: Smoothing) -> dict[str, float]:
-    """Return the keyword parameters of a smoothing, which follow its maps, with their defaults."""
+    """Return the keyword parameters of a smoothing, which follow its maps, with their defaults.
+
+    What stands behind a ``*`` is none: it is handed in by `apply`.
+    """
     keywords = list(inspect.signature(function).parameters.items())[1:]
-    return {name: parameter.default for name, parameter in keywords}
+    return {name: p.default for name, p in keywords if p.kind is not p.KEYWORD_ONLY}
 
 
-def smoothing(name: str, *, linear: bool = False) -> Callable[[Smoothing], Smoothing]:
-    """Register a function of maps under `name`; for `linear` see `LINEAR`.
+def smoothing(
+    name: str, *, linear: bool = False, fit: Fit | None = None
+) -> Callable[[Smoothing], Smoothing]:
+    """Register a function of maps under `name`; for `linear` see `LINEAR`, for `fit` `FITS`.
 
     Raises:
         InputError: it is not of the form that the module's docstring states.
@@ -60,6 +73,8 @@ def smoothing(name: str, *, linear: bool = False) -> Callable[[Smoothing], Smoot
         SMOOTHINGS.add(name, function)
         if linear:
             LINEAR.add(name)
+        if fit:
+            FITS[name] = fit
         return function
 
     return decorate
@@ -72,14 +87,14 @@ def none(maps: "Tensor") -> "tuple[Tensor, float]":
 
 
 @smoothing("softmax")
-def softmax(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
+def softmax(maps: "Tensor", temperature: "float | Tensor" = 1.0) -> "tuple[Tensor, float]":
     """σ(F)_ik = exp(F_ik/T) / Σ_mn exp(F_mn/T), over channels and positions: eq. (11) for T = 1.
 
     Source: Wang, Li, Vasconcelos 2021, eq. (11).
 
     Args:
         maps: (B, D, H, W).
-        temperature: T > 0.
+        temperature: T > 0; of each image where it is (B, 1, 1, 1).
 
     Returns:
         N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
@@ -144,6 +159,66 @@ def softmax_mean(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, flo
     return softmax(mean(maps)[0], temperature)
 
 
+def softmax_entropy(values: "Tensor") -> "Tensor":
+    """Return −Σ p log p / log N, p = softmax over all N entries: eqs. (6) and (8); 1 for N = 1."""
+    flat = values.flatten()
+    if flat.numel() == 1:
+        return flat.new_ones(())
+    log_p = flat.log_softmax(dim=0)
+    return -(log_p.exp() * log_p).sum() / math.log(flat.numel())
+
+
+def temperature_at(maps: "Tensor", entropy: float = 0.9) -> "Tensor":
+    """Return T at which the entropy (6) of F/T is `entropy`, for each image: (B, 1, 1, 1).
+
+    The entropy grows with T, from log(ties of the maximum)/log N at 0 to 1. T lies between 2⁻¹⁰
+    and 2³⁰ of the map's range, max F − min F, and is the end of that where no T between gives the
+    entropy; it is 1 for a map that is constant. Brent's method on log₂ T.
+
+    Args:
+        maps: (B, D, H, W).
+        entropy: in (0, 1).
+    """
+    from scipy.optimize import brentq
+
+    found = []
+    for image in float32(maps.detach()):
+        shifted = image - image.max()  # softmax is the same, and rounds less
+        spread = -float(shifted.min())
+
+        def excess(log: float, shifted: "Tensor" = shifted, spread: float = spread) -> float:
+            return float(softmax_entropy(shifted / (spread * 2**log))) - entropy
+
+        low, high = -10.0, 30.0
+        if not (0 < spread < math.inf):
+            found.append(1.0)
+        elif excess(low) >= 0 or excess(high) <= 0:
+            found.append(spread * 2 ** (low if excess(low) >= 0 else high))
+        else:
+            found.append(spread * 2 ** brentq(excess, low, high, xtol=1e-4, rtol=1e-6))
+    return maps.new_tensor(found, dtype=float32(maps[:0]).dtype).view(-1, 1, 1, 1)
+
+
+@smoothing("softmax-fitted", fit=temperature_at)
+def softmax_fitted(
+    maps: "Tensor", entropy: float = 0.9, *, fitted: "Tensor | None" = None
+) -> "tuple[Tensor, float]":
+    """σ(F) = softmax(F/T), T such that the entropy (6) of F/T is `entropy`: eq. (11) free of scale.
+
+    Source: this bench. T is fitted to the style's map of each node and is the same for all maps of
+    that node, so that no peak saturates the softmax by its size alone.
+
+    Args:
+        maps: (B, D, H, W).
+        entropy: in (0, 1), of the style's map.
+        fitted: T, (B, 1, 1, 1); without it that of `maps` themselves.
+
+    Returns:
+        N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
+    """
+    return softmax(maps, temperature_at(maps, entropy) if fitted is None else fitted)
+
+
 @smoothing("softmax-channels")
 def softmax_channels(maps: "Tensor", temperature: float = 1.0) -> "tuple[Tensor, float]":
     """Softmax over the channels at each position: the authors' first released code, for T = 1.
@@ -201,6 +276,8 @@ def check(spec: SmoothingSpec) -> None:
             )
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"smoothing {spec.name!r}: {key} must be positive, found {value!r}")
+        if key in SHARES and not value < 1:
+            raise InputError(f"smoothing {spec.name!r}: {key} must be below 1, found {value:g}")
         least = known[key]
         if isinstance(least, int) and not (value >= least and value == int(value)):
             raise InputError(
@@ -226,8 +303,31 @@ def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
     return runtime.resolve_precision("fp32" if exact else asked, device)
 
 
-def apply(spec: SmoothingSpec, maps: "Tensor", stage: int) -> "tuple[Tensor, float]":
-    """Return (map, unit) with σ(F) = unit · map, for the feature map of a node in `stage`."""
-    if spec.layers == "deep" and stage < DEEP_STAGE:
+def _spares(spec: SmoothingSpec, stage: int) -> bool:
+    return spec.layers == "deep" and stage < DEEP_STAGE
+
+
+def fit(spec: SmoothingSpec, maps: "Tensor", stage: int) -> "Tensor | None":
+    """Return what a smoothing takes from the style's map of a node, None where it takes nothing."""
+    SMOOTHINGS[spec.name]  # registered, and with it what fits it
+    if spec.name not in FITS or _spares(spec, stage):
+        return None
+    return FITS[spec.name](maps, **spec.params)
+
+
+def apply(
+    spec: SmoothingSpec, maps: "Tensor", stage: int, fitted: "Tensor | None" = None
+) -> "tuple[Tensor, float]":
+    """Return (map, unit) with σ(F) = unit · map, for the feature map of a node in `stage`.
+
+    Args:
+        spec: names the smoothing and its parameters.
+        maps: (B, D, H, W).
+        stage: of the node.
+        fitted: what `fit` returned for the style's map; without it a smoothing that is fitted is
+            fitted to these maps themselves.
+    """
+    if _spares(spec, stage):
         return maps, 1.0
-    return SMOOTHINGS[spec.name](maps, **spec.params)
+    how = {} if fitted is None else {"fitted": fitted}
+    return SMOOTHINGS[spec.name](maps, **spec.params, **how)

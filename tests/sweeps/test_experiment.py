@@ -50,6 +50,15 @@ def test_a_profile_may_set_what_the_file_pairs(tmp_path: Path) -> None:
         ("variants: 3", None, "variants: expected a list of settings"),
         ("variants: [3]", None, "variants: expected a list of settings"),
         ("profile: quick", None, "profile is chosen by --profile"),
+        ("grid: 3", None, "grid: expected keys with lists of values"),
+        ("grid: {image: pixels}", None, "grid: expected keys with lists of values"),
+        ("grid: {image: []}", None, "grid: expected keys with lists of values"),
+        ("grid: {3: [4]}", None, "grid: expected keys with lists of values"),
+        ("grid: {loss.balanse: [target]}", None, "variant 1: unknown key 'loss.balanse'"),
+        ("grid: {image.x: [1]}", None, "variant 1: image"),
+        ("grid: {name: [a]}", None, "variant 1: name is the whole sweep's"),
+        ("grid: {a: &a [1,1,1,1,1,1,1,1,1,1], b: *a, c: *a, d: *a, e: *a}", None, "at most 10,000"),
+        ("variants: 3\ngrid: {image: [pixels]}", None, "variants: expected a list of settings"),
     ],
 )
 def test_wrong_profiles_and_variants_are_one_line(
@@ -69,6 +78,19 @@ def test_a_sweep_is_the_union_of_its_variants(tmp_path: Path) -> None:
     each = [("style", 0), ("noise", 0), ("noise", 1)]
     assert sorted(set(found)) == sorted((*e, s) for e in each for s in ("none", "softmax"))
     assert len(found) == 2 * len(set(found))  # two pairs, and nothing twice
+
+
+def test_a_grid_is_every_combination_and_crosses_variants(tmp_path: Path) -> None:
+    grid = "grid: {image: [pixels, fourier], loss.style_weight: [1, 30]}\n"
+    variants = "variants: [{evals: 2}, {loss: {balance: gradient, style_weight: 5}}]\n"
+    pairs = [("pixels", 1), ("pixels", 30), ("fourier", 1), ("fourier", 30)]
+    alone = arms(load_sweep(written(tmp_path, TINY + grid)))
+    assert [(arm.image, arm.loss.style_weight) for arm in alone] == pairs
+    crossed = arms(load_sweep(written(tmp_path, TINY + variants + grid)))
+    assert [(arm.evals, arm.loss.balance) for arm in crossed] == 4 * [(2, "target")] + 4 * [
+        (3, "gradient")
+    ]
+    assert [(arm.image, arm.loss.style_weight) for arm in crossed] == 2 * pairs
 
 
 def test_a_variant_keeps_what_it_does_not_name(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Losses and smoothings against float64 numpy, gradcheck, and the released script's formulas."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.special import softmax as scipy_softmax
+from scipy.stats import entropy as shannon
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
@@ -113,8 +116,11 @@ def test_keras_preset_is_the_keras_example(size: tuple[int, int]) -> None:
 def test_gradients_of_the_smoothed_gram_loss(name: str) -> None:
     target = losses.gram(random_maps(1, 3, 4, 3, seed=2))
 
+    spec = SmoothingSpec(name=name)
+    fitted = smoothing.fit(spec, random_maps(1, 3, 4, 3, seed=1), 0)
+
     def loss(maps: Tensor) -> Tensor:
-        smoothed, _ = smoothing.SMOOTHINGS[name](maps)
+        smoothed, _ = smoothing.apply(spec, maps, 0, fitted)
         return losses.squared_distance(losses.gram(smoothed), target)
 
     assert torch.autograd.gradcheck(loss, random_maps(1, 3, 4, 3).requires_grad_())
@@ -211,6 +217,43 @@ def test_defaults_are_no_part_of_a_smoothing() -> None:
     for name in smoothing.SMOOTHINGS:
         spec = SmoothingSpec(name=name, params=smoothing.parameters(name))
         assert smoothing.canonical(spec) == SmoothingSpec(name=name)
+
+
+@pytest.mark.parametrize("entropy", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_the_fitted_temperature_gives_the_entropy_at_any_scale(
+    entropy: float, factor: float
+) -> None:
+    maps = random_maps(2, 3, 16, 16).square() * factor
+    fitted = smoothing.temperature_at(maps, entropy)
+    assert fitted.shape == (2, 1, 1, 1)
+    for image, temperature in zip(maps.numpy(), fitted.flatten().tolist(), strict=True):
+        p = scipy_softmax(image.ravel() / temperature)
+        assert shannon(p) / math.log(p.size) == pytest.approx(entropy, abs=1e-4)
+
+
+def test_a_map_is_smoothed_as_the_style_s_is() -> None:
+    style, other = random_maps(1, 3, 4, 4, seed=1) * 50, random_maps(1, 3, 4, 4)
+    spec = SmoothingSpec(name="softmax-fitted", params={"entropy": 0.8})
+    fitted = smoothing.fit(spec, style, 0)
+    assert fitted is not None
+    found, unit = smoothing.apply(spec, other, 0, fitted)
+    expected = scipy_softmax(other.numpy() / float(fitted))
+    assert_allclose((found * unit).numpy(), expected, rtol=1e-12)
+    assert smoothing.fit(SmoothingSpec(name="softmax-fitted", layers="deep"), style, 0) is None
+    assert smoothing.fit(SmoothingSpec(name="softmax"), style, 0) is None
+
+
+@pytest.mark.parametrize("maps", [torch.zeros(1, 2, 3, 3), torch.full((1, 2, 3, 3), 7.0)])
+def test_a_constant_map_is_smoothed_to_a_constant(maps: Tensor) -> None:
+    found, _ = smoothing.softmax_fitted(maps)
+    assert torch.equal(found, torch.ones_like(found))
+
+
+@pytest.mark.parametrize("entropy", [1.0, 1.5])
+def test_an_entropy_is_below_1(entropy: float) -> None:
+    with pytest.raises(InputError, match=f"entropy must be below 1, found {entropy:g}"):
+        smoothing.check(SmoothingSpec(name="softmax-fitted", params={"entropy": entropy}))
 
 
 def test_scale_multiplies_by_alpha() -> None:

@@ -325,6 +325,23 @@ def test_targets_are_encoded_once_for_jobs_that_share_them(
     assert found.initial == fresh.initial
 
 
+def test_a_smoothing_is_fitted_to_each_style_of_a_batch(
+    backbone: Backbone, pair: tuple[Tensor, Tensor]
+) -> None:
+    """The content too: its target hangs on the style that it is paired with."""
+    content, style = pair
+    spec = SmoothingSpec(name="softmax-fitted")
+    pairs = [(content, style), (content, style.flip(1) * 0.5), (content, content)]
+    each = [Objective(backbone, [pair], spec, LossSpec()) for pair in pairs]
+    alone = [objective(style) for objective in each]
+    scales = [objective.scales[0] for objective in each]
+    together = Objective(backbone, pairs, spec, LossSpec())
+    losses, _ = together(torch.cat([style] * 3))
+    for index, (loss, _) in enumerate(alone):
+        expected = float(loss[0]) / scales[index]
+        assert float(losses[index]) / together.scales[index] == pytest.approx(expected, rel=1e-5)
+
+
 def test_contents_of_several_sizes_are_no_batch(
     backbone: Backbone, pair: tuple[Tensor, Tensor]
 ) -> None:
