@@ -1,0 +1,143 @@
+"""Style at equal content: frontiers of arms over the weights of their style term."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.claims import ARM
+from stylebench.figures.dots import Column, dots, foot
+from stylebench.figures.frontiers import (
+    CONTENT,
+    compared,
+    differences,
+    frontiers,
+    points,
+    style_at,
+)
+from stylebench.figures.layout import TWO, panels
+from stylebench.figures.style import SOLID, Look, arch_looks
+from stylebench.store import Results
+
+NAME = "frontier"
+YARDSTICK = "p-vgg19"
+HEIGHT, GAP = 2.9, 0.85
+"""Inches: a panel, and between rows of them."""
+GRID = np.linspace(0, 1, 101)
+HALF = 0.5
+"""Of the pairs: a mean curve is drawn where so many reach its content."""
+DASHES: tuple[Any, ...] = (SOLID, (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
+"""By setting, in order."""
+
+
+def _arms(found: pd.DataFrame) -> pd.DataFrame:
+    return found[ARM].drop_duplicates("arm").sort_values("arm")
+
+
+def _look(row: "pd.Series[Any]", settings: list[str], looks: dict[str, Look]) -> dict[str, Any]:
+    dashes = DASHES[settings.index(str(row["setting"])) % len(DASHES)]
+    return looks[row["arch"]].line() | {"marker": "", "linestyle": dashes}
+
+
+def _draw(axes: Axes, made: "pd.Series[Any]", look: dict[str, Any]) -> None:
+    """Draw the frontiers of one arm faintly, and their mean where half of the pairs have one."""
+    for x, y in made:
+        axes.plot(x, y, color=look["color"], linewidth=0.7, alpha=0.13, zorder=1)
+    read = pd.DataFrame([style_at(each, GRID) for each in made])
+    pairs = read.groupby([made.index.get_level_values(k) for k in ("content", "style")]).mean()
+    enough = pairs.notna().mean() >= HALF
+    axes.plot(GRID, pairs.mean().where(enough), zorder=3, **look | {"linewidth": 1.9})
+
+
+@figure(NAME, experiment=NAME)
+def curves(results: Results) -> Figure:
+    """Style against what is kept of the content, a curve an arm, every pair's frontier faint.
+
+    The Gram share, which is near 1 for most, is in the table.
+    """
+    found, looks = points(results), arch_looks(results)
+    made, arms = frontiers(found), _arms(found)
+    settings = [str(name) for name in arms["setting"].cat.categories]
+    styles = {str(row["arm"]): _look(row, settings, looks) for _, row in arms.iterrows()}
+    shown = [
+        Column(*key)
+        for key in made.index.droplevel(["arm", "content", "style", "seed"]).unique()
+        if key[0] != "gram_share"
+    ]
+    pairs = found[["content", "style"]].drop_duplicates()
+    told = (
+        f"Faint: the frontier of each of {len(pairs)} pairs over the style weights; bold: their "
+        "mean, where half of the pairs reach that content. Up and to the right is better: more "
+        "style at as much content."
+    )
+    drawn, every = panels(
+        len(shown), "Style at equal content", foot(results, told, shown), styles,
+        height=HEIGHT, gap=GAP, head=TWO,
+    )  # fmt: skip
+    names = made.index.get_level_values("arm").astype(str)
+    for axes, column in zip(every, shown, strict=True):
+        key = (column.metric, column.judge, column.weights)
+        chosen = [made.index.get_level_values(k) for k in ("metric", "judge", "judge_weights")]
+        of = np.logical_and.reduce([v == k for v, k in zip(chosen, key, strict=True)])
+        for arm, look in styles.items():
+            _draw(axes, made[of & (names == arm)], look)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=min(0.0, max(axes.get_ylim()[0], -0.25)), top=1.02)
+        axes.set_title(column.title, fontsize=8.5)
+        axes.set_xlabel(f"kept of the content: {CONTENT.upper()}")
+    return drawn
+
+
+def _against(found: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return each arm with those of the yardstick, and with the same backbone's of other settings.
+
+    Raises:
+        NoDataError: one arm alone.
+    """
+    arms = _arms(found)
+    rows = arms[["arm", "backbone", "arch"]].astype(str).to_dict("records")
+    pairs = [
+        (a["arm"], b["arm"])
+        for j, b in enumerate(rows)
+        for i, a in enumerate(rows)
+        if (a["backbone"] == b["backbone"] and i < j)
+        or (b["arch"] == YARDSTICK and a["arch"] != YARDSTICK)
+    ]
+    if not pairs:
+        raise NoDataError(f"nothing to compare: neither {YARDSTICK} nor two settings of a backbone")
+    return pairs
+
+
+@table(NAME, experiment=NAME)
+def at_equal_content(results: Results) -> pd.DataFrame:
+    """Style a − b at equal content, pair by pair, as the figure compares it.
+
+    at: ``common`` is the mean over the contents that both arms reach (the area between their
+    frontiers over its width); a number is one content (SSIM). difference with its bootstrap 95 %
+    interval; p of Wilcoxon's test, not corrected; pairs: those in which both arms reach it, of all.
+    """
+    found = points(results)
+    return compared(differences(frontiers(found), _against(found)))
+
+
+@figure(f"{NAME}_differences", experiment=NAME)
+def against_the_yardstick(results: Results) -> Figure:
+    """Style of each arm minus another's at equal content, pair by pair."""
+    found = points(results)
+    made = differences(frontiers(found), _against(found))
+    made = made[(made["at"] == "common") & made["difference"].notna()]
+    if not len(made):
+        raise NoDataError("no two arms keep as much of the content on one pair")
+    arms = _arms(found).astype({"arm": str}).set_index("arm")
+    order = list(arms.index)
+    values = made.rename(columns={"difference": "value"}).assign(
+        arm=made["a"] + " − " + made["b"], arch=made["a"].map(arms["arch"]),
+        against=pd.Categorical("minus " + made["b"], [f"minus {name}" for name in order]),
+        a=pd.Categorical(made["a"], order),
+    )  # fmt: skip
+    title = "Style at equal content: differences"
+    what = f"Over the {CONTENT.upper()} that both arms reach. "
+    return dots(results, title, values, group="against", row="a", what=what)

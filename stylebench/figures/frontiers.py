@@ -1,0 +1,153 @@
+"""Frontiers: how much style an arm gives at how much content, over the weights of its style term.
+
+An arm is run with several style weights on the same pair. Each picture is a point (content kept,
+style given); those that no other picture of the arm beats in both are its frontier. Two arms are
+compared where both keep as much of the content.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stylebench.figures import NoDataError
+from stylebench.figures.arms import MEASURE, in_common, judged
+from stylebench.figures.claims import ARM, UNIT
+from stylebench.figures.intervals import Array, compare
+from stylebench.store import Results
+
+CONTENT = "ssim"
+"""The metric of the content; see `stylebench.measures.metrics`."""
+STYLE = ("gram_share", "swd_share", "texture_share", "colour_share")
+LEVELS = (0.3, 0.4, 0.5, 0.6)
+"""Of `CONTENT`, at which the style is read off."""
+LEAST = 2
+"""Points of a frontier, at least: one has no length."""
+
+Points = tuple[Array, Array]
+"""Content and style, each (n,), by growing content."""
+
+
+def frontier(content: Sequence[float] | Array, style: Sequence[float] | Array) -> Points:
+    """Return the points that no other one beats in both, by growing content and falling style.
+
+    Source: Pareto 1906; between two of them a straight line is taken.
+
+    Args:
+        content: (n,), more is better; a point with a value that is not finite is left out.
+        style: (n,), more is better.
+    """
+    points = np.stack([np.asarray(side, dtype=np.float64) for side in (content, style)])
+    points = points[:, np.isfinite(points).all(axis=0)]
+    points = points[:, np.lexsort((points[1], points[0]))[::-1]]  # falling content, falling style
+    best = np.maximum.accumulate(points[1]) if points.size else points[1]
+    kept = np.r_[True, points[1][1:] > best[:-1]] if points.size else np.zeros(0, dtype=bool)
+    x, y = points[:, kept][:, ::-1]
+    return x, y
+
+
+def style_at(points: Points, content: float | Array) -> Array:
+    """Return the style of a frontier where it keeps so much content; NaN where it has no point."""
+    x, y = points
+    if len(x) < LEAST:
+        return np.full(np.shape(content), np.nan)
+    found: Array = np.interp(content, x, y, left=np.nan, right=np.nan)
+    return found
+
+
+def mean_difference(a: Points, b: Points) -> float:
+    """Return the mean of style a − b over the contents that both frontiers reach; NaN for none.
+
+    It is the area between the two over the width of what they have in common.
+    """
+    if min(len(a[0]), len(b[0])) < LEAST:
+        return float("nan")
+    low, high = max(a[0][0], b[0][0]), min(a[0][-1], b[0][-1])
+    if not low < high:
+        return float("nan")
+    every = np.unique(np.r_[low, high, a[0], b[0]])
+    every = every[(every >= low) & (every <= high)]
+    difference = style_at(a, every) - style_at(b, every)
+    return float(np.trapezoid(difference, every) / (high - low))
+
+
+def points(results: Results) -> pd.DataFrame:
+    """Return what each job keeps and gives, with arms that do not tell style weights apart.
+
+    Returns:
+        Columns of `claims.ARM`, content, style, seed, `MEASURE` (of the metrics in `STYLE` whose
+        judge judged every arm), kept (`CONTENT`) and given.
+
+    Raises:
+        NoDataError: no metrics, no `CONTENT` or no style that all arms were judged by.
+    """
+    jobs = results.results
+    alike = replace(results, results=jobs.assign(style_weight=jobs["style_weight"].min()))
+    frame = judged(alike)
+    kept = frame.loc[frame["metric"] == CONTENT].set_index("job_id")["value"]
+    found = in_common(frame[frame["metric"].isin(STYLE)])
+    found = found.rename(columns={"value": "given"}).assign(kept=found["job_id"].map(kept))
+    if not found["kept"].notna().any():
+        raise NoDataError(f"no style metric beside {CONTENT} that all arms were judged by")
+    return found[[*ARM, *UNIT, "seed", *MEASURE, "kept", "given"]]
+
+
+def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
+    """Return the frontier of each arm, metric, judge, pair and seed; found is that of `points`."""
+    groups = found.groupby(["arm", *MEASURE, *UNIT, "seed"], observed=True)
+    made = {key: frontier(part["kept"], part["given"]) for key, part in groups[["kept", "given"]]}
+    index = pd.MultiIndex.from_tuples(list(made), names=["arm", *MEASURE, *UNIT, "seed"])
+    return pd.Series(list(made.values()), index, dtype=object)
+
+
+def differences(made: "pd.Series[Any]", arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
+    """Return style a − b at equal content, pair by pair: the mean over the seeds that both have.
+
+    Args:
+        made: of `frontiers`.
+        arms: (a, b), names of arms.
+
+    Returns:
+        Columns a, b, `MEASURE`, content, style, seeds, at ("common" for `mean_difference`, or one
+        of `LEVELS`) and difference; NaN where the two do not both reach it.
+    """
+    names = made.index.get_level_values("arm").astype(str)
+    rows = []
+    for a, b in arms:
+        left, right = (made[names == name].droplevel("arm") for name in (a, b))
+        for key in left.index.intersection(right.index):
+            one, other = left[key], right[key]
+            row = dict(zip(left.index.names, key, strict=True)) | {"a": a, "b": b}
+            read = {level: float(style_at(one, level) - style_at(other, level)) for level in LEVELS}
+            read = {"common": mean_difference(one, other)} | read
+            rows += [{**row, "at": str(at), "difference": value} for at, value in read.items()]
+    keys = ["a", "b", *MEASURE, *UNIT, "at"]
+    frame = pd.DataFrame(rows, columns=[*keys, "seed", "difference"])
+    groups = frame.groupby(keys, sort=False)["difference"]
+    return groups.agg(difference="mean", seeds="count").reset_index()
+
+
+def compared(found: pd.DataFrame) -> pd.DataFrame:
+    """Return paired comparisons of style at equal content.
+
+    Args:
+        found: of `differences`.
+
+    Returns:
+        Columns a, b, `MEASURE`, at, difference with its bootstrap 95 % interval low and high, p
+        (Wilcoxon, not corrected), pairs (which both reach) and of (all).
+    """
+    rows = []
+    keys = ["a", "b", *MEASURE, "at"]
+    for key, part in found.groupby(keys, sort=False):
+        values = part["difference"].to_numpy()
+        made = compare(values, np.zeros(len(values)))
+        of = made.difference
+        rows.append(
+            dict(zip(keys, key, strict=True))
+            | {"difference": of.mean, "low": of.low, "high": of.high, "p": made.p}
+            | {"pairs": of.n, "of": len(values)}
+        )
+    return pd.DataFrame(rows)
