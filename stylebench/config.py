@@ -333,9 +333,9 @@ class JobSpec(_OfBackbone, TransferSettings):
 
     def _departures(self) -> list[str]:
         """Return what is not as by default: by it variants of a sweep are told apart."""
-        keys = {"start": self.start, "image": self.image}
+        keys: dict[str, Any] = {"start": self.start}
         if self.preset.endswith("(modified)"):
-            keys |= self.loss.model_dump() | self.optimiser.model_dump()
+            keys |= {"image": self.image} | self.loss.model_dump() | self.optimiser.model_dump()
         plain = {**LossSpec().model_dump(), **OptimiserSpec().model_dump()}
         plain |= {"start": "content", "image": "pixels"}
         named = [] if self.preset == "balanced" else [self.preset.removesuffix(" (modified)")]
@@ -427,7 +427,7 @@ class SweepConfig(Frozen):
     style: tuple[str, ...] = ("brush", "mosaic")
     pairing: Literal["product", "zip"] = "zip"
     statistics_images: tuple[str, ...] = ("builtin",)
-    preset: Literal["paper", "released", "keras", "balanced"] = "balanced"
+    preset: Literal["paper", "released", "keras", "balanced", "robust"] = "balanced"
     loss: LossSpec = LossSpec()
     optimiser: OptimiserSpec = OptimiserSpec()
     start: Start = "content"

@@ -56,6 +56,7 @@ def test_presets_set_the_loss_and_yaml_goes_before_them(preset: str, tmp_path: P
     optimiser = OptimiserSpec.model_validate(PRESETS[preset].get("optimiser", {}))
     assert config.optimiser == optimiser
     assert config.resize == ("squash" if preset in ("released", "keras") else "aspect")
+    assert config.image == ("fourier" if preset == "robust" else "pixels")
 
 
 def test_the_presets_of_published_code_are_theirs() -> None:

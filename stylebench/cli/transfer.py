@@ -37,7 +37,9 @@ def transfer(
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
     resize: options.Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
-    preset: Annotated[str, typer.Option("--preset", help="Of the losses.")] = "balanced",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Losses, optimiser and image.")
+    ] = "balanced",
     device: options.Device = "auto",
     precision: options.Precision = None,
     weights: options.Weights = None,

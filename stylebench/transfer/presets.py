@@ -46,9 +46,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Ours, the defaults of LossSpec and OptimiserSpec: relative errors, so that one setting serves
     # every backbone, and a line search, so that none is lost to a step that goes too far.
     "balanced": {},
+    # Ours too: each term divided by its own gradient, so that the layers that carry colour count in
+    # every backbone, and the picture as its decorrelated spectrum (analysis/frontier.py).
+    "robust": {"loss": {"balance": "gradient"}, "image": "fourier"},
 }
 """What each preset sets; what is given beside it goes before it."""
-OF_PRESET = ("loss", "optimiser", "resize")
+OF_PRESET = ("loss", "optimiser", "resize", "image")
 """Keys that a preset decides; a preset from the command line replaces them in the file."""
 
 

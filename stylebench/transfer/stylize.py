@@ -134,7 +134,7 @@ def stylize(
             `stylebench.backbones.extractor.backbone` makes one of.
         size: the long side of the pictures in px; 512 by default, and what it is for tensors.
         resize: ``aspect`` or ``squash``; as the preset has it by default.
-        preset: ``balanced``, ``paper``, ``released`` or ``keras``.
+        preset: ``balanced``, ``robust``, ``paper``, ``released`` or ``keras``.
         seed: of random weights, of a start from noise, and of the noise at which gradients of terms
             are measured.
         weights: of a pretrained backbone: a file, or a source as ``--weights`` takes it.

@@ -154,7 +154,8 @@ def test_every_profile_of_every_experiment_loads(path: Path) -> None:
     for name in profiles:
         config = load_sweep(path, {}, name)
         assert (config.profile, len(arms(config))) == (name, max(1, len(config.variants)))
-    assert not profiles or list(profiles) == ["quick", "full"]
+    assert not profiles or set(profiles) >= {"quick", "full"}
+    assert not profiles or next(iter(profiles)) == "quick"
 
 
 @pytest.mark.usefixtures("no_weights")
