@@ -16,6 +16,7 @@ from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, in_common, judged
 from stylebench.figures.claims import ARM, UNIT
 from stylebench.figures.intervals import Array, compare
+from stylebench.figures.style import over_seeds
 from stylebench.store import Results
 
 CONTENT = "ssim"
@@ -73,12 +74,22 @@ def mean_difference(a: Points, b: Points) -> float:
     return float(np.trapezoid(difference, every) / (high - low))
 
 
+def area(points: Points) -> float:
+    """Return the style that a frontier gives, averaged over all contents from 0 to 1.
+
+    The content picture, which keeps all and gives nothing, belongs to every frontier; where less
+    content is asked for than a frontier's first point keeps, that point serves.
+    """
+    x, y = frontier(np.r_[points[0], 1.0], np.r_[points[1], 0.0])
+    return float(np.trapezoid(np.r_[y[0], y], np.r_[0.0, x]))
+
+
 def points(results: Results) -> pd.DataFrame:
     """Return what each job keeps and gives, with arms that do not tell style weights apart.
 
     Returns:
-        Columns of `claims.ARM`, content, style, seed, `MEASURE` (of the metrics in `STYLE` whose
-        judge judged every arm), kept (`CONTENT`) and given.
+        Columns of `arms.judged`, of the metrics in `STYLE` whose judge judged every arm, with kept
+        (`CONTENT`) and given in place of the value.
 
     Raises:
         NoDataError: no metrics, no `CONTENT` or no style that all arms were judged by.
@@ -91,7 +102,7 @@ def points(results: Results) -> pd.DataFrame:
     found = found.rename(columns={"value": "given"}).assign(kept=found["job_id"].map(kept))
     if not found["kept"].notna().any():
         raise NoDataError(f"no style metric beside {CONTENT} that all arms were judged by")
-    return found[[*ARM, *UNIT, "seed", *MEASURE, "kept", "given"]]
+    return found
 
 
 def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
@@ -100,6 +111,20 @@ def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
     made = {key: frontier(part["kept"], part["given"]) for key, part in groups[["kept", "given"]]}
     index = pd.MultiIndex.from_tuples(list(made), names=["arm", *MEASURE, *UNIT, "seed"])
     return pd.Series(list(made.values()), index, dtype=object)
+
+
+def areas(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the `area` of each arm, metric, judge and pair, the mean over seeds.
+
+    Args:
+        found: of `points`.
+
+    Returns:
+        The columns of `claims.by_pair`.
+    """
+    values = frontiers(found).map(area).rename("value").reset_index()
+    arms = found[ARM].drop_duplicates("arm").astype({"arm": str})
+    return over_seeds(values.merge(arms, on="arm"), [*ARM, *MEASURE, *UNIT])
 
 
 def differences(made: "pd.Series[Any]", arms: Iterable[tuple[str, str]]) -> pd.DataFrame:
@@ -136,18 +161,27 @@ def compared(found: pd.DataFrame) -> pd.DataFrame:
         found: of `differences`.
 
     Returns:
-        Columns a, b, `MEASURE`, at, difference with its bootstrap 95 % interval low and high, p
-        (Wilcoxon, not corrected), pairs (which both reach) and of (all).
+        Columns a, b, `MEASURE`, at and those of `tested`; pairs are those in which both reach it.
+    """
+    named = found.rename(columns={"difference": "value"})
+    return tested(named, ["a", "b", *MEASURE, "at"])
+
+
+def tested(values: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return whether differences are chance, for each group of them.
+
+    Args:
+        values: with columns `keys` and value, a row a pair.
+        keys: what makes a group.
+
+    Returns:
+        Columns `keys`, difference with its bootstrap 95 % interval low and high, p (Wilcoxon, not
+        corrected), pairs (of which the value is known) and of (all).
     """
     rows = []
-    keys = ["a", "b", *MEASURE, "at"]
-    for key, part in found.groupby(keys, sort=False):
-        values = part["difference"].to_numpy()
-        made = compare(values, np.zeros(len(values)))
-        of = made.difference
-        rows.append(
-            dict(zip(keys, key, strict=True))
-            | {"difference": of.mean, "low": of.low, "high": of.high, "p": made.p}
-            | {"pairs": of.n, "of": len(values)}
-        )
+    for key, part in values.groupby(list(keys), sort=False, observed=True):
+        found = compare(part["value"].to_numpy(), np.zeros(len(part)))
+        of = found.difference
+        row = dict(zip(keys, key, strict=True)) | {"difference": of.mean, "low": of.low}
+        rows.append(row | {"high": of.high, "p": found.p, "pairs": of.n, "of": len(part)})
     return pd.DataFrame(rows)

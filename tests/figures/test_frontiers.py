@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from stylebench.figures.frontiers import frontier, mean_difference, style_at
+from stylebench.figures.frontiers import area, frontier, mean_difference, style_at
 
 
 def test_only_points_that_none_beats_are_a_frontier() -> None:
@@ -48,6 +48,15 @@ def test_the_mean_difference_is_the_area_over_the_width() -> None:
     )  # fmt: skip
     assert mean_difference(a, b) == pytest.approx(area / (high - low), abs=1e-9)
     assert mean_difference(b, a) == -mean_difference(a, b)
+
+
+def test_the_area_counts_the_content_picture() -> None:
+    """From 0 to 0.4 the style 0.5, then straight lines to (0.8, 0.3) and (1, 0)."""
+    found = area(frontier([0.4, 0.8, 0.9], [0.5, 0.3, -0.2]))
+    assert found == pytest.approx(0.4 * 0.5 + 0.4 * 0.4 + 0.2 * 0.15)
+    assert area(frontier([1.0], [0.0])) == 0
+    assert area(frontier([0.5], [-1.0])) == 0
+    assert area(frontier([], [])) == 0
 
 
 def test_frontiers_that_share_no_content_are_not_compared() -> None:

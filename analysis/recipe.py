@@ -1,0 +1,133 @@
+"""The recipe as a factorial experiment: effects of its factors and of each two together."""
+
+import itertools
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import MEASURE
+from stylebench.figures.claims import UNIT
+from stylebench.figures.dots import Column, draw_mean, foot, limits, mark
+from stylebench.figures.frontiers import CONTENT, areas, points, tested
+from stylebench.figures.layout import panels
+from stylebench.figures.style import arch_looks, order_backbones
+from stylebench.store import Results
+
+NAME = "recipe"
+FACTORS = {
+    "balance": "gradient balance",
+    "image": "Fourier space",
+    "downsample": "blurred strides",
+    "smoothing": "fitted softmax",
+}
+"""Factor -> what its second level is."""
+SHOWN = "swd_share"
+HEIGHT, GAP, LEFT = 2.5, 0.9, 2.6
+
+
+def cells(results: Results) -> pd.DataFrame:
+    """Return the style of each cell of the design over all contents (`frontiers.area`), by pair.
+
+    Returns:
+        Columns arch, `FACTORS` (0 or 1, whether it is at its second level), `MEASURE`, content,
+        style and value, the mean over seeds.
+    """
+    found = points(results)
+    options = [json.loads(text or "{}") for text in found["options"]]
+    coded = found[["arm"]].assign(
+        balance=found["balance"].eq("gradient").astype(int),
+        image=found["image"].eq("fourier").astype(int),
+        downsample=[int(chosen.get("downsample") == "blur") for chosen in options],
+        smoothing=found["smoothing"].ne("none").astype(int),
+    )
+    coded = coded.drop_duplicates("arm").astype({"arm": str})
+    made = areas(found).drop(columns="smoothing").astype({"arm": str})
+    return made.merge(coded, on="arm")[["arch", *FACTORS, *MEASURE, *UNIT, "value"]]
+
+
+def effects(found: pd.DataFrame) -> pd.DataFrame:
+    """Return each factor's effect, and each two factors' interaction, by network, metric and pair.
+
+    The effect is the mean over the cells at a factor's second level minus that at its first; the
+    interaction of two is half the difference of the one's effect between the levels of the other:
+    Σ ±y / (cells/2), the sign that of the product of the levels, coded −1 and 1. Source: Box,
+    Hunter, Hunter 2005, chapter 5. A pair in which a cell is missing is left out.
+
+    Args:
+        found: of `cells`.
+
+    Returns:
+        Columns arch, effect, `MEASURE`, content, style, value.
+    """
+    frames = []
+    for arch, part in found.groupby("arch", sort=False):
+        varied = [factor for factor in FACTORS if part[factor].nunique() == 2]
+        wide = part.pivot_table(index=[*MEASURE, *UNIT], columns=varied, values="value")
+        if not varied or len(wide.columns) < 2 ** len(varied):
+            continue
+        signs = 2 * np.array([np.atleast_1d(key) for key in wide.columns]) - 1
+        for chosen in (*itertools.combinations(range(len(varied)), 1),
+                       *itertools.combinations(range(len(varied)), 2)):  # fmt: skip
+            weights = signs[:, list(chosen)].prod(axis=1) / (len(signs) / 2)
+            values = wide.dot(weights).where(wide.notna().all(axis=1)).dropna()
+            name = " × ".join(FACTORS[varied[index]] for index in chosen)
+            frames.append(values.rename("value").reset_index().assign(arch=arch, effect=name))
+    if not frames:
+        raise NoDataError("no network has every combination of two levels of a factor")
+    return pd.concat(frames, ignore_index=True)[["arch", "effect", *MEASURE, *UNIT, "value"]]
+
+
+def _order(names: Sequence[str]) -> list[str]:
+    singles = list(FACTORS.values())
+    pairs = [" × ".join(two) for two in itertools.combinations(singles, 2)]
+    return [name for name in (*singles, *pairs) if name in set(names)]
+
+
+@figure(NAME, experiment=NAME)
+def recipe(results: Results) -> Figure:
+    """What each factor, and each two together, change in the style over all contents.
+
+    The mean of the judges' SWD shares; a panel a network.
+    """
+    made, looks = effects(cells(results)), arch_looks(results)
+    shown = made[made["metric"] == SHOWN]
+    if not len(shown):
+        raise NoDataError(f"no {SHOWN} that all arms were judged by")
+    judges = [Column(*key) for key in shown[MEASURE].drop_duplicates().itertuples(index=False)]
+    shown = shown.groupby(["arch", "effect", *UNIT], sort=False)["value"].mean().reset_index()
+    archs, names = order_backbones(shown["arch"]), _order(shown["effect"].tolist())
+    told = (
+        f"Style (SWD share, mean of the judges) averaged over all contents ({CONTENT.upper()} from "
+        f"0 to 1), over {len(shown[UNIT].drop_duplicates())} pairs; means and bootstrap 95 % "
+        "intervals; faint dots: pairs. ×: half of what one changes in the other's effect."
+    )
+    drawn, every = panels(
+        len(archs), "Which change makes a backbone stylise", foot(results, told, judges), {},
+        height=HEIGHT, gap=GAP, left=LEFT, across=3,
+    )  # fmt: skip
+    for number, (axes, arch) in enumerate(zip(every, archs, strict=True)):
+        axes.set_title(arch)
+        axes.set_xlim(*limits(shown["value"], floor=False))
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.axvline(0, color="#777777", linewidth=0.9, zorder=1)
+        axes.axhline(len(FACTORS) - 0.5, color="#cccccc", linewidth=0.8)
+        axes.set_yticks(range(len(names)), names if number % 3 == 0 else [""] * len(names))
+        for place, name in enumerate(names):
+            part = shown.loc[shown["arch"].eq(arch) & shown["effect"].eq(name), "value"]
+            if len(part):
+                draw_mean(axes, place, part.to_numpy(), mark(looks[arch]), upright=False)
+    return drawn
+
+
+@table(NAME, experiment=NAME)
+def factors(results: Results) -> pd.DataFrame:
+    """Effects and interactions by network, metric and judge.
+
+    difference: of the style over all contents (see `cells` and `effects`), with its bootstrap 95 %
+    interval over pairs; p of Wilcoxon's test, not corrected.
+    """
+    return tested(effects(cells(results)), ["arch", "effect", *MEASURE])
