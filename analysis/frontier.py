@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
+from stylebench.figures.arms import MEASURE
 from stylebench.figures.claims import ARM
 from stylebench.figures.dots import Column, dots, foot
 from stylebench.figures.frontiers import (
@@ -62,23 +63,20 @@ def curves(results: Results) -> Figure:
     made, arms = frontiers(found), _arms(found)
     settings = [str(name) for name in arms["setting"].cat.categories]
     styles = {str(row["arm"]): _look(row, settings, looks) for _, row in arms.iterrows()}
-    shown = [
-        Column(*key)
-        for key in made.index.droplevel(["arm", "content", "style", "seed"]).unique()
-        if key[0] != "gram_share"
-    ]
+    every = found[MEASURE].drop_duplicates().itertuples(index=False)
+    shown = [column for key in every if (column := Column(*key)).metric != "gram_share"]
     pairs = found[["content", "style"]].drop_duplicates()
     told = (
         f"Faint: the frontier of each of {len(pairs)} pairs over the style weights; bold: their "
         "mean, where half of the pairs reach that content. Up and to the right is better: more "
         "style at as much content."
     )
-    drawn, every = panels(
+    drawn, places = panels(
         len(shown), "Style at equal content", foot(results, told, shown), styles,
         height=HEIGHT, gap=GAP, head=TWO,
     )  # fmt: skip
     names = made.index.get_level_values("arm").astype(str)
-    for axes, column in zip(every, shown, strict=True):
+    for axes, column in zip(places, shown, strict=True):
         key = (column.metric, column.judge, column.weights)
         chosen = [made.index.get_level_values(k) for k in ("metric", "judge", "judge_weights")]
         of = np.logical_and.reduce([v == k for v, k in zip(chosen, key, strict=True)])

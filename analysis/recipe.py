@@ -66,8 +66,10 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
     frames = []
     for arch, part in found.groupby("arch", sort=False):
         varied = [factor for factor in FACTORS if part[factor].nunique() == 2]
+        if not varied:
+            continue
         wide = part.pivot_table(index=[*MEASURE, *UNIT], columns=varied, values="value")
-        if not varied or len(wide.columns) < 2 ** len(varied):
+        if len(wide.columns) < 2 ** len(varied):
             continue
         signs = 2 * np.array([np.atleast_1d(key) for key in wide.columns]) - 1
         for chosen in (*itertools.combinations(range(len(varied)), 1),
@@ -78,7 +80,8 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
             frames.append(values.rename("value").reset_index().assign(arch=arch, effect=name))
     if not frames:
         raise NoDataError("no network has every combination of two levels of a factor")
-    return pd.concat(frames, ignore_index=True)[["arch", "effect", *MEASURE, *UNIT, "value"]]
+    keys = ["arch", "effect", *MEASURE, *UNIT, "value"]
+    return pd.concat(frames, ignore_index=True).reindex(columns=keys)
 
 
 def _order(names: Sequence[str]) -> list[str]:

@@ -54,8 +54,7 @@ def style_at(points: Points, content: float | Array) -> Array:
     x, y = points
     if len(x) < LEAST:
         return np.full(np.shape(content), np.nan)
-    found: Array = np.interp(content, x, y, left=np.nan, right=np.nan)
-    return found
+    return np.asarray(np.interp(content, x, y, left=np.nan, right=np.nan))
 
 
 def mean_difference(a: Points, b: Points) -> float:
@@ -108,7 +107,9 @@ def points(results: Results) -> pd.DataFrame:
 def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
     """Return the frontier of each arm, metric, judge, pair and seed; found is that of `points`."""
     groups = found.groupby(["arm", *MEASURE, *UNIT, "seed"], observed=True)
-    made = {key: frontier(part["kept"], part["given"]) for key, part in groups[["kept", "given"]]}
+    made = {
+        key: frontier(part["kept"].to_numpy(), part["given"].to_numpy()) for key, part in groups
+    }
     index = pd.MultiIndex.from_tuples(list(made), names=["arm", *MEASURE, *UNIT, "seed"])
     return pd.Series(list(made.values()), index, dtype=object)
 
@@ -145,9 +146,10 @@ def differences(made: "pd.Series[Any]", arms: Iterable[tuple[str, str]]) -> pd.D
         for key in left.index.intersection(right.index):
             one, other = left[key], right[key]
             row = dict(zip(left.index.names, key, strict=True)) | {"a": a, "b": b}
-            read = {level: float(style_at(one, level) - style_at(other, level)) for level in LEVELS}
-            read = {"common": mean_difference(one, other)} | read
-            rows += [{**row, "at": str(at), "difference": value} for at, value in read.items()]
+            rows.append({**row, "at": "common", "difference": mean_difference(one, other)})
+            for level in LEVELS:
+                difference = float(style_at(one, level) - style_at(other, level))
+                rows.append({**row, "at": str(level), "difference": difference})
     keys = ["a", "b", *MEASURE, *UNIT, "at"]
     frame = pd.DataFrame(rows, columns=[*keys, "seed", "difference"])
     groups = frame.groupby(keys, sort=False)["difference"]
