@@ -63,7 +63,7 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns arch, effect, `MEASURE`, content, style, value.
     """
-    frames = []
+    frames: list[pd.DataFrame] = []
     for arch, part in found.groupby("arch", sort=False):
         varied = [factor for factor in FACTORS if part[factor].nunique() == 2]
         if not varied:
@@ -81,7 +81,8 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
     if not frames:
         raise NoDataError("no network has every combination of two levels of a factor")
     keys = ["arch", "effect", *MEASURE, *UNIT, "value"]
-    return pd.concat(frames, ignore_index=True).reindex(columns=keys)
+    found = pd.concat(frames, ignore_index=True)
+    return found[keys]
 
 
 def _order(names: Sequence[str]) -> list[str]:
