@@ -44,6 +44,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what stays in one process and mostly waits, so that others never wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/sweeps/engines/"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _arithmetic() -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

@@ -26,6 +26,7 @@ from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import sweep
 from stylebench.transfer import targets
 from stylebench.transfer.smoothing import SMOOTHINGS
+from tests.cli.bench import NO_FIGURES, bare_sweeps, with_database
 
 NET = """
 import torch
@@ -96,8 +97,9 @@ KEYS: dict[str, Any] = {"content": ["chelsea"], "style": ["brush"], "size": 32, 
 
 @pytest.fixture(autouse=True)
 def unloaded() -> Iterator[None]:
-    """Leave the registries as they were."""
-    yield
+    """Leave the registries as they were; sweeps do no more than what is tested."""
+    with bare_sweeps():
+        yield
     for name in list(PLUGINS):
         Registry.forget(name)
         del PLUGINS[name]
@@ -282,9 +284,9 @@ def test_a_smoothing_of_a_plug_in_is_in_the_job_and_in_workers(tmp_path: Path) -
     (tmp_path / "mine.py").write_text(OWN)
     env = {**os.environ, registry.VARIABLE: str(tmp_path / "mine.py")}
     command = [
-        sys.executable, "-m", "stylebench", "sweep", "--arch", "r-tiny", "--smoothing", "none,half",
+        *NO_FIGURES, "sweep", "--arch", "r-tiny", "--smoothing", "none,half",
         "--content", "chelsea", "--style", "brush", "--size", "32", "--evals", "2",
-        "--out", str(tmp_path / "out"), "--jobs", "2",
+        "--out", str(with_database(tmp_path / "out")), "--jobs", "2",
     ]  # fmt: skip
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,7 @@ import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -98,6 +99,16 @@ def with_database(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(_empty_database(), out / "mlflow.db")
     return out
+
+
+@contextlib.contextmanager
+def bare_sweeps() -> Iterator[None]:
+    """Let sweeps of this process draw nothing, and begin with a copy of an empty database."""
+    from stylebench.tracking import mlflow
+
+    empty = _empty_database()
+    with no_figures(), mock.patch.object(mlflow, "_create", lambda out: shutil.copy(empty, out)):
+        yield
 
 
 def no_figures() -> contextlib.AbstractContextManager[object]:

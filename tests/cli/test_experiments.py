@@ -8,7 +8,7 @@ import pytest
 from stylebench.backbones import pretrained
 from stylebench.measures import judges
 from stylebench.sweeps import judge
-from tests.cli.bench import invoke, refused
+from tests.cli.bench import invoke, no_figures, refused, with_database
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
@@ -42,7 +42,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
-    out = tmp_path / "paper" / "gatys_init"
+    out = with_database(tmp_path / "paper" / "gatys_init")
     done = invoke("sweep", path, "--out", out)
     assert done.status == 0, done
     assert "judge r-densenet121: weights random:0" in done.out
@@ -57,12 +57,14 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     assert (out / "figures" / "gatys_init.jpg").stat().st_size > 0
     assert not (out / "figures" / "gatys_layers.jpg").exists()
 
-    again = invoke("sweep", path, "--out", out)
+    with no_figures():
+        again = invoke("sweep", path, "--out", out)
     assert again.status == 0
     assert "metrics by" not in again.out
 
     next(out.glob("jobs/*/metrics.parquet")).unlink()
-    afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
+    with no_figures():
+        afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
     assert afar.status == 0, "judged here, where no GPU need be"
     assert afar.out.count("metrics by r-densenet121") == 1
 
@@ -80,7 +82,8 @@ def test_metrics_that_are_missing_are_exit_status_1(
         raise ValueError("no such thing")
 
     monkeypatch.setattr(judge, "measure", broken)
-    done = invoke("sweep", path, "--out", tmp_path / "out")
+    with no_figures():
+        done = invoke("sweep", path, "--out", with_database(tmp_path / "out"))
     assert done.status == 1
     assert done.out.count("not judged in full") == 3
     assert "3 ok, 0 failed" in done.out

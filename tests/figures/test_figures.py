@@ -232,7 +232,7 @@ def test_tables_in_markdown_show_names_as_they_are(tmp_path: Path) -> None:
 
 def test_legends_of_many_long_names_stay_in_the_figure(tmp_path: Path) -> None:
     archs = [f"r-timm:a_rather_long_name_of_a_model_{number}" for number in range(24)]
-    results = make(tmp_path, archs=archs, seeds=1)
+    results = make(tmp_path, archs, ("none",), [("cat", "mosaic")], 1)
     for name in ("statistics", "scale_free"):
         figure = FIGURES[name](results)
         (legend,) = figure.legends

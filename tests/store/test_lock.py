@@ -2,8 +2,6 @@
 
 import errno
 import json
-import multiprocessing
-import os
 import platform
 import signal
 import subprocess
@@ -21,7 +19,7 @@ from stylebench.store import lock, status
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.job import run_job
-from tests.cli.bench import invoke, no_figures, write_yaml
+from tests.cli.bench import invoke, no_figures, with_database, write_yaml
 
 COMMAND = "stylebench sweep --arch all"
 
@@ -54,15 +52,18 @@ def test_a_sweep_into_a_held_folder_runs_nothing(tmp_path: Path) -> None:
     assert not (out / "manifest.json").exists()
 
 
-def _hold(out: Path) -> None:
-    with lock.claim(out, COMMAND):
-        os.kill(os.getpid(), signal.SIGKILL)
+KILLED = """
+import os, pathlib, signal, sys
+from stylebench.store import lock
+
+with lock.claim(pathlib.Path(sys.argv[1]), "a command"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=_hold, args=[tmp_path])
-    process.start()
-    process.join()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / ".holder.json").exists()
     assert lock.holder(tmp_path) is None
     with lock.claim(tmp_path, "another"):
@@ -140,18 +141,13 @@ def test_wrong_engines(flags: list[str], told: str, tmp_path: Path) -> None:
     assert len(refused.err.splitlines()) == 1
 
 
-def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
-    code = (
-        "import sys; sys.modules['ray'] = None; from stylebench.cli.main import main; "
-        f"sys.argv[1:] = ['sweep', {str(write_yaml(tmp_path / 'tiny.yaml'))!r}, "
-        f"'--out', {str(tmp_path / 'out')!r}, '--engine', 'ray']; main()"
-    )
-    refused = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
-    assert refused.returncode == 2
-    assert "pip install 'stylebench[ray]'" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    config, out = write_yaml(tmp_path / "tiny.yaml"), with_database(tmp_path / "out")
+    refused = invoke("sweep", config, "--out", out, "--engine", "ray")
+    assert refused.status == 2
+    assert "pip install 'stylebench[ray]'" in refused.err
+    assert len(refused.err.splitlines()) == 1
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

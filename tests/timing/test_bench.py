@@ -1,6 +1,7 @@
 """The bench: what it counts and measures, and that its check can fail."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,11 @@ def test_every_method_makes_evaluation_after_evaluation(method: Any, batch: int)
 
 @pytest.fixture(scope="module")
 def found() -> bench.Report:
+    """Return the report of one work; its ceiling is that of small matrices, as large take long."""
     wanted = bench.works(["tiny"], sizes=[32], precisions=["fp32"])
-    return bench.run(wanted, lambda text: None)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(bench.PRODUCT, "cpu", 512)
+        return bench.run(wanted, lambda text: None)
 
 
 def test_the_report_has_what_is_promised(found: bench.Report) -> None:
@@ -184,7 +188,17 @@ def test_the_reference_of_results_is_read() -> None:
     assert {row.arch for row in found.rows} == set(bench.DEFAULT)
 
 
-def test_the_command_checks(tmp_path: Path, found: bench.Report) -> None:
+def test_the_command_checks(
+    tmp_path: Path, found: bench.Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It measures what `found` has measured."""
+
+    def run(wanted: list[bench.Work], tell: Callable[[str], None]) -> bench.Report:
+        assert wanted == [work()]
+        tell("measured")
+        return found
+
+    monkeypatch.setattr(bench, "run", run)
     file = tmp_path / "bench.json"
     (row,) = found.rows
     better = row.model_copy(update={"size": 48})  # never measured
@@ -192,5 +206,6 @@ def test_the_command_checks(tmp_path: Path, found: bench.Report) -> None:
     flags = ["--arch", "tiny", "--size", 32, "--precision", "fp32", "--json", "--check", file]
     done = invoke("bench", *flags)
     assert done.status == 1
+    assert done.err.startswith("measured\n")
     assert "it was not measured" in done.err
     assert bench.Report.model_validate_json(done.out).rows[0].title == row.title

@@ -26,10 +26,10 @@ def vgg11(dtype: torch.dtype) -> Backbone:
 
 
 def three_pairs(dtype: torch.dtype) -> list[tuple[Tensor, Tensor]]:
-    """Return pairs of 64 × 64 px whose styles have several widths."""
+    """Return pairs of 48 × 48 px whose styles have several widths."""
     pixels = [
-        torch.from_numpy(images.read(f"builtin:{name}", 64, resize="squash"))
+        torch.from_numpy(images.read(f"builtin:{name}", 48, resize="squash"))
         for name in ("chelsea", "coffee", "china", "brush", "mosaic", "woodcut")
     ]
     pictures = [(p.permute(2, 0, 1)[None].to(dtype) / 255).contiguous() for p in pixels]
-    return [(pictures[i], pictures[3 + i][..., : 40 + 8 * i]) for i in range(3)]
+    return [(pictures[i], pictures[3 + i][..., : 32 + 8 * i]) for i in range(3)]

@@ -11,7 +11,7 @@ from scipy.stats import entropy as shannon
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from stylebench.backbones.extractor import build
+from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import LossSpec, SmoothingSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.transfer import losses, smoothing
@@ -272,10 +272,10 @@ def test_deep_smooths_the_two_deepest_stages_alone() -> None:
 class Released(nn.Module):
     """The released script's terms, written out independently of stylebench, with forward hooks."""
 
-    def __init__(self, smooth: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.net, self.smooth, self.maps = resnet50(weights=None).eval(), smooth, list[Tensor]()
+        self.net, self.smooth, self.maps = resnet50(weights=None).eval(), "none", list[Tensor]()
         for module in (self.net.relu, *(getattr(self.net, f"layer{i}") for i in range(1, 5))):
             module.register_forward_hook(lambda m, i, o: self.maps.append(o.clone()))
 
@@ -330,14 +330,22 @@ def test_pictures_of_different_sizes_are_compared_by_means(
     assert_allclose(objective.trace(0, 1)[0][0].style_loss, expected, rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def released() -> tuple[Released, Backbone]:
+    return Released(), build("r-resnet50", WeightsRef(source="random:0"), seed=0)
+
+
 @pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
 @pytest.mark.parametrize("start", ["content", "other"])
-def test_released_preset_reproduces_the_released_script(smooth: str, start: str) -> None:
+def test_released_preset_reproduces_the_released_script(
+    released: tuple[Released, Backbone], smooth: str, start: str
+) -> None:
+    script, backbone = released
+    script.smooth = smooth
     x, content, style = torch.rand(3, 1, 3, 96, 96, generator=torch.Generator().manual_seed(1))
     x = content if start == "content" else x
     with torch.no_grad():
-        expected = Released(smooth).terms(x, content, style)
-    backbone = build("r-resnet50", WeightsRef(source="random:0"), seed=0)
+        expected = script.terms(x, content, style)
     spec = LossSpec.model_validate(PRESETS["released"]["loss"])
     assert (spec.content_weight, spec.style_weight) == (1, 1e17)
     smoothed = SmoothingSpec(name=smooth, layers="deep")

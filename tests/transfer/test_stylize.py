@@ -260,8 +260,8 @@ def test_every_start_and_optimiser_lowers_the_loss(
 @pytest.mark.parametrize(
     ("search", "balance", "dtype", "evals", "tolerance"),
     [
-        ("none", "target", torch.float64, 12, 1e-9),
-        ("strong_wolfe", "gradient", torch.float64, 12, 1e-9),
+        ("none", "target", torch.float64, 8, 1e-9),
+        ("strong_wolfe", "gradient", torch.float64, 8, 1e-9),
         ("strong_wolfe", "target", torch.float32, 6, 1e-3),
     ],
 )

@@ -1,5 +1,6 @@
 """Weights: where they are looked for, what is refused, what identifies them."""
 
+import functools
 import hashlib
 import pickle
 from pathlib import Path
@@ -19,8 +20,8 @@ from stylebench.weights import download, manage, packages
 pytestmark = pytest.mark.usefixtures("no_weights")
 
 
-def state(name: str) -> dict[str, Tensor]:
-    """Random float16 weights of the part of a backbone that is used."""
+@functools.cache
+def _state(name: str) -> dict[str, Tensor]:
     spec = ARCHS[name]
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in spec.build().state_dict().items()}
@@ -30,6 +31,11 @@ def state(name: str) -> dict[str, Tensor]:
         for key, shape in shapes.items()
         if not key.startswith(spec.unused) and not key.endswith("num_batches_tracked")
     }
+
+
+def state(name: str) -> dict[str, Tensor]:
+    """Random float16 weights of the part of a backbone that is used; the tensors are shared."""
+    return dict(_state(name))
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +142,19 @@ def test_a_classifier_of_another_size_is_no_matter(tmp_path: Path) -> None:
     build("p-resnet50", pretrained.resolve("p-resnet50", 0, given={"resnet50": path}), 0)
 
 
+@pytest.fixture(scope="module")
+def resnet50(folder: Path) -> dict[str, Tensor]:
+    """Return what p-resnet50 has of the weights that `state` gives it."""
+    ref = pretrained.resolve("p-resnet50", 0, given={"resnet50": folder / "resnet50.safetensors"})
+    return build("p-resnet50", ref, 0).features.state_dict()
+
+
 @pytest.mark.parametrize(
     ("prefix", "nested"),
     [("", False), ("module.", True), ("module.model.", True), ("attacker.model.", False)],
 )
 def test_robust_weights_are_those_of_resnet50_by_other_names(
-    folder: Path, tmp_path: Path, prefix: str, nested: bool
+    resnet50: dict[str, Tensor], tmp_path: Path, prefix: str, nested: bool
 ) -> None:
     """As the package robustness and DataParallel name them, with its normaliser."""
     plain = state("resnet50")
@@ -157,11 +170,10 @@ def test_robust_weights_are_those_of_resnet50_by_other_names(
     ref = pretrained.resolve("p-robust-resnet50", 0)
     assert ref.source == "file:robust-resnet50.pth"
     robust = build("p-robust-resnet50", ref, 0).features
-    other = pretrained.resolve("p-resnet50", 0, given={"resnet50": folder / "resnet50.safetensors"})
-    expected = build("p-resnet50", other, 0).features
-    assert robust.state_dict().keys() == expected.state_dict().keys()
-    for key, value in expected.state_dict().items():
-        assert torch.equal(robust.state_dict()[key], value)
+    found = robust.state_dict()
+    assert found.keys() == resnet50.keys()
+    for key, value in resnet50.items():
+        assert torch.equal(found[key], value)
 
 
 def test_the_weights_of_the_attacked_model_may_stand_there_twice(tmp_path: Path) -> None:
@@ -204,6 +216,7 @@ def test_another_architecture_names_at_most_five_keys(folder: Path) -> None:
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     wrong = state("vgg19")
+    wrong["features.0.bias"] = wrong["features.0.bias"].clone()
     wrong["features.0.bias"][0] = torch.nan
     save_file(wrong, tmp_path / "w.safetensors")
     assert "NaN or infinity in features.0.bias" in refused(tmp_path / "w.safetensors")

@@ -8,7 +8,7 @@ import pytest
 from stylebench.sweeps.engines import cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def ray_cluster() -> Iterator[Any]:
     """Return `ray.cluster_utils.Cluster`; this process has joined it, but for other tests."""
     ray = pytest.importorskip("ray")
