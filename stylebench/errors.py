@@ -35,6 +35,10 @@ class InputError(ValueError):
     """
 
 
+class DamagedError(InputError):
+    """A file of our own that holds no longer, or never held, what was written: it is made again."""
+
+
 class JobError(RuntimeError):
     """A job that cannot be done, as its reason says; exit status 1 where there is no other job."""
 

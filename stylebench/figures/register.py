@@ -257,28 +257,25 @@ def _save_figure(results: Results, name: str) -> Path:
         made.savefig(drawn, metadata={"Software": None})
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(made)
-    path.parent.mkdir(exist_ok=True)
     with Image.open(drawn) as image:
         picture = image.convert("RGB")
-    with files.replacing(path) as temporary:
+    with files.replacing(path, results.folder) as file:
         if sheet:
             picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
-            picture.save(temporary, quality=QUALITY, optimize=True)
+            picture.save(file, "JPEG", quality=QUALITY, optimize=True)
         else:
-            picture.quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
+            picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return path
 
 
 def _save_table(results: Results, name: str) -> Path:
     made = TABLES[name](results)
     folder = results.folder / "tables"
-    folder.mkdir(exist_ok=True)
-    files.write_text(
-        folder / f"{name}.csv", made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    )
+    text = made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    files.write_text(folder / f"{name}.csv", text, results.folder)
     lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in provenance(results)), ""]
     path = folder / f"{name}.md"
-    files.write_text(path, "\n".join(lines))
+    files.write_text(path, "\n".join(lines), results.folder)
     return path
 
 

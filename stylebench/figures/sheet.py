@@ -17,6 +17,7 @@ from PIL import Image
 
 from stylebench.figures import NoDataError
 from stylebench.figures.style import caption, order_pairs, shorten
+from stylebench.images import stored
 from stylebench.store import Results
 
 DPI = 100
@@ -43,17 +44,6 @@ WARNING = "#B23A00"
 Pair = tuple[str, str]
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels, from the top left corner."""
-
-
-def opened(path: Path) -> Image.Image | None:
-    """Return a picture file in RGB, with the format of the file; None if it cannot be read."""
-    try:
-        with Image.open(path) as image:
-            made = image.convert("RGB")
-            made.format = image.format
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
-    return made
 
 
 class Sheet:
@@ -143,7 +133,7 @@ class _Drawing:
 
     def _height(self, pair: Pair) -> int:
         """Return the height of the pictures of a pair: as its content picture has it, bounded."""
-        content = opened(self.folder / self.sheet.given(pair, "content"))
+        content = stored.found(self.sheet.given(pair, "content"), self.folder)
         share = content.height / content.width if content else 2 / 3
         return round(self.cell * min(max(share, 0.4), 1.6))
 
@@ -234,7 +224,7 @@ class _Drawing:
     def _picture(self, box: Box, name: str) -> bool:
         """Draw a picture as large as it fits, scaled once; False if its file cannot be read."""
         x, y, width, height = box
-        image = opened(self.folder / name)
+        image = stored.found(name, self.folder)
         if image is None:
             return False
         scale = min(width / image.width, height / image.height)

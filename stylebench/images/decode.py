@@ -45,13 +45,14 @@ _UPRIGHT = {  # EXIF orientation (TIFF 6.0, tag 274) -> what turns the picture u
 }
 
 
-def save(path: Path, array: Picture, quality: int = 92) -> None:
+def save(path: Path, array: Picture, quality: int = 92, root: Path | None = None) -> None:
     """Write a picture as PNG or JPEG, by the suffix of `path`, all or nothing.
 
     Args:
         path: where to; the folder is made if need be.
         array: uint8 (H, W, 3), RGB.
         quality: of a JPEG, 1 to 95.
+        root: the results folder that it is of, as `stylebench.files.replacing` takes it.
 
     Raises:
         InputError: another suffix, another kind of array, or a place that cannot be written.
@@ -64,9 +65,10 @@ def save(path: Path, array: Picture, quality: int = 92) -> None:
         raise InputError(f"expected uint8 (H, W, 3), found {array.dtype} {array.shape}")
     options = {"quality": quality, "optimize": True} if kind == "JPEG" else {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
-            Image.fromarray(np.ascontiguousarray(array)).save(partial, format=kind, **options)
+        if root is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, root) as file:
+            Image.fromarray(np.ascontiguousarray(array)).save(file, format=kind, **options)
     except OSError as error:
         if is_full(error):
             raise

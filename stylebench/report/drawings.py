@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from stylebench import figures
-from stylebench.figures.sheet import opened
+from stylebench import figures, files
+from stylebench.images import stored
 
 STEPS = ((1400, 256, 82), (1400, 64, 75), (1000, 32, 65), (800, 32, 60), (640, 32, 60))
 """(largest width in px, colours of a PNG, quality of a JPEG): from the best to the smallest."""
@@ -50,13 +50,13 @@ class Figure:
 
 def paths(folder: Path, without: Iterable[str] = ()) -> list[Path]:
     """Return the figures of a results folder, less those of some names."""
-    found = sorted((folder / "figures").glob("[!.]*.[pj][np]g"))
+    found = files.listed(folder / "figures", folder, "[!.]*.[pj][np]g")
     return [path for path in found if path.stem not in set(without)]
 
 
-def read(files: Sequence[Path]) -> dict[Path, Figure]:
+def read(paths: Sequence[Path]) -> dict[Path, Figure]:
     """Return the figures of all files that are pictures; the largest shrink to keep to `BUDGET`."""
-    made = [found for path in files if (found := _encode(path, *STEPS[0]))]
+    made = [found for path in paths if (found := _encode(path, *STEPS[0]))]
     cap = largest([len(entry.data) for entry in made], BUDGET)
     return {entry.path: _shrunk(entry, cap) for entry in made}
 
@@ -78,15 +78,15 @@ def largest(sizes: Sequence[int], budget: float) -> float:
 
 def _encode(path: Path, width: int, colours: int, quality: int) -> Figure | None:
     """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture."""
-    picture = opened(path)
+    picture = stored.found(f"{path.parent.name}/{path.name}", path.parent.parent)
     if picture is None:
         return None
     picture.thumbnail((width, 8 * width), Image.Resampling.LANCZOS)
     png, jpeg = io.BytesIO(), io.BytesIO()
     picture.quantize(colours, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
     picture.save(jpeg, "JPEG", quality=quality, optimize=True)
-    files = {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
-    kind, data = min(files.items(), key=lambda item: len(item[1]))
+    both = {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
+    kind, data = min(both.items(), key=lambda item: len(item[1]))
     return Figure(path, kind, data, *picture.size)
 
 

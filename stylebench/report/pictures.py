@@ -12,8 +12,10 @@ import pandas as pd
 from PIL import Image
 
 from stylebench.figures import style
-from stylebench.figures.sheet import FLAGS, Pair, Sheet, absent, opened
+from stylebench.figures.sheet import FLAGS, Pair, Sheet, absent
+from stylebench.images import stored
 from stylebench.store import Results
+from stylebench.store.tables import PREVIEW
 
 BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 96
 """Bytes of all pictures of the page; bytes a pixel takes (measured: 0.35 to 0.42); sides in px."""
@@ -22,7 +24,7 @@ PAIRS = 2
 """Rows of a grid in a page of several results folders."""
 
 QUALITY = 82
-"""Of JPEGs that are made smaller; others are embedded as they are."""
+"""Of JPEGs that are made smaller; others keep that of previews, which they have."""
 
 
 @dataclass(frozen=True)
@@ -94,24 +96,25 @@ def long_side(count: int) -> int:
     return min(LARGEST, max(SMALLEST, math.isqrt(int(pixels * 1.4))))
 
 
-def embed(path: Path, side: int) -> Picture | None:
+def embed(name: str, folder: Path, side: int) -> Picture | None:
     """Return a picture as a JPEG in a ``data:`` address, or None if the file is not a picture.
 
+    It is encoded anew: what else there is in the file stays there.
+
     Args:
-        path: of a picture file.
-        side: its long side in px, at most; a JPEG that has no more is taken as it is.
+        name: of a picture, its path in the results folder.
+        folder: that results folder.
+        side: its long side in px, at most.
     """
-    image = opened(path)
+    image = stored.found(name, folder)
     if image is None:
         return None
-    if image.format == "JPEG" and max(image.size) <= side:
-        data = path.read_bytes()
-    else:
-        image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
-        data = buffer.getvalue()
-    return Picture(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}", *image.size)
+    quality = QUALITY if max(image.size) > side else PREVIEW
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, optimize=True)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return Picture(uri, *image.size)
 
 
 def _weights(labels: "pd.Series[str]") -> str:
@@ -130,7 +133,7 @@ class _Cells:
 
     def picture(self, name: str) -> Picture | None:
         if name not in self.album:
-            self.album[name] = embed(self.folder / name, self.side) if name else None
+            self.album[name] = embed(name, self.folder, self.side)
         return self.album[name]
 
     def given(self, pair: Pair, role: int, key: str) -> Cell:

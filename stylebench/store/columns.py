@@ -96,11 +96,12 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
     """Return column -> path in OUT of the pictures of a job."""
     content, style = slug(spec.content.name), slug(spec.style.name)
     parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
+    digests = [slug(picture.digest[:8]) for picture in (spec.content, spec.style)]
     size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
     return {
         "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",
-        "content_picture": f"images/content_{content}_{size}_{spec.content.digest[:8]}.jpg",
-        "style_picture": f"images/style_{style}_{size}_{spec.style.digest[:8]}.jpg",
+        "content_picture": f"images/content_{content}_{size}_{digests[0]}.jpg",
+        "style_picture": f"images/style_{style}_{size}_{digests[1]}.jpg",
     }
 
 

@@ -7,15 +7,14 @@ OUT/.jobs.json    the ids of the jobs of the last sweep, for `stylebench status`
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import Any, BinaryIO
 
 from stylebench import files
 from stylebench.config import Spec
@@ -33,26 +32,29 @@ def claim(out: Path, command: str) -> Iterator[None]:
         InputError: another command holds it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    lock, place = FileLock(out / ".lock", fallback_to_soft=False), out / ".holder.json"
+    place = out / ".holder.json"
+    with files.appending(out / ".lock") as lock:
+        _lock(lock, out)
+        about = {"command": command, "pid": os.getpid(), "host": platform.node()}
+        files.write_text(place, json.dumps({**about, "began": time.time()}))
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO, out: Path) -> None:
+    """Lock a file until it is closed, where the file system has locks."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         raise InputError(
             f"{str(out)!r} is being written by another command{_who(holder(out))}; wait for it, "
             "stop it, or choose another folder"
         ) from None
-    except (NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in WITHOUT:
+    except OSError as error:
+        if error.errno not in WITHOUT:
             raise
-        yield
-        return
-    try:
-        about = {"command": command, "pid": os.getpid(), "host": platform.node()}
-        files.write_text(place, json.dumps({**about, "began": time.time()}))
-        yield
-    finally:
-        place.unlink(missing_ok=True)
-        lock.release()
 
 
 def _who(found: dict[str, Any] | None) -> str:
@@ -93,7 +95,9 @@ def announced(out: Path) -> tuple[float, list[tuple[str, str]]] | None:
 
 def _read(path: Path, keys: Iterable[str]) -> Any:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(files.read(path))
+    except InputError:
+        raise
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return found if isinstance(found, dict) and found.keys() >= set(keys) else None

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
+from stylebench import files
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
+from stylebench.errors import DamagedError, describe
 
 Status = Literal["ok", "failed", "unavailable"]
 
@@ -111,11 +113,18 @@ class JobRecord(BaseModel):
 
 
 def read(folder: Path) -> JobRecord:
-    """Return the record in a job's folder; raises OSError or ValueError if there is none."""
+    """Return the record in a job's folder, which lies two folders below its results folder.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: there is none.
+        DamagedError: it is no record.
+        InputError: it cannot be read.
+    """
+    data = files.read(folder / FILE, folder.parent.parent)
     try:  # by json: pydantic's reader refuses the lone surrogates of paths that are no UTF-8
-        return JobRecord.model_validate(json.loads((folder / FILE).read_text(encoding="utf-8")))
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+        return JobRecord.model_validate(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{str(folder / FILE)!r} is no record: {describe(error)}") from None
 
 
 def _finite(value: Any) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from stylebench import files
 from stylebench.errors import InputError
 from stylebench.store import folder, lock
 
@@ -52,8 +53,8 @@ def read(out: Path) -> Status:
         raise InputError(f"{str(out)!r} holds no sweep; begin one with `stylebench sweep --out`")
     began, jobs = found
     holder = lock.holder(out)
-    places = [(kind, out / folder.FOLDERS[kind] / job_id) for kind, job_id in jobs]
-    records = [record for _, place in places if (record := folder.read_record(place)) is not None]
+    places = [folder.folder_of(out, kind, job_id) for kind, job_id in jobs]
+    records = [record for place in places if (record := folder.read_record(place)) is not None]
     # A failed job of an earlier run is to do again.
     current = [r for r in records if r.ok or r.finished >= began or not holder]
     failed = [r for r in current if not r.ok]
@@ -66,14 +67,14 @@ def read(out: Path) -> Status:
         ok=len(current) - len(failed),
         failed=tuple(f"{r.spec.title}: {r.error}" for r in failed),
         begun=len({f.name.split("-")[1] for k in folder.FOLDERS.values()
-                   for f in (out / k).glob(".tmp-*") if _since(f, began)}),
+                   for f in files.listed(out / k, out, ".tmp-*") if _since(f, began)}),
         left=None if pace is None else pace * (len(jobs) - len(current)),
     )  # fmt: skip
 
 
 def _since(path: Path, began: float) -> bool:
     try:
-        return path.stat().st_mtime >= began
+        return path.lstat().st_mtime >= began
     except OSError:  # it has been finished meanwhile
         return False
 
@@ -82,4 +83,5 @@ def folders(out: Path) -> list[Path]:
     """Return a results folder, or those in a folder of such in which a sweep was begun."""
     if lock.announced(out) is not None:
         return [out]
-    return sorted(path.parent for path in out.glob("[!.]*/.jobs.json")) or [out]
+    found = (path for path in files.listed(out) if (path / ".jobs.json").is_file())
+    return files.not_links(found) or [out]

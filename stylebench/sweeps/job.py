@@ -198,17 +198,25 @@ def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[JobR
     Threads may call this at the same time: one computes, the others load and save.
 
     Raises:
-        OSError: the disk cannot be written; nothing else raises.
+        OSError: the disk cannot be written, or a folder not be put in its place, as then the others
+            are; nothing else raises.
     """
-    with contextlib.ExitStack() as claims:
-        folders = [claims.enter_context(store.job_folder(out, s.kind, s.job_id)) for s in specs]
+    with contextlib.ExitStack() as every:
+        claims = [every.enter_context(contextlib.ExitStack()) for _ in specs]
+        folders = [
+            claim.enter_context(store.job_folder(out, spec.kind, spec.job_id))
+            for claim, spec in zip(claims, specs, strict=True)
+        ]
         for spec in specs:
             if isinstance(spec, JobSpec):
                 with contextlib.suppress(Exception):  # which the job itself will tell
                     load_pair(spec, device)
         with _COMPUTING:
             outcomes = compute(specs, device)
-        return [_write(*found, folder) for found, folder in zip(outcomes, folders, strict=True)]
+        records = [_write(*found, folder) for found, folder in zip(outcomes, folders, strict=True)]
+        for claim in claims:  # whether or not the others can
+            every.callback(claim.close)
+        return records
 
 
 def run_job(spec: Spec, out: Path, device: str = "cpu") -> JobRecord:

@@ -6,7 +6,6 @@ a job that is run again replaces its folder: no metric can outlive the picture t
 """
 
 import functools
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from stylebench import runtime, store
+from stylebench import files, runtime, store
 from stylebench.config import JobSpec
-from stylebench.errors import InputError, describe
+from stylebench.errors import DamagedError, InputError, describe
+from stylebench.images import stored
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
@@ -55,17 +54,17 @@ def _decoded(data: bytes, device: str) -> Tensor:
 
     Equal files give one tensor, so that judges look but once at the pictures that jobs share.
     """
-    with Image.open(io.BytesIO(data)) as image:
-        pixels = torch.from_numpy(np.array(image.convert("RGB")))
+    pixels = torch.from_numpy(np.array(stored.decode(data)))
     return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
 
 
 def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Return result, content and style of a job."""
+    paths = (folder / f"{name}.png" for name in ("result", "content", "style"))
     try:
-        files = ((folder / f"{n}.png").read_bytes() for n in ("result", "content", "style"))
-        result, content, style = (_decoded(data, device) for data in files)
-    except (OSError, ValueError, SyntaxError) as error:
+        data = [files.read(path, folder.parent.parent) for path in paths]
+        result, content, style = (_decoded(each, device) for each in data)
+    except (FileNotFoundError, DamagedError) as error:
         raise store.damaged(folder, error) from None
     return result, content, style
 

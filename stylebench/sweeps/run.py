@@ -76,7 +76,9 @@ class Summary:
     unjudged: int = 0
 
 
-def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -> None:
+def _write_manifest(
+    options: Options, config: SweepConfig, planned: plan.Plan, tell: Callable[[str], None]
+) -> None:
     """Add this run to OUT/manifest.json, which says how what is in the folder was made.
 
     A run has its command, configuration, weights and versions; the same run again replaces itself.
@@ -97,6 +99,8 @@ def _write_manifest(options: Options, config: SweepConfig, planned: plan.Plan) -
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     manifest = {"runs": [*earlier, {**run, "began": began}]}
     options.out.mkdir(parents=True, exist_ok=True)
+    if kept := store.keep_manifest(options.out):
+        tell(f"manifest.json is damaged; what is left of it is kept as {kept.name}")
     files.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
@@ -233,11 +237,13 @@ def _work(
     from stylebench.measures.statistics import measured
 
     specs: list[Spec] = [*planned.statistics, *planned.jobs]
-    todo = store.pending(options.out, specs, force=options.force, statistics=measured())
+    todo = store.pending(
+        options.out, specs, force=options.force, statistics=measured(), tell=report.message
+    )
     store.remove_stale(options.out)
     lock.announce(options.out, specs)
     if todo or not store.read_manifest(options.out):
-        _write_manifest(options, config, planned)
+        _write_manifest(options, config, planned, report.message)
     report.begin(len(todo), len(specs) - len(todo))
     try:
         with contextlib.closing(engines.run(todo, options.out, options.engine)) as records:
@@ -245,7 +251,8 @@ def _work(
                 log(record)
                 report.job(record)
     finally:
-        store.compact(options.out, missing, {spec.job_id for spec in specs})
+        ids = {spec.job_id for spec in specs}
+        store.compact(options.out, missing, ids, report.message)
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:
@@ -339,9 +346,10 @@ def run_one(text: str, options: Options) -> JobRecord:
     backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
     if spec.nodes != backbone.nodes:
         raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
-    done = store.read_record(store.place(options.out, spec))
-    if done is not None and done.ok and not options.force:
-        return done
+    if not store.pending(options.out, [spec], force=options.force):
+        done = store.read_record(store.place(options.out, spec))
+        if done is not None:
+            return done
     return run_job(spec, options.out, options.engine.device)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
 
-from stylebench import store
+from stylebench import files, store
 from stylebench.errors import InputError, masked
 from stylebench.tracking.mlflow import Tracker, reason
 
@@ -54,7 +54,7 @@ class Writer:
         self._away = self._was_away = self._closing = self._stopped = False
         self._wake = threading.Event()
         for kind in ("statistics", "transfer"):
-            for folder in sorted((out / store.FOLDERS[kind]).glob("[!.]*")):
+            for folder in files.listed(out / store.FOLDERS[kind], out):
                 self.put(kind, folder.name)
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
         self._thread.start()
@@ -210,7 +210,7 @@ def opened(
 
 def check(out: Path) -> None:
     """Raise InputError for a folder that holds no jobs."""
-    if not any((out / "jobs").glob("[!.]*/record.json")):
+    if not any(files.exists(job / "record.json", out) for job in files.listed(out / "jobs", out)):
         raise InputError(
             f"{str(out)!r} holds no jobs (no jobs/*/record.json); expected a results folder of "
             "`stylebench sweep`"

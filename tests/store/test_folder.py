@@ -62,14 +62,6 @@ def test_a_finished_job_survives_a_break_while_it_is_replaced(
     assert [f.name for f in (tmp_path / "jobs").iterdir()] == [spec.job_id]
 
 
-def test_a_damaged_picture_names_its_folder(tmp_path: Path) -> None:
-    finish(tmp_path, job())
-    path = tmp_path / "jobs" / job().job_id / "result.png"
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(InputError, match=rf"{job().job_id} is damaged \(.*\); remove it"):
-        store.compact(tmp_path)
-
-
 def test_a_job_takes_the_place_of_its_failure(tmp_path: Path) -> None:
     spec = job()
     finish(tmp_path, spec, "failed", error="broke")

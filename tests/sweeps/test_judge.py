@@ -94,7 +94,9 @@ def test_a_damaged_picture_costs_no_other_job(tmp_path: Path) -> None:
     (tmp_path / "jobs" / bad.job_id / "style.png").write_bytes(b"no picture")
     summary, lines = judged(tmp_path, ONE)
     assert summary == judge.Summary(1, 1)
-    assert any(f"{bad.job_id} is damaged (cannot identify" in line for line in lines)
+    assert any(
+        f"{bad.job_id} is damaged (no picture of ours (cannot identify" in line for line in lines
+    )
     assert set(store.load(tmp_path).metrics["job_id"]) == {good.job_id}
 
 

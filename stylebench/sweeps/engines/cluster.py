@@ -264,7 +264,7 @@ class RayWorkers:
         with store.job_folder(self._out, spec.kind, spec.job_id) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
-            record = store.read_record(folder)
+            record = store.read_record(folder, spec.job_id)
             if record is not None:
                 record = record.model_copy(update={"spec": spec})
                 store.write_record(folder, record)
