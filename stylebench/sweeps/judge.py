@@ -133,12 +133,15 @@ def _judge_job(
     return f"{len(todo)} metrics{by}  {time.monotonic() - began:.1f} s"
 
 
-def _finished(out: Path) -> list[JobRecord]:
-    """Return the jobs that the tables show."""
+def _finished(out: Path, tell: Callable[[str], None]) -> list[JobRecord]:
+    """Return the jobs that the tables show; `tell` is told what is left out."""
     if not out.is_dir():
         raise InputError(f"no folder {str(out)!r}; expected a results folder of stylebench sweep")
     shown = set(store.load(out).results["job_id"]) if store.holds_results(out) else set()
-    jobs = [job for job in store.newest(store.records(out), shown) if job.ok]
+    found, left = store.survey(out)
+    if left:
+        tell(f"not judged: {store.listed(left)}")
+    jobs = [job for job in store.newest(found, shown) if job.ok]
     if not jobs:
         raise InputError(
             f"{str(out)!r} holds no finished stylisation with its pictures (no jobs/…/result.png); "
@@ -175,7 +178,7 @@ def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool
     Raises:
         InputError: no such folder, none with stylisations, or a judge that cannot be had.
     """
-    jobs = _finished(out)
+    jobs = _finished(out, tell)
     runtime.configure()
     panel = _panel({record.stylisation.arch for record in jobs}, options, tell)
     failed = 0

@@ -229,6 +229,8 @@ def complete(out: Path, uri: str | None, tell: Tell) -> Writer:
         InputError: the folder holds no jobs, or there is no MLflow at this address.
     """
     check(out)
+    if left := store.survey(out)[1]:
+        tell(f"not logged: {store.listed(left)}")
     tracker = Tracker(out, uri)
     tracker.check()
     writer = Writer(tracker, out, tell)
