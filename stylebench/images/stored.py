@@ -4,9 +4,11 @@ A folder may come from a stranger. Files come through the door (`stylebench.file
 run no other program, and of what they hold beside pixels (place, owner, profile) nothing is kept.
 """
 
+import contextlib
 import io
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
@@ -51,12 +53,27 @@ def found(name: str, root: Path) -> Image.Image | None:
         return None
 
 
+def size(path: Path, root: Path) -> tuple[int, int]:
+    """Return width and height of a picture of a results folder; arguments and errors as `read`."""
+    with _opened(files.read(path, root)) as image:
+        return image.size
+
+
 def decode(data: bytes) -> Image.Image:
     """Return the picture in the bytes of a file, in RGB and with no metadata.
 
     Raises:
         DamagedError: there is none in them.
     """
+    with _opened(data) as image:
+        made = image.convert("RGB")
+    made.info.clear()
+    return made
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """Open a picture and read its header; whatever goes wrong within is a DamagedError."""
     if data.startswith(_START) and data.count(_SCAN) > SCANS:
         raise DamagedError(f"a JPEG of over {SCANS} scans, which none of ours has")
     try:
@@ -65,19 +82,28 @@ def decode(data: bytes) -> Image.Image:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DamagedError(f"{image.width}×{image.height} px, over {MAX_PIXELS:,}")
-                made = image.convert("RGB")
+                yield image
     except DamagedError:
         raise
     except Exception as error:  # damaged files make Pillow raise nearly anything
         raise DamagedError(f"no picture of ours ({describe(error)})") from None
-    made.info.clear()
-    return made
 
 
-def is_whole(data: bytes) -> bool:
-    """Tell whether all of a PNG or JPEG was written: by the sums in a PNG, the ends of a JPEG."""
+def check(data: bytes) -> None:
+    """Check the bytes of a file without decoding them: its header, and whether all was written.
+
+    Raises:
+        DamagedError: it is no picture of ours, or not whole.
+    """
+    with _opened(data):
+        if not _is_whole(data):
+            raise DamagedError("a picture that is not whole")
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether all of a PNG or JPEG was written: by the sums in a PNG, the end of a JPEG."""
     if not data.startswith(_SIGNATURE):
-        return data.startswith(_START) and data.endswith(_END)
+        return data.endswith(_END)
     at, kind = len(_SIGNATURE), b""
     while kind != b"IEND" and len(data) >= at + 12:
         end = at + 8 + int.from_bytes(data[at : at + 4])

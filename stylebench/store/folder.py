@@ -248,8 +248,10 @@ def check(folder: Path, name: str) -> None:
         return
     from stylebench.images import stored
 
-    if not stored.is_whole(files.read(folder / name, folder.parent.parent)):
-        raise damaged(folder, f"{name} is no picture, or not whole")
+    try:
+        stored.check(files.read(folder / name, folder.parent.parent))
+    except DamagedError as error:
+        raise damaged(folder, f"{name} is {error}") from None
 
 
 def written(out: Path, spec: Spec, since: float) -> JobRecord | None:

@@ -24,6 +24,7 @@ from stylebench.backbones import names
 from stylebench.backbones.spec import ARCHS
 from stylebench.config import NodeChoice, Spec, StatisticsSpec
 from stylebench.errors import InputError
+from stylebench.images import stored
 from stylebench.sweeps import batches
 from stylebench.sweeps.engines.options import Options, slots
 from stylebench.timing import bench
@@ -142,15 +143,17 @@ def _medians(found: Iterable[tuple[Kind, float]], source: Source) -> dict[Kind, 
 def finished(out: Path, device: str) -> dict[Kind, Rate]:
     """Return the median rate of each kind of which OUT has finished stylisations of this device.
 
-    They are taken to have had as many threads each as those to come.
+    They are taken to have had as many threads each as those to come. Their pictures are those in
+    their folders: what a record of another's says of where they were is not looked for.
     """
     found = []
     for record in store.records(out):
         here = device in (record.device, record.device.partition(":")[0])
         if record.ok and here and record.seconds and record.evals:
-            with contextlib.suppress(InputError):  # a picture that is no longer there
-                (load,) = loads([record.spec], device, 1)
-                found.append((load.kind, record.seconds / (record.evals * load.pixels)))
+            with contextlib.suppress(InputError):  # a plug-in that is not there, a damaged picture
+                width, height = stored.size(store.place(out, record.spec) / "content.png", out)
+                rate = record.seconds / (record.evals * width * height)
+                found.append((kind(record.spec), rate))
     return _medians(found, "finished")
 
 

@@ -1,10 +1,15 @@
 """A results folder from a stranger: nothing outside of it is read, sent or written by a command."""
 
+import base64
 import contextlib
+import functools
+import io
 import json
 import os
 import shutil
 import stat
+import struct
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -192,12 +197,86 @@ def test_what_is_embedded_is_encoded_anew(out: Path) -> None:
     page = (out / "report.html").read_text()
     found = [text.split('"')[0] for text in page.split("data:image/")[1:]]
     assert found
-    import base64
-
     for text in found:
         data = base64.b64decode(text.partition("base64,")[2])
         assert MARK not in data
         assert b"Exif" not in data
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 50\n%%EndComments\n{} loop\n%%EOF\n"
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _vast() -> bytes:
+    """Return a PNG of 201 megapixels, in 25 kB."""
+    header = struct.pack(">IIBBBBB", 20_000, 10_050, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(10_050 * 2501), 9)
+    head = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
+    return head + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+
+
+def _as(kind: str) -> bytes:
+    """Return a small picture in a format that no part of stylebench leaves in a folder."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 50), "red").save(buffer, kind)
+    return buffer.getvalue()
+
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    "EPS": lambda: EPS,
+    "vast": _vast,
+    "scans": lambda: _as("JPEG")[:-2] + b"\xff\xda" * 200 + b"\xff\xd9",
+    **{kind: functools.partial(_as, kind) for kind in ("TIFF", "GIF", "BMP", "PPM", "TGA")},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_are_png_and_jpeg_alone(
+    kind: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An EPS once ran Ghostscript, and a vast PNG ended in a traceback."""
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("ran"))
+    data = KINDS[kind]()
+    for path in [*job(out).glob("*.png"), *(out / "images").iterdir(), out / "figures" / "x.png"]:
+        path.write_bytes(data)
+    shown = COMMANDS["report"](out)
+    assert (shown.status, shown.err) == (0, "")
+    assert "no picture" in (out / "report.html").read_text()
+    assert COMMANDS["figures"](out).status == 0
+    judged = COMMANDS["judge"](out)
+    assert judged.status == 1
+    assert "is damaged (" in judged.out
+    assert "Traceback" not in judged.err
+    planned = invoke("plan", out.parent / "tiny.yaml", "--out", out)
+    assert planned.status == 0, planned
+    with no_figures():
+        swept = COMMANDS["sweep"](out)
+    assert (swept.status, swept.err) == (0, "")
+    assert "run again, 1 in all: " in swept.out
+    assert store.read_picture(job(out) / "result.png").shape[1] == 64
+
+
+def test_no_picture_is_looked_for_where_a_record_says(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of finished jobs is told by the pictures in their folders."""
+    from stylebench import images
+
+    path, private = job(out) / "record.json", out.parent / "home" / "private.jpg"
+    known = json.loads(path.read_text())
+    known["spec"]["content"]["ref"] = known["spec"]["style"]["ref"] = str(private)
+    path.write_text(json.dumps(known))
+    read = images.read
+    monkeypatch.setattr(
+        images, "read", lambda ref, *a, **k: read(ref, *a, **k) if ref != str(private)
+        else pytest.fail("read")
+    )  # fmt: skip
+    done = invoke("plan", out.parent / "tiny.yaml", "--out", out, "--evals", "7", "--json")
+    assert done.status == 0, done
+    assert json.loads(done.out)["time"]["shares"]["finished"] > 0
 
 
 @pytest.mark.parametrize("digest", ["/../../v", "../../v", "a/b"])
