@@ -23,6 +23,8 @@ from typing import BinaryIO
 from stylebench.errors import InputError, describe
 
 PACKAGE = Path(__file__).resolve().parent
+TEMPORARY = ".*.part"
+"""What files are called until they are whole."""
 MOST = 1 << 28
 """Bytes of a file that is read as a whole."""
 

@@ -88,15 +88,20 @@ def place(out: Path, spec: Spec) -> Path:
 
 
 def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
-    """Remove what killed processes left: temporary folders (of one job) older than `age` seconds.
+    """Remove what killed processes left, older than `age` seconds: folders, of one job or all.
 
-    Younger ones may be those of another process that writes into the same results folder.
+    With those of all jobs, temporary files too. Younger ones may be those of another process that
+    writes into the same results folder.
     """
-    for kind in FOLDERS.values():
-        for folder in files.listed(out / kind, out, f".tmp-{job_id}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - folder.lstat().st_mtime >= age:
-                    _remove(folder)
+    left = [p for k in FOLDERS.values() for p in files.listed(out / k, out, f".tmp-{job_id}*")]
+    if not job_id:
+        made = (out, *(out / name for name in ("images", "figures", "tables")))
+        for folder in (*made, *files.listed(out / FOLDERS["transfer"], out)):
+            left += files.listed(folder, out, files.TEMPORARY)
+    for path in left:
+        with contextlib.suppress(OSError):
+            if time.time() - path.lstat().st_mtime >= age:
+                _remove(path)
 
 
 def write_record(folder: Path, job: JobRecord) -> None:

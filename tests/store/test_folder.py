@@ -33,10 +33,20 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> No
     young, old = (tmp_path / "jobs" / f".tmp-{name}" for name in ("abc-1", "abc-2"))
     for folder in (young, old):
         folder.mkdir(parents=True)
+    finish(tmp_path, job())
+    parts = [tmp_path / "tables" / ".1.part", tmp_path / ".2.part"]
+    parts.append(store.place(tmp_path, job()) / ".3.part")
+    (tmp_path / "tables").mkdir()
     day = 86400
-    os.utime(old, (time.time() - day - 1,) * 2)
+    for path in parts:
+        path.touch()
     store.remove_stale(tmp_path)
-    assert list((tmp_path / "jobs").iterdir()) == [young]
+    assert all(path.exists() for path in parts)
+    for path in (old, *parts):
+        os.utime(path, (time.time() - day - 1,) * 2)
+    store.remove_stale(tmp_path)
+    assert not any(path.exists() for path in parts)
+    assert set((tmp_path / "jobs").iterdir()) == {young, store.place(tmp_path, job())}
     store.remove_stale(tmp_path, age=0, job_id="abd")
     assert young.exists()
     store.remove_stale(tmp_path, age=0, job_id="abc")
