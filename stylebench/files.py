@@ -52,7 +52,11 @@ def locate(name: str) -> Path | None:
 def _parts(path: Path, root: Path) -> tuple[str, ...]:
     """Return the names on the way from the root to a path; InputError if it leads out of it."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)
-    if ".." in parts or "\0" in str(path):
+    try:
+        nameless = b"\0" in os.fsencode(path)
+    except UnicodeEncodeError:
+        nameless = True
+    if ".." in parts or nameless:
         raise InputError(f"{str(path)!r} is outside of {str(root)!r}, where alone it is looked for")
     return parts
 
@@ -227,8 +231,12 @@ def check_own(path: Path, root: Path) -> None:
 
 @contextlib.contextmanager
 def appending(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that is open for more, and made if need be; errors as of `opened`."""
-    with readable(path), _named(path), _folder(path.parent, path.parent) as folder:
+    """Yield a file that is open for more, and made if need be; what it holds is kept.
+
+    Raises:
+        InputError: it is no regular file.
+    """
+    with _named(path), _folder(path.parent, path.parent) as folder:
         with contextlib.suppress(FileNotFoundError):
             _check_kind(path.name, folder, path, stat.S_IFREG)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -92,7 +92,8 @@ def test_what_is_read_is_a_regular_file(
 
 
 @pytest.mark.parametrize(
-    "name", ["../elsewhere/secret", "jobs/../../elsewhere/secret", "/etc/passwd", "a\0b", ".."]
+    "name",
+    ["../elsewhere/secret", "jobs/../../elsewhere/secret", "/etc/passwd", "a\0b", "\ud800", ".."],
 )
 def test_nothing_outside_the_root_has_a_name(name: str, out: Path) -> None:
     for use in (files.read, files.exists, lambda path, root: files.write_text(path, "", root)):

@@ -175,7 +175,10 @@ def survey(out: Path, kind: Kind = "transfer") -> tuple[list[JobRecord], list[st
         except DamagedError as error:
             left.append(str(error))
         else:
-            found += [job] if job.kind == kind else []
+            if job.kind == kind:
+                found.append(job)
+            else:
+                left.append(f"{folder} holds a job of another kind ({job.kind})")
     return sorted(found, key=lambda job: (job.finished, job.job_id)), left
 
 

@@ -340,13 +340,19 @@ def test_a_database_with_a_second_name_is_not_written(out: Path) -> None:
         assert "has 2 names (hard links)" in _refused(invoke("track", out))
 
 
-def test_a_folder_behind_a_link_works(out: Path) -> None:
+def test_a_folder_behind_a_link_works(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out.rename(out.parent / "disk")
     out.symlink_to("disk")
     with no_figures():
         assert COMMANDS["sweep"](out).status == 0
     for command in ("status", "figures", "report", "judge", "track"):
         assert COMMANDS[command](out).status == 0, command
+    (out / "below").mkdir()
+    for place, name in ((out, "."), (out / "below", ".."), (out.parent, "./below/../out")):
+        monkeypatch.chdir(place)
+        (out.parent / "below").mkdir(exist_ok=True)
+        for command in ("status", "figures", "report", "judge", "track"):
+            assert COMMANDS[command](Path(name)).status == 0, (command, name)
 
 
 def test_a_folder_of_folders_holds_no_link(out: Path) -> None:
