@@ -39,7 +39,7 @@ def test_files_travel_where_the_machine_has_none(ray_cluster: Any, tmp_path: Pat
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    record = store.read_record(folder)
+    record = store.read_record(folder, job.job_id)
     assert record is not None
     assert (record.status, record.error) == ("ok", "")
     assert record.job_id == job.job_id
