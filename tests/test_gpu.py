@@ -74,7 +74,7 @@ def test_the_engine_overlaps_groups_and_keeps_their_order(tmp_path: Path) -> Non
     keys = {"arch": ["r-tiny"], "size": 32, "evals": 4, "statistics_images": ["chelsea"]}
     made = plan.expand(load_sweep(None, keys), device="cuda")
     specs: list[Spec] = [*made.statistics, *made.jobs]
-    records = list(engines.run(specs, tmp_path, engines.Options(device="cuda", batch=1)))
+    records = list(engines.run(specs, tmp_path, engines.EngineOptions(device="cuda", batch=1)))
     assert [record.job_id for record in records] == [spec.job_id for spec in specs]
     assert {record.status for record in records} == {"ok"}
 

@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from stylebench.backbones.spec import ARCHS, BackboneSpec, Node
 
-Options = dict[str, tuple[str, ...]]
-NORM: Options = {"batchnorm": ("eval", "train", "calibrated")}
-POOLED: Options = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
-PLAIN: Options = POOLED | {"rescale": ("none", "mean")}
-BATCHNORM: Options = POOLED | NORM
-PLAIN_RESNET: Options = BATCHNORM | {"downsample": ("strided", "blur")}
-RESIDUAL: Options = PLAIN_RESNET | {
+ControlValues = dict[str, tuple[str, ...]]
+NORM: ControlValues = {"batchnorm": ("eval", "train", "calibrated")}
+POOLED: ControlValues = {"pool": ("max", "avg"), "activation": ("relu", "leaky")}
+PLAIN: ControlValues = POOLED | {"rescale": ("none", "mean")}
+BATCHNORM: ControlValues = POOLED | NORM
+PLAIN_RESNET: ControlValues = BATCHNORM | {"downsample": ("strided", "blur")}
+RESIDUAL: ControlValues = PLAIN_RESNET | {
     "gamma": ("1", "0.5", "0.25", "0"),
     "shortcut": ("on", "off", "pre-relu"),
 }
-STRIDE_IN: Options = {"stride_in": ("conv2", "conv1")}
-"""Options of kinds of networks: name -> values."""
+STRIDE_IN: ControlValues = {"stride_in": ("conv2", "conv1")}
+"""Controls of kinds of networks, and the values of each."""
 
 _STEM = Node("stem", "relu", 0)
 _STAGES = tuple(Node(f"stage{stage}", f"layer{stage}", stage) for stage in (1, 2, 3, 4))

@@ -9,7 +9,7 @@ from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
     from stylebench.sweeps import engines
-    from stylebench.sweeps.run import Options
+    from stylebench.sweeps.run import RunOptions
 
 
 def given_flags(
@@ -56,7 +56,7 @@ def engine_options(
     jobs: int | None = None,
     batch: str = "auto",
     **limits: Any,
-) -> "engines.Options":
+) -> "engines.EngineOptions":
     """Return the engine that flags name; `jobs` alone means worker processes, unless it is 1."""
     from stylebench import runtime
     from stylebench.sweeps.engines import options
@@ -65,7 +65,7 @@ def engine_options(
         raise InputError(f"--jobs expects a positive number, found {jobs}")
     if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
         raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
-    return options.options(
+    return options.choose(
         name or ("local" if (jobs or 1) > 1 else "inline"),
         runtime.resolve_device(device, here=name != "ray"),
         workers=jobs,
@@ -75,14 +75,14 @@ def engine_options(
 
 
 def run_options(
-    out: Path, engine: "engines.Options", weights: list[str] | None = None, **other: Any
-) -> "Options":
+    out: Path, engine: "engines.EngineOptions", weights: list[str] | None = None, **other: Any
+) -> "RunOptions":
     """Return how and where to run, from flags; those that are wrong raise InputError."""
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
-    from stylebench.sweeps.run import Options, check_folder
+    from stylebench.sweeps.run import RunOptions, check_folder
 
     check_folder(out)
     runtime.configure()
     given = parse_given(weights or [])
-    return Options(out=out, engine=engine, given=given, command=command(), **other)
+    return RunOptions(out=out, engine=engine, given=given, command=command(), **other)

@@ -49,7 +49,7 @@ def judge(
     from stylebench.sweeps import judge
 
     given = parse_given(weights or [])
-    options = judge.Options(
+    options = judge.JudgeOptions(
         names=judges or [], given=given, device=runtime.resolve_device(device),
         offline=offline, force=force,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
     from stylebench.config import Spec, SweepConfig
-    from stylebench.sweeps.run import Options
+    from stylebench.sweeps.run import RunOptions
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -218,7 +218,7 @@ def lines(
     return KINDS[what](verbose=verbose)
 
 
-def jobs(config: "SweepConfig", options: "Options", *, as_json: bool) -> None:
+def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None:
     """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
     from stylebench import store
     from stylebench.sweeps import plan

@@ -11,7 +11,7 @@ from stylebench.cli.flags import engine_options, given_flags, run_options
 
 if TYPE_CHECKING:
     from stylebench.config import SweepConfig
-    from stylebench.sweeps.run import Options, Summary
+    from stylebench.sweeps.run import RunOptions, Summary
 
 
 def sweep(
@@ -88,7 +88,7 @@ def sweep(
 
 
 def carry_out(
-    run: Callable[..., "Summary"], config: "SweepConfig", how: "Options", as_json: bool
+    run: Callable[..., "Summary"], config: "SweepConfig", how: "RunOptions", as_json: bool
 ) -> None:
     """Run a sweep, or its statistics alone, tell how it went, and exit 1 if a job failed."""
     began = time.monotonic()

@@ -30,7 +30,7 @@ Found = dict[Key, float]
 
 
 @dataclass(frozen=True)
-class Options:
+class JudgeOptions:
     """Whom to ask and how: `names` of judges (none: `judges.choose`), `given` weights of theirs."""
 
     names: Sequence[str] = ()
@@ -97,7 +97,7 @@ def _write(folder: Path, job_id: str, spec: JobSpec, found: Found) -> None:
 
 
 def _judge_job(
-    folder: Path, record: JobRecord, panel: Sequence[Judge | Lpips], options: Options
+    folder: Path, record: JobRecord, panel: Sequence[Judge | Lpips], options: JudgeOptions
 ) -> str:
     """Compute what is missing for a job, write it, and return how it went; "" if nothing was.
 
@@ -150,7 +150,9 @@ def _finished(out: Path, tell: Callable[[str], None]) -> list[JobRecord]:
     return jobs
 
 
-def _panel(archs: set[str], options: Options, tell: Callable[[str], None]) -> list[Judge | Lpips]:
+def _panel(
+    archs: set[str], options: JudgeOptions, tell: Callable[[str], None]
+) -> list[Judge | Lpips]:
     """Return the judges of these backbones' jobs, built."""
     chosen = (
         judges.named(options.names, options.given or {}, offline=options.offline)
@@ -166,7 +168,9 @@ def _panel(archs: set[str], options: Options, tell: Callable[[str], None]) -> li
     return panel
 
 
-def run(out: Path, options: Options, tell: Callable[[str], None], *, again: bool = True) -> Summary:
+def run(
+    out: Path, options: JudgeOptions, tell: Callable[[str], None], *, again: bool = True
+) -> Summary:
     """Judge the finished stylisations of a results folder and gather OUT/metrics.parquet.
 
     Args:

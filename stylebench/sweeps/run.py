@@ -19,7 +19,7 @@ from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan
-from stylebench.sweeps.engines import Options as EngineOptions
+from stylebench.sweeps.engines import EngineOptions
 from stylebench.sweeps.experiment import load_sweep, results_folder
 from stylebench.tracking import background
 
@@ -48,7 +48,7 @@ class Reporter(Protocol):
 
 
 @dataclass(frozen=True)
-class Options:
+class RunOptions:
     """How and where a sweep runs: nothing here changes a number beyond its rounding.
 
     But for the device under ``precision: auto``, and then the jobs are others.
@@ -77,7 +77,7 @@ class Summary:
 
 
 def _write_manifest(
-    options: Options, config: SweepConfig, planned: plan.Plan, tell: Callable[[str], None]
+    options: RunOptions, config: SweepConfig, planned: plan.Plan, tell: Callable[[str], None]
 ) -> None:
     """Add this run to OUT/manifest.json, which says how what is in the folder was made.
 
@@ -104,7 +104,7 @@ def _write_manifest(
     files.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
-def run(config: SweepConfig, options: Options, report: Reporter) -> Summary:
+def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     """Run a sweep and return how it ended.
 
     Jobs that are in place are not run again; failed ones are. What is finished when this is
@@ -180,10 +180,10 @@ def sweep(
     """
     config = load_sweep(Path(experiment) if experiment is not None else None, keys, profile)
     runtime.configure()
-    engine = engines.options.options(
+    engine = engines.options.choose(
         "local" if (jobs or 1) > 1 else "inline", runtime.resolve_device(device), workers=jobs
     )
-    options = Options(
+    options = RunOptions(
         out=Path(out) if out is not None else results_folder(config), engine=engine,
         given=dict(weights or {}), tracking_uri=tracking_uri, offline=offline, force=force,
         command="stylebench.sweep",
@@ -192,7 +192,7 @@ def sweep(
     return store.load(options.out)
 
 
-def _judge(options: Options, report: Reporter) -> int:
+def _judge(options: RunOptions, report: Reporter) -> int:
     """Measure the metrics of what is finished; return of how many jobs some are missing."""
     from stylebench.sweeps import judge
 
@@ -202,7 +202,7 @@ def _judge(options: Options, report: Reporter) -> int:
     device = options.engine.device
     if options.engine.name == "ray" and device != "cpu":  # this machine may have none
         device = runtime.resolve_device("auto")
-    asked = judge.Options(device=device)
+    asked = judge.JudgeOptions(device=device)
     try:
         return judge.run(options.out, asked, report.message, again=False).failed
     except InputError as error:
@@ -210,7 +210,7 @@ def _judge(options: Options, report: Reporter) -> int:
         return len(done)
 
 
-def measure(config: SweepConfig, options: Options, report: Reporter) -> Summary:
+def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     """Measure the statistics of a sweep's backbones, without any stylisation or tracking.
 
     Raises:
@@ -229,7 +229,7 @@ def _work(
     config: SweepConfig,
     planned: plan.Plan,
     missing: Sequence[JobSpec] | None,
-    options: Options,
+    options: RunOptions,
     report: Reporter,
     log: Callable[[JobRecord], None],
 ) -> None:
@@ -265,7 +265,7 @@ def _summary(planned: plan.Plan, out: Path) -> Summary:
     return Summary(status.count("ok"), status.count("failed"), len(missing))
 
 
-def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> str:
+def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) -> str:
     """Run the one job that a configuration comes to, write its picture, and say how it went.
 
     Args:
@@ -322,7 +322,7 @@ def transfer_one(flags: Mapping[str, Any], options: Options, output: Path) -> st
     )
 
 
-def run_one(text: str, options: Options) -> JobRecord:
+def run_one(text: str, options: RunOptions) -> JobRecord:
     """Run the job that a JSON text describes, unless it is finished, and return its record.
 
     Raises:

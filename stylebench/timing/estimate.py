@@ -26,7 +26,7 @@ from stylebench.config import NodeChoice, Spec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.images import stored
 from stylebench.sweeps import batches
-from stylebench.sweeps.engines.options import Options, slots
+from stylebench.sweeps.engines.options import EngineOptions, slots
 from stylebench.timing import bench
 
 Source = Literal["finished", "measured", "operations"]
@@ -245,7 +245,7 @@ def nearest(wanted: Kind, known: Mapping[Kind, Rate]) -> Rate:
 def rates(
     wanted: Sequence[Load],
     out: Path,
-    engine: Options,
+    engine: EngineOptions,
     report: bench.Report | None,
     tell: Callable[[str], None],
 ) -> dict[Kind, Rate]:
@@ -284,7 +284,7 @@ def makespan(durations: Iterable[float], workers: int) -> float:
     return max(free)
 
 
-def duration(wanted: Sequence[Load], found: Mapping[Kind, Rate], engine: Options) -> Time:
+def duration(wanted: Sequence[Load], found: Mapping[Kind, Rate], engine: EngineOptions) -> Time:
     """Return how long loads take in their order; a network is built once for its first load.
 
     Workers that share cores, or a GPU, are no faster than as many as there are of these.

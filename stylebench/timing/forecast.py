@@ -11,7 +11,7 @@ from stylebench import store
 from stylebench.backbones import pretrained
 from stylebench.config import Spec, SweepConfig
 from stylebench.sweeps import plan
-from stylebench.sweeps.run import Options
+from stylebench.sweeps.run import RunOptions
 from stylebench.timing import bench, estimate
 from stylebench.weights import sources
 
@@ -61,7 +61,7 @@ class Forecast:
     judged: bool
 
 
-def states(planned: plan.Plan, options: Options) -> dict[str, str]:
+def states(planned: plan.Plan, options: RunOptions) -> dict[str, str]:
     """Return the state of every job: job id -> one of `STATES`.
 
     Jobs without weights are planned again when the weights are there.
@@ -88,7 +88,7 @@ def _free(out: Path) -> int:
 
 
 def make(
-    config: SweepConfig, options: Options, file: Path | None, tell: Callable[[str], None]
+    config: SweepConfig, options: RunOptions, file: Path | None, tell: Callable[[str], None]
 ) -> Forecast:
     """Return what a sweep comes to; nothing is downloaded, and nothing written.
 

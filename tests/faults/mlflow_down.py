@@ -69,7 +69,7 @@ def run(
         "style": ["brush"], "statistics_images": [], "size": 32, "evals": 40, "seed": seeds,
     }  # fmt: skip
     told = Listener(then)
-    flow.run(load_sweep(None, keys), flow.Options(out=out, tracking_uri=uri), told)
+    flow.run(load_sweep(None, keys), flow.RunOptions(out=out, tracking_uri=uri), told)
     return told
 
 

@@ -21,7 +21,7 @@ def _lose(cluster: Any, times: int) -> tuple[list[store.JobRecord], int]:
     with sweeps.folder() as folder:
         config = load_sweep(sweeps.write(folder / "faults.yaml", evals=1000))
         specs = plan.expand(config).jobs
-        how = engines.Options(name="ray", workers=3, batch=1)
+        how = engines.EngineOptions(name="ray", workers=3, batch=1)
         records = []
         for record in engines.run(specs, folder / "out", how):
             records.append(record)

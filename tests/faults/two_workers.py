@@ -23,7 +23,7 @@ def _rate(jobs: int, workers: int) -> float:
             smoothing=["none"], size=96, evals=20,
         )  # fmt: skip
         specs = plan.expand(load_sweep(config)).jobs
-        how = engines.Options(name="local", workers=workers, batch=1)
+        how = engines.EngineOptions(name="local", workers=workers, batch=1)
         moments = []
         for record in engines.run(specs, folder / "out", how):
             assert record.status == "ok", record.error

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
 PLAIN = {name for name, metric in METRICS.items() if not metric.needs}
 JUDGED = {name for name, metric in METRICS.items() if metric.needs == "backbone"}
-ONE = judge.Options(names=["r-tiny"])
-TWO = judge.Options(names=["r-tiny,r-squeezenet1_1"])
+ONE = judge.JudgeOptions(names=["r-tiny"])
+TWO = judge.JudgeOptions(names=["r-tiny,r-squeezenet1_1"])
 
 
-def judged(out: Path, options: judge.Options) -> tuple[judge.Summary, list[str]]:
+def judged(out: Path, options: judge.JudgeOptions) -> tuple[judge.Summary, list[str]]:
     lines: list[str] = []
     return judge.run(out, options, lines.append), lines
 
@@ -50,7 +50,7 @@ def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:
     assert judged(tmp_path, ONE)[1][-1].endswith("judged before")
     assert path.stat().st_mtime_ns == before
     assert f"{len(JUDGED)} metrics by r-squeezenet1_1 " in judged(tmp_path, TWO)[1][-1]
-    forced = judge.Options(names=["r-tiny"], force=True)
+    forced = judge.JudgeOptions(names=["r-tiny"], force=True)
     assert f"{len(PLAIN | JUDGED)} metrics by r-tiny " in judged(tmp_path, forced)[1][-1]
     assert judged(tmp_path, TWO)[1][-1].endswith("judged before")
 

@@ -12,7 +12,7 @@ from stylebench.cli.progress import Progress
 from stylebench.config import NodeChoice, SmoothingSpec, SweepConfig
 from stylebench.errors import InputError
 from stylebench.sweeps import plan, run
-from stylebench.sweeps.engines.options import Options
+from stylebench.sweeps.engines.options import EngineOptions
 from stylebench.timing import bench, estimate
 from stylebench.timing.estimate import Kind, Load, Network, Rate
 from tests.cli.bench import no_figures, with_database
@@ -42,7 +42,7 @@ def test_makespan_by_hand() -> None:
     assert estimate.makespan([], 2) == 0
 
 
-ENGINE = Options(name="local", workers=1)
+ENGINE = EngineOptions(name="local", workers=1)
 
 
 def _kind(network: str, precision: str = "fp32") -> Kind:
@@ -65,7 +65,7 @@ def test_time_adds_evaluations_and_one_start_a_network(monkeypatch: pytest.Monke
         for end in (0, 1)
     )
     assert [found.least, found.most] == pytest.approx([low, high])
-    several = estimate.duration(wanted, rates, Options(name="local", workers=9))
+    several = estimate.duration(wanted, rates, EngineOptions(name="local", workers=9))
     assert several.seconds == pytest.approx(7)
 
 
@@ -196,7 +196,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, plan.Plan]:
     out = with_database(tmp_path_factory.mktemp("swept") / "out")
     config = SweepConfig(arch=("r-tiny",), size=96, evals=20, statistics_images=("chelsea",))
     with no_figures():
-        run.run(config, run.Options(out=out, offline=True), Progress())
+        run.run(config, run.RunOptions(out=out, offline=True), Progress())
     return out, plan.expand(config)
 
 

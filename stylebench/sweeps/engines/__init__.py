@@ -17,13 +17,15 @@ from pathlib import Path
 from stylebench.config import Spec
 from stylebench.store import JobRecord
 from stylebench.sweeps import batches
-from stylebench.sweeps.engines.options import Options
+from stylebench.sweeps.engines.options import EngineOptions
 from stylebench.sweeps.engines.tries import Workers, drive
 
-__all__ = ["Options", "run"]
+__all__ = ["EngineOptions", "run"]
 
 
-def run(specs: Sequence[Spec], out: Path, options: Options) -> Generator[JobRecord, None, None]:
+def run(
+    specs: Sequence[Spec], out: Path, options: EngineOptions
+) -> Generator[JobRecord, None, None]:
     """Run jobs and yield their records as they complete.
 
     Args:
@@ -44,7 +46,7 @@ def run(specs: Sequence[Spec], out: Path, options: Options) -> Generator[JobReco
             yield from drive(groups, workers, out, options.device, options.retries)
 
 
-def _workers(groups: Sequence[Sequence[Spec]], out: Path, options: Options) -> Workers:
+def _workers(groups: Sequence[Sequence[Spec]], out: Path, options: EngineOptions) -> Workers:
     if options.name == "local":
         from stylebench.sweeps.engines.local import LocalWorkers, devices
 

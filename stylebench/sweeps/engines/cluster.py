@@ -25,7 +25,7 @@ from stylebench.config import JobSpec, Spec
 from stylebench.errors import InputError
 from stylebench.registry import carried, load_plugin
 from stylebench.store import JobRecord
-from stylebench.sweeps.engines.options import Options
+from stylebench.sweeps.engines.options import EngineOptions
 from stylebench.sweeps.engines.tries import Group, Lost
 
 LONGEST = 1e9
@@ -163,7 +163,7 @@ class RayWorkers:
         InputError: no Ray, no such cluster, or no room in it.
     """
 
-    def __init__(self, groups: Sequence[Group], out: Path, options: Options) -> None:
+    def __init__(self, groups: Sequence[Group], out: Path, options: EngineOptions) -> None:
         self._ray = ray = _ray()
         self._out, self._options = out, options
         self._mine = not ray.is_initialized()

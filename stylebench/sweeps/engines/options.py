@@ -14,7 +14,7 @@ RETRIES = 2
 
 
 @dataclass(frozen=True)
-class Options:
+class EngineOptions:
     """Where jobs run, and how often and how long each may be tried.
 
     Attributes:
@@ -38,7 +38,7 @@ class Options:
     address: str | None = None
 
 
-def options(name: str, device: str, **given: Any) -> Options:
+def choose(name: str, device: str, **given: Any) -> EngineOptions:
     """Return an engine's options; what is not given (None) is as it is best for that engine.
 
     Raises:
@@ -60,7 +60,7 @@ def options(name: str, device: str, **given: Any) -> Options:
     if name == "ray" and device not in ("cpu", "cuda"):
         raise InputError(f"--engine ray expects --device cpu or cuda, found {device!r}")
     workers = {"inline": 1, "local": slots(device), "ray": 0}[name]
-    return Options(name=name, device=device, **{"workers": workers, **keys})
+    return EngineOptions(name=name, device=device, **{"workers": workers, **keys})
 
 
 def slots(device: str) -> int:

@@ -18,10 +18,12 @@ ENDLESS: dict[str, object] = {"evals": 10**7, "optimiser": {"name": "adam"},
                               "smoothing": ["none"], "statistics_images": []}  # fmt: skip
 
 
-def options(name: str, **keys: Any) -> engines.Options:
+def options(name: str, **keys: Any) -> engines.EngineOptions:
     """Return an engine with two workers, or this process."""
     workers = 1 if name == "inline" else 2
-    return engines.Options(name=name, **{"workers": workers, "batch": 1, "retries": 0, **keys})
+    return engines.EngineOptions(
+        name=name, **{"workers": workers, "batch": 1, "retries": 0, **keys}
+    )
 
 
 def planned(**flags: object) -> list[Spec]:
@@ -32,7 +34,7 @@ def planned(**flags: object) -> list[Spec]:
     return [*made.statistics, *made.jobs]
 
 
-def run(specs: Sequence[Spec], out: Path, how: engines.Options) -> dict[str, store.JobRecord]:
+def run(specs: Sequence[Spec], out: Path, how: engines.EngineOptions) -> dict[str, store.JobRecord]:
     """Return job id -> record of what an engine yields."""
     records = list(engines.run(specs, out, how))
     found = {record.job_id: record for record in records}

@@ -32,7 +32,7 @@ if __name__ == "__main__":
             "statistics_images": [], "pairing": "product", "smoothing": ["none"],
             "content": ["chelsea", "coffee", "rocket", "flower"]}
     jobs = plan.expand(load_sweep(None, keys)).jobs
-    how = engines.Options(name="local", workers=2, retries=1)
+    how = engines.EngineOptions(name="local", workers=2, retries=1)
     for record in engines.run(jobs, pathlib.Path(sys.argv[1]), how):
         print(record.stylisation.content.name, record.status, record.error[-13:])
 """
@@ -57,7 +57,7 @@ from tests.sweeps.engines.engines import ENDLESS, planned
 
 if __name__ == "__main__":
     list(engines.run(planned(**ENDLESS), pathlib.Path(sys.argv[1]),
-                    engines.Options(name="local", workers=1)))
+                    engines.EngineOptions(name="local", workers=1)))
 """
 
 
