@@ -9,13 +9,12 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.intervals import means
-from stylebench.figures.statistics import PAPERS, SCALE_FREE, draw_panels
+from stylebench.figures.statistics import draw_panels, known
 from stylebench.figures.style import over_seeds, ranked
-from stylebench.figures.tables import STATISTICS
 from stylebench.store import Results
 
 BESIDE = ("max_over_mean", "gram_effective_rank")
-PANELS = (*PAPERS, *(panel for panel in SCALE_FREE if panel.statistic in BESIDE))
+PAPERS = ("max", "entropy", "gram_max", "gram_entropy")
 TITLE = "The paper's four statistics by stage; at the right two that no constant factor changes"
 LOGARITHMS = ("max", "gram_max")
 """What the paper shows on a logarithmic axis; the table has log10 of them too."""
@@ -24,7 +23,8 @@ LOGARITHMS = ("max", "gram_max")
 @figure("fig3", experiment="fig3")
 def fig3(results: Results) -> Figure:
     """The paper's four statistics by stage, and two that a constant factor does not change."""
-    return draw_panels(results, PANELS, TITLE)
+    panels = known()
+    return draw_panels(results, [panels[name] for name in (*PAPERS, *BESIDE)], TITLE)
 
 
 @table("fig3", experiment="fig3")
@@ -56,6 +56,6 @@ def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _ordered(found: "pd.Series[str]") -> list[str]:
     """Return the statistics, each logarithm behind its own, others at the end."""
-    known = [text for name in STATISTICS for text in (name, f"log10 {name}")]
+    order = [text for name in known() for text in (name, f"log10 {name}")]
     there = set(found)
-    return [*(name for name in known if name in there), *sorted(there - set(known))]
+    return [*(name for name in order if name in there), *sorted(there - set(order))]

@@ -22,15 +22,13 @@ from stylebench.figures.predictors import (
     DEEPEST,
     FEWEST,
     GROUPS,
-    LOGARITHMIC,
-    PAPERS,
     correlations,
     jobs,
     means,
     of_group,
     predictors,
 )
-from stylebench.figures.statistics import TITLES
+from stylebench.figures.statistics import known
 from stylebench.figures.style import FAMILIES, Look, caption, family, natural, shorten
 from stylebench.store import Results
 
@@ -54,27 +52,29 @@ def every(results: Results) -> pd.DataFrame:
     statistics; p_holm: corrected for the statistics of one group, metric and judge, not for groups
     and scores.
     """
-    frame, known = jobs(results), predictors(results)
+    frame, values = jobs(results), predictors(results)
     parts = {}
     asked = frame.loc[frame["metric"].isin(SCORES), MEASURE].drop_duplicates()
     for column in (Column(*key) for key in asked.itertuples(index=False, name=None)):
         for group in GROUPS:
             scores = of_group(means(frame, column), group)
             if len(scores) >= FEWEST:
-                parts[group, column.metric, column.judge] = correlations(known, scores)
+                parts[group, column.metric, column.judge] = correlations(values, scores)
     if not parts:
         raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
     found = pd.concat(parts, names=["backbones", "metric", "judge"]).reset_index([0, 1, 2])
-    found.insert(5, "scale_free", ~found["statistic"].isin(PAPERS))
+    free = {name: panel.scale_free for name, panel in known().items()}
+    found.insert(5, "scale_free", found["statistic"].map(free))
     return found.reset_index(drop=True)
 
 
 def _draw(axes: Axes, found: pd.DataFrame) -> None:
     """Draw ρ with its interval, a line a statistic; filled at the deepest stage, else hollow."""
-    order = list(TITLES)
+    titles = known()
+    order = list(titles)
     for row in found.dropna(subset="rho").to_dict("records"):
         deepest = row["stages"] == DEEPEST
-        color = COLORS[row["statistic"] in PAPERS]
+        color = COLORS[not titles[row["statistic"]].scale_free]
         place = order.index(row["statistic"]) + (-0.17 if deepest else 0.17)
         low, high = row["rho"] - row["low"], row["high"] - row["rho"]
         axes.errorbar(
@@ -82,7 +82,8 @@ def _draw(axes: Axes, found: pd.DataFrame) -> None:
             markersize=4.5, markerfacecolor=color if deepest else "white", elinewidth=1.1,
         )  # fmt: skip
     axes.axvline(0, color="#777777", linewidth=0.9, zorder=0)
-    axes.axhline(len(PAPERS) - 0.5, color="#999999", linewidth=0.7, linestyle=(0, (3, 3)))
+    papers = sum(not panel.scale_free for panel in titles.values())
+    axes.axhline(papers - 0.5, color="#999999", linewidth=0.7, linestyle=(0, (3, 3)))
     axes.set(xlim=(-1.04, 1.04), ylim=(len(order) - 0.4, -0.6))
     axes.set_xlabel("Spearman's ρ")
 
@@ -90,12 +91,12 @@ def _draw(axes: Axes, found: pd.DataFrame) -> None:
 @figure(NAME, experiment=NAME)
 def coefficients(results: Results) -> Figure:
     """Spearman's ρ of statistics and scores over the random backbones, a panel a score."""
-    frame, known = jobs(results), predictors(results)
+    frame, values = jobs(results), predictors(results)
     found = {c: of_group(means(frame, c), "random") for c in columns(frame)}
     found = {c: scores for c, scores in found.items() if len(scores) >= FEWEST}
     if not found:
         raise NoDataError(f"fewer than {FEWEST} random backbones have statistics and metrics")
-    names = list(TITLES)
+    titles = [panel.title for panel in known().values()]
     look = {"marker": "o", "linestyle": "none"}
     entries = {
         "the paper's statistics, eqs. (5) to (8)": {**look, "color": COLORS[True]},
@@ -111,13 +112,13 @@ def coefficients(results: Results) -> Figure:
     )
     made, panel = panels(
         len(found), "Rank correlation of statistics and scores over backbones", note, entries,
-        height=ROW * (len(names) + 1), gap=GAP, left=LEFT, head=TWO,
+        height=ROW * (len(titles) + 1), gap=GAP, left=LEFT, head=TWO,
     )  # fmt: skip
     for axes, (column, scores) in zip(panel, found.items(), strict=True):
-        _draw(axes, correlations(known, scores))
+        _draw(axes, correlations(values, scores))
         axes.set_title(f"{column.title} (n = {len(scores)})", fontsize=8)
-        labels = [shorten(TITLES[name], 34) for name in names]
-        axes.set_yticks(range(len(names)), labels if leftmost(axes) else [""] * len(names))
+        labels = [shorten(title, 34) if leftmost(axes) else "" for title in titles]
+        axes.set_yticks(range(len(titles)), labels)
     return made
 
 
@@ -126,10 +127,11 @@ def _foot(results: Results, told: str) -> str:
     return "\n".join(filter(None, [told, trouble(results), caption(results, results.results)]))
 
 
-def _best(known: pd.DataFrame, scores: "list[pd.Series[float]]") -> str:
+def _best(values: pd.DataFrame, scores: "list[pd.Series[float]]") -> str:
     """Return the scale-free statistic whose ρ at the deepest stage is largest over the scores."""
-    found = pd.concat([correlations(known, part) for part in scores])
-    found = found[(found["stages"] == DEEPEST) & ~found["statistic"].isin(PAPERS)]
+    found = pd.concat([correlations(values, part) for part in scores])
+    free = [name for name, panel in known().items() if panel.scale_free]
+    found = found[(found["stages"] == DEEPEST) & found["statistic"].isin(free)]
     strength = found.assign(rho=found["rho"].abs()).groupby("statistic", sort=False)["rho"].mean()
     if not strength.notna().any():
         raise NoDataError("no scale-free statistic differs between the backbones")
@@ -154,14 +156,14 @@ def _scatter(axes: Axes, statistic: "pd.Series[float]", scores: "pd.Series[float
 @figure("peakiness_scatter", experiment=NAME)
 def scatter(results: Results) -> Figure:
     """Scores of all backbones against the paper's entropy and the best scale-free statistic."""
-    frame, known = jobs(results), predictors(results)
+    frame, values = jobs(results), predictors(results)
     found = {c: means(frame, c) for c in columns(frame) if c.metric != "swd_share"}
     found = {c: scores for c, scores in found.items() if len(scores) >= FEWEST}
     style = [s for c, s in found.items() if c.metric in ("gram_share", "texture_share")]
     if not style:
         raise NoDataError(f"fewer than {FEWEST} backbones have statistics and metrics")
     found = dict(list(found.items())[: COLUMNS + 1])
-    chosen = ("entropy", _best(known, style))
+    chosen = ("entropy", _best(values, style))
     names = {name.split(" ")[0]: _look(name).line() for name in frame["backbone"].unique()}
     paper = {arch: look for arch, look in names.items() if family(arch) in FAMILIES}
     order = sorted(paper, key=lambda arch: (list(FAMILIES).index(family(arch)), natural(arch)))
@@ -170,8 +172,8 @@ def scatter(results: Results) -> Figure:
     note = _foot(
         results,
         "A point is a backbone: statistic at the deepest stage, mean over images; score, mean over "
-        f"{counts(frame)}. Below: of {len(TITLES) - len(PAPERS)} scale-free statistics the one "
-        "with the largest mean |ρ| here, so that it looks better than it is.",
+        f"{counts(frame)}. Below: of {sum(p.scale_free for p in known().values())} scale-free "
+        "statistics the one with the largest mean |ρ| here, so that it looks better than it is.",
     )
     made, panel = panels(
         2 * len(found), "Scores against statistics of the deepest stage", note, entries,
@@ -180,7 +182,8 @@ def scatter(results: Results) -> Figure:
     for axes, (statistic, (column, scores)) in zip(
         panel, product(chosen, found.items()), strict=True
     ):
-        _scatter(axes, known[(statistic, DEEPEST)], scores)
+        _scatter(axes, values[(statistic, DEEPEST)], scores)
         axes.set_title(column.title, fontsize=8.5)
-        axes.set_xlabel(("log10 " if statistic in LOGARITHMIC else "") + TITLES[statistic])
+        panel_of = known()[statistic]
+        axes.set_xlabel(("log10 " if panel_of.scale == "log" else "") + panel_of.title)
     return made

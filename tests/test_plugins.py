@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from stylebench.backbones import graph, names, own
 from stylebench.backbones.extractor import backbone as make
 from stylebench.config import NodeChoice
 from stylebench.errors import InputError
+from stylebench.figures import FIGURES, TABLES
 from stylebench.measures.metrics import METRICS
 from stylebench.measures.statistics import STATISTICS
 from stylebench.registry import PLUGINS, Registry, load_plugin
@@ -26,6 +28,7 @@ from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import sweep
 from stylebench.transfer import targets
 from stylebench.transfer.smoothing import SMOOTHINGS
+from tests import results
 from tests.cli.bench import NO_FIGURES, bare_sweeps, with_database
 
 NET = """
@@ -98,9 +101,10 @@ KEYS: dict[str, Any] = {"content": ["chelsea"], "style": ["brush"], "size": 32, 
 @pytest.fixture(autouse=True)
 def unloaded() -> Iterator[None]:
     """Leave the registries as they were; sweeps do no more than what is tested."""
+    before = set(PLUGINS)
     with bare_sweeps():
         yield
-    for name in list(PLUGINS):
+    for name in set(PLUGINS) - before:
         Registry.forget(name)
         del PLUGINS[name]
 
@@ -277,6 +281,25 @@ def test_a_new_statistic_is_measured_where_it_is_missing(tmp_path: Path) -> None
     assert changed.tolist() == pytest.approx(
         (found.statistics.query("statistic == 'least'")["value"] - 1).tolist()
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "figure", "title"),
+    [("scale_free=False", "statistics", "least"),
+     ("scale_free=True, title='min F', scale='unit'", "scale_free", "min F")],
+)  # fmt: skip
+def test_a_new_statistic_has_a_panel_and_columns(
+    form: str, figure: str, title: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(OWN.replace("scale_free=False", form))
+    before = results.make(tmp_path / "before")
+    load_plugin(tmp_path / "mine.py")
+    rows = before.statistics.query("statistic == 'max'").assign(statistic="least")
+    found = replace(before, statistics=pd.concat([before.statistics, rows], ignore_index=True))
+    for each, there in ((found, True), (before, False)):
+        titles = [axes.get_title() for axes in FIGURES[figure](each).axes]
+        assert (title in titles) == there
+        assert ("least" in TABLES["statistics"](each)) == there
 
 
 def test_a_smoothing_of_a_plug_in_is_in_the_job_and_in_workers(tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ class Backbone(nn.Module):
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bf16):
             return cast("dict[str, Tensor]", self.features(x))
 
+    @property
+    def within(self) -> str:
+        """What of ours stands before the network's own paths of its modules."""
+        return f"features.{getattr(self.features, 'WITHIN', '')}"
+
     def settle(self, precision: str) -> None:
         """Fold BatchNorm and store the weights in a precision, when weights and controls are final.
 

@@ -81,6 +81,8 @@ class Hooked(nn.Module):
         nodes: path of a module -> name.
     """
 
+    WITHIN = "network."
+
     def __init__(self, network: nn.Module, nodes: Mapping[str, str]) -> None:
         super().__init__()
         self.network = network

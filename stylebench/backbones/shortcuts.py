@@ -12,7 +12,8 @@ leads to the other, R, layers with weights or pooling among it.
 import functools
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from stylebench import images
 from stylebench.backbones import controls
-from stylebench.backbones.extractor import pictures, whole_network
+from stylebench.backbones.extractor import Backbone, pictures, whole_network
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.spec import BackboneSpec
 from stylebench.config import WeightsRef
@@ -38,10 +39,15 @@ COPIES = {"clone", "_to_copy", "_unsafe_view", "contiguous", "copy_"}
 
 @dataclass(frozen=True)
 class Branch:
-    """A residual branch: the module in which it is added, and ‖R(x)‖/‖x‖, x being the shortcut."""
+    """A residual branch: the module that holds its layers, and ‖R(x)‖/‖x‖, x being the shortcut.
+
+    A path that several branches share is told apart by a number behind it. `sum` is a place in the
+    computation.
+    """
 
     path: str
     change: float
+    sum: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.path = [""]
         self.found: list[Branch] = []
+        self._paths: list[str] = []
         self._before: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._before[picture] = 0
         self._count = self._weighted = self._pooled = 0
@@ -91,6 +98,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _bit(self, name: str) -> int:
         bit = 1 << self._count
         self._count += 1
+        self._paths.append(self.path[-1])
         self._weighted |= bit if name in WEIGHTED else 0
         self._pooled |= bit if name in POOLED else 0
         return bit
@@ -108,20 +116,54 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if size[short] == size[long] or weighted > 1 or (all_ > 1 and not projected) or not works:
             return
         x, branch = (a, b)[short], (a, b)[long]
-        self.found.append(Branch(self.path[-1], float(branch.norm() / x.norm())))
+        path = self._holder(alone[long] & self._weighted) or self._holder(alone[long]) or "branch"
+        before = sum(found.path.partition("#")[0] == path for found in self.found)
+        path += f"#{before + 1}" if before else ""
+        self.found.append(Branch(path, float(branch.norm() / x.norm()), self._count))
+
+    def _holder(self, operations: int) -> str:
+        """Return the module that holds all of these operations; empty for none and the whole."""
+        paths = [path for n, path in enumerate(self._paths) if operations >> n & 1]
+        parts = zip(*(path.split(".") for path in paths), strict=False)
+        return ".".join(same[0] for same in takewhile(lambda each: len({*each}) == 1, parts))
+
+    def leads(self, branch: Branch, to: Tensor) -> bool:
+        """Tell whether a tensor was computed from the sum of a branch and its shortcut."""
+        return to in self._before and bool(self._before[to] >> branch.sum & 1)
 
 
-def branches(network: nn.Module, picture: Tensor) -> tuple[Branch, ...]:
-    """Return the residual branches of a network that takes a picture (1, 3, H, W)."""
+def _watched(network: nn.Module, picture: Tensor, within: str) -> tuple[_Watch, Any]:
+    """Return what was seen of a network that takes a picture (1, 3, H, W), and what it gave.
+
+    Paths of modules begin behind `within`, which is ours.
+    """
     watch = _Watch(picture)
     with ExitStack() as stack:
         for path, module in network.named_modules():
-            enter = functools.partial(watch.enter, path)
+            enter = functools.partial(watch.enter, path.partition(within)[2])
             stack.callback(module.register_forward_pre_hook(enter).remove)
             stack.callback(module.register_forward_hook(watch.leave).remove)
         with torch.no_grad(), watch:
-            network(picture)
-    return tuple(watch.found)
+            given = network(picture)
+    return watch, given
+
+
+def staged(backbone: Backbone, picture: Tensor) -> list[tuple[Branch, int]]:
+    """Return the residual branches of a backbone that lead to its maps, each with its stage.
+
+    That is the stage of the first node which comes behind it.
+
+    Args:
+        backbone: with its precision settled or not.
+        picture: (1, 3, H, W) in [0, 1].
+    """
+    watch, maps = _watched(backbone, picture, backbone.within)
+    nodes = (*backbone.style, backbone.content)
+    behind = [
+        (branch, [node.stage for node in nodes if watch.leads(branch, maps[node.name])])
+        for branch in watch.found
+    ]
+    return [(branch, stages[0]) for branch, stages in behind if stages]
 
 
 class _Normalised(nn.Module):
@@ -157,6 +199,6 @@ def measure(arch: str, weights: WeightsRef, seed: int = 0) -> Measured:
     controls.apply_measured(whole, weights.options, pictures)
     pixels = images.read(images.PREFIX + PHOTOGRAPH, max(spec.size), resize="squash")
     picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
-    found = [replace(b, path=b.path.removeprefix("network.")) for b in branches(whole, picture)]
-    used = tuple(b for b in found if not f"{b.path}.".startswith(spec.unused))
+    found, _ = _watched(whole, picture, "network.")
+    used = tuple(b for b in found.found if not f"{b.path}.".startswith(spec.unused))
     return Measured(used, spec.size, time.perf_counter() - began)

@@ -301,6 +301,8 @@ class _Maps(nn.Module):
 class Features(nn.Module):
     """The maps of a timm model's nodes, truncated behind the deepest, for pictures of any size."""
 
+    WITHIN = "maps.network."
+
     def __init__(self, spec: TimmSpec, network: nn.Module) -> None:
         super().__init__()
         self._spec = spec

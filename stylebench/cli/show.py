@@ -123,14 +123,13 @@ def _smoothings(*, verbose: bool) -> list[str]:
 
 
 def _statistics(*, verbose: bool) -> list[str]:
-    from stylebench.measures.statistics import STATISTICS
+    from stylebench.measures.statistics import BRANCH_CHANGE, STATISTICS, measure_branches
 
-    return table(
-        [
-            (name, "scale-free" if s.scale_free else "paper", _doc(s.compute, verbose=verbose))
-            for name, s in STATISTICS.items()
-        ]
-    )
+    rows = [
+        (name, "scale-free" if s.scale_free else "paper", _doc(s.compute, verbose=verbose))
+        for name, s in STATISTICS.items()
+    ]
+    return table([*rows, (BRANCH_CHANGE, "of blocks", _doc(measure_branches, verbose=verbose))])
 
 
 def _metrics(*, verbose: bool) -> list[str]:

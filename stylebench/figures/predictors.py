@@ -17,14 +17,9 @@ from stylebench.figures.arms import judged
 from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column
 from stylebench.figures.intervals import holm, spearman
-from stylebench.figures.statistics import PAPERS as PAPERS_PANELS
-from stylebench.figures.statistics import SCALE_FREE, TITLES
+from stylebench.figures.statistics import known
 from stylebench.figures.style import one_setting
 from stylebench.store import Results
-
-PAPERS = tuple(panel.statistic for panel in PAPERS_PANELS)
-LOGARITHMIC = {panel.statistic for panel in (*PAPERS_PANELS, *SCALE_FREE) if panel.scale == "log"}
-"""Statistics whose log10 is taken: maxima, ratios, ranks."""
 
 DEEPEST, AVERAGED = "deepest", "mean of stages"
 GROUPS = {"random": "r-", "all": ""}
@@ -47,19 +42,20 @@ def _backbone(frame: pd.DataFrame) -> "pd.Series[str]":
 def predictors(results: Results) -> pd.DataFrame:
     """Return the statistics of each backbone without smoothing, averaged over images and seeds.
 
-    Those in `LOGARITHMIC` are averaged as log10; what is not finite is left out.
+    Those on log axes (maxima, ratios, ranks) are averaged as log10; what is not finite is left out.
 
     Returns:
         Index backbone; columns (statistic, `DEEPEST` or `AVERAGED`).
     """
-    frame = results.statistics
-    frame = frame[frame["smoothing"].eq("none") & frame["statistic"].isin(TITLES)]
+    frame, every = results.statistics, known()
+    frame = frame[frame["smoothing"].eq("none") & frame["statistic"].isin(every)]
     frame = frame[frame["size"].isin(set(results.results["size"]))]
     if not len(frame):
         raise NoDataError("no statistics of maps without smoothing at the size of the pictures")
     frame = frame.assign(backbone=_backbone(frame))
+    logarithmic = [name for name, panel in every.items() if panel.scale == "log"]
     logs = np.log10(frame["value"].where(frame["value"] > 0))
-    value = frame["value"].where(~frame["statistic"].isin(LOGARITHMIC), logs)
+    value = frame["value"].where(~frame["statistic"].isin(logarithmic), logs)
     frame = frame.assign(value=value.where(np.isfinite(value)))
     stages = frame.groupby(["backbone", "statistic", "stage"])["value"].mean().reset_index()
     deepest = stages["stage"] == stages.groupby("backbone")["stage"].transform("max")
@@ -102,7 +98,7 @@ def correlations(table: pd.DataFrame, scores: "pd.Series[float]") -> pd.DataFram
     """
     rows = []
     both, values = table.reindex(scores.index), scores.tolist()
-    for name, stages in ((name, s) for name in TITLES for s in (DEEPEST, AVERAGED)):
+    for name, stages in ((name, s) for name in known() for s in (DEEPEST, AVERAGED)):
         if (name, stages) in both:
             found = spearman(both[(name, stages)].tolist(), values)
             rows.append({"statistic": name, "stages": stages, **asdict(found)})

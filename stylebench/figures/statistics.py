@@ -37,28 +37,20 @@ DODGE = 0.1
 
 @dataclass(frozen=True)
 class Panel:
-    """A column: the statistic, its title, and its scale (``log``, or ``unit`` for 0 to 1)."""
+    """A column: the statistic, its title and scale, and whether it is a scale-free one."""
 
     statistic: str
     title: str
     scale: str
+    scale_free: bool
 
 
-PAPERS = (
-    Panel("max", "activation maximum, eq. (5)", "log"),
-    Panel("entropy", "activation entropy, eq. (6)", "unit"),
-    Panel("gram_max", "Gram maximum (G/M), eq. (7)", "log"),
-    Panel("gram_entropy", "Gram entropy (G/M), eq. (8)", "unit"),
-)
-SCALE_FREE = (
-    Panel("l1_entropy", "entropy of |F|/Σ|F|", "unit"),
-    Panel("max_over_mean", "max|F| / mean|F|", "log"),
-    Panel("participation_ratio", "participation ratio", "log"),
-    Panel("gram_effective_rank", "effective rank of G", "log"),
-    Panel("gram_top_share", "share of G's top eigenvalue", "unit"),
-    Panel("gram_diagonal_share", "share of G's diagonal", "unit"),
-)
-TITLES = {panel.statistic: panel.title for panel in (*PAPERS, *SCALE_FREE)}
+def known() -> dict[str, Panel]:
+    """Return the panels of all registered statistics by name, scale-free ones last."""
+    from stylebench.measures.statistics import STATISTICS  # it imports torch
+
+    every = [Panel(name, s.title, s.scale, s.scale_free) for name, s in STATISTICS.items()]
+    return {panel.statistic: panel for panel in sorted(every, key=lambda panel: panel.scale_free)}
 
 
 def by_stage(frame: pd.DataFrame, *, log: bool) -> pd.DataFrame:
@@ -107,7 +99,8 @@ def _draw_lines(axes: Axes, frame: pd.DataFrame, panel: Panel, styles: dict[str,
         found = by_stage(frame[frame["backbone"] == name], log=log)
         if len(found):
             place = found.index + shift
-            low, high = (found[key] if log else found[key].clip(0, 1) for key in ("low", "high"))
+            unit = panel.scale == "unit"
+            low, high = (found[key].clip(0, 1) if unit else found[key] for key in ("low", "high"))
             axes.fill_between(place, low, high, color=look.color, alpha=alpha, linewidth=0)
             axes.plot(place, found["mean"], label=legend_label(name), **look.line())
 
@@ -118,7 +111,8 @@ def _set_axes(axes: Axes, panel: Panel, stages: Sequence[int]) -> None:
     if panel.scale == "log":
         log_axis(axes)
     else:
-        axes.set_ylim(-0.04, 1.06)
+        if panel.scale == "unit":
+            axes.set_ylim(-0.04, 1.06)
         axes.yaxis.set_major_locator(MaxNLocator(5))
     if not axes.lines:
         axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", color="#777777")
@@ -133,6 +127,7 @@ def draw_panels(results: Results, columns: Sequence[Panel], title: str) -> Figur
         title: of the figure.
     """
     frame, note = _select(results)
+    columns = [panel for panel in columns if panel.statistic in set(frame["statistic"])]
     frame = frame[frame["statistic"].isin([panel.statistic for panel in columns])]
     if not len(frame):
         raise NoDataError("none of this figure's statistics in these results")
@@ -166,10 +161,11 @@ def draw_panels(results: Results, columns: Sequence[Panel], title: str) -> Figur
 def scale_free(results: Results) -> Figure:
     """Statistics that a constant factor does not change, by stage, beside the paper's figure 3."""
     title = "Scale-free statistics of activations and Gram matrices"
-    return draw_panels(results, SCALE_FREE, title)
+    return draw_panels(results, [panel for panel in known().values() if panel.scale_free], title)
 
 
 @figure("statistics")
 def statistics(results: Results) -> Figure:
     """Maxima and entropies of activations and Gram matrices by stage (the paper's figure 3)."""
-    return draw_panels(results, PAPERS, "Activation and Gram statistics by stage")
+    columns = [panel for panel in known().values() if not panel.scale_free]
+    return draw_panels(results, columns, "Activation and Gram statistics by stage")

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from stylebench.figures import NoDataError, table
-from stylebench.figures.statistics import TITLES
 from stylebench.figures.style import (
     SETTINGS,
     flagged,
@@ -21,7 +20,6 @@ from stylebench.figures.style import (
 )
 from stylebench.store import Results
 
-STATISTICS = tuple(TITLES)
 NUMBERS = (
     "style_loss_ratio", "content_loss", "moved_grey_levels", "did_not_move", "loss_met", "diverged",
     "evals", "seconds", "peak_memory_mb",
@@ -87,7 +85,10 @@ def summary(results: Results) -> pd.DataFrame:
 
 @table("statistics")
 def statistics(results: Results) -> pd.DataFrame:
-    """Statistics of the last stage, mean and standard deviation over images and seeds."""
+    """Statistics of the last stage, mean and standard deviation over images and seeds.
+
+    branch_change is over the stage's blocks with a shortcut too.
+    """
     frame = results.statistics
     if not len(frame):
         raise NoDataError("no statistics in these results")
@@ -95,7 +96,7 @@ def statistics(results: Results) -> pd.DataFrame:
     last = frame.groupby("backbone", observed=True)["stage"].transform("max")
     frame = frame[frame["stage"] == last]
     several = len(set(frame["resize"])) > 1
-    rows = []
+    names, rows = list(dict.fromkeys(frame["statistic"])), []
     keys = ["size", "resize", "backbone", "smoothing"]
     for (size, resize, _, label), part in frame.groupby(keys, observed=True):
         row: dict[str, object] = {
@@ -106,11 +107,11 @@ def statistics(results: Results) -> pd.DataFrame:
             "weights": listed(part["weights"]),
             "smoothing": label,
             "stage": part["stage"].iloc[0],
-            "layer": listed(part["layer"]),
+            "layer": listed(part.loc[part["statistic"] != "branch_change", "layer"]),
             "images": part["image"].nunique(),
             "seeds": part["seed"].nunique(),
         }
-        for name in STATISTICS:
+        for name in names:
             values = _finite(part.loc[part["statistic"] == name, "value"])
             row |= {name: values.mean(), f"{name}_std": values.std()}
         rows.append(row)

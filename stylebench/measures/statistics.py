@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
@@ -57,12 +57,25 @@ class Maps:
         return values.clamp_min(0)
 
 
+Scale = Literal["linear", "log", "unit"]
+"""Of an axis; ``unit`` goes from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Statistic:
-    """A named statistic: what computes it, and whether multiplying F by a constant changes it."""
+    """A named statistic: what computes it, and how it is drawn.
+
+    Attributes:
+        compute: the function.
+        scale_free: multiplying F by a constant does not change it.
+        title: over a panel.
+        scale: of its axis.
+    """
 
     compute: Callable[[Maps], Tensor | float]
     scale_free: bool
+    title: str
+    scale: Scale
 
     @property
     def description(self) -> str:
@@ -71,12 +84,14 @@ class Statistic:
 
 
 STATISTICS: Registry[Statistic] = Registry("statistic")
+BRANCH_CHANGE = "branch_change"
+"""The one statistic that is not of a map but of a block, see `measure_branches`."""
 
 
 def statistic(
-    name: str, *, scale_free: bool
+    name: str, *, scale_free: bool, title: str = "", scale: Scale = "linear"
 ) -> Callable[[Callable[[Maps], Tensor | float]], Callable[[Maps], Tensor | float]]:
-    """Register a function of `Maps` under `name`.
+    """Register a function of `Maps` under `name`, which is its title unless there is another.
 
     Raises:
         InputError: it takes something else, or has no docstring.
@@ -84,7 +99,7 @@ def statistic(
 
     def decorate(function: Callable[[Maps], Tensor | float]) -> Callable[[Maps], Tensor | float]:
         check_function("statistic", name, function, "maps")
-        STATISTICS.add(name, Statistic(function, scale_free))
+        STATISTICS.add(name, Statistic(function, scale_free, title or name, scale))
         return function
 
     return decorate
@@ -96,13 +111,13 @@ def _entropy(p: Tensor) -> Tensor:
     return terms.sum()
 
 
-@statistic("max", scale_free=False)
+@statistic("max", scale_free=False, title="activation maximum, eq. (5)", scale="log")
 def maximum(maps: Maps) -> Tensor:
     """Activation maximum: max over channels and positions of F. Source: paper, eq. (5)."""
     return maps.values.max()
 
 
-@statistic("entropy", scale_free=False)
+@statistic("entropy", scale_free=False, title="activation entropy, eq. (6)", scale="unit")
 def entropy(maps: Maps) -> Tensor:
     """Normalised activation entropy: −Σ p log p / log(D·M), p = softmax of F. Paper, eq. (6).
 
@@ -112,13 +127,13 @@ def entropy(maps: Maps) -> Tensor:
     return softmax_entropy(maps.values)
 
 
-@statistic("gram_max", scale_free=False)
+@statistic("gram_max", scale_free=False, title="Gram maximum (G/M), eq. (7)", scale="log")
 def gram_max(maps: Maps) -> Tensor:
     """Gram maximum: max over i, j of G_ij/M. Source: paper, eq. (7), with G/M for G."""
     return maps.gram.max()
 
 
-@statistic("gram_entropy", scale_free=False)
+@statistic("gram_entropy", scale_free=False, title="Gram entropy (G/M), eq. (8)", scale="unit")
 def gram_entropy(maps: Maps) -> Tensor:
     """Normalised Gram entropy: −Σ q log q / log D², q = softmax of G/M. Paper, eq. (8).
 
@@ -127,7 +142,7 @@ def gram_entropy(maps: Maps) -> Tensor:
     return softmax_entropy(maps.gram)
 
 
-@statistic("l1_entropy", scale_free=True)
+@statistic("l1_entropy", scale_free=True, title="entropy of |F|/Σ|F|", scale="unit")
 def l1_entropy(maps: Maps) -> Tensor | float:
     """Normalised entropy of p = |F|/Σ|F|: −Σ p log p / log(D·M). Shannon 1948.
 
@@ -139,14 +154,14 @@ def l1_entropy(maps: Maps) -> Tensor | float:
     return _entropy(absolute / absolute.sum()) / math.log(absolute.numel())
 
 
-@statistic("max_over_mean", scale_free=True)
+@statistic("max_over_mean", scale_free=True, title="max|F| / mean|F|", scale="log")
 def max_over_mean(maps: Maps) -> Tensor:
     """Largest magnitude over mean magnitude: max|F| / mean|F|, in [1, D·M]; NaN if F is zero."""
     absolute = maps.values.abs()
     return absolute.max() / absolute.mean()
 
 
-@statistic("participation_ratio", scale_free=True)
+@statistic("participation_ratio", scale_free=True, title="participation ratio", scale="log")
 def participation_ratio(maps: Maps) -> Tensor:
     """Share of entries that carry the energy: (ΣF²)² / (D·M·ΣF⁴), in [1/(D·M), 1].
 
@@ -157,7 +172,7 @@ def participation_ratio(maps: Maps) -> Tensor:
     return square.sum().square() / (square.square().sum() * square.numel())
 
 
-@statistic("gram_effective_rank", scale_free=True)
+@statistic("gram_effective_rank", scale_free=True, title="effective rank of G", scale="log")
 def gram_effective_rank(maps: Maps) -> Tensor:
     """Effective rank of the Gram matrix: exp(−Σ p log p), p = λ/Σλ, in [1, min(D, M)].
 
@@ -167,14 +182,14 @@ def gram_effective_rank(maps: Maps) -> Tensor:
     return _entropy(values / values.sum()).exp()
 
 
-@statistic("gram_top_share", scale_free=True)
+@statistic("gram_top_share", scale_free=True, title="share of G's top eigenvalue", scale="unit")
 def gram_top_share(maps: Maps) -> Tensor:
     """Share of the largest eigenvalue of the Gram matrix: λ_1/Σλ, in [1/min(D, M), 1]."""
     values = maps.eigenvalues
     return values[-1] / values.sum()
 
 
-@statistic("gram_diagonal_share", scale_free=True)
+@statistic("gram_diagonal_share", scale_free=True, title="share of G's diagonal", scale="unit")
 def gram_diagonal_share(maps: Maps) -> Tensor:
     """Share of the Gram matrix's energy on its diagonal: Σ_i G_ii² / Σ_ij G_ij², in [1/D, 1]."""
     return maps.gram.diagonal().square().sum() / maps.gram.square().sum()
@@ -196,7 +211,8 @@ def measure(maps: Tensor, names: Iterable[str] | None = None) -> dict[str, float
 
 def measured() -> dict[str, str]:
     """Return the statistics that are measured, with the digests of those of plug-ins, else ""."""
-    return {name: "".join(STATISTICS.code(name).values()) for name in STATISTICS}
+    known = {name: "".join(STATISTICS.code(name).values()) for name in STATISTICS}
+    return {**known, BRANCH_CHANGE: ""}
 
 
 @dataclass(frozen=True)
@@ -235,6 +251,25 @@ def measure_backbone(
     return found
 
 
+def measure_branches(
+    backbone: "Backbone", image: Tensor, smooth: Iterable[SmoothingSpec]
+) -> list[Measurement]:
+    """Change of a block's input by its branch: ‖R(x)‖/‖x‖, x being what the shortcut gives.
+
+    In [0, ∞); near 0 the block does nothing. A row for each block that leads to the nodes in use:
+    its layer is the module that holds the branch, its stage that of the next node. Without
+    smoothing, if that is among those asked for: the maps in the network are never smoothed.
+    """
+    from stylebench.backbones import shortcuts  # it imports torchvision
+
+    return [
+        Measurement(spec.label, branch.path, stage, BRANCH_CHANGE, branch.change)
+        for spec in smooth
+        if spec.name == "none"
+        for branch, stage in shortcuts.staged(backbone, image)
+    ]
+
+
 def statistics(
     backbone: Any,
     images: Any,
@@ -253,7 +288,8 @@ def statistics(
         **options: of `stylebench.backbones.extractor.backbone`.
 
     Returns:
-        A row for each image (its number from 0), smoothing, layer (with its stage) and statistic.
+        A row for each image (its number from 0), smoothing, layer (with its stage) and statistic,
+        and for each block with a shortcut, see `measure_branches`.
 
     Raises:
         InputError: a picture that cannot be read, unknown names, values out of range.
@@ -267,11 +303,10 @@ def statistics(
     for spec in specs:
         smoothings.check(spec)
     pictures = images if isinstance(images, list | tuple) else [images]
-    rows = [
-        {"image": number, **asdict(value)}
-        for number, picture in enumerate(pictures)
-        for value in measure_backbone(
-            network, to_tensor(picture, size=size).to(network.mean.device), specs
-        )
-    ]
+    rows = []
+    for number, picture in enumerate(pictures):
+        pixels = to_tensor(picture, size=size).to(network.mean.device)
+        for measure_them in (measure_backbone, measure_branches):
+            found = measure_them(network, pixels, specs)
+            rows += [{"image": number, **asdict(value)} for value in found]
     return pd.DataFrame(rows)

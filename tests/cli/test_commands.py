@@ -12,7 +12,7 @@ from stylebench import store
 from stylebench.backbones import names
 from stylebench.config import JobSpec
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
-from stylebench.measures.statistics import STATISTICS
+from stylebench.measures.statistics import BRANCH_CHANGE, STATISTICS
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.smoothing import SMOOTHINGS
@@ -287,7 +287,7 @@ def test_ls_of_each_kind() -> None:
     assert _first_words(invoke("ls", "archs").out) == [*names.known(), "timm:NAME"]
     assert "r-tiny" not in names.known()
     assert _first_words(invoke("ls", "smoothings").out) == list(SMOOTHINGS)
-    assert _first_words(invoke("ls", "statistics").out) == list(STATISTICS)
+    assert _first_words(invoke("ls", "statistics").out) == [*STATISTICS, BRANCH_CHANGE]
     images = [line.split()[:2] for line in invoke("ls", "images").out.splitlines()]
     assert images == [["photograph", n] for n in PHOTOGRAPHS] + [["painting", n] for n in PAINTINGS]
     assert len(images) == 15
