@@ -43,7 +43,13 @@ def load_image(
     The last ones are kept, and with them what backbones see in them: do not change them.
     """
     if images.digest(ref.ref, size) != ref.digest:
-        raise InputError(f"{ref.ref}: the picture changed after the job was planned; plan it again")
+        why = "the picture changed after the job was planned; plan it again"
+        if ref.ref.startswith(images.PREFIX):
+            why = (
+                "it has other pixels here than where the job was planned: scikit-image, "
+                "scikit-learn or Pillow is of another version; install those of constraints.txt"
+            )
+        raise InputError(f"{ref.ref}: {why}")
     pixels = torch.from_numpy(images.read(ref.ref, size, resize=resize).copy())
     return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
 
