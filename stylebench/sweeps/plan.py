@@ -295,12 +295,16 @@ def _under_all_names(same: Sequence[AnySpec]) -> AnySpec:
     last = same[-1]
     if len(same) == 1 or not isinstance(last, JobSpec):
         return last
+    return named_too(last, *(spec for spec in same if isinstance(spec, JobSpec)))
+
+
+def named_too(job: JobSpec, *same: JobSpec) -> JobSpec:
+    """Return a job whose pictures have the names that they have in others too, which come first."""
     named = {}
     for role in ("content", "style"):
-        pictures = [getattr(spec, role) for spec in same]
-        name = "=".join({picture.ref: picture.name for picture in pictures}.values())
-        named[role] = pictures[-1].model_copy(update={"name": name})
-    return last.model_copy(update=named)
+        names = [name for spec in (*same, job) for name in getattr(spec, role).name.split("=")]
+        named[role] = getattr(job, role).model_copy(update={"name": "=".join(dict.fromkeys(names))})
+    return job.model_copy(update=named)
 
 
 def _expand(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import files, runtime, store
+from stylebench import files, images, runtime, store
 from stylebench.backbones import names
 from stylebench.config import JobSpec, Spec, SweepConfig, first_problem
 from stylebench.errors import InputError, JobError
@@ -242,6 +242,8 @@ def _work(
     )
     store.remove_stale(options.out)
     lock.announce(options.out, specs)
+    for job in planned.jobs:
+        _add_names(options.out, job)
     if todo or not store.read_manifest(options.out):
         _write_manifest(options, config, planned, report.message)
     report.begin(len(todo), len(specs) - len(todo))
@@ -253,6 +255,26 @@ def _work(
     finally:
         ids = {spec.job_id for spec in specs}
         store.compact(options.out, missing, ids, report.message)
+
+
+def _add_names(out: Path, job: JobSpec) -> None:
+    """Note in the folder of a finished job what its pictures' files are called now, beside before.
+
+    A file of equal bytes may have joined. Built-ins keep their names.
+    """
+    builtin = all(p.ref.startswith(images.PREFIX) for p in (job.content, job.style))
+    record = None if builtin else store.read_record(store.place(out, job))
+    if record is None:
+        return
+    folder, before = store.place(out, job), record.stylisation
+    named = plan.named_too(before, before, job)
+    if named == before:
+        return
+    metrics = store.read_metrics(folder)
+    if len(metrics):
+        metrics = metrics.assign(content=named.content.name, style=named.style.name)
+        store.write_metrics(folder, [{**row} for row in metrics.to_dict("records")])
+    store.write_record(folder, record.model_copy(update={"spec": named}))
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:
@@ -277,7 +299,6 @@ def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) ->
         InputError: wrong input, or more than one job.
         JobError: the job failed.
     """
-    from stylebench import images
     from stylebench.sweeps.job import run_job
 
     config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
