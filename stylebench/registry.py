@@ -81,14 +81,15 @@ class Registry(Generic[T]):
         self._module = module
         self._entries: dict[str, T] = {}
         self._origin: dict[str, str] = {}
+        self._facts: dict[str, Mapping[str, Any]] = {}
         Registry._all.add(self)
 
-    def add(self, name: str, entry: T) -> T:
-        """Register `entry`; a name that is taken raises ValueError."""
+    def add(self, name: str, entry: T, **facts: Any) -> T:
+        """Register `entry`, with what is said of it; a name that is taken raises ValueError."""
         origin = _registering(entry)
         if name in (self._built_in() if origin else self._entries):
             raise ValueError(f"{self.kind} {name!r} is registered twice")
-        self._entries[name] = entry
+        self._entries[name], self._facts[name] = entry, facts
         if origin:
             self._origin[name] = origin
         return entry
@@ -96,6 +97,15 @@ class Registry(Generic[T]):
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that registers what it decorates under `name`."""
         return lambda entry: self.add(name, entry)
+
+    def fact(self, name: str, key: str) -> Any:
+        """Return what was said of an entry when it was registered; None for nothing."""
+        return self._facts.get(name, {}).get(key)
+
+    def called(self, name: str) -> str:
+        """Return how messages call an entry: ``smoothing 'half' of mine.py``."""
+        plugin = self._origin.get(name)
+        return f"{self.kind} {name!r}" + (f" of {plugin}" if plugin else "")
 
     def code(self, name: str) -> dict[str, str]:
         """Return the plug-in that an entry comes from -> its digest; empty for what is built in."""
@@ -137,7 +147,7 @@ class Registry(Generic[T]):
         """Take out what a plug-in registered, anywhere."""
         for registry in cls._all:
             for name in [name for name, origin in registry._origin.items() if origin == plugin]:
-                del registry._entries[name], registry._origin[name]
+                del registry._entries[name], registry._origin[name], registry._facts[name]
 
 
 def _importing() -> str:
@@ -214,6 +224,19 @@ def check_function(
         raise InputError(
             f"{kind} {name!r}{where}: expected a docstring whose first line says what it is"
         )
+
+
+def check_number(value: object, who: str) -> float:
+    """Return what a function of an entry returned as a number; InputError for what is none."""
+    single = getattr(value, "size", None) == 1 or getattr(value, "numel", lambda: 0)() == 1
+    try:
+        if isinstance(value, int | float) or single:
+            return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+    told = f" {value!r:.40}" if isinstance(value, str) else shape
+    raise InputError(f"{who}: expected a number, found {type(value).__name__}{told}")
 
 
 def _hash(sources: Iterable[bytes]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench import store
-from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, load
+from stylebench.figures import FIGURES, TABLES, experiments, load
 from stylebench.measures.statistics import STATISTICS
 from stylebench.store import Results
 from stylebench.store.columns import (
@@ -22,9 +22,9 @@ from stylebench.store.columns import (
 )
 
 load()
-FIGURE_NAMES = sorted({*FIGURES} - {*EXPERIMENTS})
+FIGURE_NAMES = sorted({*FIGURES} - {*experiments()})
 """Of any sweep."""
-TABLE_NAMES = sorted({*TABLES} - {*EXPERIMENTS})
+TABLE_NAMES = sorted({*TABLES} - {*experiments()})
 STATISTIC_NAMES = list(STATISTICS)
 ARCHS = ("r-vgg19", "p-vgg19", "r-resnet50")
 PAIRS = tuple((f"photo{number}", f"style{number}") for number in range(6))

@@ -90,7 +90,7 @@ def sweep(
 def carry_out(
     run: Callable[..., "Summary"], config: "SweepConfig", how: "RunOptions", as_json: bool
 ) -> None:
-    """Run a sweep, or its statistics alone, tell how it went, and exit 1 if a job failed."""
+    """Run a sweep, or its statistics alone, and tell how it went; exit 1 if something failed."""
     began = time.monotonic()
     with progress.reporter(as_json=as_json) as report:
         try:
@@ -104,5 +104,5 @@ def carry_out(
         counts = {"ok": summary.ok, "failed": summary.failed, "unavailable": summary.unavailable}
         seconds = time.monotonic() - began
         report.end({**counts, "seconds": round(seconds, 1), "out": str(how.out)})
-    if summary.failed or summary.unjudged:
+    if summary.failed or summary.unjudged or summary.undrawn:
         raise typer.Exit(1)

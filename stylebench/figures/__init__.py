@@ -1,11 +1,11 @@
 """Figures and tables of results: their register, what they are drawn with, those of any sweep."""
 
 from stylebench.figures.register import (
-    EXPERIMENTS,
     FIGURES,
     TABLES,
     NoDataError,
     draw,
+    experiments,
     figure,
     load,
     names,
@@ -15,11 +15,11 @@ from stylebench.figures.register import (
 )
 
 __all__ = [
-    "EXPERIMENTS",
     "FIGURES",
     "TABLES",
     "NoDataError",
     "draw",
+    "experiments",
     "figure",
     "load",
     "names",

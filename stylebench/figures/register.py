@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 from PIL import Image
@@ -31,14 +31,11 @@ from stylebench.store import Results
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+T = TypeVar("T")
 FigureFunction = Callable[[Results], "Figure"]
 TableFunction = Callable[[Results], pd.DataFrame]
 FIGURES: Registry[FigureFunction] = Registry("figure")
 TABLES: Registry[TableFunction] = Registry("table")
-EXPERIMENTS: dict[str, str] = {}
-"""Name of a figure or table -> the one experiment that it is of."""
-SHEETS: set[str] = set()
-"""Figures that are sheets of pictures: they are saved as JPEG, others as PNG of 256 colours."""
 QUALITY, WIDEST = 62, 1100
 """Of sheets, and their width in px at most: they are for looking, the jobs have the pictures."""
 
@@ -91,7 +88,7 @@ def figure(
     Args:
         name: of the figure.
         experiment: that it is of alone; "" for any.
-        sheet: whether it consists of pictures (`SHEETS`).
+        sheet: it consists of pictures, and is saved as JPEG, others as PNG of 256 colours.
     """
 
     def decorate(function: FigureFunction) -> FigureFunction:
@@ -99,13 +96,12 @@ def figure(
 
         @wraps(function)
         def styled(results: Results) -> "Figure":
-            with style():
-                return function(results)
+            from matplotlib.figure import Figure
 
-        _note(name, experiment)
-        if sheet:
-            SHEETS.add(name)
-        return FIGURES.add(name, styled)
+            with style():
+                return _checked(function(results), Figure, FIGURES.called(name))
+
+        return FIGURES.add(name, styled, experiment=experiment, sheet=sheet)
 
     return decorate
 
@@ -115,23 +111,37 @@ def table(name: str, *, experiment: str = "") -> Callable[[TableFunction], Table
 
     def decorate(function: TableFunction) -> TableFunction:
         check_function("table", name, function, "results")
-        _note(name, experiment)
-        return TABLES.add(name, function)
+
+        @wraps(function)
+        def checked(results: Results) -> pd.DataFrame:
+            return _checked(function(results), pd.DataFrame, TABLES.called(name))
+
+        return TABLES.add(name, checked, experiment=experiment)
 
     return decorate
 
 
-def _note(name: str, experiment: str) -> None:
-    if experiment:
-        EXPERIMENTS[name] = experiment
+def _checked(found: Any, kind: type[T], who: str) -> T:
+    """Return what a function of a user's may have made, if it is of a kind."""
+    if not isinstance(found, kind):
+        wanted = f"{kind.__module__.partition('.')[0]} {kind.__name__}"
+        raise InputError(f"{who}: expected a {wanted}, found {type(found).__name__}")
+    return found
+
+
+def experiments() -> dict[str, str]:
+    """Return the figures and tables that are of one experiment alone, with it."""
+    each = [(name, registry) for registry in (FIGURES, TABLES) for name in registry]
+    found = {name: str(registry.fact(name, "experiment")) for name, registry in each}
+    return {name: experiment for name, experiment in found.items() if experiment}
 
 
 def names(results: Results) -> list[str]:
     """Return the figures and tables of results: those of all, and those of their experiments."""
     configs = [run.get("config") for run in results.manifest.get("runs", [])]
     ran = {config.get("name", "") for config in configs if isinstance(config, dict)}
-    known = dict.fromkeys([*FIGURES, *TABLES])
-    return [name for name in known if EXPERIMENTS.get(name, "") in ("", *ran)]
+    known, of = dict.fromkeys([*FIGURES, *TABLES]), experiments()
+    return [name for name in known if of.get(name, "") in ("", *ran)]
 
 
 def load(analysis: Path | None = None) -> None:
@@ -235,6 +245,8 @@ def told(name: str, found: Path | Exception) -> str:
     """Return the line that says what became of a figure or table."""
     if isinstance(found, NoDataError):
         return one_line(f"{name}: not drawn, {found}")
+    if isinstance(found, InputError):
+        return one_line(f"{name}: failed, {found}")
     if isinstance(found, Exception):
         return one_line(f"{name}: failed, {type(found).__name__}: {found}")
     return one_line(str(found))
@@ -250,7 +262,7 @@ def _check_name(name: str) -> None:
 
 def _save_figure(results: Results, name: str) -> Path:
     made = FIGURES[name](results)
-    sheet = name in SHEETS
+    sheet = FIGURES.fact(name, "sheet")
     path = results.folder / "figures" / f"{name}.{'jpg' if sheet else 'png'}"
     drawn = io.BytesIO()
     with style():

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from stylebench.registry import Registry, check_function
+from stylebench.registry import Registry, check_function, check_number
 from stylebench.runtime import float64
 
 if TYPE_CHECKING:
@@ -78,8 +78,11 @@ def _share(name: str, distance: Function) -> Function:
     """Return the share of a distance between content and style that the result has covered."""
 
     def share(result: Tensor, content: Tensor, style: Tensor, *judge: object) -> float:
-        start = distance(content, content, style, *judge)
-        return 1 - distance(result, content, style, *judge) / start if start else math.nan
+        start, end = (
+            check_number(distance(picture, content, style, *judge), METRICS.called(name))
+            for picture in (content, result)
+        )
+        return 1 - end / start if start else math.nan
 
     share.__doc__ = f"""Style reconstruction share, 1 − d(result)/d(content), d = {name}; up to 1.
 
@@ -313,4 +316,5 @@ def measure(
         InputError: no such metric, or a picture too small for the judge.
     """
     found = METRICS[name]
-    return float(found.compute(result, content, style, *([judge] if found.needs else [])))
+    value = found.compute(result, content, style, *([judge] if found.needs else []))
+    return check_number(value, METRICS.called(name))

@@ -19,7 +19,7 @@ from torch import Tensor
 from stylebench import runtime
 from stylebench.config import SmoothingSpec
 from stylebench.images import to_tensor
-from stylebench.registry import Registry, check_function, summary
+from stylebench.registry import Registry, check_function, check_number, summary
 from stylebench.runtime import float64
 from stylebench.transfer import smoothing as smoothings
 from stylebench.transfer.losses import gram
@@ -206,7 +206,10 @@ def measure(maps: Tensor, names: Iterable[str] | None = None) -> dict[str, float
         name -> value; NaN where a statistic is not defined (a map that is zero everywhere).
     """
     shared = Maps(maps)
-    return {name: float(STATISTICS[name].compute(shared)) for name in names or STATISTICS}
+    return {
+        name: check_number(STATISTICS[name].compute(shared), STATISTICS.called(name))
+        for name in names or STATISTICS
+    }
 
 
 def measured() -> dict[str, str]:

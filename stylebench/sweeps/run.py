@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 import time
@@ -65,15 +66,17 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a sweep ended: its jobs, statistics included, by status; and those without all metrics.
+    """How a sweep ended: its jobs, statistics included, by status.
 
-    `unjudged` counts where the sweep measures metrics.
+    `unjudged` are without all metrics, where the sweep measures them; `undrawn` counts figures and
+    tables that are broken.
     """
 
     ok: int
     failed: int
     unavailable: int
     unjudged: int = 0
+    undrawn: int = 0
 
 
 def _write_manifest(
@@ -126,8 +129,8 @@ def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     ):
         _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0
-        _draw(options.out, report)
-    return replace(_summary(planned, options.out), unjudged=unjudged)
+        undrawn = _draw(options.out, report)
+    return replace(_summary(planned, options.out), unjudged=unjudged, undrawn=undrawn)
 
 
 class Quiet:
@@ -221,8 +224,8 @@ def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summa
     )
     with lock.claim(options.out, options.command):
         _work(config, planned, None, options, report, lambda record: None)
-        _draw(options.out, report)
-        return _summary(planned, options.out)
+        undrawn = _draw(options.out, report)
+        return replace(_summary(planned, options.out), undrawn=undrawn)
 
 
 def _work(
@@ -374,15 +377,31 @@ def run_one(text: str, options: RunOptions) -> JobRecord:
     return run_job(spec, options.out, options.engine.device)
 
 
-def _draw(out: Path, report: Reporter) -> list[Path]:
+def _tell_undefined(out: Path, report: Reporter) -> None:
+    """Tell of which statistics and metrics of plug-ins some values are no number."""
+    from stylebench.measures.metrics import METRICS
+    from stylebench.measures.statistics import STATISTICS
+
+    for registry, kind in ((STATISTICS, "statistics"), (METRICS, "metrics")):
+        for name in (name for name in registry if registry.code(name)):
+            frame = getattr(store.load(out), kind)
+            values = frame.loc[frame[registry.kind] == name, "value"]
+            if wrong := sum(not math.isfinite(value) for value in values):
+                told = f"{wrong} of {len(values)} values are not finite; figures leave them out"
+                report.message(f"{registry.called(name)}: {told}")
+
+
+def _draw(out: Path, report: Reporter) -> int:
+    """Draw figures and tables; return how many are broken, not for want of data."""
     from stylebench import figures
 
+    _tell_undefined(out, report)
     try:
         drawn = list(figures.draw(out))
     except InputError as error:
         report.message(f"no figures: {error}")
-        return []
-    told = [figures.told(name, found) for name, found in drawn if isinstance(found, Exception)]
-    for line in dict.fromkeys(told):  # a figure and a table may have one name
+        return 1
+    wrong = [(name, found) for name, found in drawn if isinstance(found, Exception)]
+    for line in dict.fromkeys(figures.told(*each) for each in wrong):  # two may have one name
         report.message(line)
-    return [found for _, found in drawn if isinstance(found, Path)]
+    return sum(not isinstance(found, figures.NoDataError) for _, found in wrong)

@@ -14,6 +14,7 @@ that is an int.
 import inspect
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from stylebench import runtime
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
 Smoothing = Callable[..., "tuple[Tensor, float]"]
 Fit = Callable[..., "Tensor"]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
-
-LINEAR: set[str] = set()
-"""Smoothings that a map in bf16 bears: they multiply it by a number (``mean`` by one of each image,
-an average in float32), which leaves its relative error, 2⁻⁹, what it is. Others exponentiate it:
-where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and softmax by a factor of up to
-e². ``precision: auto`` is fp32 for them."""
-
-FITS: dict[str, Fit] = {}
-"""Smoothings that are fitted to the style -> what fits them: maps (B, D, H, W) and the parameters
-to (B, 1, 1, 1)."""
 
 SHARES = ("entropy",)
 """Parameters between 0 and 1; the others are positive."""
@@ -58,7 +49,16 @@ def _parameters(function: Smoothing) -> dict[str, float]:
 def smoothing(
     name: str, *, linear: bool = False, fit: Fit | None = None
 ) -> Callable[[Smoothing], Smoothing]:
-    """Register a function of maps under `name`; for `linear` see `LINEAR`, for `fit` `FITS`.
+    """Register a function of maps under `name`.
+
+    Args:
+        name: of the smoothing.
+        linear: a map in bf16 bears it: it multiplies it by a number (``mean`` by one of each image,
+            an average in float32), which leaves its relative error, 2⁻⁹, what it is. Others
+            exponentiate it: where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and
+            softmax by a factor of up to e². ``precision: auto`` is fp32 for them.
+        fit: of one that is fitted to the style: makes (B, 1, 1, 1) of maps (B, D, H, W) and the
+            parameters.
 
     Raises:
         InputError: it is not of the form that the module's docstring states.
@@ -70,12 +70,7 @@ def smoothing(
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 expected = f"{key} expects a positive number as default"
                 raise InputError(f"smoothing {name!r}: {expected}, found {value!r}")
-        SMOOTHINGS.add(name, function)
-        if linear:
-            LINEAR.add(name)
-        if fit:
-            FITS[name] = fit
-        return function
+        return SMOOTHINGS.add(name, function, linear=linear, fit=fit)
 
     return decorate
 
@@ -299,7 +294,7 @@ def canonical(spec: SmoothingSpec) -> SmoothingSpec:
 
 def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
     """Return the precision of a network; ``auto`` is fp32 for smoothings that exponentiate maps."""
-    exact = asked == "auto" and spec.name not in LINEAR
+    exact = asked == "auto" and not SMOOTHINGS.fact(spec.name, "linear")
     return runtime.resolve_precision("fp32" if exact else asked, device)
 
 
@@ -310,9 +305,8 @@ def _spares(spec: SmoothingSpec, stage: int) -> bool:
 def fit(spec: SmoothingSpec, maps: "Tensor", stage: int) -> "Tensor | None":
     """Return what a smoothing takes from the style's map of a node, None where it takes nothing."""
     SMOOTHINGS[spec.name]  # registered, and with it what fits it
-    if spec.name not in FITS or _spares(spec, stage):
-        return None
-    return FITS[spec.name](maps, **spec.params)
+    own: Fit | None = SMOOTHINGS.fact(spec.name, "fit")
+    return None if own is None or _spares(spec, stage) else own(maps, **spec.params)
 
 
 def apply(
@@ -326,8 +320,24 @@ def apply(
         stage: of the node.
         fitted: what `fit` returned for the style's map; without it a smoothing that is fitted is
             fitted to these maps themselves.
+
+    Raises:
+        InputError: the smoothing returns something else.
     """
     if _spares(spec, stage):
         return maps, 1.0
     how = {} if fitted is None else {"fitted": fitted}
-    return SMOOTHINGS[spec.name](maps, **spec.params, **how)
+    found: object = SMOOTHINGS[spec.name](maps, **spec.params, **how)
+    match found:
+        case (map_, Real() as unit) if getattr(map_, "shape", None) == maps.shape:
+            if math.isfinite(unit):
+                return map_, float(unit)
+    parts = found if isinstance(found, tuple | list) else [found]
+    told = ", ".join(
+        f"{type(p).__name__} of shape {tuple(p.shape)}" if hasattr(p, "shape") else f"{p!r:.40}"
+        for p in parts
+    )
+    raise InputError(
+        f"{SMOOTHINGS.called(spec.name)}: expected a map of shape {tuple(maps.shape)} and a "
+        f"number, found {told}"
+    )

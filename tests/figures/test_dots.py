@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import wilcoxon
 
-from stylebench.figures import EXPERIMENTS, FIGURES, TABLES, NoDataError, claims, dots, names
+from stylebench.figures import FIGURES, TABLES, NoDataError, claims, dots, experiments, names
 from stylebench.figures.arms import judged
 from stylebench.store import Results
 from tests.figures.drawn import marks, panel, texts, xdata, ydata
@@ -44,7 +44,7 @@ def means(axes: Axes) -> list[float]:
 
 
 def test_it_is_of_its_experiment_alone(results: Results) -> None:
-    assert EXPERIMENTS["fig1_2"] == "fig1_2"
+    assert experiments()["fig1_2"] == "fig1_2"
     assert "fig1_2" in names(results)
     assert "fig1_2" not in names(replace(results, manifest={}))
 
