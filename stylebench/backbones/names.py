@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Self, TypeVar
 
 from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
@@ -93,9 +94,24 @@ def is_of_file(name: str) -> bool:
     )
 
 
+def listed(values: Iterable[str]) -> list[str]:
+    """Return the parts of what ``--arch`` was given; the path of a file may hold commas."""
+    found: list[str] = []
+    for text in values:
+        place = _split(text.strip())[1]
+        whole = FILE in place and Path(place.rpartition(FILE)[0] + ".py").expanduser().is_file()
+        found += [text] if whole else text.split(",")
+    return [part.strip() for part in found]
+
+
 def parse(part: str) -> tuple[str, dict[str, str]]:
-    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError."""
-    name, *settings = part.split("+")
+    """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError.
+
+    A plus in the path of a file is part of the name.
+    """
+    path, file, rest = part.rpartition(FILE)
+    name, *settings = rest.split("+")
+    name = path + file + name
     options: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -187,7 +203,7 @@ def bare(text: str) -> str:
 
 def load_files(values: Iterable[str]) -> None:
     """Load the files among what ``--arch`` was given: then weights may be given by their names."""
-    for text in (part.strip() for value in values for part in value.split(",")):
+    for text in listed(values):
         if FILE in text:
             of_file(parse(text)[0])
 
@@ -223,13 +239,14 @@ def expand(values: Iterable[str], pretrained: Collection[str] = ()) -> dict[str,
         InputError: a name or a glob that fits nothing.
     """
     result: dict[str, bool] = {}
-    for value in (part.strip() for text in values for part in text.split(",")):
+    for value in listed(values):
         if value.startswith(TIMM):
             value = f"r-{value}"
-        if FILE in value:
-            value = of_file(value, pretrained)
         if value == "all":
             found, explicit = list(ALL), False
+        elif FILE in value:
+            found, explicit = [of_file(value, pretrained)], True
+            find(found[0])
         elif any(character in value for character in "*?["):
             found, explicit = _matching(value), False
         else:

@@ -26,12 +26,12 @@ def given_flags(
 
 def _nodes(arch: list[str], nodes: str | None, content: str | None) -> dict[str, Any]:
     """Return the key ``nodes`` of a configuration from ``--nodes`` and ``--content-node``."""
-    from stylebench.backbones.names import bare
+    from stylebench.backbones.names import bare, listed
     from stylebench.backbones.spec import last_but_one
 
     if nodes is None:
         raise InputError("--content-node expects --nodes beside it")
-    backbones = dict.fromkeys(bare(part) for text in arch for part in text.split(","))
+    backbones = dict.fromkeys(map(bare, listed(arch)))
     if len(backbones) != 1 or {*"*?["} & {*"".join(backbones)} or "all" in backbones:
         found = ", ".join(arch) or "none"
         raise InputError(f"--nodes expects one backbone by name in --arch, found {found}")

@@ -42,7 +42,7 @@ def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
 
     found: list[tuple[str, dict[str, str], bool]] = [(name, {}, False) for name in names.known()]
     if arch:
-        parts = [names.parse(part.strip()) for text in arch for part in text.split(",")]
+        parts = [names.parse(part) for part in names.listed(arch)]
         found = [
             (name, options, explicit)
             for pattern, options in parts

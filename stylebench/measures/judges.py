@@ -16,7 +16,7 @@ from torch import Tensor
 from stylebench import runtime
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import Backbone, build
-from stylebench.backbones.names import BackboneName, find
+from stylebench.backbones.names import BackboneName, find, listed
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import to_tensor
@@ -142,7 +142,7 @@ def named(
         InputError: an unknown name, or weights given for none of the judges.
         UnavailableError: there are no weights.
     """
-    wanted = [name.strip() for text in names for name in text.split(",")]
+    wanted = listed(names)
     for name in wanted:
         if not name.startswith(("p-", "r-")):
             raise InputError(f"--judge expects p-NAME or r-NAME, found {name!r}")

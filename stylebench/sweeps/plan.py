@@ -87,7 +87,7 @@ def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
     pretrained = {*config.weights, *given}
     found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
-    for part in (part.strip() for text in config.arch for part in text.split(",")):
+    for part in names.listed(config.arch):
         name, options = names.parse(part)
         for arch, explicit in names.expand([name], pretrained).items():
             place = (arch, str(sorted(options.items())))

@@ -317,8 +317,7 @@ def works(
     gpu = device.startswith("cuda")
     if not gpu and device != "cpu":
         raise InputError(f"bench measures cpu and cuda, not {device}: use --device cpu")
-    parts = (part.strip() for text in archs or DEFAULT for part in text.split(","))
-    bare = [part.removeprefix("r-").removeprefix("p-") for part in parts]
+    bare = [n.removeprefix("r-").removeprefix("p-") for n in names.listed(archs or DEFAULT)]
     expanded = names.expand(name if name == "all" else f"r-{name}" for name in bare)
     resolved = [runtime.resolve_precision(p, device) for p in precisions or ("auto", "fp32")]
     every = itertools.product(
