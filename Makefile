@@ -16,7 +16,8 @@ help:
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
-	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...)"
+	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...;"
+	@echo "                ARGS=... adds flags to each; fig3, of statistics alone, refuses those of stylisations)"
 	@echo "make reference  make paper, then refresh results/reference from it"
 	@echo "make site       write results/reference/report.html"
 

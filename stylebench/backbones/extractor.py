@@ -131,6 +131,33 @@ def pictures() -> Tensor:
     return torch.stack(found).permute(0, 3, 1, 2).float().contiguous() / 255
 
 
+SAME = 1e-3
+"""By so much of its largest value may a map differ between two passes: rounding on some GPU."""
+
+
+def _check_repeats(backbone: Backbone, spec: BackboneSpec, network: nn.Module) -> None:
+    """Raise InputError for a user's network that gives other maps when it is asked again.
+
+    It is traced again for that: torch.fx takes ``torch.rand(1)`` for a constant.
+    """
+    traced = not isinstance(backbone.features, Hooked)
+    picture = torch.linspace(0, 1, 3 * spec.size[0] * spec.size[1]).view(1, 3, *spec.size)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            other = Backbone(spec, network, backbone.arch) if traced else backbone
+            first, again = backbone(picture), other(picture)
+        except Exception:  # it is made for other pictures
+            return
+    for name, found in first.items():
+        off = float((again[name] - found).abs().max() / found.abs().max().clamp_min(1e-30))
+        if off > SAME:
+            raise InputError(
+                f"{backbone.arch}: expected the same maps for the same picture, but two passes "
+                f"differ at {name}: it draws random numbers, as F.dropout(x) does, whose default "
+                "is training=True; pass training=self.training"
+            )
+
+
 @functools.lru_cache(maxsize=2)
 def _cached(
     arch: str, weights: str, nodes: NodeChoice | None, seed: int, precision: str, device: str,
@@ -140,6 +167,8 @@ def _cached(
     spec, network = whole_network(arch, ref, seed, nodes)
     backbone = Backbone(spec, network, arch)
     controls.apply_measured(backbone, ref.options, pictures)
+    if code_of(arch):
+        _check_repeats(backbone, spec, network)
     backbone.settle(precision)
     del network
     gc.collect()  # its layers behind the deepest node: most of VGG-19, in a cycle of references
@@ -227,7 +256,9 @@ def backbone(
     kind = type(given).__name__ if isinstance(given, nn.Module) else getattr(given, "__name__", "")
     arch = f"r-{kind or 'network'}"
     spec = own.of(given, kind or "network").taking(taken).choose(arch, nodes)
-    made = Backbone(spec, random_network(spec, seed), arch)
+    network = random_network(spec, seed)
+    made = Backbone(spec, network, arch)
+    _check_repeats(made, spec, network)
     made.settle(precision)
     return made.to(on)
 

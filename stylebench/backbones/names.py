@@ -104,6 +104,22 @@ def listed(values: Iterable[str]) -> list[str]:
     return [part.strip() for part in found]
 
 
+def of_files() -> list[str]:
+    """Return what in the loaded plug-ins may make a network: their own classes and functions."""
+    return [
+        name
+        for plugin in PLUGINS.values()
+        for name, value in vars(plugin.module).items()
+        if makes(value, plugin.module)
+    ]
+
+
+def makes(value: object, module: object) -> bool:
+    """Tell whether something in a file may make a network and is its own."""
+    own = getattr(value, "__module__", None) == getattr(module, "__name__", "")
+    return isinstance(value, BackboneSpec) or (own and callable(value))
+
+
 def parse(part: str) -> tuple[str, dict[str, str]]:
     """Return (name, options) of ``NAME+OPTION=VALUE…``; what is not of that form: InputError.
 

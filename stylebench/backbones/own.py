@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylebench.backbones.names import makes
 from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
 from stylebench.errors import InputError, named
 from stylebench.registry import PLUGINS, check_code, load_installed, suggestion
@@ -121,7 +122,7 @@ def _of_file(file: str, attribute: str, digest: str) -> BackboneSpec:
     plugin = PLUGINS[file]
     given = getattr(plugin.module, attribute, None)
     if not callable(given) and not isinstance(given, BackboneSpec):
-        known = [n for n, value in vars(plugin.module).items() if _makes(value, plugin.module)]
+        known = [n for n, value in vars(plugin.module).items() if makes(value, plugin.module)]
         raise InputError(
             f"{file} has no network {attribute!r}{suggestion(attribute, known)} "
             f"(known: {', '.join(known) or 'none'})"
@@ -132,9 +133,3 @@ def _of_file(file: str, attribute: str, digest: str) -> BackboneSpec:
             "name its class, or a function that makes it"
         )
     return of(given, f"{attribute} of {file}")
-
-
-def _makes(value: object, module: object) -> bool:
-    """Tell whether something in a file may make a network and is its own."""
-    own = getattr(value, "__module__", None) == getattr(module, "__name__", "")
-    return isinstance(value, BackboneSpec) or (own and callable(value))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stylebench import weights
-from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file
+from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_files
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
@@ -65,7 +65,7 @@ def check_name(name: str, where: str) -> None:
     if name.startswith(TIMM):
         find(f"p-{name}")
     elif not is_of_file(name):
-        _refuse_others(name, _own(), where)
+        _refuse_others(name, [*of_files(), *_own()], where)
 
 
 def parse_given(values: list[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.names import BackboneName, find, listed
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.images import to_tensor
+from stylebench.images import Resize, to_tensor
 from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
 from stylebench.runtime import float64
 from stylebench.transfer import losses
@@ -175,6 +175,7 @@ def judge(
     *,
     judges: Sequence[str] = (),
     size: int | None = None,
+    resize: Resize = "aspect",
     device: str = "auto",
     offline: bool = True,
 ) -> pd.DataFrame:
@@ -188,6 +189,7 @@ def judge(
             where that is known, judges it.
         size: long side of content and style in px; by default the result's for names, files and
             PIL pictures.
+        resize: of content and style: ``squash`` for a result that was made with it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         offline: never download judges' weights.
 
@@ -206,10 +208,14 @@ def judge(
     for picture, role in zip((content, style), ROLES, strict=True):
         fixed = size is None and isinstance(picture, Tensor | np.ndarray)
         side = None if fixed else size or max(made.shape[-2:])
-        pair.append(to_tensor(picture, role, side).to(on))
+        pair.append(to_tensor(picture, role, side, resize).to(on))
     if made.shape != pair[0].shape:
         found = " and ".join(f"{p.shape[-1]}×{p.shape[-2]}" for p in (made, pair[0]))
-        raise InputError(f"judge: expected result and content of one size, found {found} px")
+        square = made.shape[-1] == made.shape[-2]
+        remedy = '; resize="squash" if it was made so' if square and resize == "aspect" else ""
+        raise InputError(
+            f"judge: expected result and content of one size, found {found} px{remedy}"
+        )
     chosen = named(judges, {}, offline=offline) if judges else choose([arch] if arch else [])
     panel: list[Judge | Lpips] = [*make(chosen, on), *filter(None, [lpips(on)])]
     rows = [

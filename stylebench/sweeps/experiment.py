@@ -283,13 +283,15 @@ def results_folder(config: SweepConfig) -> Path:
 
 OF_STYLISATIONS = ("content", "style", "evals", "preset", "precision")
 """Keys that mean nothing to statistics."""
+OF_BOTH = (("precision", "fp32"), ("precision", "auto"))
+"""But for these: statistics are in fp32."""
 
 
 def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: str) -> None:
     """Raise InputError for flags of stylisations, or of statistics, where there are none."""
     if not any(arm.content and arm.style for arm in found):
         for key in OF_STYLISATIONS:
-            if flags.get(key) is not None:
+            if flags.get(key) is not None and (key, flags[key]) not in OF_BOTH:
                 raise InputError(
                     f"--{key}: {where} has statistics alone, on --statistics-images; for "
                     "stylisations give --content and --style"

@@ -167,3 +167,20 @@ def test_the_stated_number_of_stylisations_is_right(path: Path) -> None:
     if stated:
         planned = plan.expand(load_sweep(path), offline=True, strict=False)
         assert [len(planned.jobs) + len(planned.missing)] == [int(count) for count in stated]
+
+
+@pytest.mark.parametrize(
+    ("flags", "taken"),
+    [({"precision": "fp32"}, True), ({"precision": "auto"}, True), ({"precision": "bf16"}, False),
+     ({"evals": 5}, False), ({"size": 64}, True)],
+)  # fmt: skip
+def test_flags_of_make_paper_are_taken_by_statistics_where_they_hold(
+    flags: dict[str, object], taken: bool
+) -> None:
+    """Statistics are in fp32, so that ARGS='--precision fp32' holds for fig3 too."""
+    fig3 = next(path for path in EXPERIMENTS if path.stem == "fig3")
+    if taken:
+        assert load_sweep(fig3, flags).name == "fig3"
+    else:
+        with pytest.raises(InputError, match="has statistics alone"):
+            load_sweep(fig3, flags)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import stylebench
 from stylebench import store
 from stylebench.config import ImageRef
 from stylebench.errors import InputError
@@ -147,3 +148,16 @@ def test_equal_pictures_are_decoded_once(tmp_path: Path) -> None:
     assert tuple(picture.shape) == (1, 3, 64, 72)
     expected = store.read_picture(tmp_path / "jobs" / spec.job_id / "style.png") / np.float32(255)
     np.testing.assert_array_equal(picture[0].permute(1, 2, 0).numpy(), expected)
+
+
+def test_a_squashed_result_is_judged_with_squash() -> None:
+    found = stylebench.stylize(
+        "china", "brush", backbone="r-tiny", size=48, evals=2, resize="squash", device="cpu"
+    )
+    assert found.tensor.shape[2:] == (48, 48)
+    with pytest.raises(InputError, match=r'one size, found 48×48 and 48×\d+ px; resize="squash"'):
+        stylebench.judge(found, "china", "brush", judges=["r-squeezenet1_1"], device="cpu")
+    table = stylebench.judge(
+        found, "china", "brush", judges=["r-squeezenet1_1"], device="cpu", resize="squash"
+    )
+    assert table.set_index("metric").loc["ssim", "value"] > 0.3
