@@ -1,7 +1,8 @@
-"""What is to be computed: frozen, validated configuration, from YAML and flags alike.
+"""What is to be computed: frozen, validated jobs, and what they are made of.
 
 Nothing here says where or how fast (device, worker processes, folders): that is run-time. Two equal
-configurations have equal job ids, wherever their pictures have equal pixels.
+configurations have equal job ids, wherever their pictures have equal pixels. A whole sweep is
+`stylebench.sweeps.settings`.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -33,16 +33,6 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
 Image = Literal["pixels", "fourier"]
 Start = Literal["content", "style", "noise"]
-
-
-def _option(value: Any) -> Any:
-    """Return a value as YAML reads it as what was written: off is a boolean there, 1.0 a number."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, int | float) else value
-
-
-Option = Annotated[str, BeforeValidator(_option)]
 
 
 class Frozen(BaseModel):
@@ -390,57 +380,3 @@ class StatisticsSpec(_OfBackbone):
 
 Spec = JobSpec | StatisticsSpec
 """What one job computes."""
-
-
-class SweepConfig(Frozen):
-    """One sweep: the product of backbones, smoothings, pairs of pictures and seeds.
-
-    `statistics_images` are the pictures on which statistics are measured: the ten built-in
-    photographs by default, as the paper averages over ten images; none switches them off.
-    `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
-    `input`: backbone -> what its pretrained weights take, where neither their source nor the file
-    says so.
-    `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
-    with all of its options.
-    `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
-    exponentiates the maps, else fp32.
-    `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
-    `variants`: whole configurations in place of this one; the sweep is all of their jobs together
-    (`stylebench.sweeps.experiment.arms`); in a file, what they differ in. `limit` holds for each.
-    `judge`: measure the metrics of what is finished.
-    `profile`: which of the file's profiles this is; none for "".
-    `image`: what is optimised, the pixels or their spectrum
-    (`stylebench.transfer.parameterisation`).
-    `gradients`: write what each term asks of the picture
-    (`stylebench.transfer.objective.TermGradient`).
-    """
-
-    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    description: str = ""
-    profile: str = ""
-    judge: Annotated[bool, Field(strict=True)] = False
-    arch: tuple[str, ...] = Field(("all",), min_length=1)
-    smoothing: tuple[SmoothingSpec, ...] = Field(
-        (SmoothingSpec(name="none"), SmoothingSpec(name="softmax")), min_length=1
-    )
-    content: tuple[str, ...] = ("chelsea", "china")
-    style: tuple[str, ...] = ("brush", "mosaic")
-    pairing: Literal["product", "zip"] = "zip"
-    statistics_images: tuple[str, ...] = ("builtin",)
-    preset: Literal["paper", "released", "keras", "balanced", "robust"] = "balanced"
-    loss: LossSpec = LossSpec()
-    optimiser: OptimiserSpec = OptimiserSpec()
-    start: Start = "content"
-    size: Size = 256
-    resize: Literal["aspect", "squash"] = "aspect"
-    evals: Count = 60
-    seed: tuple[Seed, ...] = Field((0,), min_length=1)
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    image: Image = "pixels"
-    gradients: bool = False
-    backbone_options: dict[str, dict[str, Option]] = {}
-    weights: dict[str, str] = {}
-    input: dict[str, InputSpec] = {}
-    nodes: dict[str, NodeChoice] = {}
-    limit: Count | None = None
-    variants: tuple[dict[str, Any], ...] = ()

@@ -18,6 +18,7 @@ import torch  # noqa: E402  after OpenMP has been told how to wait
 
 from stylebench.backbones.spec import ARCHS  # noqa: E402
 from stylebench.backbones.tiny import tiny  # noqa: E402
+from stylebench.registry import PLUGINS, Registry  # noqa: E402
 
 if TYPE_CHECKING:
     from stylebench.store import Results
@@ -92,3 +93,13 @@ def one_thread() -> Iterator[None]:
         patched.setenv("OMP_NUM_THREADS", "1")
         yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def unloaded() -> Iterator[None]:
+    """Forget the plug-ins that a test loads."""
+    before = set(PLUGINS)
+    yield
+    for name in set(PLUGINS) - before:
+        Registry.forget(name)
+        del PLUGINS[name]

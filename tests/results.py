@@ -220,21 +220,21 @@ def make(
     pairs: Sequence[tuple[str, str]] = (("cat", "mosaic"), ("house", "brush")),
     seeds: int = 2,
     change: Change = lambda frame: frame,
+    scores: Scores = by_loss,
 ) -> Results:
     """Write the folder of a sweep of two pairs."""
-    return write(out, arms(archs, smoothings), pairs, seeds, by_loss, change)
+    return write(out, arms(archs, smoothings), pairs, seeds, scores, change)
 
 
 def scored(
     out: Path,
     archs: Sequence[str] = ("p-vgg19", "p-resnet50"),
     smoothings: Sequence[str] = ("none",),
-    pairs: Sequence[tuple[str, str]] = (("cat", "mosaic"), ("house", "brush")),
     seeds: int = 1,
-    change: Change = lambda frame: frame,
+    **other: Any,
 ) -> Results:
-    """Write a folder whose scores follow from the numbers of its jobs."""
-    return write(out, arms(archs, smoothings), pairs, seeds, by_number, change)
+    """Write a folder, as `make` does, whose scores follow from the numbers of its jobs."""
+    return make(out, archs, smoothings, seeds=seeds, scores=by_number, **other)
 
 
 def experiment(

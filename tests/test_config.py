@@ -13,10 +13,10 @@ from stylebench.config import (
     NodeChoice,
     OptimiserSpec,
     SmoothingSpec,
-    SweepConfig,
     WeightsRef,
 )
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import PRESETS
 from tests.jobs import job
 

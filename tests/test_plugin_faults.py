@@ -1,7 +1,6 @@
 """What functions of plug-ins return that is wrong: one line that names the plug-in, and exit 1."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.figures import FIGURES, experiments
 from stylebench.measures import metrics, statistics
-from stylebench.registry import PLUGINS, Registry, load_plugin
+from stylebench.registry import Registry, load_plugin
 from stylebench.sweeps.run import sweep
 from stylebench.transfer import smoothing
 from tests.cli.bench import invoke, no_figures
+
+pytestmark = pytest.mark.usefixtures("unloaded")
 
 HEAD = """
 import numpy as np
@@ -53,16 +54,6 @@ KEYS: dict[str, Any] = {
     "arch": ["r-tiny"], "content": ["chelsea"], "style": ["brush"], "size": 32, "evals": 2,
     "smoothing": ["none"], "statistics_images": ["chelsea"], "precision": "fp32",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def unloaded() -> Iterator[None]:
-    """Leave the registries as they were."""
-    before = set(PLUGINS)
-    yield
-    for name in set(PLUGINS) - before:
-        Registry.forget(name)
-        del PLUGINS[name]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -111,10 +102,10 @@ def test_statistics_and_metrics_that_are_no_numbers(
     load_plugin(write(tmp_path, STATISTIC.format(returned) + METRIC.format(returned)))
     with pytest.raises(InputError, match=re.escape(f"'own' of mine.py: {NUMBER}{found}")):
         statistics.measure(torch.rand(4, 8, 8), ["own"])
-    pictures = [torch.rand(1, 3, 32, 32)] * 3
+    picture = torch.rand(1, 3, 32, 32)
     for name in ("own", "own_share"):
         with pytest.raises(InputError, match=re.escape(f"'own' of mine.py: {NUMBER}{found}")):
-            metrics.measure(name, *pictures)
+            metrics.measure(name, picture, picture, picture)
 
 
 NUMBER = "expected a number, found "

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,8 @@ from stylebench.transfer import targets
 from stylebench.transfer.smoothing import SMOOTHINGS
 from tests import results
 from tests.cli.bench import NO_FIGURES, bare_sweeps, with_database
+
+pytestmark = pytest.mark.usefixtures("unloaded")
 
 NET = """
 import torch
@@ -99,14 +100,10 @@ KEYS: dict[str, Any] = {"content": ["chelsea"], "style": ["brush"], "size": 32, 
 
 
 @pytest.fixture(autouse=True)
-def unloaded() -> Iterator[None]:
-    """Leave the registries as they were; sweeps do no more than what is tested."""
-    before = set(PLUGINS)
+def bare() -> Iterator[None]:
+    """Let sweeps do no more than what is tested."""
     with bare_sweeps():
         yield
-    for name in set(PLUGINS) - before:
-        Registry.forget(name)
-        del PLUGINS[name]
 
 
 @pytest.fixture

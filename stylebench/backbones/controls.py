@@ -6,12 +6,13 @@ pooling, rescaled weights), He et al. 2016 (stride), Zhang 2019 (blur pooling), 
 of this bench (gamma, BatchNorm).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+from torch.utils.hooks import RemovableHandle
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from stylebench.backbones.paper import stride_in_conv1, without_shortcuts
@@ -186,7 +187,11 @@ def calibrate(network: nn.Module, pictures: Tensor) -> None:
         norm.running_mean, norm.running_var = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
 
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_pre_hook(take) for norm in norms]
+    _run(network, pictures, [norm.register_forward_pre_hook(take) for norm in norms])
+
+
+def _run(network: nn.Module, pictures: Tensor, hooks: Sequence[RemovableHandle]) -> None:
+    """Let a network see pictures while its hooks are there, and remove them."""
     with torch.no_grad():
         network(pictures)
     for hook in hooks:
@@ -214,11 +219,8 @@ def rescale(network: nn.Module, pictures: Tensor) -> None:
         conv = cast("nn.Conv2d", conv)
         means[conv] = leaky_relu(output, slope).mean(dim=(0, 2, 3))
 
-    hooks = [conv.register_forward_hook(measure) for conv in convolutions]
+    _run(network, pictures, [conv.register_forward_hook(measure) for conv in convolutions])
     with torch.no_grad():
-        network(pictures)
-        for hook in hooks:
-            hook.remove()
         before = convolutions[0].weight.new_ones(3)
         for conv in convolutions:
             own = means[conv].where(means[conv] > 0, 1.0)

@@ -52,18 +52,18 @@ def bench(
         stylebench bench --device cuda --arch vgg19 --size 512 --batch 1 --batch 16
     """
     from stylebench import runtime
-    from stylebench.timing import bench
+    from stylebench.timing import bench, compare
 
     place = runtime.resolve_device(device)
     works = bench.works(arch or (), size or (), batch or (), precision or (), place)
-    reference = bench.reference(check, place) if check else None
+    reference = compare.reference(check, place) if check else None
     began = time.monotonic()
     report = bench.run(works, lambda text: print(text, file=sys.stderr, flush=True))
     print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
     print(report.model_dump_json(indent=1) if as_json else "\n".join(lines(report)))
     if reference is not None:
-        worse = bench.check(report, reference)
-        fine = f"no ratio is worse than in {check} by more than {bench.MARGIN:.0%}"
+        worse = compare.worse(report, reference)
+        fine = f"no ratio is worse than in {check} by more than {compare.MARGIN:.0%}"
         print("\n".join(worse or [fine]), file=sys.stderr)
         if worse:
             raise typer.Exit(1)

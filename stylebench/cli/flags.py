@@ -1,10 +1,14 @@
 """From flags to configuration and options; like main.py, it imports nothing heavy before use."""
 
+import functools
+import inspect
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylebench.cli import options
 from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
@@ -12,10 +16,66 @@ if TYPE_CHECKING:
     from stylebench.sweeps.run import RunOptions
 
 
+CONFIGURATION = {
+    "arch": options.Arch,
+    "limit": options.Limit,
+    "nodes": options.Nodes,
+    "content_node": options.ContentNode,
+    "plugin": options.Plugin,
+    "smoothing": options.Smoothing,
+    "content": options.Content,
+    "style": options.Style,
+    "statistics_images": options.StatisticsImages,
+    "size": options.Size,
+    "resize": options.Resize,
+    "evals": options.Evals,
+    "seed": options.Seed,
+    "preset": options.Preset,
+    "precision": options.Precision,
+}
+"""The flags that are keys of a configuration, and --plugin, which these may need."""
+
+
+def configured(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of `CONFIGURATION`: it takes their keys as one mapping, `given`.
+
+    Args:
+        without: those that it does not have.
+    """
+    own = {name: kind for name, kind in CONFIGURATION.items() if name not in without}
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(**values: Any) -> None:
+            given = {name: values.pop(name) for name in own}
+            function(given=given_flags(**given), **values)
+
+        flags = [
+            inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for n, kind in own.items()
+        ]
+        found: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(function).parameters.items():
+            alone = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            found += flags if name == "given" else [alone]
+        command.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in found}
+        return command
+
+    return decorate
+
+
 def given_flags(
-    *, nodes: str | None = None, content_node: str | None = None, **values: Any
+    *,
+    nodes: str | None = None,
+    content_node: str | None = None,
+    plugin: object = None,
+    **values: Any,
 ) -> dict[str, Any]:
-    """Return configuration keys from flags; comma lists of smoothings and nodes are split."""
+    """Return configuration keys from flags; comma lists of smoothings and nodes are split.
+
+    A `plugin` is loaded when its flag is read.
+    """
     flags = {key: value for key, value in values.items() if value not in (None, [])}
     if "smoothing" in flags:
         flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]

@@ -5,12 +5,12 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stylebench.cli import options
-from stylebench.cli.flags import engine_options, given_flags, run_options
+from stylebench.cli.flags import configured, engine_options, run_options
 from stylebench.cli.progress import duration
 from stylebench.cli.show import table
 
@@ -21,26 +21,14 @@ FEW = 12
 """Backbones that the text lists; the JSON has all."""
 
 
+@configured()
 def plan(
+    *,
     experiment: options.Experiment = None,
-    arch: options.Arch = None,
-    limit: options.Limit = None,
-    nodes: options.Nodes = None,
-    content_node: options.ContentNode = None,
-    plugin: options.Plugin = None,
-    smoothing: options.Smoothing = None,
-    content: options.Content = None,
-    style: options.Style = None,
-    statistics_images: options.StatisticsImages = None,
-    size: options.Size = None,
-    resize: options.Resize = None,
-    evals: options.Evals = None,
-    seed: options.Seed = None,
-    preset: options.Preset = None,
+    given: dict[str, Any],
     profile: options.Profile = None,
     out: options.Out = None,
     device: options.Device = "auto",
-    precision: options.Precision = None,
     weights: options.Weights = None,
     jobs: options.Jobs = None,
     batch: options.Batch = "auto",
@@ -67,10 +55,6 @@ def plan(
     from stylebench.sweeps.experiment import load_sweep, results_folder
     from stylebench.timing import forecast
 
-    given = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                        evals=evals, seed=seed, preset=preset, precision=precision, limit=limit,
-                        resize=resize, nodes=nodes, content_node=content_node,
-                        statistics_images=statistics_images)  # fmt: skip
     config = load_sweep(experiment, given, profile)
     place, engine = out or results_folder(config), engine_options(device, None, jobs, batch)
     asked = run_options(place, engine, weights, offline=offline, force=force)

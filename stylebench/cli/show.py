@@ -10,8 +10,9 @@ from stylebench.errors import InputError, one_line
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
-    from stylebench.config import Spec, SweepConfig
+    from stylebench.config import Spec
     from stylebench.sweeps.run import RunOptions
+    from stylebench.sweeps.settings import SweepConfig
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -220,18 +221,10 @@ def lines(
 def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None:
     """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
     from stylebench import store
-    from stylebench.sweeps import plan
+    from stylebench.sweeps import run
 
-    told: list[str] = []
-    # A dry run downloads nothing, so weights that a run would download are not an error here.
-    planned = plan.expand(
-        config,
-        given=options.given,
-        offline=True,
-        strict=options.offline,
-        device=options.engine.device,
-        tell=told.append,  # told when it is known that there is nothing wrong
-    )
+    told: list[str] = []  # when it is known that there is nothing wrong
+    planned = run.jobs(config, options, told.append, dry=True)
     from stylebench.measures.statistics import measured
 
     statistics = (*planned.statistics, *planned.missing_statistics)

@@ -1,23 +1,20 @@
 """The command ``stylebench stats``; like main.py, it imports nothing heavy before its use."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from stylebench.cli import complete, options
-from stylebench.cli.flags import engine_options, given_flags, run_options
+from stylebench.cli.flags import configured, engine_options, run_options
 from stylebench.cli.sweep import carry_out
 
 
+@configured("content", "style", "statistics_images", "evals", "preset", "precision")
 def stats(
+    *,
     out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
-    arch: options.Arch = None,
-    limit: options.Limit = None,
-    nodes: options.Nodes = None,
-    content_node: options.ContentNode = None,
-    plugin: options.Plugin = None,
-    smoothing: options.Smoothing = None,
+    given: dict[str, Any],
     content: Annotated[
         list[str] | None,
         typer.Option(
@@ -26,9 +23,6 @@ def stats(
             autocompletion=complete.photographs,
         ),
     ] = None,
-    size: options.Size = None,
-    resize: options.Resize = None,
-    seed: options.Seed = None,
     device: options.Device = "auto",
     weights: options.Weights = None,
     jobs: options.Jobs = None,
@@ -47,10 +41,7 @@ def stats(
     from stylebench.sweeps.experiment import load_sweep
     from stylebench.sweeps.run import measure
 
-    flags = given_flags(arch=arch, smoothing=smoothing, statistics_images=content, size=size,
-                        seed=seed, limit=limit, resize=resize,
-                        nodes=nodes, content_node=content_node)  # fmt: skip
-    config = load_sweep(None, {"name": "stats", **flags})
+    config = load_sweep(None, {"name": "stats", **given, "statistics_images": content or None})
     how = run_options(
         out, engine_options(device, None, jobs), weights, offline=offline, force=force
     )

@@ -2,38 +2,26 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stylebench.cli import options, progress
-from stylebench.cli.flags import engine_options, given_flags, run_options
+from stylebench.cli.flags import configured, engine_options, run_options
 
 if TYPE_CHECKING:
-    from stylebench.config import SweepConfig
     from stylebench.sweeps.run import RunOptions, Summary
+    from stylebench.sweeps.settings import SweepConfig
 
 
+@configured()
 def sweep(
+    *,
     experiment: options.Experiment = None,
-    arch: options.Arch = None,
-    limit: options.Limit = None,
-    nodes: options.Nodes = None,
-    content_node: options.ContentNode = None,
-    plugin: options.Plugin = None,
-    smoothing: options.Smoothing = None,
-    content: options.Content = None,
-    style: options.Style = None,
-    statistics_images: options.StatisticsImages = None,
-    size: options.Size = None,
-    resize: options.Resize = None,
-    evals: options.Evals = None,
-    seed: options.Seed = None,
-    preset: options.Preset = None,
+    given: dict[str, Any],
     profile: options.Profile = None,
     out: options.Out = None,
     device: options.Device = "auto",
-    precision: options.Precision = None,
     weights: options.Weights = None,
     tracking_uri: Annotated[
         str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
@@ -65,12 +53,7 @@ def sweep(
     """
     from stylebench.sweeps.experiment import load_sweep, results_folder
 
-    flags = given_flags(arch=arch, smoothing=smoothing, content=content, style=style, size=size,
-                        evals=evals, seed=seed, preset=preset, precision=precision,
-                        limit=limit, resize=resize,
-                        nodes=nodes, content_node=content_node,
-                        statistics_images=statistics_images)  # fmt: skip
-    config = load_sweep(experiment, flags, profile)
+    config = load_sweep(experiment, given, profile)
     how = run_options(
         out or results_folder(config),
         engine_options(device, engine, jobs, batch,

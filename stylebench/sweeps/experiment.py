@@ -14,16 +14,10 @@ from pydantic import ValidationError
 
 from stylebench import files
 from stylebench.backbones import names
-from stylebench.config import (
-    Frozen,
-    LossSpec,
-    OptimiserSpec,
-    SmoothingSpec,
-    SweepConfig,
-    first_problem,
-)
+from stylebench.config import Frozen, LossSpec, OptimiserSpec, SmoothingSpec, first_problem
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
+from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
 

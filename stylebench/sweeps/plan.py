@@ -1,8 +1,8 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from stylebench import images
 from stylebench.backbones import names
@@ -15,13 +15,13 @@ from stylebench.config import (
     NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
-    SweepConfig,
     WeightsRef,
 )
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import suggestion
 from stylebench.sweeps.experiment import arms
-from stylebench.transfer import presets
+from stylebench.sweeps.same import unique
+from stylebench.sweeps.settings import SweepConfig, preset_label
 
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""
@@ -266,10 +266,10 @@ def expand(
         found.append(_expand(arm, variants, given, offline, strict, pairs, device, once))
         _check_count(sum(part.count for part in found))
     return Plan(
-        jobs=_unique(spec for part in found for spec in part.jobs),
-        missing=_unique(spec for part in found for spec in part.missing),
-        statistics=_unique(spec for part in found for spec in part.statistics),
-        missing_statistics=_unique(spec for part in found for spec in part.missing_statistics),
+        jobs=unique(spec for part in found for spec in part.jobs),
+        missing=unique(spec for part in found for spec in part.missing),
+        statistics=unique(spec for part in found for spec in part.statistics),
+        missing_statistics=unique(spec for part in found for spec in part.missing_statistics),
     )
 
 
@@ -278,33 +278,6 @@ def _check_count(count: int) -> None:
         raise InputError(
             f"expected at most {MAX_JOBS:,} jobs in a sweep, found {count:,}; split it into several"
         )
-
-
-AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec)
-
-
-def _unique(specs: Iterable[AnySpec]) -> tuple[AnySpec, ...]:
-    same: dict[str, list[AnySpec]] = {}
-    for spec in specs:
-        same.setdefault(spec.job_id, []).append(spec)
-    return tuple(_under_all_names(group) for group in same.values())
-
-
-def _under_all_names(same: Sequence[AnySpec]) -> AnySpec:
-    """Return one job of several that are the same: of equal files, it has the names of all, a=b."""
-    last = same[-1]
-    if len(same) == 1 or not isinstance(last, JobSpec):
-        return last
-    return named_too(last, *(spec for spec in same if isinstance(spec, JobSpec)))
-
-
-def named_too(job: JobSpec, *same: JobSpec) -> JobSpec:
-    """Return a job whose pictures have the names that they have in others too, which come first."""
-    named = {}
-    for role in ("content", "style"):
-        names = [name for spec in (*same, job) for name in getattr(spec, role).name.split("=")]
-        named[role] = getattr(job, role).model_copy(update={"name": "=".join(dict.fromkeys(names))})
-    return job.model_copy(update=named)
 
 
 def _expand(
@@ -337,7 +310,7 @@ def _expand(
             smoothing=smooth,
             content=a,
             style=b,
-            preset=presets.label(config),
+            preset=preset_label(config),
             loss=_loss(arm.variant.spec, config.loss),
             seed=arm.seed,
             precision=precisions[smooth.label],

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from stylebench import files, images, runtime, store
 from stylebench.backbones import names
-from stylebench.config import JobSpec, Spec, SweepConfig, first_problem
+from stylebench.config import JobSpec, Spec, first_problem
 from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
-from stylebench.sweeps import engines, plan
+from stylebench.sweeps import engines, plan, same
 from stylebench.sweeps.engines import EngineOptions
 from stylebench.sweeps.experiment import load_sweep, results_folder
+from stylebench.sweeps.settings import SweepConfig
 from stylebench.tracking import background
 
 
@@ -107,6 +108,29 @@ def _write_manifest(
     files.write_text(options.out / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
+def jobs(
+    config: SweepConfig,
+    options: RunOptions,
+    tell: Callable[[str], None],
+    *,
+    pairs: bool = True,
+    dry: bool = False,
+) -> plan.Plan:
+    """Return the jobs that a sweep comes to, see `plan.expand`.
+
+    A `dry` run downloads nothing, so that weights which a run would download are no error.
+    """
+    return plan.expand(
+        config,
+        given=options.given,
+        offline=options.offline or dry,
+        strict=options.offline or not dry,
+        pairs=pairs,
+        device=options.engine.device,
+        tell=tell,
+    )
+
+
 def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     """Run a sweep and return how it ended.
 
@@ -116,13 +140,7 @@ def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     Raises:
         InputError: wrong input, before anything is run.
     """
-    planned = plan.expand(
-        config,
-        given=options.given,
-        offline=options.offline,
-        device=options.engine.device,
-        tell=report.message,
-    )
+    planned = jobs(config, options, report.message)
     with (
         lock.claim(options.out, options.command),
         background.opened(options.out, config.name, options.tracking_uri, report.message) as log,
@@ -175,8 +193,8 @@ def sweep(
         offline: never download weights.
         force: run finished jobs again.
         tell: called with lines about how it goes, as `print` shows them.
-        **keys: of `stylebench.config.SweepConfig`: arch, smoothing, content, style, size, evals,
-            seed, preset …; they go before the experiment's.
+        **keys: of `stylebench.sweeps.settings.SweepConfig`: arch, smoothing, content, style, size,
+            evals, seed, preset …; they go before the experiment's.
 
     Raises:
         InputError: wrong input, before anything is run. A job that fails is a row with its error.
@@ -219,9 +237,7 @@ def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summa
     Raises:
         InputError: wrong input, before anything is run.
     """
-    planned = plan.expand(
-        config, given=options.given, offline=options.offline, pairs=False, tell=report.message
-    )
+    planned = jobs(config, options, report.message, pairs=False)
     with lock.claim(options.out, options.command):
         _work(config, planned, None, options, report, lambda record: None)
         undrawn = _draw(options.out, report)
@@ -246,7 +262,7 @@ def _work(
     store.remove_stale(options.out)
     lock.announce(options.out, specs)
     for job in planned.jobs:
-        _add_names(options.out, job)
+        same.add_names(options.out, job)
     if todo or not store.read_manifest(options.out):
         _write_manifest(options, config, planned, report.message)
     report.begin(len(todo), len(specs) - len(todo))
@@ -258,26 +274,6 @@ def _work(
     finally:
         ids = {spec.job_id for spec in specs}
         store.compact(options.out, missing, ids, report.message)
-
-
-def _add_names(out: Path, job: JobSpec) -> None:
-    """Note in the folder of a finished job what its pictures' files are called now, beside before.
-
-    A file of equal bytes may have joined. Built-ins keep their names.
-    """
-    builtin = all(p.ref.startswith(images.PREFIX) for p in (job.content, job.style))
-    record = None if builtin else store.read_record(store.place(out, job))
-    if record is None:
-        return
-    folder, before = store.place(out, job), record.stylisation
-    named = plan.named_too(before, before, job)
-    if named == before:
-        return
-    metrics = store.read_metrics(folder)
-    if len(metrics):
-        metrics = metrics.assign(content=named.content.name, style=named.style.name)
-        store.write_metrics(folder, [{**row} for row in metrics.to_dict("records")])
-    store.write_record(folder, record.model_copy(update={"spec": named}))
 
 
 def _summary(planned: plan.Plan, out: Path) -> Summary:
@@ -309,13 +305,7 @@ def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) ->
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
-    planned = plan.expand(
-        config,
-        given=options.given,
-        offline=options.offline,
-        device=options.engine.device,
-        tell=print,
-    )
+    planned = jobs(config, options, print)
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
         raise InputError(

@@ -14,7 +14,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
@@ -48,10 +47,6 @@ DEFAULT = ("vgg19", "resnet50")
 PRODUCT = {"cpu": 4096, "cuda": 8192}
 """Side of the matrices whose product is the ceiling of floating-point operations."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-RATIOS = {"speedup": 1, "bare_ratio": -1, "share_of_ceiling": 1, "memory_ratio": -1}
-"""What ``--check`` compares; of those with -1 more is worse."""
-MARGIN = 0.25
-"""A ratio that is worse than the reference by more than this share of it fails ``--check``."""
 
 
 class Work(BaseModel):
@@ -385,55 +380,3 @@ def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
             )
         )
     return found, {f"{precision}_gflops": rate for precision, rate in ceiling.items()}
-
-
-def read(path: Path, flag: str) -> Report:
-    """Return the report in a file that a flag names.
-
-    Raises:
-        InputError: it is not what ``stylebench bench --json`` prints.
-    """
-    try:
-        return Report.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{flag} {str(path)!r}: expected what `stylebench bench --json` prints: {reason}"
-        ) from None
-
-
-def reference(path: Path, device: str) -> Report:
-    """Return the report in a file that this machine can be compared with.
-
-    Raises:
-        InputError: it is none, or of other units for bf16, another device or number of threads.
-    """
-    found = read(path, "--check")
-    then, here = (m.model_dump(include=set(Machine.model_fields)) for m in
-                  (found.machine, machine(device)))  # fmt: skip
-    if then != here:
-        raise InputError(
-            f"--check: the reference was taken with {then}, this machine has {here}: ratios cannot "
-            "be compared; make a reference with `stylebench bench --json`"
-        )
-    return found
-
-
-def check(report: Report, then: Report) -> list[str]:
-    """Return a line for each ratio that is worse than it was then, by more than `MARGIN`.
-
-    A row or a ratio that was there then and is not now is worse. Times are not compared, as they
-    say more of the machine than of the code.
-    """
-    now = {row.title: row for row in report.rows}
-    worse = []
-    for row in then.rows:
-        for ratio, sign in RATIOS.items():
-            was, value = getattr(row, ratio), getattr(now.get(row.title), ratio, None)
-            if was is None:
-                continue
-            found = "it was not measured" if value is None else f"{value:.2f}"
-            if value is None or sign * (value - was) < -MARGIN * was:
-                name = ratio.replace("_", " ")
-                worse.append(f"{row.title}: {name} was {was:.2f}, now {found}")
-    return worse

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from stylebench import store
 from stylebench.backbones import pretrained
-from stylebench.config import Spec, SweepConfig
+from stylebench.config import Spec
 from stylebench.sweeps import plan
-from stylebench.sweeps.run import RunOptions
-from stylebench.timing import bench, estimate
+from stylebench.sweeps.run import RunOptions, jobs
+from stylebench.sweeps.settings import SweepConfig
+from stylebench.timing import compare, estimate
 from stylebench.weights import sources
 
 STATES = ("to do", "finished", "to download", "unavailable")
@@ -102,15 +103,8 @@ def make(
         InputError: wrong input, as of a sweep; a bench file that is none.
     """
     engine = options.engine
-    planned = plan.expand(
-        config,
-        given=options.given,
-        offline=True,
-        strict=options.offline,
-        device=engine.device,
-        tell=tell,
-    )
-    report = bench.read(file, "--from") if file else None
+    planned = jobs(config, options, tell, dry=True)
+    report = compare.read(file, "--from") if file else None
     state = states(planned, options)
     stylisations = [*planned.jobs, *planned.missing]
     statistics = [*planned.statistics, *planned.missing_statistics]

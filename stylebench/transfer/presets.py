@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stylebench.config import SweepConfig, TransferSettings, first_problem
+from stylebench.config import TransferSettings, first_problem
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
@@ -53,13 +53,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset sets; what is given beside it goes before it."""
 OF_PRESET = ("loss", "optimiser", "resize", "image")
 """Keys that a preset decides; a preset from the command line replaces them in the file."""
-
-
-def label(config: SweepConfig) -> str:
-    """Return the preset's name for tables, with "(modified)" where the configuration departs."""
-    pure = SweepConfig.model_validate({"preset": config.preset, **PRESETS[config.preset]})
-    same = all(getattr(config, key) == getattr(pure, key) for key in OF_PRESET)
-    return config.preset if same else f"{config.preset} (modified)"
 
 
 def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:

@@ -15,7 +15,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stylebench import runtime
 from stylebench.config import Precision, SmoothingSpec
@@ -327,7 +327,7 @@ def apply(
     if _spares(spec, stage):
         return maps, 1.0
     how = {} if fitted is None else {"fitted": fitted}
-    found: object = SMOOTHINGS[spec.name](maps, **spec.params, **how)
+    found: Any = SMOOTHINGS[spec.name](maps, **spec.params, **how)
     match found:
         case (map_, Real() as unit) if getattr(map_, "shape", None) == maps.shape:
             if math.isfinite(unit):

@@ -11,9 +11,9 @@ from stylebench import images
 from stylebench.backbones import initial, names, pretrained, shortcuts
 from stylebench.backbones.extractor import build, random_network
 from stylebench.backbones.spec import ARCHS
-from stylebench.config import SweepConfig
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
+from stylebench.sweeps.settings import SweepConfig
 
 ZERO = ["cs3darknet_focus_s", "mobilevit_xxs", "regnetx_002", "repvit_m1", "res2next50",
         "resnest14d"]  # fmt: skip

@@ -1,6 +1,5 @@
 """Networks of one's own that cannot be used as they are: each is told in one line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,10 @@ import stylebench
 from stylebench.backbones import names
 from stylebench.backbones.pretrained import parse_given
 from stylebench.errors import InputError
-from stylebench.registry import PLUGINS, Registry, load_plugin
+from stylebench.registry import load_plugin
 from tests.cli.bench import invoke, no_figures
+
+pytestmark = pytest.mark.usefixtures("unloaded")
 
 HEAD = """
 import torch
@@ -40,15 +41,6 @@ RANDOM = [
 FIXED = ["self.drop(self.stem(x))", "functional.dropout(self.stem(x), 0.5, self.training)"]
 
 
-@pytest.fixture(autouse=True)
-def unloaded() -> Iterator[None]:
-    before = set(PLUGINS)
-    yield
-    for name in set(PLUGINS) - before:
-        Registry.forget(name)
-        del PLUGINS[name]
-
-
 def write(folder: Path, form: str) -> str:
     (folder / "net.py").write_text(HEAD.format(form))
     return f"{folder / 'net.py'}:Net"
@@ -67,14 +59,13 @@ def test_dropout_that_is_off_is_no_randomness(form: str, tmp_path: Path) -> None
     stylebench.backbone(write(tmp_path, form), device="cpu")
 
 
-class Noisy(nn.Sequential):
+class Noisy(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = functional.dropout(super().forward(x))
-        return out
+        return functional.dropout(x)
 
 
 def test_a_module_that_is_handed_in_is_asked_twice_too() -> None:
-    module = nn.Sequential(Noisy(nn.Conv2d(3, 4, 1)), nn.Conv2d(4, 4, 1, 2))
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), Noisy(), nn.Conv2d(4, 4, 1, 2))
     with pytest.raises(InputError, match="two passes differ"):
         stylebench.backbone(module, device="cpu")
 

@@ -1,6 +1,5 @@
 """Paths of files with networks in ``--arch``: any name, and the same rule as for other paths."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,12 +7,14 @@ import torch
 from PIL import Image
 
 from stylebench.backbones import names
-from stylebench.config import SweepConfig
-from stylebench.registry import PLUGINS, Registry, load_plugin
+from stylebench.registry import load_plugin
 from stylebench.store import load_results
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.settings import SweepConfig
 from tests.cli.bench import invoke, no_figures, write_yaml
+
+pytestmark = pytest.mark.usefixtures("unloaded")
 
 NET = """
 from torch import nn
@@ -25,15 +26,6 @@ class Net(nn.Sequential):
 """
 PLACES = ["a+b/net.py", "c,d/net.py", "e[1]*/net.py", "f g/net.py", "h=i/net.py", "j:k/net.py",
           "l.py:m/net.py", "a+b,c=1+2/all.py", "my+net,v[2].py", "+.py"]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def unloaded() -> Iterator[None]:
-    before = set(PLUGINS)
-    yield
-    for name in set(PLUGINS) - before:
-        Registry.forget(name)
-        del PLUGINS[name]
 
 
 def write(folder: Path, place: str) -> Path:

@@ -14,7 +14,7 @@ PAIRS = (("cat", "mosaic"), ("house", "brush"), ("sea", "ink"))
 
 
 def test_means_are_geometric_and_over_pairs(tmp_path: Path) -> None:
-    results = scored(tmp_path, ("r-vgg19",), ("none", "softmax"), PAIRS, seeds=2)
+    results = scored(tmp_path, ("r-vgg19",), ("none", "softmax"), pairs=PAIRS, seeds=2)
     jobs = results.results.set_index("job_id")
     job = results.gradients["job_id"]
     factor = job.map(jobs["content"]).map({"cat": 1.0, "house": 10.0, "sea": 100.0})

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from stylebench import images
-from stylebench.config import SweepConfig
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
 from stylebench.sweeps.job import load_image
+from stylebench.sweeps.settings import SweepConfig
 
 OTHER_PROCESSOR = {
     "JSIMD_FORCENONE": "1",  # libjpeg-turbo's C code in place of its vector instructions
@@ -42,7 +42,7 @@ AT_256 = {
 CODE = """
 import json
 from stylebench import images
-from stylebench.config import SweepConfig
+from stylebench.sweeps.settings import SweepConfig
 from stylebench.sweeps import plan
 sizes = (32, 100, 256, 640)
 names = [*images.PHOTOGRAPHS, *images.PAINTINGS]
@@ -74,7 +74,8 @@ def test_digests_and_job_ids_are_those_of_another_processor() -> None:
     assert here == there
     assert len(here[0]) == 15
     made = plan.expand(SWEEP)
-    assert here[1] == [spec.job_id for spec in (*made.jobs, *made.statistics)]
+    ids = [job.job_id for job in made.jobs] + [job.job_id for job in made.statistics]
+    assert here[1] == ids
 
 
 def test_a_builtin_that_is_read_otherwise_here_is_told() -> None:

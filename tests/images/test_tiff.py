@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image
@@ -160,24 +161,26 @@ BIG = np.full((64, 64, 3), (200, 60, 40), np.uint8)
 SMALL = np.full((SIDE, SIDE, 3), 10, np.uint8)
 
 
-def test_a_thumbnail_that_comes_first_is_passed_over(tmp_path: Path) -> None:
+THUMBNAIL, FULL = (SMALL, {"subfiletype": 1}), (BIG, {"subfiletype": 0})
+ABOVE: dict[str, int] = {"subifds": 1}
+"""What follows lies below this picture."""
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [THUMBNAIL, FULL],
+        [(SMALL, {"subfiletype": 1} | ABOVE), FULL],
+        [(BIG, ABOVE), THUMBNAIL],
+    ],
+    ids=["a thumbnail first", "a full picture below its thumbnail", "a pyramid"],
+)
+def test_the_full_picture_is_read(
+    pages: list[tuple[npt.NDArray[np.uint8], dict[str, int]]], tmp_path: Path
+) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(SMALL, photometric="rgb", subfiletype=1)
-        file.write(BIG, photometric="rgb", subfiletype=0)
-    check(tmp_path / "a.tif", np.full((*SHAPE, 3), BIG[0, 0]), 0)
-
-
-def test_a_full_picture_below_its_thumbnail_is_read(tmp_path: Path) -> None:
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(SMALL, photometric="rgb", subfiletype=1, subifds=1)
-        file.write(BIG, photometric="rgb", subfiletype=0)
-    check(tmp_path / "a.tif", np.full((*SHAPE, 3), BIG[0, 0]), 0)
-
-
-def test_a_pyramid_is_read_at_its_full_size(tmp_path: Path) -> None:
-    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
-        file.write(BIG, photometric="rgb", subifds=1)
-        file.write(SMALL, photometric="rgb", subfiletype=1)
+        for pixels, tags in pages:
+            file.write(pixels, photometric="rgb", **tags)  # type: ignore[arg-type]
     check(tmp_path / "a.tif", np.full((*SHAPE, 3), BIG[0, 0]), 0)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench.store import Results
+from stylebench.store.columns import RESULT_COLUMNS
 from stylebench.sweeps.run import sweep
 
 
@@ -33,8 +34,8 @@ def test_a_file_that_joins_later_is_named_beside_the_first(tmp_path: Path) -> No
     assert found.results["content"].tolist() == ["a=b"]
     assert set(found.metrics["content"]) == {"a=b"}
     assert len(found.metrics) == len(made.metrics) > 0
-    same = [column for column in made.results if column not in ("content", "picture")]
-    same = [column for column in same if not column.endswith("_picture")]
+    named = {"content", *(name for name in RESULT_COLUMNS if name.endswith("picture"))}
+    same = [name for name in RESULT_COLUMNS if name not in named]
     pd.testing.assert_frame_equal(found.results[same], made.results[same])
     assert (tmp_path / "out" / found.results["picture"][0]).read_bytes() == picture
     for content in ([first], [second, first], [first, second]):  # no name comes twice

@@ -160,4 +160,4 @@ def test_a_squashed_result_is_judged_with_squash() -> None:
     table = stylebench.judge(
         found, "china", "brush", judges=["r-squeezenet1_1"], device="cpu", resize="squash"
     )
-    assert table.set_index("metric").loc["ssim", "value"] > 0.3
+    assert table.loc[table["metric"].eq("ssim"), "value"].gt(0.3).all()

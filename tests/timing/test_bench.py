@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from stylebench.backbones import names
 from stylebench.cli.bench import lines
 from stylebench.errors import InputError
-from stylebench.timing import bench
+from stylebench.timing import bench, compare
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -153,38 +153,38 @@ def test_wrong_input_is_one_line(flags: list[str], text: str) -> None:
 def test_check_tells_worse_ratios_and_no_others(found: bench.Report, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     file.write_text(found.model_dump_json())
-    reference = bench.reference(file, "cpu")
-    assert bench.check(found, reference) == []
+    reference = compare.reference(file, "cpu")
+    assert compare.worse(found, reference) == []
 
     def now(**factors: float) -> bench.Report:
         (row,) = found.rows
         changed = {key: factor * getattr(row, key) for key, factor in factors.items()}
         return found.model_copy(update={"rows": [row.model_copy(update=changed)]})
 
-    assert bench.check(now(seconds=100, speedup=1.5), reference) == []  # no times
-    told = bench.check(now(speedup=0.7, bare_ratio=1.3, peak_mb=1.3), reference)
+    assert compare.worse(now(seconds=100, speedup=1.5), reference) == []  # no times
+    told = compare.worse(now(speedup=0.7, bare_ratio=1.3, peak_mb=1.3), reference)
     assert [line.split(": ")[1].split(" was")[0] for line in told] == [
         "speedup", "bare ratio", "memory ratio",
     ]  # fmt: skip
     (row,) = found.rows
     none = found.model_copy(update={"rows": [row.model_copy(update={"speedup": None})]})
-    assert "it was not measured" in bench.check(none, reference)[0]
-    assert len(bench.check(found.model_copy(update={"rows": []}), reference)) == 4
+    assert "it was not measured" in compare.worse(none, reference)[0]
+    assert len(compare.worse(found.model_copy(update={"rows": []}), reference)) == 4
 
 
 def test_check_refuses_what_it_cannot_compare(found: bench.Report, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     file.write_text("{}")
     with pytest.raises(InputError, match="expected what `stylebench bench --json` prints"):
-        bench.reference(file, "cpu")
+        compare.reference(file, "cpu")
     machine = found.machine.model_copy(update={"bf16_units": ["another"]})
     file.write_text(found.model_copy(update={"machine": machine}).model_dump_json())
     with pytest.raises(InputError, match="ratios cannot be compared"):
-        bench.reference(file, "cpu")
+        compare.reference(file, "cpu")
 
 
 def test_the_reference_of_results_is_read() -> None:
-    found = bench.read(Path("results/reference/bench.json"), "--check")
+    found = compare.read(Path("results/reference/bench.json"), "--check")
     assert {row.arch for row in found.rows} == set(bench.DEFAULT)
 
 

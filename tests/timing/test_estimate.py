@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from stylebench.cli.progress import Progress
-from stylebench.config import NodeChoice, SmoothingSpec, SweepConfig
+from stylebench.config import NodeChoice, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.sweeps import plan, run
 from stylebench.sweeps.engines.options import EngineOptions
-from stylebench.timing import bench, estimate
+from stylebench.sweeps.settings import SweepConfig
+from stylebench.timing import bench, compare, estimate
 from stylebench.timing.estimate import Kind, Load, Network, Rate
 from tests.cli.bench import no_figures, with_database
 
@@ -172,7 +173,7 @@ def _bench(path: Path, *archs: str, **changes: Any) -> bench.Report:
     row = {"size": 10, "batch": 2, "precision": "fp32", "seconds": 4.0, "device": "cpu", **changes}
     rows = [{"arch": arch, **row} for arch in archs]
     path.write_text(json.dumps({"machine": {"threads": 4}, "rows": rows}))
-    return bench.read(path, "--from")
+    return compare.read(path, "--from")
 
 
 def test_a_bench_is_read(tmp_path: Path) -> None:
