@@ -209,13 +209,7 @@ def judge(
         fixed = size is None and isinstance(picture, Tensor | np.ndarray)
         side = None if fixed else size or max(made.shape[-2:])
         pair.append(to_tensor(picture, role, side, resize).to(on))
-    if made.shape != pair[0].shape:
-        found = " and ".join(f"{p.shape[-1]}×{p.shape[-2]}" for p in (made, pair[0]))
-        square = made.shape[-1] == made.shape[-2]
-        remedy = '; resize="squash" if it was made so' if square and resize == "aspect" else ""
-        raise InputError(
-            f"judge: expected result and content of one size, found {found} px{remedy}"
-        )
+    _check_sizes(made, pair[0], resize)
     chosen = named(judges, {}, offline=offline) if judges else choose([arch] if arch else [])
     panel: list[Judge | Lpips] = [*make(chosen, on), *filter(None, [lpips(on)])]
     rows = [
@@ -230,6 +224,16 @@ def judge(
         for name, who in asked(arch, panel)
     ]
     return pd.DataFrame(rows)
+
+
+def _check_sizes(made: Tensor, content: Tensor, resize: Resize) -> None:
+    if made.shape != content.shape:
+        found = " and ".join(f"{p.shape[-1]}×{p.shape[-2]}" for p in (made, content))
+        square = made.shape[-1] == made.shape[-2]
+        remedy = '; resize="squash" if it was made so' if square and resize == "aspect" else ""
+        raise InputError(
+            f"judge: expected result and content of one size, found {found} px{remedy}"
+        )
 
 
 def asked(arch: str, panel: Sequence[Judge | Lpips]) -> Iterator[tuple[str, Judge | Lpips | None]]:
