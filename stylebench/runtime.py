@@ -7,9 +7,13 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from stylebench import __version__
 from stylebench.errors import InputError
@@ -69,6 +73,50 @@ def wait_passively() -> None:
     """
     if not WAITING.keys() & os.environ.keys():
         os.environ.update(WAITING)
+
+
+_STARTING = threading.Lock()
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have Python processes that are started meanwhile import nothing from the working directory.
+
+    A results folder or a download may lie there, with a ``signal.py`` of anybody's. The variable is
+    taken back: what a user starts later is no business of ours.
+    """
+    name = "PYTHONSAFEPATH"
+    with _STARTING:
+        before = os.environ.get(name)
+        os.environ[name] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
+
+
+class _SafeProcess(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  multiprocessing's name
+        with _safe_path():
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+
+
+class _SafeContext(SpawnContext):
+    Process = _SafeProcess
+
+
+def process_context() -> SpawnContext:
+    """Return the context in which worker processes are started: anew, and under `_safe_path`.
+
+    They import what this process can, from its ``sys.path``.
+    """
+    with _safe_path():
+        resource_tracker.ensure_running()  # a process too, which the first semaphore would start
+    return _SafeContext()
 
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")

@@ -151,3 +151,59 @@ def test_who_says_how_threads_wait_is_obeyed(
     runtime.wait_passively()
     found = {name: os.environ[name] for name in runtime.WAITING if name in os.environ}
     assert found == (given or runtime.WAITING)
+
+
+def hostile(folder: Path, *names: str) -> Path:
+    """Make a folder of modules of these names, each of which writes its name into ``ran``."""
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / f"{name}.py").write_text(f"open('{folder / 'ran'}', 'a').write('{name} ')")
+    return folder
+
+
+def run_in(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python with a hostile working directory; nothing of it may run."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    env.pop("PYTHONSAFEPATH", None)
+    ran = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert not (folder / "ran").exists(), (folder / "ran").read_text()
+    assert ran.returncode == 0, ran.stderr
+    return ran
+
+
+STARTED = """
+import os, sys
+from concurrent.futures import ProcessPoolExecutor
+from stylebench import runtime
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, runtime.process_context()) as pool:
+        print(pool.submit(len, "abc").result())
+    print("PYTHONSAFEPATH" in os.environ)
+"""
+
+
+def test_worker_processes_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
+    modules = ("signal", "struct", "pickle", "selectors", "socket", "warnings", "stylebench")
+    (tmp_path / "script.py").write_text(STARTED)
+    folder = hostile(tmp_path / "here", *modules)
+    ran = run_in(folder, str(tmp_path / "script.py"))
+    assert ran.stdout.split() == ["3", "False"]
+    assert ran.stderr == ""
+
+
+def test_all_worker_processes_are_started_so() -> None:
+    sources = {path.name: path.read_text() for path in Path(runtime.__file__).parent.rglob("*.py")}
+    starts = re.compile(r"get_context\(|ProcessPool\w*\(|Process\(|Popen\(|subprocess\.\w+\(")
+    found = {name for name, text in sources.items() if starts.search(text)}
+    assert found == {"bench.py", "local.py", "packages.py", "runtime.py"}
+    assert all("process_context()" in sources[name] for name in ("bench.py", "local.py"))
+
+
+def test_the_module_as_a_command_takes_packages_from_where_they_are_installed(
+    tmp_path: Path,
+) -> None:
+    folder = hostile(tmp_path / "here", "typer", "torch", "numpy", "multiprocessing")
+    assert "softmax" in run_in(folder, "-m", "stylebench", "ls", "smoothings").stdout

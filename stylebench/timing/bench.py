@@ -9,7 +9,6 @@ import contextlib
 import functools
 import itertools
 import math
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -221,7 +220,7 @@ def peak_mb(method: Callable[[Work], Step], work: Work) -> float:
     allocator.
     """
     try:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, runtime.process_context()) as pool:
             return pool.submit(_peak, method, work).result()
     except RuntimeError as error:
         raise InputError(

