@@ -2,6 +2,10 @@
 
 import errno
 import re
+import shlex
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 
 def one_line(text: str) -> str:
@@ -52,6 +56,92 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def masked(text: str) -> str:
-    """Return a text without the passwords in its addresses: ``http://me:***@server``."""
-    return re.sub(r"(://[^/@\s]*):[^/@\s]*@", r"\1:***@", text)
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
+_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+LOCAL = ("sqlite://", "file://")
+"""Beginnings of addresses that name a file where no host follows."""
+SHORTEST = 3
+"""Characters of a part of a secret that is looked for by itself: shorter ones are in any text."""
+
+
+def _parts(address: str) -> tuple[str, str, str, str]:
+    """Return (all before userinfo, userinfo, host and path, query and fragment) of an address.
+
+    People write passwords as they are, with every character that an address should not have there:
+    the userinfo ends with the last @.
+    """
+    found = _ADDRESS.search(address)
+    if found is None:
+        return address, "", "", ""
+    before, rest = address[: found.end(1)], found[2]
+    if found[1] in LOCAL and rest.startswith("/"):
+        place, more = re.match(r"([^?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+        return before, "", place, more
+    user, at, host = rest.rpartition("@")
+    place, more = re.match(r"([^?#]*)(.*)", host, re.DOTALL).groups()  # type: ignore[union-attr]
+    return before, user + at, place, more
+
+
+def masked(address: str) -> str:
+    """Return an address without what may be secret of it: userinfo, query and fragment.
+
+    >>> masked("http://me:A@B@server/path?token=C")
+    'http://***@server/path?***'
+    """
+    before, user, place, more = _parts(address)
+    return before + ("***@" if user else "") + place + (f"{more[0]}***" if more else "")
+
+
+def without_secrets(text: str, address: str = "") -> str:
+    """Return a text with its addresses masked, and with what was secret of `address` alone too.
+
+    Who reads an address in another way than its user meant quotes a part of the password.
+    """
+    _, user, place, more = _parts(address)
+    if address:
+        text = text.replace(address, masked(address))
+    if user:
+        text = re.sub(rf"[^\s'\"/]*@(?={re.escape(place.partition('/')[0])})", "***@", text)
+    pieces = {
+        piece for part in (user[:-1], more[1:]) for piece in (part, *re.split("[:@&=]", part))
+    }
+    for piece in sorted(pieces | {unquote(piece) for piece in pieces}, key=len, reverse=True):
+        if len(piece) >= SHORTEST:
+            text = text.replace(piece, "***")
+    return _ADDRESS_IN_TEXT.sub(lambda found: masked(found[0]), text)
+
+
+_FOLDERS_OF_PATH = re.compile(r"((?:^|[=,]|:(?!//))(?:(?:sqlite:///|file://)(?=/))?)/(?:[^,]*/)?")
+
+
+def published(value: Any) -> Any:
+    """Return JSON as others may see it: addresses without secrets, paths without their folders.
+
+    Of an absolute path in the working directory the relative one is left, of another one the name:
+    folders bear the names of users. It may stand alone, behind ``NAME=``, and in a comma list.
+
+    >>> published({"content": ["/home/ann/cat.jpg", "vgg19=/data/vgg.pth"]})
+    {'content': ['…/cat.jpg', 'vgg19=…/vgg.pth']}
+    """
+    if isinstance(value, dict):
+        return {key: published(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [published(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    here = re.escape(str(Path.cwd()).rstrip("/"))
+    text = re.sub(rf"(^|[=,:]){here}/(?=.)", r"\1", without_secrets(value))
+    return _FOLDERS_OF_PATH.sub(r"\1…/", text)
+
+
+def published_command(command: str) -> str:
+    """Return a command line as others may see it: each word as `published`, addresses masked.
+
+    >>> published_command("stylebench track results/two --tracking-uri=http://me:pw@host")
+    "stylebench track results/two '--tracking-uri=http://***@host'"
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # it was no shell's
+        words = [command]
+    return shlex.join(published(masked(word)) for word in words)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylebench.cli import options
-from stylebench.errors import InputError, masked
+from stylebench.errors import InputError, published_command
 
 if TYPE_CHECKING:
     from stylebench.sweeps import engines
@@ -106,8 +106,8 @@ def _place(text: str) -> int | str:
 
 
 def command() -> str:
-    """Return the command as it was typed, without the password in an address."""
-    return masked(shlex.join(["stylebench", *sys.argv[1:]]))
+    """Return the command as it was typed, but for what is nobody else's business."""
+    return published_command(shlex.join(["stylebench", *sys.argv[1:]]))
 
 
 def engine_options(

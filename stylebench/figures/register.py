@@ -24,7 +24,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench import files, store
-from stylebench.errors import InputError, is_full, one_line
+from stylebench.errors import InputError, is_full, one_line, published_command
 from stylebench.registry import Registry, check_function, suggestion
 from stylebench.store import Results
 
@@ -184,7 +184,7 @@ def provenance(results: Results) -> list[str]:
     if weights:
         lines.append("weights: " + ", ".join(sorted(weights)))
     runs = results.manifest.get("runs", [])
-    lines += [f"command: {run['command']}" for run in runs]
+    lines += [f"command: {published_command(str(run['command']))}" for run in runs]
     lines += [f"versions: {_versions(run['environment'])}" for run in runs]
     return list(dict.fromkeys(lines))
 

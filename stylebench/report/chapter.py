@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from stylebench.errors import published_command
 from stylebench.figures import style
 from stylebench.report import pictures, tables
 from stylebench.report.drawings import Figure
@@ -137,7 +138,7 @@ def _facts(results: Results, grids: Sequence[Grid]) -> list[str]:
 def _run(run: dict[str, Any]) -> Run:
     weights = [entry for entry in run.get("weights", []) if isinstance(entry, dict)]
     return Run(
-        command=str(run["command"]),
+        command=published_command(str(run["command"])),
         began=str(run.get("began", "")),
         device=str(run.get("device", "")),
         versions=tuple((str(k), str(v)) for k, v in dict(run["environment"]).items()),

@@ -23,7 +23,7 @@ from torch import Tensor
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, published
 from stylebench.measures.statistics import measure_backbone, measure_branches, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
@@ -138,13 +138,22 @@ def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
     return Outcome(known, tables={"statistics.parquet": table})
 
 
-def _failure(error: Exception) -> dict[str, Any]:
-    """Return what a failure adds to a record: our own message, or else a traceback too."""
+def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
+    """Return what a failure adds to a record: our own message, or else a traceback too.
+
+    Tables and reports show the message: it names the files of the job without their folders.
+    """
+    known: dict[str, Any] = {"status": "failed"}
     if isinstance(error, InputError | JobError):
-        return {"status": "failed", "error": str(error)}
-    last = str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {last[0] if last else ''}"
-    return {"status": "failed", "error": text, "traceback": traceback.format_exc()}
+        text = str(error)
+    else:
+        last = str(error).strip().splitlines()
+        text = f"{type(error).__name__}: {last[0] if last else ''}"
+        known["traceback"] = traceback.format_exc()
+    pictures = (spec.content, spec.style) if isinstance(spec, JobSpec) else spec.images
+    for path in filter(None, (*(picture.ref for picture in pictures), spec.weights.path)):
+        text = text.replace(path, published(path))
+    return {**known, "error": text}
 
 
 def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord, Outcome]]:
@@ -168,7 +177,7 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord,
         else:
             found = _stylize([spec for spec in specs if isinstance(spec, JobSpec)], device)
     except Exception as error:
-        failure = [Outcome(_failure(error))]
+        failure = [Outcome(_failure(error, specs[0]))]
     else:
         failure = []
     if failure and len(specs) > 1:

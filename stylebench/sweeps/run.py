@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from stylebench import files, images, runtime, store
 from stylebench.backbones import names
 from stylebench.config import JobSpec, Spec, first_problem
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, published
 from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same
@@ -86,6 +86,7 @@ def _write_manifest(
     """Add this run to OUT/manifest.json, which says how what is in the folder was made.
 
     A run has its command, configuration, weights and versions; the same run again replaces itself.
+    Reports, figures and MLflow show it: it has no secrets, and no folders of this machine.
     """
     specs: list[Spec] = [*planned.jobs, *planned.missing, *planned.statistics]
     weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
@@ -98,6 +99,7 @@ def _write_manifest(
         "environment": dict(runtime.environment()),
         "device": options.engine.device,
     }
+    run = published(run)
     runs = store.read_manifest(options.out).get("runs", [])
     earlier = [old for old in runs if {k: v for k, v in old.items() if k != "began"} != run]
     began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

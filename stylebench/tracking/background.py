@@ -133,7 +133,9 @@ class Writer:
                 if tries < TRIES:
                     self._pause(error)
                     continue
-                self._messages.append(f"{job_id or 'the sweep'} is not in MLflow: {reason(error)}")
+                self._messages.append(
+                    f"{job_id or 'the sweep'} is not in MLflow: {reason(error, self._tracker.uri)}"
+                )
             else:
                 self._answered()
                 self._done += 1
@@ -157,7 +159,9 @@ class Writer:
             else "the sweep goes on, what is missing is logged later"
         )
         if not self._away:
-            self._messages.append(f"MLflow does not answer ({reason(error)}); {meanwhile}")
+            self._messages.append(
+                f"MLflow does not answer ({reason(error, self._tracker.uri)}); {meanwhile}"
+            )
         self._away = self._was_away = True
         self._wake.wait(min(self._wait, LAST if self._closing else LONGEST))
         if not self._stopped:

@@ -10,6 +10,7 @@ they lie once in the parent; a copy in every run would be two thirds of all byte
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import sqlite3
@@ -22,7 +23,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylebench import files, store
-from stylebench.errors import InputError, describe, masked
+from stylebench.errors import (
+    InputError,
+    describe,
+    masked,
+    published,
+    published_command,
+    without_secrets,
+)
 from stylebench.tracking import view
 
 BATCH = 900
@@ -125,7 +133,7 @@ class Tracker:
     def _refused(self, error: Exception) -> InputError:
         anew = f"; if it is damaged, remove it: `stylebench track {self._out}` makes it anew"
         return InputError(
-            f"MLflow at {masked(self.uri)}: {reason(error)}{anew if self.own else ''}"
+            f"MLflow at {masked(self.uri)}: {reason(error, self.uri)}{anew if self.own else ''}"
         )
 
     @property
@@ -239,6 +247,13 @@ class Tracker:
         for path in (path for path in paths if files.exists(path, self._out)):
             repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
 
+    def _upload_json(self, sweep: str, run_id: str, name: str, content: Any) -> None:
+        """Log a JSON file as others may see it: those of the folder have paths of this machine."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, name)
+            path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            self._upload(sweep, run_id, [path])
+
     def _measure(
         self, run_id: str, entry: view.Entry, numbers: Iterable[view.Number], **first: Any
     ) -> None:
@@ -291,6 +306,8 @@ class Tracker:
         }
         run_id = self._create(sweep, entry.title, tags, entry.began)
         self._upload(sweep, run_id, entry.files)
+        if entry.record:
+            self._upload_json(sweep, run_id, "record.json", entry.record)
         params = [Param(name, value) for name, value in entry.params.items()]
         self._measure(run_id, entry, [*entry.numbers, *means], params=params)
         status = "FINISHED" if ok else "FAILED"
@@ -303,12 +320,18 @@ class Tracker:
         for job_id, run in self._known.items() if self._means else ():
             if run.stamp.startswith("ok ") and not run.statistics:
                 self._add_statistics(job_id, run)
-        runs = store.read_manifest(self._out).get("runs", [])
+        runs = published(store.read_manifest(self._out).get("runs", []))
         for name in [self._name] if self._name else dict.fromkeys(name for _, name in self._sweeps):
             parent = self._parent(name)
-            mine = [run["command"] for run in runs if run.get("config", {}).get("name") == name]
+            mine = [
+                published_command(run["command"])
+                for run in runs
+                if run.get("config", {}).get("name") == name
+            ]
             self._client.set_tag(parent, "command", "\n".join(dict.fromkeys(mine)))
-            self._upload(name, parent, _files(self._out, "manifest.json", "figures/*", "tables/*"))
+            if runs:
+                self._upload_json(name, parent, "manifest.json", {"runs": runs})
+            self._upload(name, parent, _files(self._out, "figures/*", "tables/*"))
             pictures = _files(self._out, "images/content_*", "images/style_*")
             self._upload(name, parent, pictures, "images")
             self._client.set_terminated(parent, "FINISHED")
@@ -336,8 +359,8 @@ def _create(place: Path) -> None:
         file.write(database.read_bytes())
 
 
-def reason(error: BaseException) -> str:
-    """Return what an error says, in one line and without passwords.
+def reason(error: BaseException, uri: str) -> str:
+    """Return what an error says of MLflow at an address, in one line and without secrets.
 
     Of errors of the network, which come wrapped three times, the innermost says it.
     """
@@ -347,7 +370,7 @@ def reason(error: BaseException) -> str:
         chain.append(cause)
         cause = cause.__cause__ or cause.__context__
     said = next((each for each in reversed(chain) if isinstance(each, OSError)), error)
-    return masked(describe(said, 10_000))[:200]
+    return without_secrets(describe(said, 10_000), uri)[:200]
 
 
 def _sweeps(out: Path) -> list[tuple[float, str]]:
@@ -394,8 +417,8 @@ def _lines(path: Path) -> list[str]:
 
 
 def _digest(uri: str) -> str:
-    """Return what stands for an address in a file: it may hold a password."""
-    return hashlib.sha256(uri.encode()).hexdigest()[:16]
+    """Return what stands for an address in a file, without its secrets, which could be guessed."""
+    return hashlib.sha256(masked(uri).encode()).hexdigest()[:16]
 
 
 def _artifacts(uri: str) -> str | None:

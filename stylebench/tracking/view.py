@@ -4,6 +4,7 @@ A number is (name, step, value): steps are closure evaluations in ``trace/…``,
 ``statistics/…``, and 0 elsewhere.
 """
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import store
+from stylebench.errors import published
 from stylebench.store import columns
 
 Number = tuple[str, int, float]
@@ -24,7 +26,10 @@ KEY = ("arch", "weights", "smoothing", "seed", "size", "resize")
 
 @dataclass(frozen=True)
 class Entry:
-    """A job as it is shown; `began` and `ended` are seconds since the epoch."""
+    """A job as it is shown; `began` and `ended` are seconds since the epoch.
+
+    `record` is its record.json as others may see it; empty for a job that failed.
+    """
 
     job_id: str
     status: str
@@ -34,6 +39,7 @@ class Entry:
     params: Mapping[str, str]
     numbers: tuple[Number, ...]
     files: tuple[Path, ...]
+    record: Mapping[str, Any]
     began: float
     ended: float
 
@@ -63,7 +69,8 @@ def read(out: Path, job_id: str) -> Entry | None:
         key=tuple(row[name] for name in KEY),
         params=_params(row),
         numbers=(*_numbers(row), *(_trace(folder) if record.ok else ())),
-        files=(folder / "result.png", folder / "record.json") if record.ok else (),
+        files=(folder / "result.png",) if record.ok else (),
+        record=published(json.loads(record.json_text())) if record.ok else {},
         began=record.finished if record.started is None else record.started,
         ended=record.finished,
     )

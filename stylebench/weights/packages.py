@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from stylebench.errors import UnavailableError, describe
+from stylebench.errors import UnavailableError, describe, without_secrets
 from stylebench.files import replacing, sha256
 from stylebench.weights.files import cache_folder
 
@@ -174,7 +174,9 @@ def _run(package: Package, folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{package.label}: {error}") from None
     if done.returncode:
-        raise UnavailableError(f"{package.label}: {package.tool} failed: {_reason(done.stderr)}")
+        raise UnavailableError(
+            f"{package.label}: {package.tool} failed: {_reason(without_secrets(done.stderr))}"
+        )
 
 
 def _shown(text: str) -> contextlib.AbstractContextManager[object]:

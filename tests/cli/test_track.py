@@ -207,7 +207,7 @@ def test_wrong_input(out: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "empty").iterdir()) == []
     for uri in ("nonsense://x", "http://127.0.0.1:9", "http://me:secret@127.0.0.1:9"):
         said = refused("track", out, "--tracking-uri", uri)
-        assert said.startswith(f"stylebench: MLflow at {uri.replace('secret', '***')}: ")
+        assert said.startswith(f"stylebench: MLflow at {uri.replace('me:secret', '***')}: ")
         assert "secret" not in said
 
 
@@ -219,7 +219,8 @@ def test_an_entry_is_the_record(out: Path) -> None:
         assert numbers["loss_final"] == record.loss_final
         assert entry.params["arch"] == "r-tiny"
         assert "" not in entry.params.values()
-        assert {path.name for path in entry.files} == {"result.png", "record.json"}
+        assert [path.name for path in entry.files] == ["result.png"]
+        assert entry.record["job_id"] == job_id
     assert view.read(out, "0" * 16) is None
     assert store.read_record(out / "jobs" / "0") is None
 

@@ -140,7 +140,7 @@ def test_gives_up_a_server_that_gets_nothing_done(mlflow: Mlflow, tmp_path: Path
     assert made.late
     assert told[-1] == (
         "5 of 5 jobs are not in MLflow; complete with "
-        f"`stylebench track {tmp_path} --tracking-uri 'http://me:***@server'`"
+        f"`stylebench track {tmp_path} --tracking-uri 'http://***@server'`"
     )
     assert len(told) == 2
     made._thread.join(5)

@@ -53,12 +53,12 @@ class Outcomes:
         Image.new("RGB", (40, 30), "red").save(picture)
         self._specs = [*planned(), *planned(content=[str(picture)], statistics_images=[])]
         Image.new("RGB", (40, 30), "blue").save(picture)
-        self._folder = folder
+        self.folder = folder
         self._found: dict[str, dict[str, store.JobRecord]] = {}
 
     def of(self, name: str) -> tuple[Path, dict[str, store.JobRecord]]:
         """Return (results folder, job id -> record)."""
-        out = self._folder / name
+        out = self.folder / name
         if name not in self._found:
             self._found[name] = run(self._specs, out, options(name))
         return out, self._found[name]
@@ -89,6 +89,8 @@ def test_a_job_that_raises_costs_no_other(outcomes: Outcomes, name: str) -> None
         assert record.status == "failed"
         assert record.stylisation.content.name == "mine"
         assert "the picture changed after the job was planned" in record.error
+        assert "…/" in record.error
+        assert str(outcomes.folder) not in record.error
 
 
 @of_workers
