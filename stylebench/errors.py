@@ -1,5 +1,6 @@
 """The one exception that users see: a single line of text, never a traceback."""
 
+import contextlib
 import errno
 import re
 import shlex
@@ -129,8 +130,10 @@ def published(value: Any) -> Any:
         return [published(item) for item in value]
     if not isinstance(value, str):
         return value
-    here = re.escape(str(Path.cwd()).rstrip("/"))
-    text = re.sub(rf"(^|[=,:]){here}/(?=.)", r"\1", without_secrets(value))
+    text = without_secrets(value)
+    with contextlib.suppress(OSError):  # the working directory was removed
+        here = re.escape(str(Path.cwd()).rstrip("/"))
+        text = re.sub(rf"(^|[=,:]){here}/(?=.)", r"\1", text)
     return _FOLDERS_OF_PATH.sub(r"\1…/", text)
 
 

@@ -98,7 +98,9 @@ class Progress:
         """Tell how it ended."""
         self._bar.stop()
         counts = ", ".join(
-            f"{totals[key]} {key}" for key in ("ok", "failed", "unavailable") if key in totals
+            f"{totals[key]} {key}"
+            for key in ("ok", "failed", "unavailable", "missing")
+            if key in totals
         )
         self._tell("end", f"{counts} in {duration(totals['seconds'])}: {totals['out']}", **totals)
 

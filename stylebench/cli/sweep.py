@@ -73,7 +73,10 @@ def sweep(
 def carry_out(
     run: Callable[..., "Summary"], config: "SweepConfig", how: "RunOptions", as_json: bool
 ) -> None:
-    """Run a sweep, or its statistics alone, and tell how it went; exit 1 if something failed."""
+    """Run a sweep, or its statistics alone, and tell how it went.
+
+    The exit status is 1 if a job failed or left nothing, or a metric or drawing is not there.
+    """
     began = time.monotonic()
     with progress.reporter(as_json=as_json) as report:
         try:
@@ -85,7 +88,9 @@ def carry_out(
             )
             raise typer.Exit(130) from None
         counts = {"ok": summary.ok, "failed": summary.failed, "unavailable": summary.unavailable}
+        if summary.missing:
+            counts["missing"] = summary.missing
         seconds = time.monotonic() - began
         report.end({**counts, "seconds": round(seconds, 1), "out": str(how.out)})
-    if summary.failed or summary.unjudged or summary.undrawn:
+    if summary.failed or summary.missing or summary.unjudged or summary.undrawn:
         raise typer.Exit(1)

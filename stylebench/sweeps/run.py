@@ -69,6 +69,7 @@ class RunOptions:
 class Summary:
     """How a sweep ended: its jobs, statistics included, by status.
 
+    `missing` were planned and left no outcome in the folder, as when somebody removed theirs.
     `unjudged` are without all metrics, where the sweep measures them; `undrawn` counts figures and
     tables that are broken.
     """
@@ -76,6 +77,7 @@ class Summary:
     ok: int
     failed: int
     unavailable: int
+    missing: int = 0
     unjudged: int = 0
     undrawn: int = 0
 
@@ -150,7 +152,7 @@ def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
         _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0
         undrawn = _draw(options.out, report)
-    return replace(_summary(planned, options.out), unjudged=unjudged, undrawn=undrawn)
+    return replace(_summary(planned, options.out, report), unjudged=unjudged, undrawn=undrawn)
 
 
 class Quiet:
@@ -243,7 +245,7 @@ def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summa
     with lock.claim(options.out, options.command):
         _work(config, planned, None, options, report, lambda record: None)
         undrawn = _draw(options.out, report)
-        return replace(_summary(planned, options.out), undrawn=undrawn)
+        return replace(_summary(planned, options.out, report), undrawn=undrawn)
 
 
 def _work(
@@ -275,17 +277,31 @@ def _work(
                 report.job(record)
     finally:
         ids = {spec.job_id for spec in specs}
+        options.out.mkdir(parents=True, exist_ok=True)  # somebody may have removed or renamed it
         store.compact(options.out, missing, ids, report.message)
 
 
-def _summary(planned: plan.Plan, out: Path) -> Summary:
-    """Count the outcomes of the jobs of this sweep, statistics included."""
+SHOWN = 5
+"""Jobs without an outcome that are named."""
+
+
+def _summary(planned: plan.Plan, out: Path, report: Reporter) -> Summary:
+    """Count the outcomes of the jobs of this sweep, and tell which have none."""
     specs: list[Spec] = [*planned.jobs, *planned.statistics]
-    ids = {spec.job_id for spec in specs}
     found = [*store.records(out), *store.records(out, "statistics")]
-    status = [record.status for record in found if record.job_id in ids]
-    missing = planned.missing or planned.missing_statistics
-    return Summary(status.count("ok"), status.count("failed"), len(missing))
+    status = {record.job_id: record.status for record in found}
+    missing = [f"{spec.title} ({spec.job_id})" for spec in specs if spec.job_id not in status]
+    if missing:
+        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
+        report.message(
+            f"{len(missing)} of {len(specs)} jobs have no outcome in {out}: "
+            f"{'; '.join(missing[:SHOWN])}{more}; run the same command again"
+        )
+    outcomes = [status[spec.job_id] for spec in specs if spec.job_id in status]
+    unavailable = planned.missing or planned.missing_statistics
+    return Summary(
+        outcomes.count("ok"), outcomes.count("failed"), len(unavailable), missing=len(missing)
+    )
 
 
 def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) -> str:

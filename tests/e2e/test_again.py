@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from stylebench import store
+from stylebench.cli.progress import Progress
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from tests.cli.bench import NO_FIGURES, Run, with_database, write_yaml
@@ -184,3 +185,37 @@ def test_control_c_keeps_what_is_finished(
     assert max(job_tags(out).values()) == 1
     if jobs == 1:  # workers are stopped where they are; their jobs are begun anew
         assert not list(out.glob("jobs/.tmp-*"))
+
+
+@pytest.mark.parametrize("how", ["one", "all", "renamed", "in the end"])
+def test_outcomes_that_are_taken_away_are_missed(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"]), tmp_path / "out"
+    told = Progress.job
+    taken: list[str] = []
+
+    def take(self: Progress, record: store.JobRecord) -> None:
+        told(self, record)
+        if self.done == (self.jobs if how == "in the end" else 2):
+            taken.append(record.job_id)
+            if how == "one":
+                shutil.rmtree(out / store.FOLDERS[record.kind] / record.job_id)
+            elif how == "renamed":
+                out.rename(tmp_path / "elsewhere")
+            else:
+                shutil.rmtree(out)
+
+    monkeypatch.setattr(Progress, "job", take)
+    database = with_database(tmp_path / "database") / "mlflow.db"
+    flags = ("--batch", 1, "--out", out, "--tracking-uri", f"sqlite:///{database}", config)
+    run = sweep(*flags)
+    gone = {"one": 1, "all": 2, "renamed": 2, "in the end": 3}[how]
+    assert run.status == 1
+    assert run.err == ""
+    (line,) = (line for line in run.out.splitlines() if "no outcome" in line)
+    assert line.startswith(f"{gone} of 3 jobs have no outcome in {out}: ")
+    assert taken[0] in line
+    assert f"{3 - gone} ok, 0 failed, 0 unavailable, {gone} missing in " in run.out
+    monkeypatch.undo()
+    assert f"{gone} jobs to run" in sweep(*flags).out
