@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from stylebench.errors import masked, published, published_command, without_secrets
-from stylebench.tracking.mlflow import reason
+from stylebench.tracking.address import reason
 from tests.cli.bench import invoke, with_database, write_yaml
 from tests.e2e.folders import sweep
 

@@ -16,7 +16,8 @@ from queue import SimpleQueue
 
 from stylebench import files, store
 from stylebench.errors import InputError, masked
-from stylebench.tracking.mlflow import Tracker, reason
+from stylebench.tracking.address import reason
+from stylebench.tracking.mlflow import Tracker
 
 FIRST, LONGEST, LAST = 1.0, 60.0, 5.0
 """Seconds before the first new try, doubled up to the longest, or the last when a sweep ends."""
@@ -39,7 +40,7 @@ class Writer:
         logged: number of jobs that this has logged.
         there: number of jobs that were in MLflow before.
         missing: jobs that are not in MLflow (yet).
-        late: whether `close` gave up.
+        late: whether `close` gave up, or something beside the jobs is not in MLflow.
     """
 
     def __init__(self, tracker: Tracker, out: Path, tell: Tell) -> None:
@@ -81,13 +82,14 @@ class Writer:
             if self._done != done:
                 done, since = self._done, time.monotonic()
             self._tell_all()
-        self.late = self._thread.is_alive()
+        self.late = self.late or self._thread.is_alive()
         self.stop()
         self._tell_all()
         if self.late or self.missing:
             what = f"{len(self.missing)} of {len(self._jobs)} jobs are" if self.missing else ""
             self._tell(
-                f"{what or 'the figures are'} not in MLflow; complete with `{self._command()}`"
+                f"{what or 'figures or statistics are'} not in MLflow; "
+                f"complete with `{self._command()}`"
             )
 
     def stop(self, seconds: float = 0.0) -> None:
@@ -128,14 +130,15 @@ class Writer:
                 self._log(kind, job_id)
             except InputError as error:
                 self._messages.append(f"not in MLflow: {error}")
+                self.late = self.late or kind != "transfer"
             except Exception as error:
                 self._tracker.connected = False
                 if tries < TRIES:
                     self._pause(error)
                     continue
-                self._messages.append(
-                    f"{job_id or 'the sweep'} is not in MLflow: {reason(error, self._tracker.uri)}"
-                )
+                said = reason(error, self._tracker.uri)
+                self._messages.append(f"{job_id or 'the sweep'} is not in MLflow: {said}")
+                self.late = self.late or kind != "transfer"
             else:
                 self._answered()
                 self._done += 1

@@ -4,16 +4,17 @@ MLflow is a view of the results folder, which holds the truth: all is read from 
 is missing can be logged at any time. `stylebench.tracking.background` says when, and what if
 MLflow is away.
 
+An outcome of a job is known by the job's id and when it ended, wherever it was logged from: a copy
+of a results folder logs nothing again. A run is a folder's own, which may replace it, by its tag
+``stylebench.out`` (`stylebench.tracking.address.identities`).
+
 A job's run has result.png and record.json. Content and style pictures are the same for many jobs:
 they lie once in the parent; a copy in every run would be two thirds of all bytes.
 """
 
-import contextlib
-import hashlib
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,20 +26,15 @@ from typing import Any, NamedTuple
 from stylebench import files, store
 from stylebench.errors import (
     InputError,
-    describe,
-    masked,
     published,
     published_command,
-    without_secrets,
 )
-from stylebench.tracking import view
+from stylebench.tracking import address, view
 
 BATCH = 900
 """Metrics in one request; MLflow takes 1000 of metrics, parameters and tags together."""
 EXPERIMENTS = 500
 """Experiments in one search for runs: each is a variable of an SQL statement."""
-OWN = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts")
-"""In a results folder, what MLflow and SQLite write in place."""
 PAGE = 200
 """Runs in one answer: each comes with all that it holds."""
 ENVIRONMENT = {
@@ -98,8 +94,9 @@ class Tracker:
         for module in ("alembic", "mlflow"):
             logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
         self._out, self._name, self._began = out, name, time.time()
-        self.own = uri is None
-        self.uri = uri or f"sqlite:///{out.resolve() / 'mlflow.db'}"
+        database = out.resolve() / "mlflow.db"
+        self.own = uri is None or address.database(uri) == database
+        self.uri = uri or f"sqlite:///{database}"
         if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
             raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
         self._known: dict[str, Run] = {}
@@ -107,15 +104,18 @@ class Tracker:
         self._experiments: dict[str, tuple[str, Any]] = {}
         self._means: dict[view.Key, list[view.Number]] = {}
         self._sweeps: list[tuple[float, str]] = []
+        self._live: list[str] = []
+        self._before = {folder.name for folder in files.listed(out / "jobs", out)}
+        self._elsewhere: set[str] = set()
         try:
             if self.own:
-                for name in OWN:
-                    files.check_own(out / name, out)
-            if self.own and not (out / "mlflow.db").exists():
-                _create(out / "mlflow.db")
+                address.check_own(out)
+                if not (out / "mlflow.db").exists():
+                    address.create(out / "mlflow.db")
+            address.check(self.uri)
             self._client = MlflowClient(tracking_uri=self.uri)
         except Exception as error:  # of MLflow, and of whatever stands behind the address
-            raise self._refused(error) from None
+            raise address.refused(self.uri, error, out if self.own else None) from None
 
         self.connected = False
 
@@ -128,21 +128,15 @@ class Tracker:
         try:
             self.connect()
         except Exception as error:
-            raise self._refused(error) from None
-
-    def _refused(self, error: Exception) -> InputError:
-        anew = f"; if it is damaged, remove it: `stylebench track {self._out}` makes it anew"
-        return InputError(
-            f"MLflow at {masked(self.uri)}: {reason(error, self.uri)}{anew if self.own else ''}"
-        )
+            raise address.refused(self.uri, error, self._out if self.own else None) from None
 
     @property
     def proven(self) -> bool:
         """Whether this address has answered for this folder before: then it is not mistyped."""
-        return _digest(self.uri) in _lines(self._out / ".tracked")
+        return address.is_proven(self._out, self.uri)
 
     def connect(self) -> None:
-        """Find what MLflow has of this results folder; of what it has twice, keep the newest.
+        """Find what MLflow has from this results folder; of what it has twice, keep the newest.
 
         A request that is carried out after it has timed out leaves a second run.
         """
@@ -175,8 +169,7 @@ class Tracker:
         for run_id in remnants:
             self._client.delete_run(run_id)
         if not self.proven:
-            addresses = [*_lines(self._out / ".tracked"), _digest(self.uri)]
-            files.write_text(self._out / ".tracked", "\n".join(addresses) + "\n")
+            address.remember(self._out, self.uri)
         self.connected = True
 
     def _restore(self) -> None:
@@ -190,12 +183,22 @@ class Tracker:
                 self._client.restore_experiment(found.experiment_id)
 
     def _find_runs(self) -> Iterator[tuple[Any, Mapping[str, str]]]:
-        """Yield what MLflow knows of, and the tags of, every run of this results folder."""
-        where = f"tags.`stylebench.out` = '{_folder_id(self._out)}'"
-        every = [found.experiment_id for found in _pages(self._client.search_experiments)]
-        for some in _batches(every, EXPERIMENTS):
+        """Yield what MLflow knows of, and the tags of, every run from this results folder."""
+        self._live = [found.experiment_id for found in _pages(self._client.search_experiments)]
+        for identity in address.identities(self._out, own=self.own):
+            yield from self._search(f"tags.`stylebench.out` = '{identity}'")
+
+    def _search(self, where: str) -> Iterator[tuple[Any, Mapping[str, str]]]:
+        for some in _batches(self._live, EXPERIMENTS):
             for run in _pages(self._client.search_runs, some, where, max_results=PAGE):
                 yield run.info, run.data.tags
+
+    def _is_elsewhere(self, job_id: str, stamp: str) -> bool:
+        """Tell whether an outcome that was in this folder at the start is logged from another."""
+        if job_id not in self._before or not job_id.isalnum():
+            return False
+        where = f"tags.job_id = '{job_id}' and tags.`stylebench.logged` = '{stamp}'"
+        return any(info.status != "RUNNING" for info, _ in self._search(where))
 
     def _drop(self, run_id: str) -> None:
         """Delete the run of an earlier outcome, one that was logged in part, or a second one.
@@ -210,13 +213,13 @@ class Tracker:
         if name not in self._experiments:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-            place = _artifacts(self.uri)
+            place = address.artifacts(self.uri)
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 found = self._client.get_experiment(self._client.create_experiment(name, place))
             location = found.artifact_location
             if self.own and place and location != place:
-                _move_artifacts(self._out / "mlflow.db", location, place)
+                address.move_artifacts(self._out / "mlflow.db", location, place)
                 location = place
             repository = get_artifact_repository(location, tracking_uri=self.uri)
             self._experiments[name] = str(found.experiment_id), repository
@@ -237,7 +240,8 @@ class Tracker:
         self, sweep: str, title: str, tags: Mapping[str, str], began: float | None = None
     ) -> str:
         experiment, _ = self._experiment(sweep)
-        tags = {"stylebench.out": _folder_id(self._out), "mlflow.runName": title, **tags}
+        mine = address.identities(self._out, own=self.own)[0]
+        tags = {"stylebench.out": mine, "mlflow.runName": title, **tags}
         start = None if began is None else int(began * 1000)
         return str(self._client.create_run(experiment, start, tags).info.run_id)
 
@@ -249,10 +253,11 @@ class Tracker:
 
     def _upload_json(self, sweep: str, run_id: str, name: str, content: Any) -> None:
         """Log a JSON file as others may see it: those of the folder have paths of this machine."""
+        _, repository = self._experiment(sweep)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, name)
             path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            self._upload(sweep, run_id, [path])
+            repository.log_artifact(str(path), f"{run_id}/artifacts")
 
     def _measure(
         self, run_id: str, entry: view.Entry, numbers: Iterable[view.Number], **first: Any
@@ -293,6 +298,9 @@ class Tracker:
                 return False
             self._drop(known.run_id)
             del self._known[job_id]
+        if self._is_elsewhere(job_id, entry.stamp):
+            self._elsewhere.add(job_id)
+            return False
         ok = entry.status == "ok"
         means = self._means.get(entry.key, []) if ok else []
         sweep = self._sweep(entry.ended)
@@ -317,6 +325,8 @@ class Tracker:
 
     def finish(self) -> None:
         """Log the sweeps themselves, and statistics that were measured after their jobs."""
+        if self._elsewhere and not self._known:  # a copy, of which nothing was logged
+            return
         for job_id, run in self._known.items() if self._means else ():
             if run.stamp.startswith("ok ") and not run.statistics:
                 self._add_statistics(job_id, run)
@@ -345,34 +355,6 @@ class Tracker:
             self._known[job_id] = run._replace(statistics=True)
 
 
-def _create(place: Path) -> None:
-    """Make an empty database of MLflow.
-
-    MLflow makes its tables one by one, for seconds, and refuses a database that has some of them:
-    so a kill meanwhile must leave none behind.
-    """
-    from mlflow import MlflowClient
-
-    with tempfile.TemporaryDirectory() as folder, files.replacing(place) as file:
-        database = Path(folder) / "mlflow.db"
-        MlflowClient(tracking_uri=f"sqlite:///{database}")
-        file.write(database.read_bytes())
-
-
-def reason(error: BaseException, uri: str) -> str:
-    """Return what an error says of MLflow at an address, in one line and without secrets.
-
-    Of errors of the network, which come wrapped three times, the innermost says it.
-    """
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    said = next((each for each in reversed(chain) if isinstance(each, OSError)), error)
-    return without_secrets(describe(said, 10_000), uri)[:200]
-
-
 def _sweeps(out: Path) -> list[tuple[float, str]]:
     """Return when each sweep of manifest.json began, in seconds since the epoch, and its name."""
     return [
@@ -385,46 +367,6 @@ def _sweeps(out: Path) -> list[tuple[float, str]]:
 def _files(out: Path, *patterns: str) -> list[Path]:
     places = [out / pattern for pattern in patterns]
     return [p for place in places for p in files.listed(place.parent, out, place.name)]
-
-
-def _move_artifacts(database: Path, old: str, new: str) -> None:
-    """Tell the database of a results folder that was moved where its artifacts are now."""
-    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-            connection.execute(
-                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
-                f"WHERE substr({column}, 1, ?) = ?",
-                (new, len(old) + 1, len(old), old),
-            )
-
-
-def _folder_id(out: Path) -> str:
-    """Return the identity of a results folder, kept in the folder so that it may be moved."""
-    path = out / ".sweep-id"
-    try:
-        return files.read_text(path).strip()
-    except FileNotFoundError:
-        out.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, os.urandom(8).hex())
-    return files.read_text(path).strip()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return files.read_text(path).split()
-    except FileNotFoundError:
-        return []
-
-
-def _digest(uri: str) -> str:
-    """Return what stands for an address in a file, without its secrets, which could be guessed."""
-    return hashlib.sha256(masked(uri).encode()).hexdigest()[:16]
-
-
-def _artifacts(uri: str) -> str | None:
-    """Return the folder of the artifacts beside an SQLite database; servers have their own."""
-    database = uri.removeprefix("sqlite:///")
-    return None if database == uri else (Path(database).resolve().parent / "mlartifacts").as_uri()
 
 
 def _pages(search: Callable[..., Any], *args: Any, **settings: Any) -> Iterator[Any]:

@@ -1,7 +1,12 @@
 """The command ``stylebench track``, with MLflow's own database."""
 
+import errno
+import json
+import os
+import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +17,8 @@ import pytest
 from mlflow import MlflowClient
 
 from stylebench import store
-from stylebench.tracking import view
+from stylebench.tracking import address, background, view
+from stylebench.tracking.mlflow import Tracker
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, job_tags, runs, sweep
 
@@ -33,9 +39,9 @@ def out(swept: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(swept, tmp_path / "out"))
 
 
-def _logged(out: Path) -> tuple[int, int]:
+def _logged(out: Path, *flags: object) -> tuple[int, int]:
     """Run the command; return how many jobs it says it logged, and how many were there."""
-    run = invoke("track", out)
+    run = invoke("track", out, *flags)
     assert (run.status, run.err) == (0, ""), run
     words = run.out.splitlines()[-1].split()
     assert words[1:3] == ["jobs", "logged,"]
@@ -200,6 +206,60 @@ def test_a_damaged_database_is_told_with_its_remedy(out: Path) -> None:
     assert said.rstrip().endswith(f"remove it: `stylebench track {out}` makes it anew")
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["folder", "fifo", "link", "nobody's"])
+def test_a_database_that_cannot_be_written_is_told_at_once(
+    what: str, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = out / "mlflow.db"
+    kept = place.rename(tmp_path / "kept.db")
+    content = kept.read_bytes()
+    if what == "folder":
+        place.mkdir()
+    elif what == "fifo":
+        os.mkfifo(place)
+    elif what == "link":
+        place.symlink_to(kept)
+    else:
+        place.write_bytes(content)
+        real = os.open
+
+        def denied(path: Any, *args: Any, **keys: Any) -> int:
+            if Path(path) == place.resolve():
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **keys)
+
+        monkeypatch.setattr(os, "open", denied)
+    said = refused("track", out)
+    assert said.startswith(f"stylebench: MLflow at sqlite:///{out}/mlflow.db: ")
+    assert "remove it" not in said, "that would not help, or lose what is not ours"
+    assert kept.read_bytes() == content
+
+
+def test_a_full_disk_is_told_with_its_remedy(out: Path) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(sqlite3.OperationalError) as full:
+        database.execute("CREATE TABLE a (b)")
+    database.close()
+    wrapped = RuntimeError("of MLflow")
+    wrapped.__cause__ = full.value
+    said = str(address.refused("sqlite:///x", wrapped, out))
+    assert said.endswith(f"; make space, then `stylebench track {out}`")
+
+
+def test_what_is_not_a_job_is_missed_too(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Tracker) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(background, "FIRST", 0.01)
+    monkeypatch.setattr(Tracker, "finish", fail)
+    run = invoke("track", out)
+    assert run.status == 1
+    assert "the sweep is not in MLflow: [Errno 28] No space left on device" in run.out
+    assert "figures or statistics are not in MLflow; complete with `stylebench track " in run.out
+
+
 def test_wrong_input(out: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "none"):
@@ -237,3 +297,126 @@ def test_an_experiment_that_was_deleted_comes_back_with_each_job_once(out: Path)
     client.restore_experiment(children[0].info.experiment_id)  # as people do, in the UI
     assert _logged(out)[0] == 0
     assert _view(out) == before
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Path:
+    """Return a folder whose database several results folders share."""
+    return with_database(tmp_path / "server")
+
+
+def _to(server: Path) -> tuple[str, str]:
+    return "--tracking-uri", f"sqlite:///{server / 'mlflow.db'}"
+
+
+def _live(server: Path) -> dict[str, dict[str, str]]:
+    """Return run id -> tags of the jobs of all folders in a database."""
+    client = MlflowClient(tracking_uri=f"sqlite:///{server / 'mlflow.db'}")
+    every = [found.experiment_id for found in client.search_experiments()]
+    found = client.search_runs(every, max_results=1000)
+    return {r.info.run_id: r.data.tags for r in found if "mlflow.parentRunId" in r.data.tags}
+
+
+def _copied(out: Path, how: str, to: Path) -> Path:
+    if how == "jobs alone":
+        shutil.copytree(out / "jobs", to / "jobs")
+    else:
+        without = shutil.ignore_patterns(".*") if how == "without dot files" else None
+        shutil.copytree(out, to, ignore=without)
+    return to
+
+
+copies = pytest.mark.parametrize("how", ["whole", "without dot files", "jobs alone"])
+
+
+@copies
+def test_a_copy_logs_nothing_again(how: str, out: Path, server: Path, tmp_path: Path) -> None:
+    assert _logged(out, *_to(server)) == (2, 0)
+    before = _live(server)
+    copy = _copied(out, how, tmp_path / "copy")
+    for folder in (copy, out, copy):
+        assert _logged(folder, *_to(server)) == (0, 2)
+        assert _live(server) == before
+    if how != "jobs alone":
+        assert _logged(copy) == (0, 2)
+        check_mlflow(copy)
+
+
+@pytest.mark.parametrize("how", ["whole", "without dot files"])
+def test_a_copy_touches_no_run_of_another_folder(
+    how: str, out: Path, server: Path, tmp_path: Path
+) -> None:
+    assert _logged(out, *_to(server)) == (2, 0)
+    before = _live(server)
+    copy = _copied(out, how, tmp_path / "copy")
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"])
+    for _ in range(2):  # its own runs are replaced
+        assert sweep("--out", copy, "--force", config, *_to(server)).status == 0
+        after = _live(server)
+        assert before.items() <= after.items()
+        own = [tags["job_id"] for run_id, tags in after.items() if run_id not in before]
+        assert Counter(own) == Counter(list(done(copy)))
+    for folder in (out, copy, out):
+        assert _logged(folder, *_to(server)) == (0, 2)
+        assert _live(server) == after
+    assert sweep("--out", copy, "--force", config).status == 0
+    check_mlflow(copy)
+
+
+def test_a_folder_that_was_renamed_is_the_same(out: Path, server: Path, tmp_path: Path) -> None:
+    assert _logged(out, *_to(server)) == (2, 0)
+    moved = out.rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(moved)
+    config = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"])
+    for name in (moved, tmp_path / "link"):
+        assert sweep("--out", name, "--force", config, *_to(server)).status == 0
+        assert Counter(t["job_id"] for t in _live(server).values()) == Counter(list(done(moved)))
+    assert _logged(moved, *_to(server)) == (0, 2)
+
+
+def test_the_own_database_by_its_address_is_the_own_database(out: Path) -> None:
+    assert _logged(out, *_to(out)) == (0, 2)
+    check_mlflow(out)
+
+
+def _age(out: Path, job_id: str) -> None:
+    """Give a job another outcome, as if it had been run again."""
+    path = out / "jobs" / job_id / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "finished": record["finished"] + 10}))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_job_is_there_once_whatever_is_deleted_and_restored(
+    seed: int, out: Path, server: Path, tmp_path: Path
+) -> None:
+    copy = _copied(out, "whole", tmp_path / "copy")
+    draw = random.Random(seed)
+    client = MlflowClient(tracking_uri=f"sqlite:///{server / 'mlflow.db'}")
+
+    def change() -> None:
+        found = client.get_experiment_by_name("tiny")
+        if draw.random() < 0.3:
+            _age(draw.choice([out, copy]), draw.choice(sorted(done(out))))
+        elif found is None or draw.random() < 0.3:
+            _logged(draw.choice([out, copy]), *_to(server))
+        elif found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        elif draw.random() < 0.5:
+            client.delete_experiment(found.experiment_id)
+        else:
+            runs = client.search_runs([found.experiment_id])
+            if runs:
+                client.delete_run(draw.choice(runs).info.run_id)
+
+    for _ in range(10):
+        change()
+    for folder in (out, copy, out):
+        _logged(folder, *_to(server))
+    outcomes = {
+        (record.job_id, f"{record.status} {record.finished}")
+        for folder in (out, copy)
+        for record in done(folder).values()
+    }
+    live = [(tags.get("job_id"), tags["stylebench.logged"]) for tags in _live(server).values()]
+    assert Counter(live) == Counter(list(outcomes))

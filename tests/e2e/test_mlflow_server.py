@@ -1,5 +1,6 @@
 """A sweep whose MLflow is a real server on PostgreSQL that hangs, is killed, or is not there."""
 
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -135,3 +136,16 @@ def test_a_request_that_was_carried_out_twice(server: Server, tmp_path: Path) ->
     assert logged(server.uri, out) == jobs(out)
     files = client.list_artifacts(one.info.run_id)
     assert {item.path for item in files} == {"result.png", "record.json"}
+
+
+def test_a_copy_of_a_folder_has_runs_of_its_own(server: Server, tmp_path: Path) -> None:
+    out, copy = tmp_path / "out", tmp_path / "copy"
+    run(out, server.uri, [0, 1])
+    shutil.copytree(out, copy)
+    assert track(copy, server) == (0, 2)
+    assert logged(server.uri, copy) == Counter()
+    shutil.rmtree(copy / "jobs")
+    run(copy, server.uri, [0, 1])
+    for folder in (out, copy):
+        assert logged(server.uri, folder) == jobs(folder)
+        assert track(folder, server) == (0, 2)

@@ -84,7 +84,7 @@ def logged(uri: str, out: Path) -> Counter[str]:
 
 def folder_id(out: Path) -> str:
     """Return by what MLflow knows the runs of a results folder."""
-    return (out / ".sweep-id").read_text(encoding="utf-8").strip()
+    return (out / ".sweep-id").read_text(encoding="utf-8").split()[0]
 
 
 def disturbed(server: Server, out: Path, jobs: int) -> Listener:
