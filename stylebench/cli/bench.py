@@ -1,6 +1,5 @@
 """The command ``stylebench bench``; like main.py, it imports nothing heavy before its use."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli.options import Device
-from stylebench.cli.progress import duration
+from stylebench.cli.progress import duration, say
 from stylebench.cli.show import table
 
 if TYPE_CHECKING:
@@ -58,13 +57,16 @@ def bench(
     works = bench.works(arch or (), size or (), batch or (), precision or (), place)
     reference = compare.reference(check, place) if check else None
     began = time.monotonic()
-    report = bench.run(works, lambda text: print(text, file=sys.stderr, flush=True))
-    print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
-    print(report.model_dump_json(indent=1) if as_json else "\n".join(lines(report)))
+    report = bench.run(works, lambda text: say(text, error=True))
+    say(f"measured in {duration(time.monotonic() - began)}", error=True)
+    if as_json:
+        print(report.model_dump_json(indent=1))
+    else:
+        say(*lines(report))
     if reference is not None:
         worse = compare.worse(report, reference)
         fine = f"no ratio is worse than in {check} by more than {compare.MARGIN:.0%}"
-        print("\n".join(worse or [fine]), file=sys.stderr)
+        say(*(worse or [fine]), error=True)
         if worse:
             raise typer.Exit(1)
 

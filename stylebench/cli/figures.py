@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stylebench.cli import options
+from stylebench.cli.progress import say
 
 
 def figures(
@@ -30,7 +31,7 @@ def figures(
     several = not store.holds_results(folder) and store.folders(folder)
     for place in several or [folder]:
         for name, found in draw(place, only):
-            print(told(f"{place.name}/{name}" if several else name, found))
+            say(told(f"{place.name}/{name}" if several else name, found))
             broken += isinstance(found, Exception) and not isinstance(found, NoDataError)
     if broken:
         raise typer.Exit(1)

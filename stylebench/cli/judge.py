@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stylebench.cli import options
+from stylebench.cli.progress import say
 
 
 def judge(
@@ -56,12 +57,12 @@ def judge(
     there = store.holds_results(folder)  # else judging says what is wrong
     with lock.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
         try:
-            summary = judge.run(folder, options, lambda text: print(text, flush=True))
+            summary = judge.run(folder, options, say)
         except KeyboardInterrupt:
-            print("stopped: what was measured is kept; run the same command again to go on")
+            say("stopped: what was measured is kept; run the same command again to go on")
             raise typer.Exit(130) from None
         for name, found in figures.draw(folder, ["metrics", "comparisons"]):
-            print(figures.told(name, found))
-    print(f"{summary.judged} judged, {summary.failed} not in full: {folder / 'metrics.parquet'}")
+            say(figures.told(name, found))
+    say(f"{summary.judged} judged, {summary.failed} not in full: {folder / 'metrics.parquet'}")
     if summary.failed:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ import typer
 
 from stylebench.cli import options
 from stylebench.cli.complete import kinds
+from stylebench.cli.progress import say
 
 
 def ls(
@@ -33,4 +34,4 @@ def ls(
     """
     from stylebench.cli import show
 
-    print("\n".join(show.lines(what, verbose=verbose, arch=arch)))
+    say(*show.lines(what, verbose=verbose, arch=arch))

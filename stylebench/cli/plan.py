@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import typer
 
 from stylebench.cli import options
 from stylebench.cli.flags import configured, engine_options, run_options
-from stylebench.cli.progress import duration
+from stylebench.cli.progress import duration, say
 from stylebench.cli.show import table
 
 if TYPE_CHECKING:
@@ -58,8 +57,11 @@ def plan(
     config = load_sweep(experiment, given, profile)
     place, engine = out or results_folder(config), engine_options(device, None, jobs, batch)
     asked = run_options(place, engine, weights, offline=offline, force=force)
-    found = forecast.make(config, asked, bench, functools.partial(print, file=sys.stderr))
-    print(json.dumps(asdict(found), indent=1) if as_json else "\n".join(lines(found)))
+    found = forecast.make(config, asked, bench, functools.partial(say, error=True))
+    if as_json:
+        print(json.dumps(asdict(found), indent=1))
+    else:
+        say(*lines(found))
 
 
 def _size(amount: float) -> str:

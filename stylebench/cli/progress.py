@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from stylebench.store import JobRecord
 
 
+def say(*lines: str, error: bool = False) -> None:
+    """Print lines, in which no name or message can command a terminal; on standard error if asked.
+
+    All that commands tell goes through here, but JSON and the bar.
+    """
+    print("\n".join(map(one_line, lines)), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 def duration(seconds: float) -> str:
     """Return a duration as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
@@ -60,7 +68,7 @@ class Progress:
         if self._as_json:
             print(json.dumps({"event": event, **fields}), flush=True)
         elif self._bar.disable:
-            print(one_line(text), flush=True)
+            say(text)
         else:
             self._bar.console.print(
                 one_line(text), markup=False, emoji=False, highlight=False, soft_wrap=True

@@ -1,10 +1,11 @@
 """The command ``stylebench report``; like main.py, it imports nothing heavy before its use."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from stylebench.cli.progress import say
 
 
 def report(
@@ -25,5 +26,5 @@ def report(
     """
     from stylebench.report import page
 
-    path = page.write(folder, output, lambda line: print(line, file=sys.stderr))
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    path = page.write(folder, output, lambda line: say(line, error=True))
+    say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -24,12 +24,12 @@ def run_job(
 
         stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
     """
-    from stylebench.cli.progress import outcome
+    from stylebench.cli.progress import outcome, say
     from stylebench.sweeps.run import run_one
 
     text = sys.stdin.read() if str(spec) == "-" else _read(spec)
     record = run_one(text, run_options(out, engine_options(device), force=force))
-    print(f"{record.job_id}  {outcome(record)}")
+    say(f"{record.job_id}  {outcome(record)}")
     if not record.ok:
         raise typer.Exit(1)
 

@@ -1,12 +1,12 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylebench.errors import InputError, one_line
+from stylebench.cli.progress import say
+from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
         if as_json:
             print(spec.model_dump_json())
         else:
-            print(
+            say(
                 f"{spec.job_id}  {state(spec):11}  {spec.label:15}  {spec.smoothing.label:16}  "
                 f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
                 f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
@@ -256,4 +256,4 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
         f"{count} jobs, {jobs_todo} to do, {len(planned.missing)} unavailable; statistics of "
         f"{len(planned.statistics)} backbones; into {options.out}"
     )
-    print("\n".join(map(one_line, told)), file=sys.stderr)
+    say(*told, error=True)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli.options import AsJson
-from stylebench.cli.progress import duration
-from stylebench.errors import one_line
+from stylebench.cli.progress import duration, say
 
 if TYPE_CHECKING:
     from stylebench.store.status import Status
@@ -33,7 +32,10 @@ def status(
 
     for place in status.folders(folder):
         found = status.read(place)
-        print(json.dumps(found.json()) if as_json else "\n".join(map(one_line, lines(found))))
+        if as_json:
+            print(json.dumps(found.json()))
+        else:
+            say(*lines(found))
 
 
 def lines(found: "Status") -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stylebench.errors import one_line
+from stylebench.cli.progress import say
 
 
 def track(
@@ -31,12 +31,10 @@ def track(
     background.check(folder)
     try:
         with lock.claim(folder, "stylebench track"):
-            done = background.complete(
-                folder, tracking_uri, lambda text: print(one_line(text), flush=True)
-            )
+            done = background.complete(folder, tracking_uri, say)
     except KeyboardInterrupt:
-        print("stopped: what was logged is kept; run the same command again to go on")
+        say("stopped: what was logged is kept; run the same command again to go on")
         raise typer.Exit(130) from None
-    print(f"{done.logged} jobs logged, {done.there} were there: {done.address}")
+    say(f"{done.logged} jobs logged, {done.there} were there: {done.address}")
     if done.missing or done.late:
         raise typer.Exit(1)

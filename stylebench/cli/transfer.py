@@ -7,6 +7,7 @@ import typer
 
 from stylebench.cli import complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
+from stylebench.cli.progress import say
 
 
 def transfer(
@@ -59,4 +60,4 @@ def transfer(
                         size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
                         resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
     how = run_options(output.parent, engine_options(device), weights, offline=offline)
-    print(transfer_one(flags, how, output))
+    say(transfer_one(flags, how, output, say))

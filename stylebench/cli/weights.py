@@ -1,11 +1,11 @@
 """The commands ``stylebench weights …``; like main.py, they import nothing heavy before its use."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stylebench.cli.progress import say
 from stylebench.errors import InputError, UnavailableError
 
 app = typer.Typer()
@@ -41,7 +41,7 @@ def list_(
     from stylebench.weights import manage
 
     backbones = map(pretrained.wanted, pretrained.known())
-    print("\n".join(table(manage.rows(backbones, verbose))))
+    say(*table(manage.rows(backbones, verbose)))
 
 
 @app.command()
@@ -67,9 +67,9 @@ def get(
     failed = False
     for name in [pretrained.canonical(name) for name in names]:
         try:
-            print(manage.get(pretrained.wanted(name), source), flush=True)
+            say(manage.get(pretrained.wanted(name), source))
         except UnavailableError as error:
-            print(f"stylebench: {error}", file=sys.stderr)
+            say(f"stylebench: {error}", error=True)
             failed = True
     if failed:
         raise typer.Exit(1)
@@ -90,7 +90,7 @@ def import_(
     from stylebench.weights import manage
 
     name = pretrained.canonical(name)
-    print(f"{name}: {manage.import_file(name, path, pretrained.check)}")
+    say(f"{name}: {manage.import_file(name, path, pretrained.check)}")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def verify(
         if not found and names:
             found = [(name, "no weights on this machine")]
         for what, problem in found:
-            print(f"{'bad' if problem else 'ok '}  {what}" + (f": {problem}" if problem else ""))
+            say(f"{'bad' if problem else 'ok '}  {what}" + (f": {problem}" if problem else ""))
             failed = failed or bool(problem)
     if failed:
         raise typer.Exit(1)

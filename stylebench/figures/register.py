@@ -283,12 +283,22 @@ def _save_figure(results: Results, name: str) -> Path:
 def _save_table(results: Results, name: str) -> Path:
     made = TABLES[name](results)
     folder = results.folder / "tables"
-    text = made.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    shown = made.rename(columns=_inert).map(_inert)
+    text = shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     files.write_text(folder / f"{name}.csv", text, results.folder)
     lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in provenance(results)), ""]
     path = folder / f"{name}.md"
     files.write_text(path, "\n".join(lines), results.folder)
     return path
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets compute begins so."""
+
+
+def _inert(value: Any) -> Any:
+    """Return a cell of a CSV file that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def _number(value: float) -> str:

@@ -304,13 +304,16 @@ def _summary(planned: plan.Plan, out: Path, report: Reporter) -> Summary:
     )
 
 
-def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) -> str:
+def transfer_one(
+    flags: Mapping[str, Any], options: RunOptions, output: Path, tell: Callable[[str], None]
+) -> str:
     """Run the one job that a configuration comes to, write its picture, and say how it went.
 
     Args:
         flags: keys of a SweepConfig that name one backbone, one pair and one smoothing.
         options: device and weights; the job's folder is a temporary one.
         output: PNG or JPEG to write.
+        tell: called with a line when it begins.
 
     Raises:
         InputError: wrong input, or more than one job.
@@ -323,7 +326,7 @@ def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) ->
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
-    planned = jobs(config, options, print)
+    planned = jobs(config, options, tell)
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
         raise InputError(
@@ -331,10 +334,9 @@ def transfer_one(flags: Mapping[str, Any], options: RunOptions, output: Path) ->
             "stylisations; use stylebench sweep for many"
         )
     (job,) = planned.jobs
-    print(
+    tell(
         f"{job.title}: {job.size} px, up to {job.evals} "
-        f"closure evaluations on {options.engine.device} …",
-        flush=True,
+        f"closure evaluations on {options.engine.device} …"
     )
     with tempfile.TemporaryDirectory() as folder:
         record = run_job(job, Path(folder), options.engine.device)

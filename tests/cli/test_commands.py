@@ -10,6 +10,7 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.backbones import names
+from stylebench.cli import progress
 from stylebench.config import JobSpec
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.measures.statistics import BRANCH_CHANGE, STATISTICS
@@ -274,6 +275,42 @@ def test_run_job_that_fails_exits_1(tmp_path: Path) -> None:
     assert "failed" in done.out
     assert "the picture changed after the job was planned" in done.out
     assert done.err == ""
+
+
+# ---------------------------------------------------------------------------- what is printed
+
+ESCAPE = "\x1b]0;mine\x07\x9b31m\u202egnp"
+"""What renames the window of a terminal, colours its text and turns it around."""
+
+
+def test_names_do_not_command_the_terminal(tiny: Path, tmp_path: Path) -> None:
+    job = json.loads(invoke("sweep", "--dry-run", "--json", tiny).out.splitlines()[0])
+    job["content"]["name"] = ESCAPE
+    out = tmp_path / "out"
+    assert invoke("run-job", "-", "--out", out, stdin=json.dumps(job)).status == 0
+    commands = [
+        ("run-job", "-", "--out", out),
+        ("judge", out, "--judge", "r-tiny", "--offline"),
+        ("report", out),
+        ("figures", out),
+        ("track", out),
+        ("weights", "verify", ESCAPE),
+        ("report", tmp_path / ESCAPE),
+        ("transfer", "chelsea", "brush", "--arch", "r-tiny", "--size", 32, "--evals", 1,
+         "-o", tmp_path / f"{ESCAPE}.png"),
+    ]  # fmt: skip
+    for command in commands:
+        done = invoke(*command, stdin=json.dumps(job))
+        assert {char for char in done.out + done.err if not char.isprintable()} <= {"\n"}, command
+        assert done.out + done.err
+
+
+def test_all_that_is_printed_goes_one_way() -> None:
+    """But JSON, which escapes by itself, and what `main` says of errors."""
+    alone = {"main.py", "progress.py"}
+    for path in Path(progress.__file__).parent.glob("*.py"):
+        printed = re.findall(r"\bprint\((.*)|(?<=\W)print(?=[,)])", path.read_text())
+        assert path.name in alone or all("json" in text for text in printed), path
 
 
 # ------------------------------------------------------------------------------- ls and figures

@@ -1,5 +1,7 @@
 """The tables in analysis/, what is not averaged, and folders that lack something."""
 
+import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -264,3 +266,18 @@ def test_smoothings_of_different_precision_stand_beside_each_other(made: Results
     other = made.results.assign(precision="bf16", job_id="x" + made.results["job_id"])
     twice = replace(made, results=pd.concat([made.results, other]))
     assert any("other settings" in text for text in texts(FIGURES["grid"](twice)))
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t="])
+def test_no_cell_is_a_formula(
+    begin: str, made: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil, rows = f"{begin}HYPERLINK(1)", {"name": "plain", "x": -1.5}
+    monkeypatch.setitem(TABLES._entries, "evil", lambda _: pd.DataFrame([{evil: evil, **rows}]))
+    folder = tmp_path / "out"
+    shutil.copytree(made.folder, folder)
+    assert dict(draw(folder, ["evil"]))["evil"] == folder / "tables" / "evil.md"
+    with (folder / "tables" / "evil.csv").open(newline="") as file:
+        head, row = csv.reader(file)
+    assert head == [f"'{evil}", "name", "x"]
+    assert row == [f"'{evil}", "plain", "-1.5"]
