@@ -275,6 +275,8 @@ def _work(
             for record in records:
                 log(record)
                 report.job(record)
+    except JobError as error:  # no job can be done any more: tables are made of those that were
+        report.message(str(error))
     finally:
         ids = {spec.job_id for spec in specs}
         options.out.mkdir(parents=True, exist_ok=True)  # somebody may have removed or renamed it

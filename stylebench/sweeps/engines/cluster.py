@@ -16,25 +16,33 @@ import platform
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from stylebench import __version__, images, runtime, store
 from stylebench.config import JobSpec, Spec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError, published
 from stylebench.registry import carried, load_plugin
 from stylebench.store import JobRecord
+from stylebench.sweeps.engines import head
+from stylebench.sweeps.engines.head import Head
 from stylebench.sweeps.engines.options import EngineOptions
 from stylebench.sweeps.engines.tries import Group, Lost
 
 LONGEST = 1e9
 """Seconds; Python's watchdog refuses much more."""
 ENDING = 10.0
-"""Seconds for tasks to end that are stopped."""
-STARTED = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-"""Environment of a cluster that is started here. Ray gives its workers a niceness of 15, with which
-tasks get a thirtieth of a core that another program wants too."""
+"""Seconds for tasks to end that are stopped, and for Ray to leave a cluster whose head is lost."""
+STARTED = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "3600",
+}
+"""Environment of a cluster that is started or joined here. Ray gives its workers a niceness of 15,
+with which tasks get a thirtieth of a core that another program wants too; and it ends a process
+whose cluster's head is silent for a minute, in the middle of whatever it does."""
 Files = dict[str, bytes]
 """The files of a job folder by name."""
 
@@ -179,14 +187,17 @@ class RayWorkers:
         needs = {"num_cpus": 1 - gpus, "num_gpus": gpus}
         task = ray.remote(_work).options(**needs, max_retries=0, num_returns="streaming")
         self._task = task.remote
+        self._gone = False
         self._running: dict[Any, Group] = {}
         self._begun: set[Any] = set()
+        self._refused: list[tuple[Group, Lost]] = []
         self._sent: dict[str, Any] = {}
         self._plugins = [
             {name: path.read_bytes() for name, path in plugin.files.items()} for plugin in carried()
         ]
+        self._head = Head(ray)
         if not self._room():
-            self._leave()
+            self.close()
             raise InputError(
                 f"the Ray cluster has no {self._kind}; add machines that have, or say with --jobs "
                 "how many it will have"
@@ -194,15 +205,24 @@ class RayWorkers:
 
     def _room(self) -> int:
         """Return how many tasks the cluster runs at once now, machines come and go."""
-        return self._options.workers or int(self._ray.cluster_resources().get(self._kind, 0))
+        return self._options.workers or self._head.count(self._kind)
 
     def _leave(self) -> None:
-        if self._mine:
+        self._head.close()
+        if not self._mine:
+            return
+        if not self._gone:
             self._ray.shutdown()
+        elif self._head.has_node():
+            left = threading.Thread(target=self._ray.shutdown, daemon=True)
+            left.start()
+            left.join(ENDING)
+        else:  # asked to leave, Ray would end this process
+            atexit.unregister(self._ray.shutdown)
 
     def close(self) -> None:
         """Stop the tasks, in the middle of a job if need be: nobody waits for it any more."""
-        tasks = list(self._running)
+        tasks = [] if self._gone else list(self._running)
         for task in tasks:
             self._ray.cancel(task, force=True)
         if tasks:  # until their workers are known to be dead, Ray may give them the next tasks
@@ -216,6 +236,7 @@ class RayWorkers:
 
     def begin(self, group: Group) -> None:
         """Send a group, and what it reads, to the cluster."""
+        self._check()
         sent: dict[str, Any] = {}
         for path in {path for spec in group for path in inputs(spec)}:
             if path not in self._sent:
@@ -223,17 +244,30 @@ class RayWorkers:
                     self._sent[path] = self._ray.put(Path(path).read_bytes())
                 except OSError:  # the job itself will say so
                     continue
+                except self._ray.exceptions.RayError as error:
+                    why = f"the cluster cannot take {published(path)} ({_first(error)})"
+                    self._refused.append((group, Lost(why)))
+                    return
             sent[path] = self._sent[path]
         limit, device = self._options.time_limit, self._options.device
         self._running[self._task(group, device, limit, sent, __version__, self._plugins)] = group
 
     def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
+        if self._refused:
+            return self._refused.pop()
         while True:
-            (task,), _ = self._ray.wait(list(self._running), num_returns=1, fetch_local=False)
+            ready, _ = self._ray.wait(
+                list(self._running), num_returns=1, timeout=head.ASKED, fetch_local=False
+            )
+            self._check()
+            if not ready:
+                continue
+            (task,) = ready
             try:
                 folders = self._ray.get(next(task))
             except self._ray.exceptions.RayError as error:
+                self._check()
                 begun = task in self._begun
                 return self._end(task), self._lost(error, begun)
             if task in self._begun:
@@ -243,6 +277,19 @@ class RayWorkers:
         records = [self._write(*pair) for pair in zip(group, folders, strict=True)]
         whole = [record for record in records if record is not None]
         return group, whole if len(whole) == len(group) else Lost("its files did not come whole")
+
+    def _check(self) -> None:
+        """Give the cluster up if it is lost: its jobs are left to do, none is to blame.
+
+        Raises:
+            JobError: it is.
+        """
+        if trouble := self._head.trouble():
+            self._gone = True
+            raise JobError(
+                f"the Ray cluster is lost: {trouble}; what is finished is kept, run the same "
+                "command again when there is a cluster"
+            )
 
     def _end(self, task: Any) -> Group:
         self._begun.discard(task)
@@ -254,10 +301,11 @@ class RayWorkers:
             if isinstance(error.cause, InputError):
                 raise error.cause from None
             return Lost(f"{type(error.cause).__name__} on its machine: {error.cause}")
-        first = str(error).strip().partition("\n")[0]
+        if isinstance(error, self._ray.exceptions.OutOfMemoryError):
+            return Lost(f"its machine ran out of memory ({_first(error)})", begun)
         limit = self._options.time_limit
         more = f", or it took longer than its time limit of {limit:g} s" if limit else ""
-        return Lost(f"its worker was lost ({type(error).__name__}: {first}){more}", begun)
+        return Lost(f"its worker was lost ({_first(error)}){more}", begun)
 
     def _write(self, spec: Spec, files: Files) -> JobRecord | None:
         """Put a job folder in place; return its record, with the paths of this machine."""
@@ -269,6 +317,11 @@ class RayWorkers:
                 record = record.model_copy(update={"spec": spec})
                 store.write_record(folder, record)
         return record
+
+
+def _first(error: Exception) -> str:
+    """Return what an error of Ray says first; advice and logs follow on lines of their own."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _connect(ray: Any, address: str | None) -> None:
@@ -284,6 +337,7 @@ def _connect(ray: Any, address: str | None) -> None:
     keys = {"address": where} if where else {"address": "local", "include_dashboard": False}
     try:
         _reach(where)
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None  # which has no switch
         about = _job_config(ray)
         ray.init(log_to_driver=False, logging_level=logging.ERROR, job_config=about, **keys)
     except (OSError, ValueError, RuntimeError) as error:

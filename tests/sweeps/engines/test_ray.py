@@ -171,3 +171,87 @@ def test_workers_import_nothing_from_the_working_directory(tmp_path: Path) -> No
     )
     assert Path(ran.stdout.strip()).parts[-2:] == ("stylebench", "__init__.py")
     assert not (here / "ran").exists()
+
+
+LOST = """
+import contextlib, os, pathlib, signal, sys
+from stylebench import figures
+from stylebench.sweeps import engines, run
+from stylebench.sweeps.engines import head
+from stylebench.sweeps.experiment import load_sweep
+from tests.faults.sweeps import children
+
+class Reporter(run.Quiet):
+    def job(self, record):
+        print(record.status)
+        for pid in children(os.getpid()):
+            with contextlib.suppress(OSError):
+                if pathlib.Path(f"/proc/{pid}/exe").readlink().name == sys.argv[2]:
+                    os.kill(pid, signal.SIGKILL)
+
+figures.draw = lambda *_: iter(())
+head.SILENCE = 4.0
+keys = {"arch": ["r-tiny"], "content": ["chelsea"], "style": ["brush"], "size": 32, "evals": 400,
+        "smoothing": ["none"], "statistics_images": [], "seed": list(range(12))}
+how = engines.Options(name="ray", workers=1, batch=1)
+options = run.Options(pathlib.Path(sys.argv[1]), how)
+print(run.run(load_sweep(None, keys), options, Reporter(print)))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds Ray's processes in /proc")
+@pytest.mark.parametrize(
+    ("process", "why"),
+    [
+        ("gcs_server", "its head has not answered for 4 s"),
+        ("raylet", "its node on this machine has died"),
+    ],
+)
+def test_a_cluster_that_is_lost_is_told_and_costs_no_job(
+    process: str, why: str, tmp_path: Path
+) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    env.pop("RAY_ADDRESS", None)
+    script, out = tmp_path / "lost.py", tmp_path / "out"
+    script.write_text(LOST)
+    command = [sys.executable, "-u", str(script), str(out), process]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=200)
+    told = ran.stdout.splitlines()  # Ray may end the process at its very end
+    assert [line.partition(" ")[0] for line in told[1:-3]] == ["ok"] * told.count("ok"), ran.stdout
+    assert f"the Ray cluster is lost: {why}; what is finished is kept" in ran.stdout
+    done = told.count("ok")
+    assert 1 <= done < 12
+    assert "failed" not in told
+    assert any(line.startswith(f"{12 - done} of 12 jobs have no outcome in ") for line in told)
+    assert told[-1].startswith(f"Summary(ok={done}, failed=0, ")
+    assert list(store.load_results(out)["status"]) == ["ok"] * done
+
+
+def test_what_the_object_store_does_not_take_fails_its_job_alone(
+    ray_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "mine.png"
+    Image.radial_gradient("L").resize((40, 30)).save(picture)
+    mine, other = (
+        planned(content=[content], statistics_images=[], smoothing=["none"])[0]
+        for content in (str(picture), "coffee")
+    )
+
+    def full(_: bytes) -> None:
+        raise ray.exceptions.ObjectStoreFullError("no room\nand advice")
+
+    monkeypatch.setattr(ray, "put", full)
+    found = run([mine, other], tmp_path / "out", options("ray", retries=1))
+    assert found[other.job_id].status == "ok"
+    assert found[mine.job_id].status == "failed"
+    said = "the cluster cannot take …/mine.png (ObjectStoreFullError: "
+    assert found[mine.job_id].error.startswith(said)
+    assert found[mine.job_id].error.endswith("; tried 2 times")
+    assert "\n" not in found[mine.job_id].error
+
+
+def test_a_worker_that_is_out_of_memory_is_told_as_such(ray_cluster: Any, tmp_path: Path) -> None:
+    workers = cluster.RayWorkers([], tmp_path, options("ray"))
+    lost = workers._lost(ray.exceptions.OutOfMemoryError("1 worker was killed\nadvice"), True)
+    assert lost.reason == ("its machine ran out of memory (OutOfMemoryError: 1 worker was killed)")
+    workers.close()
