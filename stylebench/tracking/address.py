@@ -32,7 +32,7 @@ def database(uri: str) -> Path | None:
 def artifacts(uri: str) -> str | None:
     """Return the folder of the artifacts beside an SQLite database; servers have their own."""
     place = database(uri)
-    return place and (place.resolve().parent / "mlartifacts").as_uri()
+    return None if place is None else (place.resolve().parent / "mlartifacts").as_uri()
 
 
 def create(place: Path) -> None:

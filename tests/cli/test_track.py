@@ -232,7 +232,7 @@ def test_a_database_that_cannot_be_written_is_told_at_once(
         monkeypatch.setattr(os, "open", denied)
     said = refused("track", out)
     assert said.startswith(f"stylebench: MLflow at sqlite:///{out}/mlflow.db: ")
-    assert "remove it" not in said, "that would not help, or lose what is not ours"
+    assert "makes it anew" not in said, "that would not help"
     assert kept.read_bytes() == content
 
 

@@ -351,7 +351,7 @@ def _job_config(ray: Any) -> Any:
     Ray puts that first on their path, unless a job has one of its own: then theirs is to be empty.
     """
 
-    class Elsewhere(ray.job_config.JobConfig):  # type: ignore[misc,name-defined]
+    class Elsewhere(ray.job_config.JobConfig):  # type: ignore[misc]
         def _runtime_env_has_working_dir(self) -> bool:
             return True
 
