@@ -15,6 +15,7 @@ import fnmatch
 import hashlib
 import os
 import secrets
+import select
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ TEMPORARY = ".*.part"
 """What files are called until they are whole."""
 MOST = 1 << 28
 """Bytes of a file that is read as a whole."""
+
+PATIENCE = 10.0
+"""Seconds in which something must come out of a pipe that a user names."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _KINDS = {
@@ -284,6 +288,52 @@ def write_text(path: Path, text: str, root: Path | None = None) -> None:
 def open_no_link(path: str, flags: int) -> int:
     """Open a file as `open` asks, if it is not a symbolic link: an ``opener`` for `open`."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
+def given(path: Path, what: str, most: int) -> str:
+    """Return the text of a file that a user names: through links, or out of a pipe.
+
+    Args:
+        path: of the file.
+        what: is expected, in words.
+        most: bytes.
+
+    Raises:
+        InputError: it cannot be read, is no UTF-8, has over `most` bytes, or is a pipe out of which
+            nothing comes.
+    """
+    expected, data = f"{str(path)!r}: expected {what}", b""
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
+            while len(data) <= most:
+                if not select.select([file], [], [], PATIENCE)[0]:
+                    raise InputError(f"{expected}, but nothing came for {PATIENCE:.0f} s")
+                block = file.read(1 << 20)
+                if not block:
+                    return data.decode("utf-8")
+                data += block
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{expected}: {(error.strerror or describe(error)).lower()}") from None
+    except ValueError as error:  # no UTF-8, or a NUL in the path
+        raise InputError(f"{expected} in UTF-8: {describe(error)}") from None
+    raise InputError(f"{expected} of at most {most:,} bytes")
+
+
+def check_regular(path: Path, what: str) -> None:
+    """Raise InputError for a path that is there and is no regular file: a pipe, a device, a folder.
+
+    Args:
+        path: that a user names; links are followed.
+        what: was expected, in words.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # who opens it tells why
+        return
+    if kind != stat.S_IFREG:
+        raise InputError(f"{str(path)!r}: expected {what}, found {_KINDS[kind]}")
 
 
 def sha256(path: Path) -> str:

@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from stylebench import files
 from stylebench.cli import options
 from stylebench.cli.flags import engine_options, run_options
 from stylebench.errors import InputError
+
+MAX_BYTES = 1_000_000
+"""Of a job as JSON; those of stylebench have one to ten thousand."""
 
 
 def run_job(
@@ -27,15 +31,18 @@ def run_job(
     from stylebench.cli.progress import outcome, say
     from stylebench.sweeps.run import run_one
 
-    text = sys.stdin.read() if str(spec) == "-" else _read(spec)
+    text = _stdin() if str(spec) == "-" else files.given(spec, "a job as JSON", MAX_BYTES)
     record = run_one(text, run_options(out, engine_options(device), force=force))
     say(f"{record.job_id}  {outcome(record)}")
     if not record.ok:
         raise typer.Exit(1)
 
 
-def _read(path: Path) -> str:
+def _stdin() -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a job as JSON: {error}") from None
+        text = sys.stdin.read(MAX_BYTES + 1)
+    except UnicodeDecodeError as error:
+        raise InputError(f"expected a job as JSON in UTF-8: {error}") from None
+    if len(text) > MAX_BYTES:
+        raise InputError(f"expected a job of at most {MAX_BYTES:,} bytes on standard input")
+    return text

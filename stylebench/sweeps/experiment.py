@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import re
 import reprlib
 from collections import Counter
@@ -76,6 +77,12 @@ MAX_BYTES = 1_000_000
 MAX_KEYS = 1000
 """Of a mapping, with those that ``<<`` merges into it: aliases can multiply them without end."""
 
+MAX_VALUES = 50_000
+"""Of a file, each counted as often as aliases repeat it."""
+
+MAX_VARIANTS = 1000
+"""Of an experiment; those of experiments/ have at most 5."""
+
 
 def shipped() -> dict[str, Path]:
     """Return the experiments that come with stylebench: name -> file."""
@@ -95,7 +102,28 @@ def _find(given: Path) -> Path:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML, and refuses a key that stands twice in a mapping, and far too many keys."""
+    """Reads YAML, and refuses a key that stands twice in a mapping, and far too many values."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._counts: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node, and count what is in it as often as aliases repeat it."""
+        repeats = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node is not None and node not in self._counts:
+            if repeats:
+                raise yaml.YAMLError(f"an alias stands in what it repeats{node.start_mark}")
+            inside = node.value if isinstance(node, yaml.CollectionNode) else ()
+            parts = [n for each in inside for n in (each if isinstance(each, tuple) else (each,))]
+            self._counts[node] = 1 + sum(self._counts.get(part, 1) for part in parts)
+            if self._counts[node] > MAX_VALUES:
+                raise yaml.YAMLError(
+                    f"expected at most {MAX_VALUES:,} values, with those that aliases repeat"
+                    f"{node.start_mark}"
+                )
+        return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
@@ -113,17 +141,11 @@ class _Loader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file; anything else raises InputError."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         near = suggestion(str(path), map(str, path.parent.glob("*.yaml")))
         near = near or suggestion(path.stem, shipped())
-        raise InputError(f"no experiment file {str(path)!r}{near}") from None
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a NUL in the path
-        raise InputError(f"{path}: expected a readable text file: {error}") from None
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{path}: expected an experiment of at most {MAX_BYTES:,} characters")
+        raise InputError(f"no experiment file {str(path)!r}{near}")
+    text = files.given(path, "an experiment", MAX_BYTES)
     try:
         data = yaml.load(text, _Loader)
     except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
@@ -232,6 +254,11 @@ def _varied(
     """Return a file's settings with each of its variants laid on them, and then the flags."""
     if not isinstance(variants, list) or not all(isinstance(v, dict) for v in variants):
         raise InputError(f"{where}: variants: expected a list of settings, as [{{start: noise}}]")
+    if len(variants) > MAX_VARIANTS:
+        raise InputError(
+            f"{where}: expected at most {MAX_VARIANTS:,} variants, found {len(variants):,}; "
+            "split it into several"
+        )
     for number, variant in enumerate(variants, start=1):
         for key in OF_SWEEP:
             if key in variant:

@@ -1,8 +1,9 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stylebench import images
 from stylebench.backbones import names
@@ -87,7 +88,7 @@ def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
     pretrained = {*config.weights, *given}
     found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
-    for part in names.listed(config.arch):
+    for part in dict.fromkeys(names.listed(config.arch)):
         name, options = names.parse(part)
         for arch, explicit in names.expand([name], pretrained).items():
             place = (arch, str(sorted(options.items())))
@@ -97,10 +98,47 @@ def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
     return [_variant(config, *each) for arch in kept for each in found.values() if each[0] == arch]
 
 
+class _Seen:
+    """What the variants of a sweep share: pictures that were looked at, weights that were found."""
+
+    def __init__(
+        self, given: Mapping[str, str], offline: bool, tell: Callable[[str], None]
+    ) -> None:
+        self._given, self._offline, self._tell = given, offline, tell
+        self._weights: dict[object, WeightsRef | UnavailableError] = {}
+
+    @functools.cache  # noqa: B019  it lives as long as a plan is made
+    def digest(self, ref: str, size: int, resize: Literal["aspect", "squash"]) -> str:
+        """Return the digest of a picture; one that cannot be read raises InputError."""
+        images.read(ref, size, resize=resize)
+        return images.digest(ref, size)
+
+    def weights(self, config: SweepConfig, variant: _Variant, seed: int) -> WeightsRef:
+        """Return the weights of a backbone, as `pretrained.resolve`."""
+        from stylebench.backbones.pretrained import resolve
+
+        name = variant.name
+        given = {**config.weights, **self._given}
+        key = (name, not name.pretrained and seed, *sorted(variant.options.items()), variant.chosen,
+               name.of(given), name.of(config.input))  # fmt: skip
+        if key not in self._weights:
+            try:
+                self._weights[key] = resolve(
+                    name.arch, seed, given=given, options=variant.options, nodes=variant.chosen,
+                    taken=config.input, offline=self._offline, tell=self._tell,
+                )  # fmt: skip
+            except UnavailableError as error:
+                self._weights[key] = error
+        found = self._weights[key]
+        if isinstance(found, UnavailableError):
+            raise found
+        return found
+
+
 def _pictures(
-    config: SweepConfig, pairs: bool, tell: Callable[[str], None]
+    config: SweepConfig, pairs: bool, seen: _Seen, tell: Callable[[str], None]
 ) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
-    """Return content, style and statistics pictures; each is read once, so bad ones fail now."""
+    """Return content, style and statistics pictures; each is looked at, so bad ones fail now."""
     given: list[tuple[tuple[str, ...], images.Role]] = [
         (config.content if pairs else (), "content"),
         (config.style if pairs else (), "style"),
@@ -113,8 +151,7 @@ def _pictures(
     flat = [source for group in groups for source in group]
     made: dict[str, ImageRef] = {}
     for source in images.unique_names(flat):
-        images.read(source.ref, config.size, resize=config.resize)
-        digest = images.digest(source.ref, config.size)
+        digest = seen.digest(source.ref, config.size, config.resize)
         made[source.ref] = ImageRef(name=source.name, ref=source.ref, digest=digest)
     content, style, statistics = ([made[source.ref] for source in group] for group in groups)
     return content, style, list(dict.fromkeys(statistics))
@@ -142,13 +179,12 @@ def _seeds(name: BackboneName, config: SweepConfig) -> tuple[int, ...]:
 def _arms(
     config: SweepConfig,
     variants: Sequence[_Variant],
-    given: Mapping[str, str],
-    offline: bool,
     strict: bool,
+    seen: _Seen,
     tell: Callable[[str], None],
 ) -> list[_Arm]:
     """Return every backbone with its weights; if `strict`, those named must have them."""
-    from stylebench.backbones.pretrained import check_name, resolve
+    from stylebench.backbones.pretrained import check_name
     from stylebench.weights import parse
 
     for name in config.backbone_options:
@@ -161,27 +197,18 @@ def _arms(
     for name, source in config.weights.items():
         check_name(name, "weights")
         parse(source)
-    given = {**config.weights, **given}
     arms: list[_Arm] = []
     for variant in variants:
-        arch, options, nodes = variant.name.arch, variant.options, variant.chosen
+        arch = variant.name.arch
         seeds, pretrained = _seeds(variant.name, config), variant.name.pretrained
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
-                ref = resolve(
-                    arch,
-                    group[0],
-                    given=given,
-                    options=options,
-                    nodes=nodes,
-                    taken=config.input,
-                    offline=offline,
-                    tell=tell,
-                )
+                ref = seen.weights(config, variant, group[0])
             except UnavailableError as error:
                 if variant.explicit and strict:
                     raise
-                ref = WeightsRef(source="unavailable", missing=str(error), options=options)
+                missing = {"missing": str(error), "options": variant.options}
+                ref = WeightsRef(source="unavailable", **missing)
                 tell(f"{arch}: unavailable: {error}")
             else:
                 if pretrained:
@@ -261,9 +288,10 @@ def expand(
     for name, source in given.items():
         if not any(arch.pretrained and arch.of({name: source}) for arch in archs):
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
+    seen = _Seen(given, offline, once)
     found: list[Plan] = []
     for arm, variants in parts:
-        found.append(_expand(arm, variants, given, offline, strict, pairs, device, once))
+        found.append(_expand(arm, variants, strict, pairs, device, seen, once))
         _check_count(sum(part.count for part in found))
     return Plan(
         jobs=unique(spec for part in found for spec in part.jobs),
@@ -283,22 +311,21 @@ def _check_count(count: int) -> None:
 def _expand(
     config: SweepConfig,
     variants: Sequence[_Variant],
-    given: Mapping[str, str],
-    offline: bool,
     strict: bool,
     pairs: bool,
     device: str,
+    seen: _Seen,
     tell: Callable[[str], None],
 ) -> Plan:
     """Return the jobs of a configuration without variants; arguments as of `expand`."""
     from stylebench.transfer import smoothing
 
     _check(config, variants)
-    content, style, photographs = _pictures(config, pairs, tell)
+    content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
     seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
-    backbones = _arms(config, variants, given, offline, strict, tell)
+    backbones = _arms(config, variants, strict, seen, tell)
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     precisions = {
         smooth.label: smoothing.precision(config.precision, smooth, device) for smooth in smoothings

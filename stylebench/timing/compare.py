@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from stylebench import files
 from stylebench.errors import InputError
 from stylebench.timing.bench import Machine, Report, machine
 
 RATIOS = {"speedup": 1, "bare_ratio": -1, "share_of_ceiling": 1, "memory_ratio": -1}
 """What ``--check`` compares; of those with -1 more is worse."""
+MAX_BYTES = 10_000_000
+"""Of a report; those of --arch all have a hundred thousand."""
 MARGIN = 0.25
 """A ratio that is worse than the reference by more than this share of it fails ``--check``."""
 
@@ -18,8 +21,8 @@ def read(path: Path, flag: str) -> Report:
         InputError: it is not what ``stylebench bench --json`` prints.
     """
     try:
-        return Report.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return Report.model_validate_json(files.given(path, "a report", MAX_BYTES))
+    except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{flag} {str(path)!r}: expected what `stylebench bench --json` prints: {reason}"

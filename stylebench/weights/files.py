@@ -127,8 +127,7 @@ def _load(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
         why = getattr(error, "strerror", None) or describe(error)
         raise InputError(f"{str(path)!r}: expected a weights file: {why}") from None
-    if path.is_dir():
-        raise InputError(f"{path}: expected a weights file, found a folder")
+    files.check_regular(path, "a weights file")
     return _loaded(str(path), stat.st_size, stat.st_mtime_ns)
 
 

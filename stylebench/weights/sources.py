@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stylebench.config import InputSpec
 from stylebench.errors import InputError, UnavailableError
+from stylebench.files import check_regular
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, packages
 from stylebench.weights.download import Found
@@ -262,6 +263,7 @@ def find(wanted: Wanted, source: Source, *, offline: bool) -> Found:
     offline = offline or bool(os.environ.get(OFFLINE))
     if source.kind == "file":
         path = Path(source.value).expanduser()
+        check_regular(path, "a weights file")
         found = f"file:{path.name}", path
     elif source.kind == "auto":
         found = _auto(wanted, offline)

@@ -123,6 +123,12 @@ def test_odd_file_names_are_told_in_one_line(name: str) -> None:
     assert list(Path.cwd().iterdir()) == []
 
 
+def doubled(text: str) -> str:
+    """Return a mapping of which each level holds the one before twice, as `loss` and in a text."""
+    levels = [f"  k{n}: &x{n} {{a: *x{n - 1}, b: *x{n - 1}}}" for n in range(1, 35)]
+    return "\n".join(["weights:", "  k0: &x0 {a: 1}", *levels, "loss: *x34", text])
+
+
 def merged_keys() -> str:
     """Return ten mappings of 101 keys each, merged into one."""
     own = [f"x{i}: &x{i} {{{', '.join(f'k{i}_{j}: 1' for j in range(101))}}}" for i in range(10)]
@@ -215,13 +221,21 @@ YAML: dict[str, tuple[str, str]] = {
     "tag of a mapping on a text": ("loss: !!set x", "expected YAML"),
     "far too many digits": (f"evals: {'9' * 5000}", "expected YAML"),
     "far too large": (f"seed: 0x{'f' * 6000}", "an integer of 24000 bits"),
-    "billion laughs": (laughs() + "\nseed: *x29", "seed"),
-    "billion laughs in a variant": (laughs() + "\nvariants: *x29", "variants"),
-    "billion merged keys": (laughs(merged=True), "expected at most 1000 keys"),
+    "billion laughs": (laughs() + "\nseed: *x29", "at most 50,000 values"),
+    "billion laughs in a variant": (laughs() + "\nvariants: *x29", "at most 50,000 values"),
+    "billion merged keys": (laughs(merged=True), "at most 50,000 values"),
     "keys merged without end": (merged_keys(), "expected at most 1000 keys"),
-    "list that holds itself": ("seed: &a [*a]", "seed"),
-    "mapping that holds itself": ("loss: &a {loss: *a}", "loss"),
-    "too long": ("# " + "x" * 1_000_000, "at most 1,000,000 characters"),
+    "aliases in a profile": (doubled("profiles: {quick: {loss: *x34}}"), "at most 50,000 values"),
+    "aliases in a variant": (doubled("variants: [{loss: *x34}]"), "at most 50,000 values"),
+    "aliases in a key": (doubled("backbone_options: {a: *x34}"), "at most 50,000 values"),
+    "too many values": ("seed: " + str([0] * 50_000), "at most 50,000 values"),
+    "too many variants": (
+        "variants: [" + "{}, " * 1001 + "]",
+        "at most 1,000 variants, found 1,001",
+    ),
+    "list that holds itself": ("seed: &a [*a]", "an alias stands in what it repeats"),
+    "mapping that holds itself": ("loss: &a {loss: *a}", "an alias stands in what it repeats"),
+    "too long": ("# " + "x" * 1_000_000, "at most 1,000,000 bytes"),
     "too many jobs": ("arch: r-tiny\nseed: " + str(list(range(30_000))), "at most 100,000 jobs"),
     "too small": ("size: 0", "size: Input should be greater than or equal to 16, found 0"),
     "too large": ("size: 8192", "less than or equal to 4096"),
@@ -336,9 +350,9 @@ def test_nothing_is_told_before_an_error() -> None:
 
 def test_yaml_that_is_no_text() -> None:
     Path("mine.yaml").write_bytes(b"\xff\xfe\x00binary")
-    assert "readable text" in refused("sweep", "mine.yaml")
+    assert "expected an experiment in UTF-8" in refused("sweep", "mine.yaml")
     Path("folder.yaml").mkdir()
-    assert "readable text" in refused("sweep", "folder.yaml")
+    assert "expected an experiment in UTF-8" in refused("sweep", "folder.yaml")
 
 
 def test_missing_yaml_suggests_the_one_beside_it() -> None:

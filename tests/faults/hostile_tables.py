@@ -142,6 +142,8 @@ def metadata(out: Path, outside: Path, chance: Random) -> str:
     place, table = found
     name = table.column_names[0] if table.num_columns else "x"
     many = {"kind": "range", "start": 0, "stop": 10**12, "step": 1, "name": None}
+    zone = {"numpy_type": "datetime64[ns, Nowhere]", "metadata": {"timezone": "Nowhere"}}
+    nowhere = {"name": name, "field_name": name, "pandas_type": "object", **zone}
     empty: dict[str, Any] = {"index_columns": [], "columns": [], "column_indexes": []}
     texts = [json.dumps({**empty, **more}).encode() for more in (
         {"index_columns": ["nothing"]}, {"index_columns": [name]}, {"index_columns": [many]},

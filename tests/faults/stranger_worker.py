@@ -31,6 +31,8 @@ FAST = (
 DRAWN = ("grid", "summary", "statistics", "curves", "metrics", "gradients", "scale_free",
          "comparisons")  # fmt: skip
 STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.startfile", "pty.spawn"}
+WRITTEN = ("made.png", "report.html")
+"""By commands, beside the results folder."""
 USER = 54321
 """Of whom the commands are where this is root, to whom no file is forbidden."""
 _LIMIT = 3_000_000
@@ -324,7 +326,7 @@ def _left(case: Path, before: dict[Path, tuple[int, int]]) -> list[str]:
             with contextlib.suppress(OSError):
                 if seen := outside.shows(path.read_bytes()):
                     found.append(f"{seen} from outside in {path.relative_to(case).parts[-1]}")
-        if len(path.relative_to(case).parts) == 1 and path not in before and name != "made.png":
+        if len(path.relative_to(case).parts) == 1 and path not in before and name not in WRITTEN:
             found.append(f"wrote {name}")
     return found
 
