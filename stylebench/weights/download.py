@@ -19,6 +19,9 @@ TRIES = 5
 """Connections for one file, at most; more than one only if the server began to answer."""
 PAUSE = 1.0
 """Seconds between two tries."""
+WINDOW, SLOWEST = 30.0, 1000.0
+"""Seconds over which the speed is looked at, and bytes a second below which a connection is given up:
+a server that sends a byte now and then would never be silent."""
 _BLOCK = 1 << 18
 
 Found = tuple[str, Path]
@@ -146,9 +149,15 @@ def _copy(answer: http.client.HTTPResponse, file: BinaryIO, total: int) -> None:
         disable=not sys.stderr.isatty(),
     ) as progress:
         task = progress.add_task(name, total=total or None, completed=file.tell())
+        began, came = time.monotonic(), 0
         try:
-            while block := answer.read(_BLOCK):
+            while block := answer.read1(_BLOCK):  # what there is, where read waits for all of it
                 file.write(block)
                 progress.update(task, advance=len(block))
+                came += len(block)
+                if time.monotonic() - began > WINDOW:
+                    if came < WINDOW * SLOWEST:
+                        raise _BrokenError(f"{came} bytes in {WINDOW:.0f} s")
+                    began, came = time.monotonic(), 0
         except (OSError, http.client.HTTPException) as error:
             raise _BrokenError(describe(error)) from None

@@ -1,5 +1,6 @@
 """Downloads, from a server of the test's own that breaks in every way servers do."""
 
+import contextlib
 import copy
 import hashlib
 import random
@@ -147,6 +148,27 @@ def test_a_silent_server_is_given_up(
     monkeypatch.setattr(download, "TIMEOUT", 0.2)
     server.silence = threading.Event()
     assert "timed out" in fails(server, tmp_path / NAME)
+
+
+def test_a_server_that_drips_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "PAUSE", 0)
+    monkeypatch.setattr(download, "WINDOW", 0.2)
+    ended = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000000")
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            while not ended.wait(0.05):
+                request.wfile.write(b"x")
+
+    with serving(drip) as address:
+        try:
+            with pytest.raises(UnavailableError, match=r"broke 5 times \(\d bytes in 0 s\)"):
+                download.fetch(f"{address}/{NAME}", tmp_path / NAME)
+        finally:
+            ended.set()
 
 
 def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
