@@ -20,8 +20,8 @@ TRIES = 5
 PAUSE = 1.0
 """Seconds between two tries."""
 WINDOW, SLOWEST = 30.0, 1000.0
-"""Seconds over which the speed is looked at, and bytes a second below which a connection is given up:
-a server that sends a byte now and then would never be silent."""
+"""Seconds over which the speed is looked at, and bytes a second below which a connection is given
+up: a server that sends a byte now and then would never be silent."""
 _BLOCK = 1 << 18
 
 Found = tuple[str, Path]
