@@ -1,5 +1,7 @@
 """The command line: a thin shell on the public API; nothing heavy is imported before its use."""
 
+import contextlib
+import io
 import os
 import sys
 from typing import Annotated
@@ -75,12 +77,38 @@ app.command()(bench.bench)
 app.add_typer(weights.app, name="weights")
 
 
+def _settle_streams() -> None:
+    """Have all three streams: one that is closed leads nowhere, and none refuses a text.
+
+    What is opened while a stream is closed would get its number, and what is meant for the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: the stream's
+            os.set_inheritable(nowhere, True)
+            setattr(sys, name, os.fdopen(nowhere, mode))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _told(error: OSError | MemoryError) -> str:
+    """Return what an error of the system says, in words."""
+    if isinstance(error, MemoryError):
+        return "the memory ran out; close other programs, or use smaller pictures, or --batch 1"
+    name = f": {error.filename}" if error.filename else ""
+    more = "; make space and run the same command again, what is finished is kept"
+    return f"{error.strerror or error}{name}{more if is_full(error) else ''}"
+
+
 def main() -> None:
     """Run the command line: wrong input is one line on standard error and exit status 2."""
     # Typer's wrong usage, under a name that versions with and without their own click share.
     kinds = typer.BadParameter.__mro__
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
+    _settle_streams()
     wait_passively()
+    text = ""
     try:
         _check_encoding(sys.argv[1:])
         status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
@@ -89,18 +117,15 @@ def main() -> None:
         status = 130
     except (InputError, usage) as error:
         text = error.format_message() if isinstance(error, usage) else str(error)
-        print(f"stylebench: {one_line(text)}", file=sys.stderr)
         status = 2
     except JobError as error:
-        print(f"stylebench: the job failed: {one_line(str(error))}", file=sys.stderr)
-        status = 1
+        text, status = f"the job failed: {error}", 1
     except BrokenPipeError:  # the reader has gone, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
-    except OSError as error:
-        name = f": {error.filename}" if error.filename else ""
-        more = "; make space and run the same command again, what is finished is kept"
-        text = f"{error.strerror or error}{name}{more if is_full(error) else ''}"
-        print(f"stylebench: {one_line(text)}", file=sys.stderr)
-        status = 1
+    except (OSError, MemoryError) as error:
+        text, status = _told(error), 1
+    if text:
+        with contextlib.suppress(OSError):  # of a full disk, to which errors go
+            print(f"stylebench: {one_line(text)}", file=sys.stderr)
     sys.exit(status if isinstance(status, int) else 0)

@@ -3,13 +3,17 @@
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from stylebench.config import JobSpec, OptimiserSpec
+from stylebench.errors import DamagedError, describe
 from stylebench.store.record import JobRecord
+
+_ARROW = {"str": pa.large_string(), "int64": pa.int64(), "float64": pa.float64()}
 
 RESULT_COLUMNS = {
     "job_id": "str", "status": "str", "arch": "str", "weights": "str", "smoothing": "str",
@@ -87,6 +91,14 @@ METRIC_COLUMNS = {
 """Of metrics.parquet; ``judge`` is empty where none is needed, NaN marks what is not defined."""
 
 
+OF_FILE = {
+    "statistics.parquet": STATISTICS_COLUMNS,
+    "trace.parquet": TRACE_COLUMNS,
+    "gradients.parquet": GRADIENT_COLUMNS,
+}
+"""Tables in job folders; ``job_id`` is the name of the folder."""
+
+
 def slug(text: str) -> str:
     """Return a file name made of a text: ASCII letters, digits, ``._-``, at most 40 characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"
@@ -143,6 +155,45 @@ def result_row(record: JobRecord) -> dict[str, Any]:
 def unavailable(spec: JobSpec) -> JobRecord:
     """Return the record of a job whose weights are not at hand; it is not written anywhere."""
     return JobRecord.of(spec, status="unavailable", error=spec.weights.missing, finished=0.0)
+
+
+def _fits(kind: pa.DataType, wanted: str) -> bool:
+    """Tell whether a column of a file has a type of which the wanted one can be made."""
+    if pa.types.is_null(kind):
+        return wanted != "int64"
+    if wanted == "str":
+        values = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return bool(pa.types.is_string(values) or pa.types.is_large_string(values))
+    if pa.types.is_integer(kind):
+        return True
+    return wanted == "float64" and bool(pa.types.is_floating(kind))
+
+
+def typed(table: pa.Table, schema: Mapping[str, str]) -> pd.DataFrame:
+    """Return those columns of a table of pyarrow that are in a schema, in the types of it.
+
+    What pandas writes beside the columns, and other columns, are not looked at.
+
+    Raises:
+        DamagedError: a column stands there twice, or is of another type.
+    """
+    made = {}
+    for name in schema:
+        places = table.schema.get_all_field_indices(name)
+        if not places:
+            continue
+        column = table.column(places[0])
+        if len(places) > 1 or not _fits(column.type, schema[name]):
+            found = f"{column.type}" if len(places) == 1 else f"{len(places)} of them"
+            raise DamagedError(f"column {name}: expected {schema[name]}, found {found}")
+        if schema[name] == "int64" and column.null_count:
+            raise DamagedError(f"column {name}: expected int64, found nothing in some rows")
+        try:
+            values = column.cast(_ARROW[schema[name]]).to_pandas()
+        except (pa.ArrowException, ValueError) as error:
+            raise DamagedError(f"column {name}: {describe(error)}") from None
+        made[name] = values.fillna("") if schema[name] == "str" else values
+    return pd.DataFrame(made).astype({n: pd.api.types.pandas_dtype(schema[n]) for n in made})
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

@@ -18,8 +18,11 @@ from typing import Any, BinaryIO
 
 from stylebench import files
 from stylebench.config import Spec
-from stylebench.errors import InputError
+from stylebench.errors import DamagedError, InputError
+from stylebench.store import models
+from stylebench.store.models import Announced, Holder
 
+ABSENT = (FileNotFoundError, NotADirectoryError)
 WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of file systems without locks: there, two sweeps into one folder go unnoticed."""
 
@@ -69,16 +72,18 @@ def holder(out: Path) -> dict[str, Any] | None:
 
     None if nobody does; one that was killed on this machine holds it no more.
     """
-    found: dict[str, Any] | None
-    found = _read(out / ".holder.json", ("command", "pid", "host", "began"))
-    if found and found["host"] == platform.node():
+    try:
+        found = models.read(out / ".holder.json", Holder)
+    except (*ABSENT, DamagedError):
+        return None
+    if found.host == platform.node():
         try:
-            os.kill(int(found["pid"]), 0)
+            os.kill(found.pid, 0)
         except ProcessLookupError:
             return None
-        except (OSError, ValueError):
+        except OSError:
             pass
-    return found
+    return found.model_dump()
 
 
 def announce(out: Path, specs: Iterable[Spec]) -> None:
@@ -88,16 +93,14 @@ def announce(out: Path, specs: Iterable[Spec]) -> None:
 
 
 def announced(out: Path) -> tuple[float, list[tuple[str, str]]] | None:
-    """Return when the last sweep began and its jobs as (kind, job id); None if none was begun."""
-    found = _read(out / ".jobs.json", ("began", "jobs"))
-    return found and (float(found["began"]), [(kind, job_id) for kind, job_id in found["jobs"]])
+    """Return when the last sweep began and its jobs as (kind, job id); None if none was begun.
 
-
-def _read(path: Path, keys: Iterable[str]) -> Any:
+    Raises:
+        DamagedError: what is written of it is damaged.
+        InputError: it cannot be read.
+    """
     try:
-        found = json.loads(files.read(path))
-    except InputError:
-        raise
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        found = models.read(out / ".jobs.json", Announced)
+    except ABSENT:
         return None
-    return found if isinstance(found, dict) and found.keys() >= set(keys) else None
+    return found.began, [*found.jobs]

@@ -4,13 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from stylebench import files
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
-from stylebench.errors import DamagedError, describe
+from stylebench.store import models
+from stylebench.store.models import Seconds, Whole, encodable
 
 Status = Literal["ok", "failed", "unavailable"]
 
@@ -19,7 +19,12 @@ def _or(empty: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: empty if value is None else value)
 
 
-Text = Annotated[str, _or("")]
+def _with_escapes(text: str) -> str:
+    """Return a text that a table can hold: paths in errors may be no UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+Text = Annotated[str, _or(""), AfterValidator(_with_escapes)]
 Numbers = Annotated[dict[str, float | None], _or({})]
 FILE = "record.json"
 
@@ -58,9 +63,9 @@ class JobRecord(BaseModel):
     error: Text = ""
     spec: Spec
     traceback: Text = ""
-    values: int | None = None
+    values: Whole | None = None
     statistics: Annotated[dict[str, str], _or({})] = {}
-    evals: int | None = None
+    evals: Whole | None = None
     loss_initial: float | None = None
     loss_final: float | None = None
     content_loss: float | None = None
@@ -69,16 +74,16 @@ class JobRecord(BaseModel):
     tv_loss: float | None = None
     style_layers: Numbers = {}
     stop_reason: Text = ""
-    flags: Annotated[tuple[str, ...], _or(())] = ()
+    flags: Annotated[tuple[Text, ...], _or(())] = ()
     moved: float | None = None
     objective_scale: float | None = None
     initial_gradient: float | None = None
     device: Text = ""
     environment: Annotated[dict[str, Any], _or({})] = {}
     seconds: float | None = None
-    started: float | None = None
-    finished: float
-    batch: int | None = None
+    started: Seconds | None = None
+    finished: Seconds
+    batch: Whole | None = None
     peak_memory_mb: float | None = None
 
     @model_validator(mode="before")
@@ -88,6 +93,20 @@ class JobRecord(BaseModel):
             model = JobSpec if value.get("kind") == "transfer" else StatisticsSpec
             return {**value, "spec": model.model_validate(value["spec"])}
         return value
+
+    @model_validator(mode="after")
+    def _named_in_text(self) -> Self:
+        """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
+        paths = {"ref"}
+        without = {
+            "content": paths,
+            "style": paths,
+            "weights": {"path"},
+            "images": {"__all__": paths},
+        }
+        known = self.spec.model_dump(exclude=without)
+        encodable(json.dumps(known, ensure_ascii=False, default=str))
+        return self
 
     @classmethod
     def of(cls, spec: Spec, **known: Any) -> "JobRecord":
@@ -120,11 +139,7 @@ def read(folder: Path) -> JobRecord:
         DamagedError: it is no record.
         InputError: it cannot be read.
     """
-    data = files.read(folder / FILE, folder.parent.parent)
-    try:  # by json: pydantic's reader refuses the lone surrogates of paths that are no UTF-8
-        return JobRecord.model_validate(json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{str(folder / FILE)!r} is no record: {describe(error)}") from None
+    return models.read(folder / FILE, JobRecord, folder.parent.parent)
 
 
 def _finite(value: Any) -> Any:

@@ -4,7 +4,6 @@ OUT/results.parquet, stats, trace, gradients, metrics, images/: made from job fo
 OUT/manifest.json: see `stylebench.sweeps.run`.
 """
 
-import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,8 +16,9 @@ import pandas as pd
 from stylebench import files
 from stylebench.config import JobSpec
 from stylebench.errors import DamagedError, InputError
-from stylebench.store import columns, folder
+from stylebench.store import columns, folder, models
 from stylebench.store.folder import ABSENT, FOLDERS, GRADIENTS_FILE, read_parquet, survey
+from stylebench.store.models import Manifest
 from stylebench.store.record import JobRecord
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 PREVIEW = 50
 """JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 MANIFEST = "manifest.json"
-_GATHERED = {
-    "statistics.parquet": columns.STATISTICS_COLUMNS,
-    "trace.parquet": columns.TRACE_COLUMNS,
-    GRADIENTS_FILE: columns.GRADIENT_COLUMNS,
-}
-"""Tables in job folders that are joined."""
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path, root: Path) -> None:
@@ -141,10 +135,14 @@ def _taken(
 ) -> tuple[list[JobRecord], dict[str, list[pd.DataFrame]]]:
     """Return the jobs that can be read with their tables, by file; `left` takes why others not."""
     kept: list[JobRecord] = []
-    found: dict[str, list[pd.DataFrame]] = {file: [] for file in _GATHERED}
+    found: dict[str, list[pd.DataFrame]] = {file: [] for file in columns.OF_FILE}
     for job in jobs:
         place = out / FOLDERS[job.kind] / job.job_id
-        own = {file: schema for file, schema in _GATHERED.items() if file in folder.parts(job.spec)}
+        own = {
+            file: schema
+            for file, schema in columns.OF_FILE.items()
+            if file in folder.parts(job.spec)
+        }
         try:
             frames = {file: _frame(place, file, own[file]) for file in own} if job.ok else {}
             if job.ok and job.kind == "transfer":
@@ -160,10 +158,7 @@ def _taken(
 
 def _frame(place: Path, file: str, schema: dict[str, str]) -> pd.DataFrame:
     """Return a table of a job."""
-    frame: pd.DataFrame = folder.read_part(place, file).to_pandas().assign(job_id=place.name)
-    if lacking := [column for column in schema if column not in frame]:
-        raise folder.damaged(place, f"{file} lacks {', '.join(lacking)}")
-    return frame
+    return folder.read_part(place, file, schema).assign(job_id=place.name)
 
 
 def compact(
@@ -252,15 +247,9 @@ def read_manifest(out: Path) -> dict[str, Any]:
         InputError: there is one, which cannot be read.
     """
     try:
-        manifest = json.loads(files.read(out / MANIFEST))
-        known = all({"command", "environment"} <= run.keys() for run in manifest["runs"])
-    except ABSENT:
+        return models.read(out / MANIFEST, Manifest).model_dump(exclude_unset=True)
+    except (*ABSENT, DamagedError):
         return {}
-    except InputError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return {}
-    return manifest if known else {}
 
 
 def keep_manifest(out: Path) -> Path | None:
@@ -278,7 +267,7 @@ def keep_manifest(out: Path) -> Path | None:
 def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
     path = out / name
     try:
-        frame: pd.DataFrame = read_parquet(path).to_pandas()
+        frame = columns.typed(read_parquet(path), schema)
     except ABSENT:
         return columns.frame([], schema)
     except DamagedError as error:

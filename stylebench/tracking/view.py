@@ -87,7 +87,7 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
     means: dict[Key, list[Number]] = {}
     if record is None or not record.ok:
         return means
-    table = store.read_part(folder, "statistics.parquet").to_pandas()
+    table = store.read_part(folder, "statistics.parquet", columns.STATISTICS_COLUMNS)
     groups = table.groupby([*KEY, "statistic", "stage"], as_index=False)["value"].mean()
     for *key, name, stage, value in groups.itertuples(index=False, name=None):
         if math.isfinite(value):
@@ -115,9 +115,9 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[Number]:
 
 def _trace(folder: Path) -> Iterator[Number]:
     """Yield the losses of every closure evaluation."""
-    columns = store.read_part(folder, "trace.parquet").to_pydict()
-    steps = columns.pop("evaluation")
-    for name, values in columns.items():
-        for step, value in zip(steps, values, strict=True):
-            if value is not None and math.isfinite(value):
-                yield f"trace/{name}", step, value
+    table = store.read_part(folder, "trace.parquet", columns.TRACE_COLUMNS)
+    steps = table.pop("evaluation")
+    for name in table:
+        for step, value in zip(steps, table[name], strict=True):
+            if math.isfinite(value):
+                yield f"trace/{name}", int(step), float(value)

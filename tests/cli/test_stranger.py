@@ -296,7 +296,7 @@ def test_an_announced_job_is_no_path(out: Path) -> None:
     (out / ".jobs.json").write_text(
         json.dumps({"began": 0, "jobs": [["transfer", "../../home/job"]]})
     )
-    assert "expected the id of a job" in _refused(invoke("status", out))
+    assert ".jobs.json' is damaged: jobs.0.1" in _refused(invoke("status", out))
 
 
 def test_a_record_names_no_other_folder(out: Path) -> None:

@@ -4,6 +4,7 @@ Every worker is a pool of its own, so that a process that is killed while it tak
 over a result can tear no pipe that another one uses.
 """
 
+import errno
 import multiprocessing
 import os
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from pebble import ProcessExpired, ProcessPool
 
 from stylebench import registry, runtime, store
-from stylebench.errors import InputError
+from stylebench.errors import InputError, describe
 from stylebench.store import JobRecord
 from stylebench.sweeps.engines.tries import Group, Lost
 
@@ -64,6 +65,15 @@ def _work(group: Group, out: Path, device: str) -> None:
     run_jobs(group, out, device)
 
 
+def _refused(error: RuntimeError) -> OSError:
+    """Return the error of a system that has no process, thread or descriptor left for a worker."""
+    why = describe(error.__cause__ or error)
+    return OSError(
+        errno.EAGAIN, f"a worker process cannot be started ({why}); use fewer --jobs, or see "
+        "`ulimit -u` and `ulimit -n`"
+    )  # fmt: skip
+
+
 class _Worker:
     """One process on one device, started anew when it is lost."""
 
@@ -87,7 +97,10 @@ class _Worker:
             self.future = self._pool.schedule(_work, args=args, timeout=timeout)
         except RuntimeError:  # the same, found out just now
             self._renew()
-            self.future = self._pool.schedule(_work, args=args, timeout=timeout)
+            try:
+                self.future = self._pool.schedule(_work, args=args, timeout=timeout)
+            except RuntimeError as error:
+                raise _refused(error) from None
 
     def _renew(self) -> None:
         self.stop()
