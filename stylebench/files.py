@@ -290,6 +290,14 @@ def open_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
+def expanded(text: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` replaced by the user's home, or as it is where nobody knows one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def given(path: Path, what: str, most: int) -> str:
     """Return the text of a file that a user names: through links, or out of a pipe.
 

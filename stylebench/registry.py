@@ -328,7 +328,7 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     Raises:
         InputError: no such file, one that cannot be imported, or another one of its name.
     """
-    path = Path(file).expanduser().absolute()
+    path = Path(os.path.expanduser(file)).absolute()  # noqa: PTH111  pathlib's raises
     known = PLUGINS.get(path.name)
     if path.suffix != ".py" or not path.is_file():
         raise InputError(f"no plug-in {str(file)!r}: expected a Python file, NAME.py")

@@ -6,7 +6,9 @@ import importlib.metadata
 import os
 import platform
 import resource
+import stat
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing import resource_tracker
@@ -117,6 +119,23 @@ def process_context() -> SpawnContext:
     with _safe_path():
         resource_tracker.ensure_running()  # a process too, which the first semaphore would start
     return _SafeContext()
+
+
+def have_home() -> None:
+    """Have a home, where caches go, for a user without one, as some containers have.
+
+    It is a folder of the user's own in that of temporary files, the same the next time.
+    """
+    if os.path.expanduser("~") != "~":  # noqa: PTH111  Path.expanduser raises
+        return
+    home = Path(tempfile.gettempdir()) / f"stylebench-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        home.mkdir(0o700)
+    status = home.lstat()
+    own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+    if not own or status.st_mode & 0o077:
+        home = Path(tempfile.mkdtemp(prefix="stylebench-"))
+    os.environ["HOME"] = str(home)
 
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")

@@ -25,7 +25,7 @@ from stylebench.cli import (
     weights,
 )
 from stylebench.errors import InputError, JobError, is_full, one_line
-from stylebench.runtime import wait_passively
+from stylebench.runtime import have_home, wait_passively
 
 app = typer.Typer(
     name="stylebench",
@@ -108,6 +108,7 @@ def main() -> None:
     usage: type[typer.BadParameter] = next(k for k in kinds if k.__name__ == "UsageError")
     _settle_streams()
     wait_passively()
+    have_home()
     text = ""
     try:
         _check_encoding(sys.argv[1:])

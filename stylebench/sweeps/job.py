@@ -205,7 +205,8 @@ def _write(record: JobRecord, outcome: Outcome, folder: Path) -> JobRecord:
     for name, pixels in outcome.pictures.items():
         images.save(folder / name, pixels)
     for name, table in outcome.tables.items():
-        table.to_parquet((folder / name).absolute(), index=False)
+        with (folder / name).open("wb") as file:  # Arrow takes no path that is no UTF-8
+            table.to_parquet(file, index=False)
     store.write_record(folder, record)
     return record
 

@@ -23,12 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stylebench import files, store
-from stylebench.errors import (
-    InputError,
-    published,
-    published_command,
-)
+from stylebench import files, runtime, store
+from stylebench.errors import InputError, published, published_command
 from stylebench.tracking import address, view
 
 BATCH = 900
@@ -89,6 +85,7 @@ class Tracker:
     def __init__(self, out: Path, uri: str | None = None, name: str = "") -> None:
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
+        runtime.have_home()  # for which MLflow looks when it is imported
         from mlflow import MlflowClient
 
         for module in ("alembic", "mlflow"):

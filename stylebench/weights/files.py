@@ -227,4 +227,4 @@ def cache_folder() -> Path:
     """Return the folder of our own weights: in $STYLEBENCH_CACHE, else in the user's cache."""
     own = os.environ.get("STYLEBENCH_CACHE")
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return (Path(own) if own else Path(root) / "stylebench").expanduser() / "weights"
+    return files.expanded(Path(own) if own else Path(root) / "stylebench") / "weights"

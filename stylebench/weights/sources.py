@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stylebench.config import InputSpec
 from stylebench.errors import InputError, UnavailableError
-from stylebench.files import check_regular
+from stylebench.files import check_regular, expanded
 from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, packages
 from stylebench.weights.download import Found
@@ -68,7 +68,7 @@ def parse(text: str) -> Source:
         kind, value = body, ""
     elif re.fullmatch(r"(\w+_Weights\.)?IMAGENET1K_\w+", body):
         kind, value = "torchvision", body
-    elif not colon or len(kind) < 2 or not kind.isalpha() or Path(body).expanduser().exists():
+    elif not colon or len(kind) < 2 or not kind.isalpha() or expanded(body).exists():
         kind, value = "file", body
     if kind not in KINDS or (kind == "file" and not value):
         raise InputError(
@@ -262,7 +262,7 @@ def find(wanted: Wanted, source: Source, *, offline: bool) -> Found:
     """
     offline = offline or bool(os.environ.get(OFFLINE))
     if source.kind == "file":
-        path = Path(source.value).expanduser()
+        path = expanded(source.value)
         check_regular(path, "a weights file")
         found = f"file:{path.name}", path
     elif source.kind == "auto":

@@ -289,7 +289,7 @@ def _said(told: Path, status: int, killed: bool) -> list[str]:
         if re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", text):
             found.append(f"escapes in {name}")
         if broken := re.search(
-            rb"failed, (?!(?:Input|Damaged|OS|Permission|FileExists|NotADirectory|IsADirectory)Error)"
+            rb"failed, (?!(?:Input|Damaged|OS|Permission|FileExists|\w+ADirectory)Error)"
             rb"\w+: .{0,60}",
             text,
         ):
