@@ -81,7 +81,7 @@ MAX_VALUES = 50_000
 """Of a file, each counted as often as aliases repeat it."""
 
 MAX_VARIANTS = 1000
-"""Of an experiment; those of experiments/ have at most 5."""
+"""Of an experiment, its grid multiplied out."""
 
 
 def shipped() -> dict[str, Path]:
@@ -208,17 +208,14 @@ def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return _merged(_as_lists(data), _as_lists(over))
 
 
-MAX_VARIANTS = 10_000
-"""Of an experiment, its grid multiplied out."""
-
-
 def _grid(grid: object, where: str) -> list[dict[str, Any]]:
     """Return every combination of a grid's values: ``{loss.balance: [target, gradient]}``.
 
     The last key changes first. A dot leads into a mapping.
     """
     if not isinstance(grid, dict) or not all(
-        isinstance(key, str) and isinstance(values, list) and values for key, values in grid.items()
+        isinstance(key, str) and key.count(".") < 9 and isinstance(values, list) and values
+        for key, values in grid.items()
     ):
         raise InputError(
             f"{where}: grid: expected keys with lists of values, as {{image: [pixels, fourier]}}"

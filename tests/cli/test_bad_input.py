@@ -233,6 +233,11 @@ YAML: dict[str, tuple[str, str]] = {
         "variants: [" + "{}, " * 1001 + "]",
         "at most 1,000 variants, found 1,001",
     ),
+    "too large a grid": (
+        "grid: {seed: " + str([*range(40)]) + ", evals: " + str([*range(1, 41)]) + "}",
+        "grid: expected at most 1,000 combinations",
+    ),
+    "too deep a grid": ("grid: {" + "a." * 50 + "a: [1]}", "grid: expected keys with lists"),
     "list that holds itself": ("seed: &a [*a]", "an alias stands in what it repeats"),
     "mapping that holds itself": ("loss: &a {loss: *a}", "an alias stands in what it repeats"),
     "too long": ("# " + "x" * 1_000_000, "at most 1,000,000 bytes"),
