@@ -15,9 +15,11 @@ from PIL import Image
 
 from stylebench import files
 from stylebench.errors import DamagedError, describe
-from stylebench.images.decode import MAX_PIXELS
+from stylebench.images.decode import MAX_SIDE
 
 FORMATS = ("PNG", "JPEG")
+MOST_PIXELS = MAX_SIDE**2
+"""Of a picture; no job, and no figure, has more."""
 SCANS = 100
 """Of a JPEG at most; those of ours have one. Each costs as much time as the whole picture."""
 _SIGNATURE, _START, _END, _SCAN = b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
@@ -80,8 +82,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on large files, which are refused
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DamagedError(f"{image.width}×{image.height} px, over {MAX_PIXELS:,}")
+                if image.width * image.height > MOST_PIXELS:
+                    raise DamagedError(f"{image.width}×{image.height} px, over {MOST_PIXELS:,}")
                 yield image
     except DamagedError:
         raise

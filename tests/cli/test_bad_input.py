@@ -357,7 +357,7 @@ def test_yaml_that_is_no_text() -> None:
     Path("mine.yaml").write_bytes(b"\xff\xfe\x00binary")
     assert "expected an experiment in UTF-8" in refused("sweep", "mine.yaml")
     Path("folder.yaml").mkdir()
-    assert "expected an experiment in UTF-8" in refused("sweep", "folder.yaml")
+    assert "expected an experiment: is a directory" in refused("sweep", "folder.yaml")
 
 
 def test_missing_yaml_suggests_the_one_beside_it() -> None:

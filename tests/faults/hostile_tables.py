@@ -71,7 +71,7 @@ _CASTS: dict[str, Callable[[int], Any]] = {
     "struct": lambda n: pa.array([{"a": {"b": 1}}] * n),
     "dictionary": lambda n: pa.array(["x"] * n).dictionary_encode(),
     "time": lambda n: pa.array([0] * n, pa.timestamp("ns", tz="UTC")),
-    "far": lambda n: pa.array([2**62] * n, pa.timestamp("s")),
+    "far": lambda n: pa.array([2**62] * n, pa.timestamp("us")),
     "decimal": lambda n: pa.array(["1.5"] * n).cast(pa.decimal128(38, 10)),
     "duration": lambda n: pa.array([1] * n, pa.duration("s")),
     "map": lambda n: pa.array([[("a", 1)]] * n, pa.map_(pa.string(), pa.int64())),

@@ -336,6 +336,6 @@ def mutate(out: Path, outside: Path, chance: Random) -> list[str]:
         try:
             (made,) = chance.choices([*KINDS], [*KINDS.values()])
             told.append(made(out, outside, chance))
-        except OSError as error:  # an earlier one is in its way
+        except (OSError, ValueError) as error:  # an earlier one is in its way
             told.append(f"({error})")
     return [text for text in told if text]

@@ -82,6 +82,7 @@ class Folder:
             self.watch.close()
             shutil.rmtree(self.outside)
             self._begin()
+            self.watch.opened()  # by making it
         return found
 
 

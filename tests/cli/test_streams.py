@@ -1,0 +1,154 @@
+"""Streams that are closed, full or ASCII, and machines on which something is missing."""
+
+import os
+import pwd
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stylebench import runtime
+from tests.cli.bench import COMMAND, NO_FIGURES, write_yaml
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
+
+TRANSFER = ("transfer", "chelsea", "brush", "--arch", "r-tiny", "--size", "32", "--evals", "1")
+
+
+def run(
+    args: tuple[str, ...], shell: str = "", **environment: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command, with what a shell does to its streams."""
+    words = ["sh", "-c", f'exec "$@" {shell}', "sh", *COMMAND, *args]
+    return subprocess.run(
+        words, env={**os.environ, **environment}, capture_output=True, check=False, timeout=250
+    )
+
+
+def test_a_stream_in_ascii_takes_every_text() -> None:
+    done = run((*TRANSFER, "-o", "made.png"), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"chelsea \xd7 brush" in done.stdout
+
+
+@pytest.mark.parametrize("shell", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_leads_nowhere(shell: str) -> None:
+    done = run((*TRANSFER, "-o", "made.png"), shell)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert Path("made.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_job_on_a_closed_standard_input() -> None:
+    done = run(("run-job", "-", "--out", "out"), "<&-")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"stylebench: expected a job as JSON")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
+def test_a_full_disk_under_a_stream() -> None:
+    done = run(("ls", "images"), ">/dev/full")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"No space left" in done.stderr
+    assert run(("status", "nothing"), "2>/dev/full").returncode == 2
+
+
+def _few_files() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+
+
+def _few_processes() -> None:
+    if not os.getuid():  # the limit holds for others than root
+        os.setgroups([])
+        os.setresuid(54321, 54321, 54321)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+
+IN_TIME = """
+import sys, torch
+from stylebench.sweeps import run, job, judge
+from stylebench.tracking import mlflow, background
+from tests.cli import test_streams
+background.opened = test_streams.untracked
+getattr(test_streams, sys.argv.pop(1))()
+from stylebench import figures
+figures.draw = lambda *_: iter(())
+from stylebench.cli.main import main
+main()
+"""
+"""Limits come after the imports: a system that cannot load Python's own is not ours to tell."""
+
+
+def untracked(*_: object) -> object:
+    """Return a context in which nothing is tracked."""
+    import contextlib
+
+    return contextlib.nullcontext(lambda record: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_no_descriptors_left_for_workers() -> None:
+    config = write_yaml(Path("x.yaml"), statistics_images=[])
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TIME, "_few_files", "sweep", str(config), "--out", "out",
+         "--jobs", "2"],
+        env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=250,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "Too many open files" in done.stderr
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    def nobody(_: object) -> object:
+        raise KeyError("no such user")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_user_without_a_home_has_one(homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime.have_home()
+    home = Path.home()
+    assert home == homeless / f"stylebench-{os.getuid()}"
+    assert home.stat().st_mode & 0o777 == 0o700
+    monkeypatch.delenv("HOME")
+    runtime.have_home()
+    assert Path.home() == home
+
+
+@pytest.mark.parametrize(
+    "taken", [Path.touch, lambda p: p.symlink_to("/"), lambda p: (p.mkdir(), p.chmod(0o777))]
+)
+def test_a_home_of_others_is_not_taken(homeless: Path, taken: Callable[[Path], object]) -> None:
+    place = homeless / f"stylebench-{os.getuid()}"
+    taken(place)
+    runtime.have_home()
+    assert Path.home() != place
+    assert Path.home().stat().st_mode & 0o777 == 0o700
+
+
+def test_a_working_directory_that_is_no_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff\xfe")
+    folder.mkdir()
+    config = write_yaml(folder / "x.yaml")
+
+    def done(*args: str) -> "subprocess.CompletedProcess[str]":
+        words = [*NO_FIGURES, *args]
+        return subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, check=False, timeout=250
+        )
+
+    swept = done("sweep", config.name, "--out", "out")
+    assert (swept.returncode, swept.stderr) == (0, ""), swept.stderr
+    assert "5 ok, 0 failed" in swept.stdout
+    for args in (("status", "out"), ("figures", "out"), ("report", "out")):
+        shown = done(*args)
+        assert (shown.returncode, shown.stderr) == (0, "")

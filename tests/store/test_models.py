@@ -1,0 +1,200 @@
+"""No file of our own, whatever is in it, is read with any error but our own."""
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stylebench import store
+from stylebench.errors import DamagedError, InputError
+from stylebench.store import columns, lock, models, status
+from stylebench.tracking import view
+from tests import jobs
+
+EXAMPLES = settings(
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text()
+    | st.sampled_from([2**63, 10**400, -1, "\ud800", "\0", "../..", "x" * 5000, 1e308])
+)  # fmt: skip
+lists = [lambda inner: st.lists(inner, max_size=3),
+         lambda inner: st.dictionaries(st.text(max_size=5), inner, max_size=3)]  # fmt: skip
+values = st.recursive(scalars, lambda x: lists[0](x) | lists[1](x), max_leaves=8)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else []
+    items = enumerate(value) if isinstance(value, list) else items
+    return [path, *(place for key, item in items for place in places(item, (*path, key)))]
+
+
+@st.composite
+def changed(draw: st.DrawFn, document: str) -> str:
+    """Draw a document of which one to three values are others, or gone."""
+    data = json.loads(document)
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(data)))
+        if not path:
+            return json.dumps(draw(values))
+        parent = data
+        for key in path[:-1]:
+            parent = parent[key]
+        if draw(st.booleans()):
+            parent[path[-1]] = draw(values)
+        else:
+            del parent[path[-1]]
+    return json.dumps(data)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with everything that there is in one."""
+    out = tmp_path_factory.mktemp("results") / "out"
+    spec = jobs.add(out, gradients=True)
+    run = {"command": "stylebench sweep", "environment": {"torch": "2"}, "device": "cpu",
+           "config": {"name": "x"}, "weights": [{"arch": "r-vgg19", "source": "random:0"}],
+           "began": "2026-01-01T00:00:00Z"}  # fmt: skip
+    (out / "manifest.json").write_text(json.dumps({"runs": [run]}))
+    lock.announce(out, [spec])
+    about = {"command": "x", "pid": 1, "host": "elsewhere", "began": 1.0}
+    (out / ".holder.json").write_text(json.dumps(about))
+    return out
+
+
+def used(out: Path) -> None:
+    """Read all that there is of a results folder, as commands do."""
+    (job,) = [path.name for path in (out / "jobs").iterdir()]
+    for read in (
+        lambda: status.read(out), lambda: lock.holder(out), lambda: store.read_manifest(out),
+        lambda: store.records(out), lambda: view.read(out, job), lambda: store.compact(out),
+        lambda: store.load(out), lambda: store.keep_manifest(out),
+    ):  # fmt: skip
+        with contextlib.suppress(InputError):
+            read()
+
+
+JSONS = ("jobs/*/record.json", "manifest.json", ".jobs.json", ".holder.json")
+
+
+@pytest.mark.parametrize("pattern", JSONS)
+def test_json(pattern: str, good: Path, tmp_path: Path) -> None:
+    (source,) = good.glob(pattern)
+    document = source.read_text()
+
+    @EXAMPLES
+    @given(changed(document))
+    def is_read_or_refused(text: str) -> None:
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(good, out)
+        (out / source.relative_to(good)).write_text(text)
+        used(out)
+
+    is_read_or_refused()
+
+
+ARRAYS: dict[str, Callable[[int], Any]] = {
+    "null": pa.nulls,
+    "int": lambda n: pa.array(range(n)),
+    "negative": lambda n: pa.array([-(2**62)] * n),
+    "unsigned": lambda n: pa.array([2**64 - 1] * n, pa.uint64()),
+    "float": lambda n: pa.array([float("nan")] * n),
+    "infinite": lambda n: pa.array([float("inf")] * n),
+    "half": lambda n: pa.array(np.zeros(n, np.float16)),
+    "bool": lambda n: pa.array([True] * n),
+    "text": lambda n: pa.array(["x\0\x1b"] * n),
+    "bytes": lambda n: pa.array([b"\xff"] * n),
+    "list": lambda n: pa.array([["a"]] * n),
+    "struct": lambda n: pa.array([{"a": {"b": 1}}] * n),
+    "dictionary": lambda n: pa.array(["x"] * n).dictionary_encode(),
+    "dictionary of numbers": lambda n: pa.array([1] * n).dictionary_encode(),
+    "time": lambda n: pa.array([2**62] * n, pa.timestamp("us")),
+    "decimal": lambda n: pa.array(["1.5"] * n).cast(pa.decimal128(38, 10)),
+    "map": lambda n: pa.array([[("a", 1)]] * n, pa.map_(pa.string(), pa.int64())),
+}
+
+
+@st.composite
+def tables(draw: st.DrawFn, table: Any) -> Any:
+    """Draw a table of which columns are of other types, twice, gone, or without order."""
+    for _ in range(draw(st.integers(1, 3))):
+        index = draw(st.integers(0, table.num_columns - 1))
+        name = table.column_names[index]
+        how = draw(st.sampled_from([*ARRAYS, "gone", "twice", "renamed", "no rows", "pandas"]))
+        if how in ARRAYS:
+            table = table.set_column(index, name, ARRAYS[how](len(table)))
+        elif how == "gone" and table.num_columns > 1:
+            table = table.remove_column(index)
+        elif how == "twice":
+            table = table.append_column(name, table.column(index))
+        elif how == "renamed":
+            table = table.rename_columns([draw(st.text()).replace("\0", "")[:9] + str(n)
+                                          for n in range(table.num_columns)])  # fmt: skip
+        elif how == "no rows":
+            table = table.slice(0, 0)
+        else:
+            said = draw(st.sampled_from([b"", b"[]", b"null", b'{"index_columns": ["x"]}']))
+            table = table.replace_schema_metadata({b"pandas": said})
+    return table
+
+
+PARQUET = ("jobs/*/trace.parquet", "jobs/*/gradients.parquet", "results.parquet", "stats.parquet",
+           "trace.parquet", "gradients.parquet")  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PARQUET)
+def test_parquet(pattern: str, good: Path, tmp_path: Path) -> None:
+    (source,) = good.glob(pattern)
+    whole = pq.read_table(source)
+
+    @EXAMPLES
+    @given(tables(whole))
+    def is_read_or_refused(table: Any) -> None:
+        out = tmp_path / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(good, out)
+        pq.write_table(table, out / source.relative_to(good))
+        used(out)
+
+    is_read_or_refused()
+
+
+def test_a_table_of_few_bytes_and_very_many_rows_is_not_read(tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 11_000_000, pa.int8()), pa.array(["x"]))
+    pq.write_table(pa.table({"job_id": column}), tmp_path / "results.parquet", compression="zstd")
+    assert (tmp_path / "results.parquet").stat().st_size < 1_000_000
+    with pytest.raises(DamagedError, match="over 10,000,000 rows"):
+        store.read_parquet(tmp_path / "results.parquet")
+
+
+def test_columns_keep_their_types_and_values() -> None:
+    schema = {"a": "str", "n": "int64", "x": "float64", "absent": "str"}
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "a": ["é", None], "more": [1, 2]})
+    file = io.BytesIO()
+    frame.to_parquet(file)
+    made = columns.typed(pq.read_table(io.BytesIO(file.getvalue())), schema)
+    assert list(made) == ["a", "n", "x"]
+    assert list(made["a"]) == ["é", ""]
+    assert [str(kind) for kind in made.dtypes] == ["str", "int64", "float64"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "NaN", '{"began": NaN, "jobs": []}', "1" * 5000, "\udc80", ""]
+)
+def test_what_is_no_json_is_damaged(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(DamagedError, match="is damaged"):
+        models.read(tmp_path / "x", models.Announced)
