@@ -102,7 +102,8 @@ def test_status_of_a_sweep_half_done(tmp_path: Path) -> None:
 def test_status_from_the_command_line(tmp_path: Path) -> None:
     config = write_yaml(tmp_path / "tiny.yaml")
     with no_figures():
-        assert invoke("sweep", config, "--out", tmp_path / "all" / "one").status == 0
+        out = with_database(tmp_path / "all" / "one")
+        assert invoke("sweep", config, "--out", out).status == 0
     for folder in (tmp_path / "all" / "one", tmp_path / "all"):
         shown = invoke("status", folder)
         assert shown.status == 0
@@ -151,7 +152,7 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config, out = write_yaml(tmp_path / "tiny.yaml"), tmp_path / "out"
+    config, out = write_yaml(tmp_path / "tiny.yaml"), with_database(tmp_path / "out")
 
     def full(path: Path, picture: object, *_: object) -> None:
         path.write_bytes(b"half")
