@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stylebench import files, runtime
+from stylebench import runtime
 from stylebench.backbones import graph, names
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.backbones.names import BackboneName
