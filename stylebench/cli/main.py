@@ -126,6 +126,10 @@ def main() -> None:
         status = 141
     except (OSError, MemoryError) as error:
         text, status = _told(error), 1
+    except RuntimeError as error:
+        if "start new thread" not in str(error):
+            raise
+        text, status = f"{error}: the system has none left; see `ulimit -u`", 1
     if text:
         with contextlib.suppress(OSError):  # of a full disk, to which errors go
             print(f"stylebench: {one_line(text)}", file=sys.stderr)

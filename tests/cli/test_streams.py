@@ -1,5 +1,6 @@
 """Streams that are closed, full or ASCII, and machines on which something is missing."""
 
+import errno
 import os
 import pwd
 import resource
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stylebench import runtime
-from tests.cli.bench import COMMAND, NO_FIGURES, write_yaml
+from tests.cli.bench import COMMAND, NO_FIGURES, invoke, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
@@ -59,13 +60,6 @@ def _few_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
 
 
-def _few_processes() -> None:
-    if not os.getuid():  # the limit holds for others than root
-        os.setgroups([])
-        os.setresuid(54321, 54321, 54321)
-    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-
-
 IN_TIME = """
 import sys, torch
 from stylebench.sweeps import run, job, judge
@@ -101,6 +95,33 @@ def test_no_descriptors_left_for_workers() -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr, done.stderr
     assert "Too many open files" in done.stderr
+
+
+def test_no_processes_left_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("multiprocessing.util.spawnv_passfds", refuse)
+    monkeypatch.setattr("stylebench.tracking.background.opened", untracked)
+    done = invoke("sweep", write_yaml(Path("x.yaml")), "--out", "out", "--jobs", 2)
+    assert done.status == 1
+    assert "stylebench: a worker process cannot be started (" in done.err
+    assert done.err.splitlines()[-1].endswith(
+        "use fewer --jobs, or see `ulimit -u` and `ulimit -n`"
+    )
+
+
+def test_no_threads_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    done = invoke("sweep", write_yaml(Path("x.yaml")), "--out", "out")
+    assert done.status == 1
+    assert (
+        done.err
+        == "stylebench: can't start new thread: the system has none left; see `ulimit -u`\n"
+    )
 
 
 @pytest.fixture

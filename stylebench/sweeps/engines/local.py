@@ -65,7 +65,7 @@ def _work(group: Group, out: Path, device: str) -> None:
     run_jobs(group, out, device)
 
 
-def _refused(error: RuntimeError) -> OSError:
+def _refused(error: Exception) -> OSError:
     """Return the error of a system that has no process, thread or descriptor left for a worker."""
     why = describe(error.__cause__ or error)
     return OSError(
@@ -89,18 +89,22 @@ class _Worker:
         return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=[files])
 
     def begin(self, group: Group, out: Path, limit: float) -> None:
-        if not self._pool.active:  # its process died while it had nothing to do
-            self._renew()
+        """Begin a group; OSError where the system has no process, thread or descriptor left."""
         self.group = group
-        args, timeout = [group, out, self._device], limit * len(group) or None
         try:
-            self.future = self._pool.schedule(_work, args=args, timeout=timeout)
-        except RuntimeError:  # the same, found out just now
-            self._renew()
             try:
-                self.future = self._pool.schedule(_work, args=args, timeout=timeout)
-            except RuntimeError as error:
-                raise _refused(error) from None
+                self._hand_over(out, limit)
+            except RuntimeError:  # its process died while it had nothing to do, found out just now
+                self._renew()
+                self._hand_over(out, limit)
+        except (RuntimeError, OSError) as error:
+            raise _refused(error) from None
+
+    def _hand_over(self, out: Path, limit: float) -> None:
+        if not self._pool.active:  # the same
+            self._renew()
+        args, timeout = [self.group, out, self._device], limit * len(self.group) or None
+        self.future = self._pool.schedule(_work, args=args, timeout=timeout)
 
     def _renew(self) -> None:
         self.stop()
