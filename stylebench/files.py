@@ -17,6 +17,7 @@ import os
 import secrets
 import select
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,13 +25,18 @@ from typing import BinaryIO
 from stylebench.errors import InputError, describe
 
 PACKAGE = Path(__file__).resolve().parent
-TEMPORARY = ".*.part"
+TEMPORARY = f".{'[0-9a-f]' * 16}.part"
 """What files are called until they are whole."""
 MOST = 1 << 28
 """Bytes of a file that is read as a whole."""
 
 PATIENCE = 10.0
 """Seconds in which something must come out of a pipe that a user names."""
+
+STALE = 86400.0
+"""Seconds after which a temporary file is that of a process which was killed."""
+_TIDY: set[tuple[int, int]] = set()
+"""Folders (device, inode) that this process has tidied."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _KINDS = {
@@ -249,6 +255,20 @@ def appending(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def _tidy(folder: int) -> None:
+    """Remove temporary files that killed processes left in a folder a day ago, once a process."""
+    status = os.fstat(folder)
+    if (status.st_dev, status.st_ino) in _TIDY:
+        return
+    _TIDY.add((status.st_dev, status.st_ino))
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if fnmatch.fnmatchcase(entry.name, TEMPORARY):
+                made = os.stat(entry.name, dir_fd=folder, follow_symlinks=False).st_mtime
+                if time.time() - made >= STALE:
+                    os.unlink(entry.name, dir_fd=folder)
+
+
 @contextlib.contextmanager
 def replacing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
     """Yield a new, empty file in the same folder, which takes the place of `path` in the end.
@@ -268,6 +288,7 @@ def replacing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
             parts = _parts(path, path.parent if root is None else root)
             place = _folder(path.parent, root or path.parent, make=root is not None)
             folder = opened_folder.enter_context(place)
+            _tidy(folder)
             number = os.open(temporary, flags, 0o666, dir_fd=folder)
         try:
             with os.fdopen(number, "wb") as file:

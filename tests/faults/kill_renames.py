@@ -1,7 +1,8 @@
 """Kill -9 before and after every rename of a command, each time on a fresh folder, then again.
 
 A file or folder is put in place by a rename: between two of them everything is as after a kill at
-any other moment. Commands run in processes that are forked with all imported.
+any other moment. What is left is gone when a command writes there a day later. Commands run in
+processes that are forked with all imported.
 
 python -m tests.faults.kill_renames
 """
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,14 @@ def _stamps(place: Path, way: Way) -> dict[str, tuple[int, int]]:
     return found
 
 
+def _age(place: Path) -> None:
+    """Let what the killed command left be of two days ago: younger files may be of a live one."""
+    then = time.time() - 2 * 86400
+    for path in place.rglob(".*"):
+        if path.name.startswith(".tmp-") or path.suffix == ".part":
+            os.utime(path, (then, then))
+
+
 def _fresh(place: Path, way: Way) -> None:
     shutil.rmtree(place, ignore_errors=True)
     if way.before:
@@ -110,6 +120,7 @@ def _fresh(place: Path, way: Way) -> None:
 def _troubles(place: Path, way: Way, good: Path) -> list[str]:
     """Go on after a kill, and return what is not as if there had been none."""
     before = _stamps(place, way)
+    _age(place)
     status, said = _run(way.args, place)
     if status:
         return [f"going on ended with {status}: {said}"]
@@ -228,7 +239,7 @@ def measure(times: int) -> list[Outcome]:
         os.environ.pop("STYLEBENCH_WEIGHTS", None)
         stranger_worker.load()
         ways = list(_ways(root, served).items())
-        return [_kill_all(root, name, way) for name, way in ways[-times:]]
+        return [_kill_all(root, name, way) for name, way in ways[:times]]
 
 
 if __name__ == "__main__":

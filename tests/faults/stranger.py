@@ -100,7 +100,10 @@ def measure(numbers: Sequence[int], seed: int, workers: int, log: Path | None) -
     kinds: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="stylebench-stranger-") as name:
         Path(name).chmod(0o755)
-        for number, done, ended in _cases(numbers, seed, workers, Path(name)):
+        for case, (number, done, ended) in enumerate(_cases(numbers, seed, workers, Path(name))):
+            if case and not case % 50:
+                minutes = (time.monotonic() - began) / 60
+                print(f"{case} of {len(numbers)} folders, {minutes:.0f} min", flush=True)
             for each in ended:
                 commands += 1
                 took[each["command"].split()[0]] += each["seconds"]

@@ -70,6 +70,7 @@ class Folder:
         own(self.outside)
         self.watch = outside.Watch(self.outside)
         self.state = outside.state(self.outside)
+        self.watch.opened()  # by the line before
 
     def touched(self) -> list[str]:
         """Return what was opened or changed outside since this was last asked."""
@@ -82,7 +83,6 @@ class Folder:
             self.watch.close()
             shutil.rmtree(self.outside)
             self._begin()
-            self.watch.opened()  # by making it
         return found
 
 
