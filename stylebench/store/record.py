@@ -98,7 +98,7 @@ class JobRecord(BaseModel):
     def _named_in_text(self) -> Self:
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
         paths = {"ref"}
-        without = {
+        without: Any = {
             "content": paths,
             "style": paths,
             "weights": {"path"},

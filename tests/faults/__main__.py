@@ -18,7 +18,7 @@ from stylebench import runtime
 
 SCRIPTS = (
     "kill_parent", "kill_workers", "ray_node", "disk_full", "mlflow_down", "two_sweeps", "bad_jobs",
-    "fuzz", "names", "many_jobs", "two_workers",
+    "fuzz", "names", "many_jobs", "two_workers", "kill_renames", "stranger",
 )  # fmt: skip
 
 

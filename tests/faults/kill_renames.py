@@ -51,7 +51,7 @@ def _killed_at(nth: int, *, after: bool) -> None:
 
         return renamed
 
-    os.rename, os.replace = watched(os.rename), watched(os.replace)  # type: ignore[assignment]
+    os.rename, os.replace = watched(os.rename), watched(os.replace)
 
 
 @dataclass(frozen=True)

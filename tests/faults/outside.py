@@ -89,7 +89,7 @@ def _is_canary(data: bytes) -> bool:
     except (OSError, ValueError, Image.DecompressionBombError):
         return False
     near = [(abs(pixels - colour).sum(axis=2) < 120).mean() for colour in _COLOURS]
-    return min(near) > 0.003
+    return bool(min(near) > 0.003)
 
 
 _OPENED, _NONBLOCK = 0x20, 0o4000

@@ -67,7 +67,7 @@ def _cases(numbers: Sequence[int], seed: int, workers: int, root: Path) -> Itera
     """Yield how each case went: its number, what was done, and its commands."""
     results, experiment = _results(root)
     stranger_worker.own(root)
-    receivers = []
+    receivers: list[Any] = []
     context = multiprocessing.get_context("spawn")
     for index in range(workers):
         receiver, sender = context.Pipe(duplex=False)
@@ -76,10 +76,11 @@ def _cases(numbers: Sequence[int], seed: int, workers: int, root: Path) -> Itera
         sender.close()
         receivers.append(receiver)
     while receivers:
-        for ready in multiprocessing.connection.wait(receivers):
-            found = ready.recv()  # type: ignore[union-attr]
+        every: list[Any] = multiprocessing.connection.wait(receivers)
+        for ready in every:
+            found = ready.recv()
             if found is None:
-                receivers.remove(ready)  # type: ignore[arg-type]
+                receivers.remove(ready)
             else:
                 yield found
 

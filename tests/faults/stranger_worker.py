@@ -147,7 +147,7 @@ def _fill(args: Sequence[str], out: Path, chance: Random) -> list[str]:
     return list(args)
 
 
-def _audit(say: Callable[[str], None]) -> None:
+def _audit(say: Callable[[str], object]) -> None:
     """Tell of processes that are started, and of connections."""
 
     def hook(event: str, args: tuple[object, ...]) -> None:
@@ -181,7 +181,7 @@ def child(args: Sequence[str], place: Path, told: Path, prepare: Callable[[], No
         faulthandler.enable(sys.stderr)
         faulthandler.register(signal.SIGUSR1, file=2)
         audited = os.open(told / "audit", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-        _audit(lambda text: os.write(audited, f"{text}\n".encode(errors="replace")) and None)
+        _audit(lambda text: os.write(audited, f"{text}\n".encode(errors="replace")))
         sys.argv = ["stylebench", *args]
         from stylebench.cli.main import main
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,15 @@ scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text()
     | st.sampled_from([2**63, 10**400, -1, "\ud800", "\0", "../..", "x" * 5000, 1e308])
 )  # fmt: skip
-lists = [lambda inner: st.lists(inner, max_size=3),
-         lambda inner: st.dictionaries(st.text(max_size=5), inner, max_size=3)]  # fmt: skip
-values = st.recursive(scalars, lambda x: lists[0](x) | lists[1](x), max_leaves=8)
+values = st.recursive(
+    scalars,
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3),
+    max_leaves=8,
+)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items = value.items() if isinstance(value, dict) else []
+    items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else ()
     items = enumerate(value) if isinstance(value, list) else items
     return [path, *(place for key, item in items for place in places(item, (*path, key)))]
 
