@@ -60,7 +60,7 @@ def _with_token(table: pa.Table) -> pa.Table:
 
 def state(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return what is in a folder, with what tells of any change; nothing is opened."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for path in sorted([folder, *folder.rglob("*")]):
         stat = path.lstat()
         found[str(path)] = (stat.st_mode, stat.st_ino, stat.st_size, stat.st_ctime_ns)
