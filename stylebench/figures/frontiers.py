@@ -77,10 +77,13 @@ def area(points: Points) -> float:
     """Return the style that a frontier gives, averaged over all contents from 0 to 1.
 
     The content picture, which keeps all and gives nothing, belongs to every frontier; where less
-    content is asked for than a frontier's first point keeps, that point serves.
+    content is asked for than a frontier's first point keeps, that point serves. NaN without points.
     """
+    if not len(points[0]):
+        return float("nan")
     x, y = frontier(np.r_[points[0], 1.0], np.r_[points[1], 0.0])
-    return float(np.trapezoid(np.r_[y[0], y], np.r_[0.0, x]))
+    every = np.unique(np.r_[0.0, 1.0, x[(x > 0) & (x < 1)]])  # SSIM may be below 0
+    return float(np.trapezoid(np.interp(every, x, y), every))
 
 
 def points(results: Results) -> pd.DataFrame:
@@ -88,7 +91,7 @@ def points(results: Results) -> pd.DataFrame:
 
     Returns:
         Columns of `arms.judged`, of the metrics in `STYLE` whose judge judged every arm, with kept
-        (`CONTENT`) and given in place of the value.
+        (`CONTENT`) and given in place of the value, and weight, that of the style.
 
     Raises:
         NoDataError: no metrics, no `CONTENT` or no style that all arms were judged by.
@@ -98,7 +101,10 @@ def points(results: Results) -> pd.DataFrame:
     frame = judged(alike)
     kept = frame.loc[frame["metric"] == CONTENT].set_index("job_id")["value"]
     found = in_common(frame[frame["metric"].isin(STYLE)])
-    found = found.rename(columns={"value": "given"}).assign(kept=found["job_id"].map(kept))
+    weights = jobs.set_index("job_id")["style_weight"]
+    found = found.rename(columns={"value": "given"}).assign(
+        kept=found["job_id"].map(kept), weight=found["job_id"].map(weights)
+    )
     if not found["kept"].notna().any():
         raise NoDataError(f"no style metric beside {CONTENT} that all arms were judged by")
     return found
@@ -117,13 +123,20 @@ def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
 def areas(found: pd.DataFrame) -> pd.DataFrame:
     """Return the `area` of each arm, metric, judge and pair, the mean over seeds.
 
+    Only what was run with every style weight that there is counts: a frontier that lacks some of
+    them, as where a job failed, is lower for that alone.
+
     Args:
         found: of `points`.
 
     Returns:
         The columns of `claims.by_pair`.
     """
-    values = frontiers(found).map(area).rename("value").reset_index()
+    known = found[np.isfinite(found["kept"]) & np.isfinite(found["given"])]
+    counts = known.groupby(["arm", *MEASURE, *UNIT, "seed"], observed=True)["weight"].nunique()
+    whole = counts[counts == found["weight"].nunique()].index
+    every = frontiers(known)
+    values = every[every.index.isin(whole)].map(area).rename("value").reset_index()
     arms = found[ARM].drop_duplicates("arm").astype({"arm": str})
     return over_seeds(values.merge(arms, on="arm"), [*ARM, *MEASURE, *UNIT])
 

@@ -35,6 +35,17 @@ def test_each_entropy_against_no_smoothing(tmp_path: Path) -> None:
     assert len(table) == 2 * 2 * 2
 
 
+def test_a_pair_that_lacks_a_style_weight_does_not_count(tmp_path: Path) -> None:
+    given = [a for w in (3.0, 30.0) for a in arms(("p-vgg19",), list(GAINS), style_weight=w)]
+
+    def fail(jobs: pd.DataFrame) -> pd.DataFrame:
+        jobs.loc[0, ["status", "picture"]] = ["failed", ""]  # of the first pair, unsmoothed
+        return jobs
+
+    results = write(tmp_path, given, PAIRS, 1, scores, fail, name="fitted")
+    assert set(TABLES["fitted"](results)["pairs"]) == {len(PAIRS) - 1}
+
+
 def test_the_figure_goes_by_entropy(tmp_path: Path) -> None:
     figure = FIGURES["fitted"](made(tmp_path, list(GAINS)))
     for axes in figure.axes:

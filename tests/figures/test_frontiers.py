@@ -56,7 +56,9 @@ def test_the_area_counts_the_content_picture() -> None:
     assert found == pytest.approx(0.4 * 0.5 + 0.4 * 0.4 + 0.2 * 0.15)
     assert area(frontier([1.0], [0.0])) == 0
     assert area(frontier([0.5], [-1.0])) == 0
-    assert area(frontier([], [])) == 0
+    assert math.isnan(area(frontier([], [])))
+    below_zero = frontier([-0.5, 0.5], [1.0, 0.5])  # 0.75 at 0, to 0.5, and from there to (1, 0)
+    assert area(below_zero) == pytest.approx(0.5 * 0.625 + 0.5 * 0.25)
 
 
 def test_frontiers_that_share_no_content_are_not_compared() -> None:
