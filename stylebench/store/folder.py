@@ -129,10 +129,12 @@ def _examine(folder: Path, job_id: str) -> JobRecord:
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no folder, or no record in it.
-        DamagedError: it is not whole, or of another job.
+        DamagedError: it is not whole, or of another job or kind.
         InputError: it cannot be read.
     """
     found = record.read(folder)
+    if FOLDERS[found.kind] != folder.parent.name:
+        raise DamagedError(f"{folder} holds a job of another kind ({found.kind})")
     if not found.job_id == found.spec.job_id == job_id:
         raise DamagedError(
             f"{folder} holds what job {found.spec.job_id} is, which has a folder of that name"
@@ -178,10 +180,7 @@ def survey(out: Path, kind: Kind = "transfer") -> tuple[list[JobRecord], list[st
         except DamagedError as error:
             left.append(str(error))
         else:
-            if job.kind == kind:
-                found.append(job)
-            else:
-                left.append(f"{folder} holds a job of another kind ({job.kind})")
+            found.append(job)
     return sorted(found, key=lambda job: (job.finished, job.job_id)), left
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ import pandas as pd
 import pytest
 
 from stylebench import store
-from stylebench.config import ImageRef, WeightsRef
+from stylebench.config import ImageRef, StatisticsSpec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.store import JobRecord, columns
+from stylebench.tracking import view
 from tests.jobs import BUDGET, finish, job
 
 
@@ -51,6 +53,30 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> No
     assert young.exists()
     store.remove_stale(tmp_path, age=0, job_id="abc")
     assert not young.exists()
+
+
+@pytest.mark.parametrize("kind", ["transfer", "statistics"])
+def test_a_record_of_another_kind_is_no_outcome(kind: str, tmp_path: Path) -> None:
+    """As `cp -r statistics/X jobs/X` leaves it, and the other way round."""
+    finish(tmp_path, job())
+    own = store.place(tmp_path, job())
+    if kind == "statistics":
+        spec = StatisticsSpec(
+            arch="r-vgg19", weights=job().weights, smoothing=(job().smoothing,), images=(), size=64,
+            resize="aspect", nodes={}, seed=0,
+        )  # fmt: skip
+        own = store.place(tmp_path, spec)
+        own.mkdir(parents=True)
+        (own / "statistics.parquet").write_text("x")
+        store.write_record(own, JobRecord.of(spec, status="ok", finished=1.0))
+    other = {"transfer": "statistics", "statistics": "jobs"}[kind]
+    copy = tmp_path / other / own.name
+    shutil.copytree(own, copy)
+    assert store.read_record(own)
+    assert store.read_record(copy) is None
+    assert view.read(tmp_path, own.name) is None or kind == "transfer"
+    (why,) = store.survey(tmp_path, "statistics" if kind == "transfer" else "transfer")[1]
+    assert why == f"{copy} holds a job of another kind ({kind})"
 
 
 def test_a_finished_job_survives_a_break_while_it_is_replaced(
