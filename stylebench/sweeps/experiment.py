@@ -80,6 +80,10 @@ MAX_KEYS = 1000
 MAX_VALUES = 50_000
 """Of a file, each counted as often as aliases repeat it."""
 
+MAX_DIGITS = 100
+"""Of a number; PyYAML's numbers to the base of 60 (1:30:00) cost the square of their length."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
 MAX_VARIANTS = 1000
 """Of an experiment, its grid multiplied out."""
 
@@ -123,6 +127,16 @@ class _Loader(yaml.SafeLoader):
                     f"expected at most {MAX_VALUES:,} values, with those that aliases repeat"
                     f"{node.start_mark}"
                 )
+        return node
+
+    def compose_scalar_node(self, anchor: str | None) -> yaml.ScalarNode:
+        """Compose a node, and refuse a number that is far too long."""
+        node = super().compose_scalar_node(anchor)
+        if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+            raise yaml.YAMLError(
+                f"expected at most {MAX_DIGITS} digits in a number, found {len(node.value):,}"
+                f"{node.start_mark}"
+            )
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:

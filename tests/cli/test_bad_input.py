@@ -219,8 +219,22 @@ YAML: dict[str, tuple[str, str]] = {
     "no number": ("size: !!float x", "could not convert string to float"),
     "no truth value": ("size: !!bool x", "expected YAML"),
     "tag of a mapping on a text": ("loss: !!set x", "expected YAML"),
-    "far too many digits": (f"evals: {'9' * 5000}", "expected YAML"),
-    "far too large": (f"seed: 0x{'f' * 6000}", "an integer of 24000 bits"),
+    "large": (f"seed: 0x{'f' * 90}", "an integer of 360 bits"),
+    **{
+        f"far too many digits, {how}": (f"seed: {text}", "at most 100 digits in a number, found")
+        for how, text in {
+            "to base 10": "9" * 5000,
+            "to base 16": "0x" + "f" * 6000,
+            "to base 2": "0b" + "1" * 6000,
+            "to base 8": "0" + "7" * 6000,
+            "to base 60": "1" + ":1" * 400_000,
+            "to base 60, with fractions": "1" + ":1" * 400_000 + ".5",
+            "to base 60, by its tag": "!!int '1" + ":1" * 400_000 + "'",
+            "with underscores": "1" + "_" * 900_000,
+            "with fractions": "1." + "1" * 900_000,
+        }.items()
+    },
+    "far too many digits, in a key": ("1" + ":1" * 50 + ": 2", "at most 100 digits in a number"),
     "billion laughs": (laughs() + "\nseed: *x29", "at most 50,000 values"),
     "billion laughs in a variant": (laughs() + "\nvariants: *x29", "at most 50,000 values"),
     "billion merged keys": (laughs(merged=True), "at most 50,000 values"),
