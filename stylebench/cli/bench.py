@@ -1,5 +1,6 @@
 """The command ``stylebench bench``; like main.py, it imports nothing heavy before its use."""
 
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,7 +61,7 @@ def bench(
     report = bench.run(works, lambda text: say(text, error=True))
     say(f"measured in {duration(time.monotonic() - began)}", error=True)
     if as_json:
-        print(report.model_dump_json(indent=1))
+        print(json.dumps(report.model_dump(mode="json"), indent=1))
     else:
         say(*lines(report))
     if reference is not None:

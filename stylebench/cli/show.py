@@ -1,5 +1,6 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
+import json
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -240,7 +241,7 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
 
     for spec in (*planned.jobs, *planned.missing):
         if as_json:
-            print(spec.model_dump_json())
+            print(json.dumps(spec.model_dump(mode="json")))
         else:
             say(
                 f"{spec.job_id}  {state(spec):11}  {spec.label:15}  {spec.smoothing.label:16}  "

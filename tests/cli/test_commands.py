@@ -305,12 +305,23 @@ def test_names_do_not_command_the_terminal(tiny: Path, tmp_path: Path) -> None:
         assert done.out + done.err
 
 
+@pytest.mark.parametrize("name", [ESCAPE, "é"])
+def test_json_of_jobs_does_not_command_the_terminal(name: str, tmp_path: Path) -> None:
+    picture = tmp_path / f"{name}.png"
+    Image.new("RGB", (40, 40), "red").save(picture)
+    done = invoke(
+        "sweep", "--dry-run", "--json", "--arch", "r-tiny", "--content", picture, "--style", "brush"
+    )
+    assert {char for char in done.out + done.err if not char.isprintable()} <= {"\n"}
+    assert json.loads(done.out.splitlines()[0])["content"]["ref"] == str(picture)
+
+
 def test_all_that_is_printed_goes_one_way() -> None:
-    """But JSON, which escapes by itself, and what `main` says of errors."""
+    """But JSON, of which `json.dumps` escapes everything, and what `main` says of errors."""
     alone = {"main.py", "progress.py"}
     for path in Path(progress.__file__).parent.glob("*.py"):
         printed = re.findall(r"\bprint\((.*)|(?<=\W)print(?=[,)])", path.read_text())
-        assert path.name in alone or all("json" in text for text in printed), path
+        assert path.name in alone or all("json.dumps(" in text for text in printed), path
 
 
 # ------------------------------------------------------------------------------- ls and figures
