@@ -197,3 +197,17 @@ def test_only_our_own_folders_are_found(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "pyproject.toml").touch()
     assert files.locate("analysis") == tmp_path / "analysis"
     assert files.locate("experiments") is None
+
+
+def test_what_a_killed_process_left_goes_when_another_writes_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, young, mine = (
+        tmp_path / name for name in (f".{'a' * 16}.part", f".{'b' * 16}.part", ".my.part")
+    )
+    for path in (old, young, mine):
+        path.touch()
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    files.write_text(tmp_path / "a", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"a", young.name, mine.name}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic.main import IncEx
 
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
 from stylebench.store import models
@@ -98,7 +99,7 @@ class JobRecord(BaseModel):
     def _named_in_text(self) -> Self:
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
         paths = {"ref"}
-        without: Any = {
+        without: IncEx = {
             "content": paths,
             "style": paths,
             "weights": {"path"},

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def _cases(numbers: Sequence[int], seed: int, workers: int, root: Path) -> Itera
     """Yield how each case went: its number, what was done, and its commands."""
     results, experiment = _results(root)
     stranger_worker.own(root)
-    receivers: list[Any] = []
+    receivers = []
     context = multiprocessing.get_context("spawn")
     for index in range(workers):
         receiver, sender = context.Pipe(duplex=False)
@@ -76,8 +77,8 @@ def _cases(numbers: Sequence[int], seed: int, workers: int, root: Path) -> Itera
         sender.close()
         receivers.append(receiver)
     while receivers:
-        every: list[Any] = multiprocessing.connection.wait(receivers)
-        for ready in every:
+        for ready in connection.wait(receivers):
+            assert isinstance(ready, connection.Connection)
             found = ready.recv()
             if found is None:
                 receivers.remove(ready)

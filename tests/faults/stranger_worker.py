@@ -269,7 +269,8 @@ def run(args: Sequence[str], folder: Folder, told: Path, draw: bool) -> Ended:
     touched = folder.touched()
     found += [text for text in touched if not (_named(args) and text.startswith("opened"))]
     found += _said(told, status, bool(killed))
-    found += _left(folder.case, before)
+    left = _left(folder.case, before)
+    found += [text for text in left if not (_named(args) and text.startswith("a picture"))]
     return Ended(" ".join(args), status, tuple(found), seconds, waited)
 
 

@@ -36,8 +36,9 @@ def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> No
     for folder in (young, old):
         folder.mkdir(parents=True)
     finish(tmp_path, job())
-    parts = [tmp_path / "tables" / ".1.part", tmp_path / ".2.part"]
-    parts.append(store.place(tmp_path, job()) / ".3.part")
+    names = [f".{number:016x}.part" for number in range(3)]
+    parts = [tmp_path / "tables" / names[0], tmp_path / names[1]]
+    parts.append(store.place(tmp_path, job()) / names[2])
     (tmp_path / "tables").mkdir()
     day = 86400
     for path in parts:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,18 @@ scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text()
     | st.sampled_from([2**63, 10**400, -1, "\ud800", "\0", "../..", "x" * 5000, 1e308])
 )  # fmt: skip
-values = st.recursive(
-    scalars,
-    lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3),
-    max_leaves=8,
-)
+
+
+def holding(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+
+
+values = st.recursive(scalars, holding, max_leaves=8)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else ()
-    items = enumerate(value) if isinstance(value, list) else items
+    items = [*value.items()] if isinstance(value, dict) else []
+    items += enumerate(value) if isinstance(value, list) else []
     return [path, *(place for key, item in items for place in places(item, (*path, key)))]
 
 

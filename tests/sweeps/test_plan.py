@@ -76,6 +76,30 @@ def test_equal_files_are_one_job_under_all_names(tmp_path: Path) -> None:
     assert [image.name for image in spec.images] == ["a", "b"]
 
 
+def test_variants_share_their_pictures_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stylebench import images
+    from stylebench.backbones import pretrained
+
+    asked: list[object] = []
+    read, resolve = images.read, pretrained.resolve
+
+    def reading(ref: str, *args: Any, **more: Any) -> Any:
+        asked.append(ref)
+        return read(ref, *args, **more)
+
+    def resolving(arch: str, *args: Any, **more: Any) -> Any:
+        asked.append(arch)
+        return resolve(arch, *args, **more)
+
+    monkeypatch.setattr(images, "read", reading)
+    monkeypatch.setattr(pretrained, "resolve", resolving)
+    base = {"content": ["chelsea"], "style": ["brush"], "arch": ["r-tiny", "p-*net50"]}
+    variants = [{"evals": evals} for evals in range(1, 9)]
+    found = expand(**base, variants=variants)
+    assert (len(found.jobs), len(found.missing)) == (16, 16)
+    assert sorted(map(str, asked)) == ["builtin:brush", "builtin:chelsea", "p-resnet50", "r-tiny"]
+
+
 def test_what_a_folder_leaves_out_is_told_once(tmp_path: Path) -> None:
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     (tmp_path / "b.dng").touch()
