@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
-from pydantic.main import IncEx
 
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
 from stylebench.store import models
@@ -98,13 +97,9 @@ class JobRecord(BaseModel):
     @model_validator(mode="after")
     def _named_in_text(self) -> Self:
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
-        paths = {"ref"}
-        without: IncEx = {
-            "content": paths,
-            "style": paths,
-            "weights": {"path"},
-            "images": {"__all__": paths},
-        }
+        path: dict[str, Any] = {"ref": True}
+        without: dict[str, Any] = {"content": path, "style": path, "weights": {"path": True}}
+        without["images"] = {"__all__": path}
         known = self.spec.model_dump(exclude=without)
         encodable(json.dumps(known, ensure_ascii=False, default=str))
         return self

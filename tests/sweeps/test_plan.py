@@ -76,7 +76,9 @@ def test_equal_files_are_one_job_under_all_names(tmp_path: Path) -> None:
     assert [image.name for image in spec.images] == ["a", "b"]
 
 
-def test_variants_share_their_pictures_and_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_share_their_pictures_and_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from stylebench import images
     from stylebench.backbones import pretrained
 
@@ -93,9 +95,13 @@ def test_variants_share_their_pictures_and_weights(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(images, "read", reading)
     monkeypatch.setattr(pretrained, "resolve", resolving)
-    base = {"content": ["chelsea"], "style": ["brush"], "arch": ["r-tiny", "p-*net50"]}
-    variants = [{"evals": evals} for evals in range(1, 9)]
-    found = expand(**base, variants=variants)
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        "arch: [r-tiny, p-resnet5*]\nsize: 32\nstatistics_images: []\n"
+        "content: chelsea\nstyle: brush\n"
+        "grid: {evals: [1, 2, 3, 4, 5, 6, 7, 8]}\n"
+    )
+    found = plan.expand(load_sweep(file), offline=True)
     assert (len(found.jobs), len(found.missing)) == (16, 16)
     assert sorted(map(str, asked)) == ["builtin:brush", "builtin:chelsea", "p-resnet50", "r-tiny"]
 
