@@ -22,7 +22,7 @@ COMPLETIONS = {
     "sweep experiments/smo": [],  # the shell's own: files
     "sweep --arch r-vgg19,p-resnet5": ["r-vgg19,p-resnet50"],
     "sweep --smoothing none,softmax-": [
-        "none,softmax-mean", "none,softmax-channels", "none,softmax-space",
+        "none,softmax-mean", "none,softmax-fitted", "none,softmax-channels", "none,softmax-space",
     ],
     "stats --content ch": ["chelsea", "china"],
     "transfer chelsea mo": ["mosaic", "motorcycle"],

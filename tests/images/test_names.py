@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 import pytest
@@ -223,8 +223,8 @@ def test_save_refuses(tmp_path: Path) -> None:
 def test_save_leaves_the_old_file_when_it_fails(
     photo: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], told: str
 ) -> None:
-    def full(image: Image.Image, path: Path, **_: object) -> NoReturn:
-        path.write_bytes(b"half")
+    def full(image: Image.Image, file: BinaryIO, **_: object) -> NoReturn:
+        file.write(b"half")
         raise OSError(number, os.strerror(number))
 
     before = photo.read_bytes()

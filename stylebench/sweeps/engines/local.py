@@ -84,7 +84,10 @@ class _Worker:
         self.future: Future[None] | None = None
 
     def _start(self) -> ProcessPool:
-        context = runtime.process_context()
+        try:
+            context = runtime.process_context()
+        except OSError as error:
+            raise _refused(error) from None
         files = [plugin.files[plugin.name] for plugin in registry.carried()]
         return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=[files])
 
