@@ -188,13 +188,13 @@ class Reporter(run.Quiet):
             with contextlib.suppress(OSError):
                 if pathlib.Path(f"/proc/{pid}/exe").readlink().name == sys.argv[2]:
                     os.kill(pid, signal.SIGKILL)
+                    head.SILENCE = 4.0 if sys.argv[2] == "gcs_server" else 60.0
 
 figures.draw = lambda *_: iter(())
-head.SILENCE = 4.0
 keys = {"arch": ["r-tiny"], "content": ["chelsea"], "style": ["brush"], "size": 32, "evals": 400,
         "smoothing": ["none"], "statistics_images": [], "seed": list(range(12))}
-how = engines.Options(name="ray", workers=1, batch=1)
-options = run.Options(pathlib.Path(sys.argv[1]), how)
+how = engines.EngineOptions(name="ray", workers=1, batch=1)
+options = run.RunOptions(pathlib.Path(sys.argv[1]), how)
 print(run.run(load_sweep(None, keys), options, Reporter(print)))
 """
 
