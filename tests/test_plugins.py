@@ -17,7 +17,7 @@ from torch import nn
 from stylebench import registry, store
 from stylebench.backbones import graph, names, own
 from stylebench.backbones.extractor import backbone as make
-from stylebench.config import NodeChoice
+from stylebench.config import NodeChoice, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.figures import FIGURES, TABLES
 from stylebench.measures.metrics import METRICS
@@ -26,7 +26,7 @@ from stylebench.registry import PLUGINS, Registry, load_plugin
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import sweep
-from stylebench.transfer import targets
+from stylebench.transfer import smoothing, targets
 from stylebench.transfer.smoothing import SMOOTHINGS
 from tests import results
 from tests.cli.bench import NO_FIGURES, bare_sweeps, with_database
@@ -450,3 +450,17 @@ def test_a_plug_in_may_register_a_backbone_that_it_makes(tmp_path: Path) -> None
     maps = make("r-minenet")(torch.rand(1, 3, 32, 32))
     assert [m.shape[-1] for m in maps.values()] == [16, 8, 4]
     sys.modules.pop("bb_of_mine")
+
+
+def test_a_parameter_is_a_share_where_its_smoothing_says_so(tmp_path: Path) -> None:
+    own = "@smoothing({0!r}{1})\ndef f(maps, entropy=0.5):\n    'σ(F) = F.'\n    return maps, 1.0\n"
+    text = own.format("free", "") + own.format("bound", ", shares=['entropy']")
+    (tmp_path / "mine.py").write_text(
+        f"from stylebench.transfer.smoothing import smoothing\n{text}"
+    )
+    load_plugin(tmp_path / "mine.py")
+    smoothing.check(SmoothingSpec(name="free", params={"entropy": 2.0}))
+    for name in ("bound", "softmax-fitted"):
+        smoothing.check(SmoothingSpec(name=name, params={"entropy": 0.7}))
+        with pytest.raises(InputError, match="entropy must be below 1, found 2"):
+            smoothing.check(SmoothingSpec(name=name, params={"entropy": 2.0}))

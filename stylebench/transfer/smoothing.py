@@ -13,7 +13,7 @@ that is an int.
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -30,9 +30,6 @@ Smoothing = Callable[..., "tuple[Tensor, float]"]
 Fit = Callable[..., "Tensor"]
 SMOOTHINGS: Registry[Smoothing] = Registry("smoothing")
 
-SHARES = ("entropy",)
-"""Parameters between 0 and 1; the others are positive."""
-
 DEEP_STAGE = 3
 """``layers: deep`` smooths the stages from this one on: the two deepest, as the released code."""
 
@@ -47,7 +44,7 @@ def _parameters(function: Smoothing) -> dict[str, float]:
 
 
 def smoothing(
-    name: str, *, linear: bool = False, fit: Fit | None = None
+    name: str, *, linear: bool = False, fit: Fit | None = None, shares: Sequence[str] = ()
 ) -> Callable[[Smoothing], Smoothing]:
     """Register a function of maps under `name`.
 
@@ -59,6 +56,7 @@ def smoothing(
             softmax by a factor of up to e². ``precision: auto`` is fp32 for them.
         fit: of one that is fitted to the style: makes (B, 1, 1, 1) of maps (B, D, H, W) and the
             parameters.
+        shares: parameters between 0 and 1; the others are positive.
 
     Raises:
         InputError: it is not of the form that the module's docstring states.
@@ -70,7 +68,7 @@ def smoothing(
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 expected = f"{key} expects a positive number as default"
                 raise InputError(f"smoothing {name!r}: {expected}, found {value!r}")
-        return SMOOTHINGS.add(name, function, linear=linear, fit=fit)
+        return SMOOTHINGS.add(name, function, linear=linear, fit=fit, shares=shares)
 
     return decorate
 
@@ -194,7 +192,7 @@ def temperature_at(maps: "Tensor", entropy: float = 0.9) -> "Tensor":
     return maps.new_tensor(found, dtype=float32(maps[:0]).dtype).view(-1, 1, 1, 1)
 
 
-@smoothing("softmax-fitted", fit=temperature_at)
+@smoothing("softmax-fitted", fit=temperature_at, shares=("entropy",))
 def softmax_fitted(
     maps: "Tensor", entropy: float = 0.9, *, fitted: "Tensor | None" = None
 ) -> "tuple[Tensor, float]":
@@ -261,7 +259,7 @@ def parameters(name: str) -> dict[str, float]:
 
 def check(spec: SmoothingSpec) -> None:
     """Raise InputError if the smoothing or one of its parameters is unknown or out of range."""
-    known = parameters(spec.name)
+    known, shares = parameters(spec.name), SMOOTHINGS.fact(spec.name, "shares") or ()
     for key, value in spec.params.items():
         if key not in known:
             listed = ", ".join(known) or "none"
@@ -271,7 +269,7 @@ def check(spec: SmoothingSpec) -> None:
             )
         if not (math.isfinite(value) and value > 0):
             raise InputError(f"smoothing {spec.name!r}: {key} must be positive, found {value!r}")
-        if key in SHARES and not value < 1:
+        if key in shares and not value < 1:
             raise InputError(f"smoothing {spec.name!r}: {key} must be below 1, found {value:g}")
         least = known[key]
         if isinstance(least, int) and not (value >= least and value == int(value)):

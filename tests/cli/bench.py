@@ -104,10 +104,10 @@ def with_database(out: Path) -> Path:
 @contextlib.contextmanager
 def bare_sweeps() -> Iterator[None]:
     """Let sweeps of this process draw nothing, and begin with a copy of an empty database."""
-    from stylebench.tracking import mlflow
+    from stylebench.tracking import address
 
     empty = _empty_database()
-    with no_figures(), mock.patch.object(mlflow, "_create", lambda out: shutil.copy(empty, out)):
+    with no_figures(), mock.patch.object(address, "create", functools.partial(shutil.copy, empty)):
         yield
 
 
