@@ -232,7 +232,7 @@ class RayWorkers:
 
     def free(self) -> bool:
         """Tell whether another group can begin."""
-        return len(self._running) < max(1, self._room())
+        return not self._refused and len(self._running) < max(1, self._room())
 
     def begin(self, group: Group) -> None:
         """Send a group, and what it reads, to the cluster."""
@@ -246,7 +246,8 @@ class RayWorkers:
                     continue
                 except self._ray.exceptions.RayError as error:
                     why = f"the cluster cannot take {published(path)} ({_first(error)})"
-                    self._refused.append((group, Lost(why)))
+                    self._sent.clear()  # Ray drops those that no task needs
+                    self._refused.append((group, Lost(why, begun=not self._running)))
                     return
             sent[path] = self._sent[path]
         limit, device = self._options.time_limit, self._options.device
@@ -254,7 +255,7 @@ class RayWorkers:
 
     def wait(self) -> tuple[Group, list[JobRecord] | Lost]:
         """Wait for any group that was begun; return it with its records, which are in place."""
-        if self._refused:
+        if self._refused and not self._running:  # whose end may make room
             return self._refused.pop()
         while True:
             ready, _ = self._ray.wait(

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from PIL import Image
@@ -14,7 +16,7 @@ from stylebench import __version__, images, runtime, store
 from stylebench.config import Spec
 from stylebench.errors import InputError
 from stylebench.sweeps import engines
-from stylebench.sweeps.engines import cluster
+from stylebench.sweeps.engines import cluster, tries
 from tests.sweeps.engines.engines import ENDLESS, options, planned, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -131,7 +133,7 @@ def test_tasks_wait_passively(ray_cluster: Any) -> None:
 
 NICENESS = """
 import os, ray
-from stylebench.sweeps.engines import cluster
+from stylebench.sweeps.engines import cluster, tries
 
 cluster._connect(ray, None)
 print(ray.get(ray.remote(lambda: os.nice(0)).remote()))
@@ -148,7 +150,7 @@ def test_workers_of_a_cluster_that_is_started_here_are_as_nice_as_this_process()
 
 ELSEWHERE = """
 import ray
-from stylebench.sweeps.engines import cluster
+from stylebench.sweeps.engines import cluster, tries
 
 def found():
     import stylebench
@@ -222,7 +224,9 @@ def test_a_cluster_that_is_lost_is_told_and_costs_no_job(
     done = told.count("ok")
     assert 1 <= done < 12
     assert "failed" not in told
-    assert any(line.startswith(f"{12 - done} of 12 jobs have no outcome in ") for line in told)
+    assert any(
+        line.startswith(f"{12 - done} of 12 jobs have no outcome of this run in ") for line in told
+    )
     assert told[-1].startswith(f"Summary(ok={done}, failed=0, ")
     assert list(store.load_results(out)["status"]) == ["ok"] * done
 
@@ -255,3 +259,46 @@ def test_a_worker_that_is_out_of_memory_is_told_as_such(ray_cluster: Any, tmp_pa
     lost = workers._lost(ray.exceptions.OutOfMemoryError("1 worker was killed\nadvice"), True)
     assert lost.reason == ("its machine ran out of memory (OutOfMemoryError: 1 worker was killed)")
     workers.close()
+
+
+def test_a_full_object_store_costs_no_job_while_others_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = []
+    for number in range(8):
+        Image.new("RGB", (40, 30), (number, 0, 0)).save(tmp_path / f"{number}.png")
+        keys: dict[str, Any] = {"content": [str(tmp_path / f"{number}.png")]}
+        groups.append(planned(**keys, statistics_images=[], smoothing=["none"]))
+    held = WeakSet[Any]()
+
+    class Held:
+        """A picture in a store that has room for one."""
+
+    def put(_: bytes) -> Held:
+        if held:
+            raise ray.exceptions.ObjectStoreFullError("no room")
+        held.add(picture := Held())
+        return picture
+
+    class Task:
+        """One that has begun, and then ended; what it reads is held meanwhile."""
+
+        def __init__(self, *args: Any) -> None:
+            self.args, self.answers = args, iter(([], [{}]))
+
+        def __next__(self) -> object:
+            return next(self.answers)
+
+    def wait(tasks: list[Task], **_: Any) -> tuple[list[Task], list[Task]]:
+        return tasks[:1], tasks[1:]
+
+    workers = object.__new__(cluster.RayWorkers)
+    vars(workers).update(
+        _ray=SimpleNamespace(put=put, wait=wait, get=lambda x: x, exceptions=ray.exceptions),
+        _head=SimpleNamespace(trouble=str), _options=options("ray"), _task=Task,
+        _running={}, _begun=set(), _refused=[], _sent={}, _plugins=[],
+    )  # fmt: skip
+    made = lambda _, spec, files: store.JobRecord.of(spec, status="ok", finished=1.0, seconds=1.0)  # noqa: E731
+    monkeypatch.setattr(cluster.RayWorkers, "_write", made)
+    records = list(tries.drive(groups, workers, tmp_path / "out", "cpu", retries=0))
+    assert [record.status for record in records] == ["ok"] * 8
