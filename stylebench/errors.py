@@ -57,8 +57,8 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
-_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)(.*)", re.DOTALL)
+_ADDRESS_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]+")
 LOCAL = ("sqlite://", "file://")
 """Beginnings of addresses that name a file where no host follows."""
 SHORTEST = 3
@@ -112,28 +112,40 @@ def without_secrets(text: str, address: str = "") -> str:
     return _ADDRESS_IN_TEXT.sub(lambda found: masked(found[0]), text)
 
 
-_FOLDERS_OF_PATH = re.compile(r"((?:^|[=,]|:(?!//))(?:(?:sqlite:///|file://)(?=/))?)/(?:[^,]*/)?")
+_FOLDERS_OF_PATH = re.compile(
+    r"""((?:^|[=,]|:(?!//))(?:sqlite:///|file://)?)     # where a path may begin
+    (?:/ | ~[^/,:=]*/ | (?:[^/,:=]+/+)*\.\./)           # one that leads out of this folder
+    (?:(?:[^,] | ,(?!/|~|\.\.?/|[\w.+-]+[=:]))*/)?      # up to the next one of a list""",
+    re.VERBOSE,
+)
 
 
 def published(value: Any) -> Any:
     """Return JSON as others may see it: addresses without secrets, paths without their folders.
 
-    Of an absolute path in the working directory the relative one is left, of another one the name:
-    folders bear the names of users. It may stand alone, behind ``NAME=``, and in a comma list.
+    Of an absolute path in the working directory the relative one is left, of another one that
+    leads out of it the name: folders bear the names of users. It may stand alone, behind ``NAME=``,
+    and in a comma list; where it cannot be told from a comma in a folder's name, less is left.
+    What has the key ``command`` is a command line.
 
     >>> published({"content": ["/home/ann/cat.jpg", "vgg19=/data/vgg.pth"]})
     {'content': ['…/cat.jpg', 'vgg19=…/vgg.pth']}
     """
     if isinstance(value, dict):
-        return {key: published(item) for key, item in value.items()}
+        return {
+            key: (published_command if key == "command" and isinstance(item, str) else published)(
+                item
+            )
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [published(item) for item in value]
     if not isinstance(value, str):
         return value
     text = without_secrets(value)
     with contextlib.suppress(OSError):  # the working directory was removed
-        here = re.escape(str(Path.cwd()).rstrip("/"))
-        text = re.sub(rf"(^|[=,:]){here}/(?=.)", r"\1", text)
+        if (here := str(Path.cwd())) != "/":
+            text = re.sub(rf"(^|[=,:]){re.escape(here)}/(?=.)", r"\1", text)
     return _FOLDERS_OF_PATH.sub(r"\1…/", text)
 
 

@@ -1,6 +1,7 @@
 """What of addresses and paths others see: no secrets, no folders that bear a user's name."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -74,6 +75,21 @@ def test_a_password_in_parts_is_not_quoted(uri: str, said: str, told: str) -> No
         ("/home/ann/net.py:Net", "…/net.py:Net"),
         ("sqlite:////home/ann/m.db", "sqlite:///…/m.db"),
         ("--content=/home/ann/cat.jpg", "--content=…/cat.jpg"),
+        ("/home/ann,private/cat.jpg", "…/cat.jpg"),
+        ("/home/ann, her own/a,b/cat.jpg", "…/cat.jpg"),
+        ("/home/ann/cat.jpg,chelsea", "…/cat.jpg,chelsea"),
+        ("a=/home/ann/a.pth,b=/home/ann/b.pth", "a=…/a.pth,b=…/b.pth"),
+        ("/home/ann/cat.jpg,builtin:chelsea,timm:a/b", "…/cat.jpg,builtin:chelsea,timm:a/b"),
+        ("../ann/cat.jpg", "…/cat.jpg"),
+        ("./../ann/cat.jpg,../bob/dog.jpg", "…/cat.jpg,…/dog.jpg"),
+        ("a//..//../ann,x/cat.jpg", "…/cat.jpg"),
+        ("--content=../../ann/cat.jpg", "--content=…/cat.jpg"),
+        ("~ann/x", "…/x"),
+        ("vgg19=file:~ann/a/x.pth,~/y", "vgg19=file:…/x.pth,…/y"),
+        ("sqlite:///../ann/m.db", "sqlite:///…/m.db"),
+        ("sqlite:///ann/m.db", "sqlite:///ann/m.db"),
+        ("photos/~cat..jpg", "photos/~cat..jpg"),
+        ("./cat.jpg,a/..b/dog.jpg", "./cat.jpg,a/..b/dog.jpg"),
         ("photos/cat.jpg", "photos/cat.jpg"),
         ("builtin:chelsea", "builtin:chelsea"),
         ("http://host:5000/path/to", "http://host:5000/path/to"),
@@ -91,6 +107,28 @@ def test_what_is_below_the_working_directory_stays_relative(
     monkeypatch.chdir(tmp_path)
     assert published(f"{tmp_path}/a/cat.jpg,{tmp_path}/b.jpg") == "a/cat.jpg,b.jpg"
     assert published(f"{tmp_path}-other/cat.jpg") == "…/cat.jpg"
+
+
+def test_in_the_root_folder_no_path_is_taken_for_a_relative_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir("/")
+    assert published(["/home/ann/cat.jpg", "http://host/a"]) == ["…/cat.jpg", "http://host/a"]
+
+
+@pytest.mark.parametrize("uri", SECRETS)
+def test_commands_of_earlier_versions_are_published_as_commands(uri: str) -> None:
+    command = shlex.join(["stylebench", "track", "out", f"--tracking-uri={uri}"])
+    told = published({"runs": [{"command": command}]})["runs"][0]["command"]
+    assert told == published_command(command) == published({"command": told})["command"]
+    assert "cret" not in told
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "=", "~", "../", "a/", ",a", "=~a", "/,", "a/../", ":/", ",."]
+)
+def test_long_texts_are_published_at_once(text: str) -> None:
+    published(text * (200_000 // len(text)) + "\n")  # would take minutes if it were quadratic
 
 
 @pytest.mark.usefixtures("one_thread", "no_weights")

@@ -23,7 +23,7 @@ from torch import Tensor
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
-from stylebench.errors import InputError, JobError, published
+from stylebench.errors import InputError, JobError, one_line, published
 from stylebench.measures.statistics import measure_backbone, measure_branches, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
@@ -152,7 +152,8 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
         known["traceback"] = traceback.format_exc()
     pictures = (spec.content, spec.style) if isinstance(spec, JobSpec) else spec.images
     for path in filter(None, (*(picture.ref for picture in pictures), spec.weights.path)):
-        text = text.replace(path, published(path))
+        for shown in (path, repr(path)[1:-1], one_line(path)):
+            text = text.replace(shown, published(shown))
     return {**known, "error": text}
 
 

@@ -8,6 +8,7 @@ import torch
 
 from stylebench import images
 from stylebench.config import JobSpec, Spec
+from stylebench.errors import InputError, one_line
 from stylebench.sweeps import batches, job, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.stylize import Stylization, stylize_batch
@@ -127,3 +128,15 @@ def test_each_content_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(images, "read", read)
     batches.groups(specs, "cpu", None)
     assert len(seen) == len(set(seen)) == len(CONTENTS)
+
+
+@pytest.mark.parametrize(
+    "name", ["a\n b.png", 'it\'s "a".png', "\udcff.png", "a\\b.png", "\x1b.png"]
+)
+def test_a_failure_names_no_folder_however_it_shows_the_path(name: str) -> None:
+    path = f"/home/o'bob\t\udcfe/{name}"
+    (spec, *_) = planned()
+    assert isinstance(spec, JobSpec)
+    spec = spec.model_copy(update={"content": spec.content.model_copy(update={"ref": path})})
+    for said in (path, repr(path), one_line(path), str(OSError(2, "gone", path))):
+        assert "bob" not in job._failure(InputError(f"cannot read {said}"), spec)["error"]
