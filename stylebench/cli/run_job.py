@@ -29,7 +29,7 @@ def run_job(
         stylebench sweep --arch r-vgg19 --dry-run --json | head -1 | stylebench run-job - --out r
     """
     from stylebench.cli.progress import outcome, say
-    from stylebench.sweeps.run import run_one
+    from stylebench.sweeps.single import run_one
 
     text = _stdin() if str(spec) == "-" else files.given(spec, "a job as JSON", MAX_BYTES)
     record = run_one(text, run_options(out, engine_options(device), force=force))

@@ -54,7 +54,7 @@ def transfer(
 
         stylebench transfer me.jpg night.jpg --weights vgg19=vgg19.safetensors --size 768
     """
-    from stylebench.sweeps.run import transfer_one
+    from stylebench.sweeps.single import transfer_one
 
     flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
                         size=size, evals=evals, seed=[seed], preset=preset, precision=precision,

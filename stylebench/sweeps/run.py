@@ -4,20 +4,15 @@ import contextlib
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
-from stylebench import files, images, runtime, store
-from stylebench.backbones import names
-from stylebench.config import JobSpec, Spec, first_problem
+from stylebench import files, runtime, store
+from stylebench.config import JobSpec, Spec
 from stylebench.errors import InputError, JobError, published
-from stylebench.registry import check_code
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same
 from stylebench.sweeps.engines import EngineOptions
@@ -69,7 +64,8 @@ class RunOptions:
 class Summary:
     """How a sweep ended: its jobs, statistics included, by status.
 
-    `missing` were planned and left no outcome in the folder, as when somebody removed theirs.
+    `missing` were planned and left no outcome, as when somebody removed theirs, or the cluster was
+    lost.
     `unjudged` are without all metrics, where the sweep measures them; `undrawn` counts figures and
     tables that are broken.
     """
@@ -149,10 +145,11 @@ def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
         lock.claim(options.out, options.command),
         background.opened(options.out, config.name, options.tracking_uri, report.message) as log,
     ):
-        _work(config, planned, planned.missing, options, report, log)
+        lost = _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0
         undrawn = _draw(options.out, report)
-    return replace(_summary(planned, options.out, report), unjudged=unjudged, undrawn=undrawn)
+    summary = _summary(planned, lost, options.out, report)
+    return replace(summary, unjudged=unjudged, undrawn=undrawn)
 
 
 class Quiet:
@@ -243,9 +240,9 @@ def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summa
     """
     planned = jobs(config, options, report.message, pairs=False)
     with lock.claim(options.out, options.command):
-        _work(config, planned, None, options, report, lambda record: None)
+        lost = _work(config, planned, None, options, report, lambda record: None)
         undrawn = _draw(options.out, report)
-        return replace(_summary(planned, options.out, report), undrawn=undrawn)
+        return replace(_summary(planned, lost, options.out, report), undrawn=undrawn)
 
 
 def _work(
@@ -255,8 +252,12 @@ def _work(
     options: RunOptions,
     report: Reporter,
     log: Callable[[JobRecord], None],
-) -> None:
-    """Run what is not finished, and make the tables even when interrupted."""
+) -> set[str]:
+    """Run what is not finished, and make the tables even when interrupted.
+
+    Returns:
+        The ids of jobs that were to do and were not done: what there is of them is of before.
+    """
     from stylebench.measures.statistics import measured
 
     specs: list[Spec] = [*planned.statistics, *planned.jobs]
@@ -270,9 +271,11 @@ def _work(
     if todo or not store.read_manifest(options.out):
         _write_manifest(options, config, planned, report.message)
     report.begin(len(todo), len(specs) - len(todo))
+    lost = {spec.job_id for spec in todo}
     try:
         with contextlib.closing(engines.run(todo, options.out, options.engine)) as records:
             for record in records:
+                lost.discard(record.job_id)
                 log(record)
                 report.job(record)
     except JobError as error:  # no job can be done any more: tables are made of those that were
@@ -281,22 +284,23 @@ def _work(
         ids = {spec.job_id for spec in specs}
         options.out.mkdir(parents=True, exist_ok=True)  # somebody may have removed or renamed it
         store.compact(options.out, missing, ids, report.message)
+    return lost
 
 
 SHOWN = 5
 """Jobs without an outcome that are named."""
 
 
-def _summary(planned: plan.Plan, out: Path, report: Reporter) -> Summary:
-    """Count the outcomes of the jobs of this sweep, and tell which have none."""
+def _summary(planned: plan.Plan, lost: set[str], out: Path, report: Reporter) -> Summary:
+    """Count the outcomes of the jobs of this sweep, and tell which have none: `lost` ones too."""
     specs: list[Spec] = [*planned.jobs, *planned.statistics]
     found = [*store.records(out), *store.records(out, "statistics")]
-    status = {record.job_id: record.status for record in found}
+    status = {record.job_id: record.status for record in found if record.job_id not in lost}
     missing = [f"{spec.title} ({spec.job_id})" for spec in specs if spec.job_id not in status]
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         report.message(
-            f"{len(missing)} of {len(specs)} jobs have no outcome in {out}: "
+            f"{len(missing)} of {len(specs)} jobs have no outcome of this run in {out}: "
             f"{'; '.join(missing[:SHOWN])}{more}; run the same command again"
         )
     outcomes = [status[spec.job_id] for spec in specs if spec.job_id in status]
@@ -304,89 +308,6 @@ def _summary(planned: plan.Plan, out: Path, report: Reporter) -> Summary:
     return Summary(
         outcomes.count("ok"), outcomes.count("failed"), len(unavailable), missing=len(missing)
     )
-
-
-def transfer_one(
-    flags: Mapping[str, Any], options: RunOptions, output: Path, tell: Callable[[str], None]
-) -> str:
-    """Run the one job that a configuration comes to, write its picture, and say how it went.
-
-    Args:
-        flags: keys of a SweepConfig that name one backbone, one pair and one smoothing.
-        options: device and weights; the job's folder is a temporary one.
-        output: PNG or JPEG to write.
-        tell: called with a line when it begins.
-
-    Raises:
-        InputError: wrong input, or more than one job.
-        JobError: the job failed.
-    """
-    from stylebench.sweeps.job import run_job
-
-    config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
-    if output.is_dir():
-        raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
-    planned = jobs(config, options, tell)
-    if len(planned.jobs) != 1:
-        found = len(planned.jobs) + len(planned.missing)
-        raise InputError(
-            f"expected one backbone, one content, one style and one smoothing, found {found} "
-            "stylisations; use stylebench sweep for many"
-        )
-    (job,) = planned.jobs
-    tell(
-        f"{job.title}: {job.size} px, up to {job.evals} "
-        f"closure evaluations on {options.engine.device} …"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        record = run_job(job, Path(folder), options.engine.device)
-        if not record.ok:
-            raise JobError(record.error)
-        made = store.place(Path(folder), job) / "result.png"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        images.save(output, store.read_picture(made))
-    start, end = record.style_loss_initial, record.style_loss
-    ratio = "not known" if end is None else f"{end:.3g}"
-    if start is not None and end is not None and start > 0:
-        ratio = f"{end / start:.3g} of its start"
-    flagged = "".join(f", {flag}" for flag in record.flags)
-    return (
-        f"{output}: {job.preset} preset, {record.evals} evaluations, style loss {ratio}"
-        f"{flagged}, {record.seconds:.0f} s"
-    )
-
-
-def run_one(text: str, options: RunOptions) -> JobRecord:
-    """Run the job that a JSON text describes, unless it is finished, and return its record.
-
-    Raises:
-        InputError: the text is not a job.
-    """
-    from stylebench.sweeps.job import run_job
-    from stylebench.transfer import smoothing
-
-    try:
-        spec = JobSpec.model_validate_json(text)
-    except ValidationError as error:
-        path, expected, _ = first_problem(error)
-        raise InputError(f"expected a job as JSON: {path}: {expected}") from None
-    if spec.weights.missing:
-        raise InputError(spec.weights.missing)
-    check_code(spec.code)
-    smoothing.check(spec.smoothing)
-    runtime.resolve_precision(spec.precision, options.engine.device)
-    backbone = names.find(spec.arch)
-    backbone.check_options(spec.arch, spec.weights.options)
-    backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
-    if spec.nodes != backbone.nodes:
-        raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
-    if not store.pending(options.out, [spec], force=options.force):
-        done = store.read_record(store.place(options.out, spec))
-        if done is not None:
-            return done
-    return run_job(spec, options.out, options.engine.device)
 
 
 def _tell_undefined(out: Path, report: Reporter) -> None:

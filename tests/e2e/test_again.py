@@ -214,7 +214,7 @@ def test_outcomes_that_are_taken_away_are_missed(
     assert run.status == 1
     assert run.err == ""
     (line,) = (line for line in run.out.splitlines() if "no outcome" in line)
-    assert line.startswith(f"{gone} of 3 jobs have no outcome in {out}: ")
+    assert line.startswith(f"{gone} of 3 jobs have no outcome of this run in {out}: ")
     assert taken[0] in line
     assert f"{3 - gone} ok, 0 failed, 0 unavailable, {gone} missing in " in run.out
     monkeypatch.undo()

@@ -1,0 +1,67 @@
+"""How a sweep ends where its engine gives up in the middle."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from stylebench import store
+from stylebench.config import Spec
+from stylebench.errors import JobError
+from stylebench.measures.statistics import STATISTICS
+from stylebench.sweeps import engines
+from tests.cli.bench import invoke, no_figures, with_database, write_yaml
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
+
+
+FIRST = engines.run
+
+
+def lost(specs: Sequence[Spec], out: Path, how: engines.EngineOptions) -> Iterator[store.JobRecord]:
+    """Run the first job, then lose the cluster."""
+    yield from FIRST(specs[:1], out, how)
+    raise JobError("the cluster is lost")
+
+
+def test_what_an_earlier_run_left_is_no_outcome_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"content": ["chelsea"], "style": ["brush"], "smoothing": ["none"], "evals": 2}
+    out = with_database(tmp_path / "out")
+    flags = ("--out", out, write_yaml(tmp_path / "tiny.yaml", **keys))
+    with no_figures():
+        assert invoke("sweep", *flags).status == 0
+        monkeypatch.setattr(engines, "run", lost)
+        run = invoke("sweep", "--force", *flags)
+        assert run.status == 1, run
+        assert "1 of 2 jobs have no outcome of this run in " in run.out
+        assert "1 ok, 0 failed, 0 unavailable, 1 missing in " in run.out
+        assert len(store.records(out)) == 1, "what there was is kept"
+        assert invoke("sweep", *flags).status == 0, "nothing is to do"
+
+
+def test_statistics_that_were_not_filled_up_have_no_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = (
+        "--arch",
+        "r-tiny",
+        "--seed",
+        0,
+        "--seed",
+        1,
+        "--content",
+        "chelsea",
+        "--size",
+        32,
+        "--out",
+        tmp_path,
+    )
+    with no_figures():
+        assert invoke("stats", *flags).status == 0
+        monkeypatch.setitem(STATISTICS._entries, "own", next(iter(STATISTICS._entries.values())))
+        monkeypatch.setattr(engines, "run", lost)
+        run = invoke("stats", *flags)
+    assert run.status == 1, run
+    assert "1 of 2 jobs have no outcome of this run in " in run.out
