@@ -7,6 +7,7 @@ OUT/.tracked    digests of the addresses that have answered
 import contextlib
 import hashlib
 import os
+import re
 import sqlite3
 import stat
 import tempfile
@@ -134,18 +135,20 @@ def identity(out: Path) -> str:
     """Return the identity of a results folder on servers, kept in it so that it may be renamed.
 
     A copy has other inodes than stand beside the identity, and gets one of its own: it cannot be
-    told whether the first folder is still there, whose runs it must not touch.
+    told whether the first folder is still there, whose runs it must not touch. Earlier versions
+    wrote no inodes: their identity is kept by the first folder that is found with it.
     """
     path = out / ".sweep-id"
     out.mkdir(parents=True, exist_ok=True)
-    found = _words(path)
-    if (
-        len(found) == 3
-        and found[0].isalnum()
-        and found[1:] == [str(place.stat().st_ino) for place in (out, path)]
-    ):
-        return found[0]
-    made = os.urandom(8).hex()
+    match _words(path):
+        case [word, *inodes] if word.isalnum() and inodes == [
+            str(p.stat().st_ino) for p in (out, path)
+        ]:
+            return word
+        case [word] if re.fullmatch("[0-9a-f]{16}", word):
+            made = word
+        case _:
+            made = os.urandom(8).hex()
     with files.replacing(path) as file:
         inodes = out.stat().st_ino, os.fstat(file.fileno()).st_ino
         file.write(" ".join((made, *map(str, inodes))).encode())

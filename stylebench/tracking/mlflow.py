@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stylebench import files, runtime, store
-from stylebench.errors import InputError, published, published_command
+from stylebench.errors import InputError, published
 from stylebench.tracking import address, view
 
 BATCH = 900
@@ -330,15 +330,11 @@ class Tracker:
         runs = published(store.read_manifest(self._out).get("runs", []))
         for name in [self._name] if self._name else dict.fromkeys(name for _, name in self._sweeps):
             parent = self._parent(name)
-            mine = [
-                published_command(run["command"])
-                for run in runs
-                if run.get("config", {}).get("name") == name
-            ]
+            mine = [run["command"] for run in runs if (run.get("config") or {}).get("name") == name]
             self._client.set_tag(parent, "command", "\n".join(dict.fromkeys(mine)))
             if runs:
                 self._upload_json(name, parent, "manifest.json", {"runs": runs})
-            self._upload(name, parent, _files(self._out, "figures/*", "tables/*"))
+            self._upload(name, parent, _files(self._out, "figures/[!.]*", "tables/[!.]*"))
             pictures = _files(self._out, "images/content_*", "images/style_*")
             self._upload(name, parent, pictures, "images")
             self._client.set_terminated(parent, "FINISHED")
@@ -357,13 +353,15 @@ def _sweeps(out: Path) -> list[tuple[float, str]]:
     return [
         (datetime.fromisoformat(run["began"]).timestamp(), str(run["config"]["name"]))
         for run in store.read_manifest(out).get("runs", [])
-        if {"began", "config"} <= run.keys()
+        if run.get("began") and run.get("config")
     ]
 
 
 def _files(out: Path, *patterns: str) -> list[Path]:
+    """Return what the patterns name, but folders; links to such are left for who opens them."""
     places = [out / pattern for pattern in patterns]
-    return [p for place in places for p in files.listed(place.parent, out, place.name)]
+    found = [p for place in places for p in files.listed(place.parent, out, place.name)]
+    return [path for path in found if path.is_symlink() or not path.is_dir()]
 
 
 def _pages(search: Callable[..., Any], *args: Any, **settings: Any) -> Iterator[Any]:

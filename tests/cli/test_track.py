@@ -379,6 +379,44 @@ def test_the_own_database_by_its_address_is_the_own_database(out: Path) -> None:
     check_mlflow(out)
 
 
+@pytest.mark.parametrize("change", [{"config": None}, {"began": ""}])
+def test_a_run_without_configuration_or_date(change: dict[str, Any], out: Path) -> None:
+    manifest = json.loads((out / "manifest.json").read_text())
+    (run,) = manifest["runs"]
+    manifest["runs"].append({**run, **change})
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    assert _logged(out) == (0, 2)
+
+
+def test_only_files_that_are_shown_are_uploaded(out: Path) -> None:
+    (out / "figures" / "old").mkdir(parents=True)
+    (out / "tables").mkdir(exist_ok=True)
+    for name in ("figures/a.png", "figures/old/b.png", "tables/.DS_Store", "figures/.c.part"):
+        (out / name).write_bytes(b"x")
+    (out / "images" / "content_folder").mkdir()
+    assert _logged(out) == (0, 2)
+    parent, _, client = runs(out)
+    sent = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert {path for path in sent if path not in ("images", "manifest.json")} == {"a.png"}
+    for make in (os.mkfifo, lambda path: path.symlink_to(out)):
+        make(out / "figures" / "z")
+        run = invoke("track", out)
+        assert (run.status, "figures/z' is a " in run.out) == (1, True), run
+        (out / "figures" / "z").unlink()
+
+
+def test_the_identity_of_earlier_versions_is_taken_over_once(out: Path, tmp_path: Path) -> None:
+    (out / ".sweep-id").write_text("0123456789abcdef\n")
+    assert address.identity(out) == "0123456789abcdef"
+    assert len((out / ".sweep-id").read_text().split()) == 3
+    assert address.identity(out) == "0123456789abcdef"
+    copy = Path(shutil.copytree(out, tmp_path / "copy"))
+    assert address.identity(copy) != "0123456789abcdef"
+    for text in ("no-word", "two words", "it' or", ""):
+        (out / ".sweep-id").write_text(text)
+        assert address.identity(out) not in text.split()
+
+
 def _age(out: Path, job_id: str) -> None:
     """Give a job another outcome, as if it had been run again."""
     path = out / "jobs" / job_id / "record.json"

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stylebench import store
 from stylebench.errors import DamagedError, InputError
 from stylebench.store import columns, lock, models, status
-from stylebench.tracking import view
+from stylebench.tracking import mlflow, view
 from tests import jobs
 
 EXAMPLES = settings(
@@ -57,7 +57,7 @@ def changed(draw: st.DrawFn, document: str) -> str:
         for key in path[:-1]:
             parent = parent[key]
         if draw(st.booleans()):
-            parent[path[-1]] = draw(values)
+            parent[path[-1]] = draw(st.sampled_from([None, ""]) | values)
         else:
             del parent[path[-1]]
     return json.dumps(data)
@@ -84,7 +84,7 @@ def used(out: Path) -> None:
     for read in (
         lambda: status.read(out), lambda: lock.holder(out), lambda: store.read_manifest(out),
         lambda: store.records(out), lambda: view.read(out, job), lambda: store.compact(out),
-        lambda: store.load(out), lambda: store.keep_manifest(out),
+        lambda: store.load(out), lambda: mlflow._sweeps(out), lambda: store.keep_manifest(out),
     ):  # fmt: skip
         with contextlib.suppress(InputError):
             read()
