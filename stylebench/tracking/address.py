@@ -141,7 +141,7 @@ def identity(out: Path) -> str:
     path = out / ".sweep-id"
     out.mkdir(parents=True, exist_ok=True)
     match _words(path):
-        case [word, *inodes] if word.isalnum() and inodes == [
+        case [word, *there] if word.isalnum() and there == [
             str(p.stat().st_ino) for p in (out, path)
         ]:
             return word

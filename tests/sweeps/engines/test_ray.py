@@ -284,7 +284,7 @@ def test_a_full_object_store_costs_no_job_while_others_run(
         """One that has begun, and then ended; what it reads is held meanwhile."""
 
         def __init__(self, *args: Any) -> None:
-            self.args, self.answers = args, iter(([], [{}]))
+            self.args, self.answers = args, iter(list[list[dict[str, bytes]]]([[], [{}]]))
 
         def __next__(self) -> object:
             return next(self.answers)
