@@ -132,7 +132,7 @@ def _checked(found: Any, kind: type[T], who: str) -> T:
 def experiments() -> dict[str, str]:
     """Return the figures and tables that are of one experiment alone, with it."""
     each = [(name, registry) for registry in (FIGURES, TABLES) for name in registry]
-    found = {name: str(registry.fact(name, "experiment")) for name, registry in each}
+    found = {name: str(registry.fact(name, "experiment") or "") for name, registry in each}
     return {name: experiment for name, experiment in found.items() if experiment}
 
 

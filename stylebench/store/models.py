@@ -60,7 +60,7 @@ class Announced(BaseModel):
 class _Config(BaseModel):
     model_config = ConfigDict(extra="allow")
 
-    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    name: Annotated[Text, Field(max_length=100)] = ""
     description: Text = ""
 
 

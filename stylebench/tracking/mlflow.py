@@ -353,7 +353,7 @@ def _sweeps(out: Path) -> list[tuple[float, str]]:
     return [
         (datetime.fromisoformat(run["began"]).timestamp(), str(run["config"]["name"]))
         for run in store.read_manifest(out).get("runs", [])
-        if run.get("began") and run.get("config")
+        if run.get("began") and (run.get("config") or {}).get("name")
     ]
 
 
