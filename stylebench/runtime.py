@@ -121,21 +121,39 @@ def process_context() -> SpawnContext:
     return _SafeContext()
 
 
-def have_home() -> None:
-    """Have a home, where caches go, for a user without one, as some containers have.
+WEIGHTS = {"TORCH_HOME": "torch", "HF_HOME": "huggingface", "STYLEBENCH_CACHE": "stylebench"}
+"""Where weights are looked for: variable -> folder in the user's cache."""
 
-    It is a folder of the user's own in that of temporary files, the same the next time.
+
+def have_home() -> None:
+    """Have a home, where caches go, for a user without one to write into, as containers have.
+
+    It is a folder of the user's own in that of temporary files, the same the next time. Weights in
+    a home that can only be read are still found. Where no folder can be made, nothing is changed.
     """
-    if os.path.expanduser("~") != "~":  # noqa: PTH111  Path.expanduser raises
+    if not Path(os.environ.get("HOME", "/")).is_absolute():
+        del os.environ["HOME"]  # the system knows the user's
+    before = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.expanduser raises
+    if before.is_absolute() and os.access(before, os.R_OK | os.W_OK | os.X_OK):
         return
+    with contextlib.suppress(OSError):
+        os.environ["HOME"] = str(_temporary_home())
+    for name, folder in WEIGHTS.items():
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or before / ".cache", folder)
+        if cache.is_absolute() and os.access(cache, os.R_OK | os.X_OK):
+            os.environ.setdefault(name, str(cache))
+
+
+def _temporary_home() -> Path:
+    """Return a folder of the user's own in that of temporary files."""
     home = Path(tempfile.gettempdir()) / f"stylebench-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
         home.mkdir(0o700)
     status = home.lstat()
     own = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
-    if not own or status.st_mode & 0o077:
-        home = Path(tempfile.mkdtemp(prefix="stylebench-"))
-    os.environ["HOME"] = str(home)
+    if own and not status.st_mode & 0o077:
+        return home
+    return Path(tempfile.mkdtemp(prefix="stylebench-"))
 
 
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")

@@ -145,6 +145,54 @@ def test_a_user_without_a_home_has_one(homeless: Path, monkeypatch: pytest.Monke
     assert Path.home() == home
 
 
+@pytest.mark.parametrize("home", ["", ".", "/nonexistent", "/dev/null", "/dev/null/x", "x" * 5000])
+def test_a_home_that_is_none_is_not_used(
+    home: str, homeless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", home)
+    runtime.have_home()
+    assert Path.home() == homeless / f"stylebench-{os.getuid()}"
+
+
+def test_a_home_that_is_empty_is_the_one_that_the_system_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = pwd.getpwuid(os.getuid())
+    known = [*user[:5], str(tmp_path), user[6]]
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: pwd.struct_passwd(known))
+    monkeypatch.setenv("HOME", "")
+    runtime.have_home()
+    assert Path.home() == tmp_path
+
+
+def test_weights_in_a_home_that_can_only_be_read_are_found(
+    homeless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = homeless / "home"
+    (home / ".cache" / "torch").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    for name in (*runtime.WEIGHTS, "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: access(path, mode) and not mode & os.W_OK)
+    runtime.have_home()
+    assert Path.home() == homeless / f"stylebench-{os.getuid()}"
+    assert os.environ["TORCH_HOME"] == str(home / ".cache" / "torch")
+    assert "HF_HOME" not in os.environ
+
+
+def test_without_any_place_for_a_home_all_stays(
+    homeless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    runtime.have_home()
+    assert "HOME" not in os.environ
+
+
 @pytest.mark.parametrize(
     "taken", [Path.touch, lambda p: p.symlink_to("/"), lambda p: (p.mkdir(), p.chmod(0o777))]
 )
