@@ -32,6 +32,8 @@ MOST = 1 << 28
 
 PATIENCE = 10.0
 """Seconds in which something must come out of a pipe that a user names."""
+WHOLE = 60.0
+"""Seconds in which all of it must: one that has a byte now and then is never silent."""
 
 STALE = 86400.0
 """Seconds after which a temporary file is that of a process which was killed."""
@@ -329,14 +331,16 @@ def given(path: Path, what: str, most: int) -> str:
 
     Raises:
         InputError: it cannot be read, is no UTF-8, has over `most` bytes, or is a pipe out of which
-            nothing comes.
+            nothing comes, or not all.
     """
-    expected, data = f"{str(path)!r}: expected {what}", b""
+    expected, data, began = f"{str(path)!r}: expected {what}", b"", time.monotonic()
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
             while len(data) <= most:
                 if not select.select([file], [], [], PATIENCE)[0]:
                     raise InputError(f"{expected}, but nothing came for {PATIENCE:.0f} s")
+                if time.monotonic() - began > WHOLE:
+                    raise InputError(f"{expected}, but not all of it came in {WHOLE:.0f} s")
                 block = file.read(1 << 20)
                 if not block:
                     return data.decode("utf-8")

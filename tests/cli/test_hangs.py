@@ -1,5 +1,6 @@
 """What never ends, or says nothing, in place of a file that a user names: one line, and soon."""
 
+import itertools
 import os
 import threading
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stylebench import files
+from stylebench.errors import InputError
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("no_weights", "in_an_empty_folder")
@@ -42,6 +44,19 @@ def test_it_is_refused(what: str, place: str) -> None:
 def test_a_pipe_with_nothing_in_it_is_told() -> None:
     os.mkfifo("x.yaml")
     assert "expected an experiment, but nothing came" in refused("sweep", "x.yaml", "--dry-run")
+
+
+def test_a_pipe_that_has_a_byte_now_and_then_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which each look at it is 9 s later."""
+    monkeypatch.setattr(files.time, "monotonic", itertools.count(step=9).__next__)
+    os.mkfifo("x.yaml")
+    end = os.open("x.yaml", os.O_RDWR | os.O_NONBLOCK)
+    monkeypatch.setattr(files.select, "select", lambda *_: (os.write(end, b"#"), [0])[1:])
+    try:
+        with pytest.raises(InputError, match="an experiment, but not all of it came in 60 s"):
+            files.given(Path("x.yaml"), "an experiment", 1000)
+    finally:
+        os.close(end)
 
 
 def test_a_pipe_with_something_in_it_is_read() -> None:
