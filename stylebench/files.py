@@ -45,7 +45,8 @@ _KINDS = {
     stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device",
 }  # fmt: skip
-_ABSENT = (FileNotFoundError, NotADirectoryError)
+ABSENT = (FileNotFoundError, NotADirectoryError)
+"""What is raised where there is no file: it was not written, or its folder is none."""
 
 
 def locate(name: str) -> Path | None:
@@ -100,7 +101,7 @@ def readable(path: Path) -> Iterator[None]:
     """Tell in one line what keeps a file from being read, other than that there is none."""
     try:
         yield
-    except _ABSENT:
+    except ABSENT:
         raise
     except OSError as error:
         reason = (error.strerror or describe(error)).lower()
@@ -185,7 +186,7 @@ def listed(folder: Path, root: Path | None = None, pattern: str = "[!.]*") -> li
     try:
         with readable(folder), _named(folder), _folder(folder, root or folder) as here:
             names = [entry.name for entry in os.scandir(here)]
-    except _ABSENT:
+    except ABSENT:
         return []
     return [folder / name for name in sorted(names) if fnmatch.fnmatchcase(name, pattern)]
 
@@ -200,7 +201,7 @@ def exists(path: Path, root: Path | None = None) -> bool:
     """Tell whether there is a file that can be read; arguments and errors as of `opened`."""
     try:
         opened(path, root).close()
-    except _ABSENT:
+    except ABSENT:
         return False
     return True
 
@@ -232,7 +233,7 @@ def check_own(path: Path, root: Path) -> None:
     try:
         with opened(path, root) as file:
             names = os.fstat(file.fileno()).st_nlink
-    except _ABSENT:
+    except ABSENT:
         return
     if names > 1:
         raise InputError(
@@ -269,6 +270,15 @@ def _tidy(folder: int) -> None:
                 made = os.stat(entry.name, dir_fd=folder, follow_symlinks=False).st_mtime
                 if time.time() - made >= STALE:
                     os.unlink(entry.name, dir_fd=folder)
+
+
+def tidy(folder: Path, root: Path) -> None:
+    """Remove temporary files that killed processes left in a folder, which need not be there.
+
+    `replacing` does so wherever it writes; this is for folders into which it need not write again.
+    """
+    with contextlib.suppress(*ABSENT), readable(folder), _named(folder), _folder(folder, root) as n:
+        _tidy(n)
 
 
 @contextlib.contextmanager

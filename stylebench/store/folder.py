@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from stylebench import files
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
 from stylebench.errors import DamagedError, InputError, describe
+from stylebench.files import ABSENT
 from stylebench.store import columns, record
 from stylebench.store.record import JobRecord
 
@@ -35,8 +36,6 @@ STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
 MOST_ROWS, MOST_COLUMNS, MOST_BYTES = 10_000_000, 200, 2_000_000_000
 """Of a table: 10,000 jobs of 1000 evaluations have as many rows of losses."""
-ABSENT = (FileNotFoundError, NotADirectoryError)
-"""What is raised where there is no file: it was not written, or its folder is none."""
 
 
 @contextlib.contextmanager
@@ -90,17 +89,17 @@ def place(out: Path, spec: Spec) -> Path:
     return folder_of(out, spec.kind, spec.job_id)
 
 
-def remove_stale(out: Path, age: float = 86400.0, job_id: str = "") -> None:
+def remove_stale(out: Path, age: float = files.STALE, job_id: str = "") -> None:
     """Remove what killed processes left, older than `age` seconds: folders, of one job or all.
 
-    With those of all jobs, temporary files too. Younger ones may be those of another process that
+    With those of all jobs, temporary files of a day ago too. Younger ones may be those of another process that
     writes into the same results folder.
     """
     left = [p for k in FOLDERS.values() for p in files.listed(out / k, out, f".tmp-{job_id}*")]
     if not job_id:
         made = (out, *(out / name for name in ("images", "figures", "tables")))
         for folder in (*made, *files.listed(out / FOLDERS["transfer"], out)):
-            left += files.listed(folder, out, files.TEMPORARY)
+            files.tidy(folder, out)
     for path in left:
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime >= age:
@@ -189,7 +188,7 @@ def records(out: Path, kind: Kind = "transfer") -> list[JobRecord]:
     return survey(out, kind)[0]
 
 
-def listed(reasons: Sequence[str], most: int = 5) -> str:
+def told(reasons: Sequence[str], most: int = 5) -> str:
     """Return the first few of several reasons on one line, and how many more there are."""
     more = len(reasons) - most
     return "; ".join(reasons[:most]) + (f"; and {more} more" if more > 0 else "")
@@ -223,7 +222,7 @@ def pending(
             why.append(str(error))
         todo += [] if done else [spec]
     if why:
-        tell(f"run again, {len(why)} in all: {listed(why)}")
+        tell(f"run again, {len(why)} in all: {told(why)}")
     return todo
 
 

@@ -19,10 +19,10 @@ from typing import Any, BinaryIO
 from stylebench import files
 from stylebench.config import Spec
 from stylebench.errors import DamagedError, InputError
+from stylebench.files import ABSENT
 from stylebench.store import models
 from stylebench.store.models import Announced, Holder
 
-ABSENT = (FileNotFoundError, NotADirectoryError)
 WITHOUT = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """Errors of file systems without locks: there, two sweeps into one folder go unnoticed."""
 

@@ -16,8 +16,9 @@ import pandas as pd
 from stylebench import files
 from stylebench.config import JobSpec
 from stylebench.errors import DamagedError, InputError
+from stylebench.files import ABSENT
 from stylebench.store import columns, folder, models
-from stylebench.store.folder import ABSENT, FOLDERS, GRADIENTS_FILE, read_parquet, survey
+from stylebench.store.folder import FOLDERS, GRADIENTS_FILE, read_parquet, survey
 from stylebench.store.models import Manifest
 from stylebench.store.record import JobRecord
 
@@ -201,7 +202,7 @@ def compact(
     _write_if_any(gradients, out / GRADIENTS_FILE)
     compact_metrics(out, jobs)
     if left:
-        tell(f"not in the tables: {folder.listed(left)}")
+        tell(f"not in the tables: {folder.told(left)}")
     return frame
 
 

@@ -140,7 +140,7 @@ def _finished(out: Path, tell: Callable[[str], None]) -> list[JobRecord]:
     shown = set(store.load(out).results["job_id"]) if store.holds_results(out) else set()
     found, left = store.survey(out)
     if left:
-        tell(f"not judged: {store.listed(left)}")
+        tell(f"not judged: {store.told(left)}")
     jobs = [job for job in store.newest(found, shown) if job.ok]
     if not jobs:
         raise InputError(

@@ -287,10 +287,6 @@ def _work(
     return lost
 
 
-SHOWN = 5
-"""Jobs without an outcome that are named."""
-
-
 def _summary(planned: plan.Plan, lost: set[str], out: Path, report: Reporter) -> Summary:
     """Count the outcomes of the jobs of this sweep, and tell which have none: `lost` ones too."""
     specs: list[Spec] = [*planned.jobs, *planned.statistics]
@@ -298,10 +294,9 @@ def _summary(planned: plan.Plan, lost: set[str], out: Path, report: Reporter) ->
     status = {record.job_id: record.status for record in found if record.job_id not in lost}
     missing = [f"{spec.title} ({spec.job_id})" for spec in specs if spec.job_id not in status]
     if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         report.message(
             f"{len(missing)} of {len(specs)} jobs have no outcome of this run in {out}: "
-            f"{'; '.join(missing[:SHOWN])}{more}; run the same command again"
+            f"{store.told(missing)}; run the same command again"
         )
     outcomes = [status[spec.job_id] for spec in specs if spec.job_id in status]
     unavailable = planned.missing or planned.missing_statistics

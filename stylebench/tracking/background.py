@@ -237,7 +237,7 @@ def complete(out: Path, uri: str | None, tell: Tell) -> Writer:
     """
     check(out)
     if left := store.survey(out)[1]:
-        tell(f"not logged: {store.listed(left)}")
+        tell(f"not logged: {store.told(left)}")
     tracker = Tracker(out, uri)
     tracker.check()
     writer = Writer(tracker, out, tell)
