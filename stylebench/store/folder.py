@@ -92,8 +92,8 @@ def place(out: Path, spec: Spec) -> Path:
 def remove_stale(out: Path, age: float = files.STALE, job_id: str = "") -> None:
     """Remove what killed processes left, older than `age` seconds: folders, of one job or all.
 
-    With those of all jobs, temporary files of a day ago too. Younger ones may be those of another process that
-    writes into the same results folder.
+    With those of all jobs, temporary files of a day ago too. Younger ones may be those of another
+    process that writes into the same results folder.
     """
     left = [p for k in FOLDERS.values() for p in files.listed(out / k, out, f".tmp-{job_id}*")]
     if not job_id:
