@@ -7,7 +7,6 @@ from stylebench.store.folder import (
     job_folder,
     pending,
     place,
-    read_parquet,
     read_part,
     read_record,
     records,
@@ -17,6 +16,7 @@ from stylebench.store.folder import (
     write_record,
     written,
 )
+from stylebench.store.parquet import read_parquet
 from stylebench.store.record import JobRecord
 from stylebench.store.tables import (
     Results,

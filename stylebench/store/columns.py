@@ -169,6 +169,22 @@ def _fits(kind: pa.DataType, wanted: str) -> bool:
     return wanted == "float64" and bool(pa.types.is_floating(kind))
 
 
+def present(found: pa.Schema, schema: Mapping[str, str]) -> list[str]:
+    """Return which columns of a schema a table of pyarrow has.
+
+    Raises:
+        DamagedError: a column stands there twice, or is of another type.
+    """
+    names = []
+    for name in schema:
+        places = found.get_all_field_indices(name)
+        if len(places) > 1 or (places and not _fits(found.field(places[0]).type, schema[name])):
+            told = f"{len(places)} of them" if len(places) > 1 else f"{found.field(name).type}"
+            raise DamagedError(f"column {name}: expected {schema[name]}, found {told}")
+        names += [name] if places else []
+    return names
+
+
 def typed(table: pa.Table, schema: Mapping[str, str]) -> pd.DataFrame:
     """Return those columns of a table of pyarrow that are in a schema, in the types of it.
 
@@ -178,14 +194,8 @@ def typed(table: pa.Table, schema: Mapping[str, str]) -> pd.DataFrame:
         DamagedError: a column stands there twice, or is of another type.
     """
     made = {}
-    for name in schema:
-        places = table.schema.get_all_field_indices(name)
-        if not places:
-            continue
-        column = table.column(places[0])
-        if len(places) > 1 or not _fits(column.type, schema[name]):
-            found = f"{column.type}" if len(places) == 1 else f"{len(places)} of them"
-            raise DamagedError(f"column {name}: expected {schema[name]}, found {found}")
+    for name in present(table.schema, schema):
+        column = table.column(name)
         if schema[name] == "int64" and column.null_count:
             raise DamagedError(f"column {name}: expected int64, found nothing in some rows")
         try:

@@ -15,17 +15,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stylebench import files
 from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
-from stylebench.errors import DamagedError, InputError, describe
+from stylebench.errors import DamagedError, InputError
 from stylebench.files import ABSENT
 from stylebench.store import columns, record
+from stylebench.store.parquet import read_parquet
 from stylebench.store.record import JobRecord
 
 FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
@@ -34,8 +33,6 @@ AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec, Spec)
 TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
-MOST_ROWS, MOST_COLUMNS, MOST_BYTES = 10_000_000, 200, 2_000_000_000
-"""Of a table: 10,000 jobs of 1000 evaluations have as many rows of losses."""
 
 
 @contextlib.contextmanager
@@ -269,42 +266,6 @@ def written(out: Path, spec: Spec, since: float) -> JobRecord | None:
     return found if found is not None and found.finished >= since else None
 
 
-def read_parquet(path: Path, root: Path | None = None) -> Any:
-    """Return a table of pyarrow; pandas takes twice as long to open a small file.
-
-    Args:
-        path: of the file.
-        root: the results folder that it is of; by default the folder that it is in.
-
-    Raises:
-        FileNotFoundError, NotADirectoryError: there is none.
-        DamagedError: it is no parquet file.
-        InputError: it cannot be read.
-    """
-    with files.opened(path, root) as file, files.readable(path):
-        try:
-            with pq.ParquetFile(file) as table:
-                _check_size(path, table.metadata)
-                return table.read()
-        except DamagedError:
-            raise
-        except (ValueError, OSError, pa.ArrowException) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the system's, not Arrow's
-                raise
-            raise DamagedError(f"{str(path)!r} is no parquet table: {describe(error)}") from None
-
-
-def _check_size(path: Path, about: Any) -> None:
-    """Raise DamagedError for a table that is far larger than any of ours, or than its file."""
-    unpacked = sum(about.row_group(n).total_byte_size for n in range(about.num_row_groups))
-    for amount, most, what in (
-        (about.num_rows, MOST_ROWS, "rows"), (about.num_columns, MOST_COLUMNS, "columns"),
-        (unpacked, MOST_BYTES, "bytes"),
-    ):  # fmt: skip
-        if amount > most:
-            raise DamagedError(f"{str(path)!r} has over {most:,} {what}, which none of ours has")
-
-
 def read_part(folder: Path, name: str, schema: Mapping[str, str]) -> pd.DataFrame:
     """Return a table in a job folder with the columns of a schema, as `columns.typed`.
 
@@ -313,13 +274,9 @@ def read_part(folder: Path, name: str, schema: Mapping[str, str]) -> pd.DataFram
         InputError: it cannot be read.
     """
     try:
-        table = read_parquet(folder / name, folder.parent.parent)
+        found = read_parquet(folder / name, schema, folder.parent.parent)
     except ABSENT:
         raise damaged(folder, f"there is no {name}") from None
-    except DamagedError as error:
-        raise damaged(folder, error) from None
-    try:
-        found = columns.typed(table, schema)
     except DamagedError as error:
         raise damaged(folder, f"{name}: {error}") from None
     if lacking := [column for column in schema if column not in found and column != "job_id"]:

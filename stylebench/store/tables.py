@@ -18,8 +18,9 @@ from stylebench.config import JobSpec
 from stylebench.errors import DamagedError, InputError
 from stylebench.files import ABSENT
 from stylebench.store import columns, folder, models
-from stylebench.store.folder import FOLDERS, GRADIENTS_FILE, read_parquet, survey
+from stylebench.store.folder import FOLDERS, GRADIENTS_FILE, survey
 from stylebench.store.models import Manifest
+from stylebench.store.parquet import read_parquet
 from stylebench.store.record import JobRecord
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _write_if_any(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_picture(path: Path, root: Path | None = None) -> "np.ndarray[Any, np.dtype[np.uint8]]":
-    """Return a picture that a job wrote, uint8 (H, W, 3), as it is; `root` as of `read_parquet`."""
+    """Return a picture that a job wrote, uint8 (H, W, 3), as it is; `root` as of `files.opened`."""
     import numpy as np
 
     from stylebench.images import stored
@@ -268,7 +269,7 @@ def keep_manifest(out: Path) -> Path | None:
 def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
     path = out / name
     try:
-        frame = columns.typed(read_parquet(path), schema)
+        frame = read_parquet(path, schema)
     except ABSENT:
         return columns.frame([], schema)
     except DamagedError as error:

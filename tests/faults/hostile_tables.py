@@ -23,6 +23,10 @@ def _table(out: Path, chance: Random) -> tuple[Path, Any] | None:
     if place is None:
         return None
     try:
+        about = pq.read_metadata(place)
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        if about.num_rows * sum(group.total_byte_size for group in groups) > 1 << 32:
+            return None  # `repeated` was here
         return place, pq.read_table(place)
     except (OSError, ValueError):  # another mutation has damaged it
         return None
@@ -176,4 +180,21 @@ def bomb(out: Path, outside: Path, chance: Random) -> str:
     return f"{place.relative_to(out)}: {MANY} rows in {len(data)} bytes"
 
 
-TABLES = {columns: 4, types: 5, cells: 8, rows: 2, metadata: 2, bomb: 1}
+def repeated(out: Path, outside: Path, chance: Random) -> str:
+    """Have a text of a million characters in every row of a column, stored once."""
+    found = _table(out, chance)
+    if found is None or not found[1].num_columns:
+        return ""
+    place, table = found
+    name = chance.choice([*table.column_names, "junk"])
+    rows_ = chance.choice([300, 1500, 100_000])
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * rows_, pa.int8()), pa.array(["x" * 10**6]))
+    taken = pa.array([n % max(1, len(table)) for n in range(rows_)])
+    table = table.take(taken) if len(table) else pa.table({})
+    others = {n: table.column(n) for n in table.column_names if n != name}
+    place.unlink()
+    pq.write_table(pa.table({**others, name: text}), place, compression="zstd", store_schema=False)
+    return f"{place.relative_to(out)}: {name} is a million characters in {rows_} rows"
+
+
+TABLES = {columns: 4, types: 5, cells: 8, rows: 2, metadata: 2, bomb: 1, repeated: 1}

@@ -181,7 +181,66 @@ def test_a_table_of_few_bytes_and_very_many_rows_is_not_read(tmp_path: Path) -> 
     pq.write_table(pa.table({"job_id": column}), tmp_path / "results.parquet", compression="zstd")
     assert (tmp_path / "results.parquet").stat().st_size < 1_000_000
     with pytest.raises(DamagedError, match="over 10,000,000 rows"):
-        store.read_parquet(tmp_path / "results.parquet")
+        store.read_parquet(tmp_path / "results.parquet", {"job_id": "str"})
+
+
+def long(n: int) -> pa.Array:
+    """Return one text of a million characters n times, as a file has it in a few bytes."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * n, pa.int16()), pa.array(["x" * 10**6]))
+
+
+def test_a_text_that_is_repeated_is_measured_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    pq.write_table(pa.table({"job_id": long(2000)}), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 1000
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(DamagedError, match="over 1,000,000,000 bytes"):
+        store.read_parquet(path, {"job_id": "str"})
+    assert pa.default_memory_pool().max_memory() < max(before, 50_000_000)
+
+
+@pytest.mark.parametrize("name", ["junk", "job_id.x"])
+def test_columns_that_are_not_asked_for_are_not_decoded(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    table = pa.table({name: long(2000), "job_id": ["a"] * 2000})
+    pq.write_table(table, path, compression="zstd", store_schema=False)
+    before = pa.default_memory_pool().max_memory()
+    if name == "junk":
+        assert [*store.read_parquet(path, {"job_id": "str"})] == ["job_id"]
+    else:
+        with pytest.raises(DamagedError, match="it has a column job_id"):
+            store.read_parquet(path, {"job_id": "str"})
+    assert pa.default_memory_pool().max_memory() < max(before, 50_000_000)
+
+
+def test_texts_that_share_their_beginnings_are_not_decoded(tmp_path: Path) -> None:
+    path, texts = tmp_path / "results.parquet", [f"{'x' * 10**6}{n}" for n in range(60)]
+    pq.write_table(
+        pa.table({"job_id": texts}), path, compression="zstd", use_dictionary=False,
+        column_encoding="DELTA_BYTE_ARRAY", store_schema=False,
+    )  # fmt: skip
+    assert path.stat().st_size < 2000
+    with pytest.raises(DamagedError, match="no parquet table"):
+        store.read_parquet(path, {"job_id": "str"})
+
+
+@pytest.mark.parametrize("column", ["a", "n", "x"])
+def test_very_many_groups_of_rows_are_not_read(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    table = pa.table({"a": ["x"] * 101, "n": [1] * 101, "x": [0.5] * 101})
+    pq.write_table(table, path, row_group_size=1)
+    with pytest.raises(DamagedError, match="over 100 groups of rows"):
+        store.read_parquet(path, {column: {"a": "str", "n": "int64", "x": "float64"}[column]})
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_what_is_read_is_what_was_written(size: int, dictionary: bool, tmp_path: Path) -> None:
+    made = pd.DataFrame({"a": [f"é{n % 5}" for n in range(50)] + [""], "x": [0.5, None, -1.0] * 17})
+    made["n"] = range(51)
+    made.to_parquet(tmp_path / "x", row_group_size=size, use_dictionary=dictionary)
+    found = store.read_parquet(tmp_path / "x", {"a": "str", "n": "int64", "x": "float64"})
+    pd.testing.assert_frame_equal(found, made[["a", "n", "x"]])
 
 
 def test_columns_keep_their_types_and_values() -> None:
