@@ -20,7 +20,7 @@ from stylebench.store import columns
 MOST_ROWS, MOST_COLUMNS, MOST_GROUPS = 10_000_000, 200, 100
 """Of a table: 10,000 jobs of 1000 evaluations have as many rows of losses, in ten groups."""
 MOST_BYTES = 1_000_000_000
-"""Of a table in memory, numbers and text; while it is read there are up to two copies of it."""
+"""Of a table in memory, numbers and text; while it is read there may be a second copy."""
 
 
 def read_parquet(path: Path, schema: Mapping[str, str], root: Path | None = None) -> pd.DataFrame:

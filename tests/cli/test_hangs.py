@@ -48,10 +48,10 @@ def test_a_pipe_with_nothing_in_it_is_told() -> None:
 
 def test_a_pipe_that_has_a_byte_now_and_then_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock on which each look at it is 9 s later."""
-    monkeypatch.setattr(files.time, "monotonic", itertools.count(step=9).__next__)
+    monkeypatch.setattr("time.monotonic", itertools.count(step=9).__next__)
     os.mkfifo("x.yaml")
     end = os.open("x.yaml", os.O_RDWR | os.O_NONBLOCK)
-    monkeypatch.setattr(files.select, "select", lambda *_: (os.write(end, b"#"), [0])[1:])
+    monkeypatch.setattr("select.select", lambda *_: (os.write(end, b"#"), [0])[1:])
     try:
         with pytest.raises(InputError, match="an experiment, but not all of it came in 60 s"):
             files.given(Path("x.yaml"), "an experiment", 1000)
