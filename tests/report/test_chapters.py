@@ -96,7 +96,10 @@ def test_a_broken_manifest_breaks_one_chapter(tmp_path: Path) -> None:
     (tmp_path / "b" / "manifest.json").write_text(json.dumps({"runs": [run]}))
     shown = Page(page.render(tmp_path))
     assert list(shown.rows("a/jobs"))
-    assert "no manifest that can be read: how it was made is not known" in shown.one("section", id="b").text
+    assert (
+        "no manifest that can be read: how it was made is not known"
+        in shown.one("section", id="b").text
+    )
 
 
 def test_the_longest_tables_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
