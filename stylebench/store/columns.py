@@ -158,9 +158,12 @@ def unavailable(spec: JobSpec) -> JobRecord:
 
 
 def _fits(kind: pa.DataType, wanted: str) -> bool:
-    """Tell whether a column of a file has a type of which the wanted one can be made."""
+    """Tell whether a column of a file has a type of which the wanted one can be made.
+
+    One of nulls alone is what pandas writes of a table without rows.
+    """
     if pa.types.is_null(kind):
-        return wanted != "int64"
+        return True
     if wanted == "str":
         values = kind.value_type if pa.types.is_dictionary(kind) else kind
         return bool(pa.types.is_string(values) or pa.types.is_large_string(values))
