@@ -254,6 +254,15 @@ def test_columns_keep_their_types_and_values() -> None:
     assert [str(kind) for kind in made.dtypes] == ["str", "int64", "float64"]
 
 
+def test_a_table_without_rows_has_no_types() -> None:
+    file = io.BytesIO()
+    pd.DataFrame([], columns=["a", "n"]).to_parquet(file)
+    made = columns.typed(pq.read_table(io.BytesIO(file.getvalue())), {"a": "str", "n": "int64"})
+    assert [str(kind) for kind in made.dtypes] == ["str", "int64"]
+    with pytest.raises(DamagedError, match="found nothing in some rows"):
+        columns.typed(pa.table({"n": pa.nulls(2)}), {"n": "int64"})
+
+
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, "NaN", '{"began": NaN, "jobs": []}', "1" * 5000, "\udc80", ""]
 )
