@@ -37,11 +37,11 @@ def test_files_travel_where_the_machine_has_none(ray_cluster: Any, tmp_path: Pat
     away = cluster.moved(job, {str(picture): "/nowhere/mine.png"})
     sent = {"/nowhere/mine.png": ray.put(picture.read_bytes())}
     (files,) = work([away], sent)
-    folder = tmp_path / "came"
-    folder.mkdir()
+    folder = tmp_path / "jobs" / job.job_id
+    folder.mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    record = store.read_record(folder, job.job_id)
+    record = store.read_record(folder)
     assert record is not None
     assert (record.status, record.error) == ("ok", "")
     assert record.job_id == job.job_id
