@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from stylebench.transfer.smoothing import SMOOTHINGS
+
 CODE = """
 import sys
 sys.argv[0] = "stylebench"
@@ -22,7 +24,7 @@ COMPLETIONS = {
     "sweep experiments/smo": [],  # the shell's own: files
     "sweep --arch r-vgg19,p-resnet5": ["r-vgg19,p-resnet50"],
     "sweep --smoothing none,softmax-": [
-        "none,softmax-mean", "none,softmax-fitted", "none,softmax-channels", "none,softmax-space",
+        f"none,{name}" for name in SMOOTHINGS if name.startswith("softmax-")
     ],
     "stats --content ch": ["chelsea", "china"],
     "transfer chelsea mo": ["mosaic", "motorcycle"],
