@@ -100,6 +100,7 @@ class Registry(Generic[T]):
 
     def fact(self, name: str, key: str) -> Any:
         """Return what was said of an entry when it was registered; None for nothing."""
+        self._loaded()
         return self._facts.get(name, {}).get(key)
 
     def called(self, name: str) -> str:

@@ -51,7 +51,7 @@ def found(name: str, root: Path) -> Image.Image | None:
     """
     try:
         return read(root / name, root) if name else None
-    except (FileNotFoundError, NotADirectoryError, DamagedError):
+    except (*files.ABSENT, DamagedError):
         return None
 
 

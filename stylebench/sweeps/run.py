@@ -310,13 +310,15 @@ def _tell_undefined(out: Path, report: Reporter) -> None:
     from stylebench.measures.metrics import METRICS
     from stylebench.measures.statistics import STATISTICS
 
-    for registry, kind in ((STATISTICS, "statistics"), (METRICS, "metrics")):
-        for name in (name for name in registry if registry.code(name)):
-            frame = getattr(store.load(out), kind)
-            values = frame.loc[frame[registry.kind] == name, "value"]
-            if wrong := sum(not math.isfinite(value) for value in values):
-                told = f"{wrong} of {len(values)} values are not finite; figures leave them out"
-                report.message(f"{registry.called(name)}: {told}")
+    each = ((STATISTICS, "statistics"), (METRICS, "metrics"))
+    of_plugins = [(r, kind, name) for r, kind in each for name in r if r.code(name)]
+    results = store.load(out) if of_plugins else None
+    for registry, kind, name in of_plugins:
+        frame = getattr(results, kind)
+        values = frame.loc[frame[registry.kind] == name, "value"]
+        if wrong := sum(not math.isfinite(value) for value in values):
+            told = f"{wrong} of {len(values)} values are not finite; figures leave them out"
+            report.message(f"{registry.called(name)}: {told}")
 
 
 def _draw(out: Path, report: Reporter) -> int:

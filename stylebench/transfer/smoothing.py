@@ -302,7 +302,6 @@ def _spares(spec: SmoothingSpec, stage: int) -> bool:
 
 def fit(spec: SmoothingSpec, maps: "Tensor", stage: int) -> "Tensor | None":
     """Return what a smoothing takes from the style's map of a node, None where it takes nothing."""
-    SMOOTHINGS[spec.name]  # registered, and with it what fits it
     own: Fit | None = SMOOTHINGS.fact(spec.name, "fit")
     return None if own is None or _spares(spec, stage) else own(maps, **spec.params)
 

@@ -38,17 +38,22 @@ def _write(out: Path, place: Path, table: Any, told: str) -> str:
     return f"{place.relative_to(out)}: {told}"
 
 
-def columns(out: Path, outside: Path, chance: Random) -> str:
-    """Drop, double, rename or add columns."""
+def _column(out: Path, chance: Random) -> tuple[Path, Any, int, str] | None:
+    """Return a table and one of its columns, by number and name."""
     found = _table(out, chance)
     if found is None or not found[1].num_columns:
+        return None
+    index = chance.randrange(found[1].num_columns)
+    return *found, index, found[1].column_names[index]
+
+
+def columns(out: Path, outside: Path, chance: Random) -> str:
+    """Drop, double, rename or add columns."""
+    found = _column(out, chance)
+    if found is None:
         return ""
-    place, table = found
-    index = chance.randrange(table.num_columns)
-    name, how = (
-        table.column_names[index],
-        chance.choice(["drop", "double", "rename", "add", "none"]),
-    )
+    place, table, index, name = found
+    how = chance.choice(["drop", "double", "rename", "add", "none"])
     if how == "drop":
         table = table.remove_column(index)
     elif how == "double":
@@ -84,12 +89,11 @@ _CASTS: dict[str, Callable[[int], Any]] = {
 
 def types(out: Path, outside: Path, chance: Random) -> str:
     """Give a column another type."""
-    found = _table(out, chance)
-    if found is None or not found[1].num_columns:
+    found = _column(out, chance)
+    if found is None:
         return ""
-    place, table = found
-    index, what = chance.randrange(table.num_columns), chance.choice([*_CASTS])
-    name = table.column_names[index]
+    place, table, index, name = found
+    what = chance.choice([*_CASTS])
     table = table.set_column(index, name, _CASTS[what](len(table)))
     return _write(out, place, table, f"{name} is {what}")
 

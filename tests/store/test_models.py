@@ -90,6 +90,14 @@ def used(out: Path) -> None:
             read()
 
 
+def anew(good: Path, tmp_path: Path) -> Path:
+    """Return a copy of a good folder, in the place of the one before."""
+    out = tmp_path / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(good, out)
+    return out
+
+
 JSONS = ("jobs/*/record.json", "manifest.json", ".jobs.json", ".holder.json")
 
 
@@ -101,9 +109,7 @@ def test_json(pattern: str, good: Path, tmp_path: Path) -> None:
     @EXAMPLES
     @given(changed(document))
     def is_read_or_refused(text: str) -> None:
-        out = tmp_path / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(good, out)
+        out = anew(good, tmp_path)
         (out / source.relative_to(good)).write_text(text)
         used(out)
 
@@ -167,9 +173,7 @@ def test_parquet(pattern: str, good: Path, tmp_path: Path) -> None:
     @EXAMPLES
     @given(tables(whole))
     def is_read_or_refused(table: Any) -> None:
-        out = tmp_path / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        shutil.copytree(good, out)
+        out = anew(good, tmp_path)
         pq.write_table(table, out / source.relative_to(good))
         used(out)
 
