@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,7 +75,8 @@ def _data(folder: Path) -> set[str]:
 @pytest.mark.parametrize("kind", ["wheel", "wheel of the source distribution"])
 def test_a_wheel_holds_everything(kind: str, source: Path, wheel: Path, tmp_path: Path) -> None:
     if kind != "wheel":
-        shutil.unpack_archive(_build(source, "build_sdist"), tmp_path, filter="data")
+        safe: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not before 3.11.4
+        shutil.unpack_archive(_build(source, "build_sdist"), tmp_path, **safe)
         wheel = _build(next(tmp_path.iterdir()), "build_wheel")
     with zipfile.ZipFile(wheel) as archive:
         names = {name.removeprefix("stylebench/") for name in archive.namelist()}
