@@ -75,7 +75,8 @@ def _data(folder: Path) -> set[str]:
 @pytest.mark.parametrize("kind", ["wheel", "wheel of the source distribution"])
 def test_a_wheel_holds_everything(kind: str, source: Path, wheel: Path, tmp_path: Path) -> None:
     if kind != "wheel":
-        safe: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not before 3.11.4
+        known = hasattr(tarfile, "data_filter")  # not before Python 3.11.4
+        safe: Any = {"filter": "data"} if known else {}
         shutil.unpack_archive(_build(source, "build_sdist"), tmp_path, **safe)
         wheel = _build(next(tmp_path.iterdir()), "build_wheel")
     with zipfile.ZipFile(wheel) as archive:
