@@ -18,6 +18,8 @@ help:
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
 	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...;"
 	@echo "                ARGS=... adds flags to each; fig3, of statistics alone, refuses those of stylisations)"
+	@echo "                CONTENT=FOLDER STYLE=FOLDER: with pictures of your own, every one with every"
+	@echo "                style, into results/paper-own; fig3 keeps its ten photographs"
 	@echo "make reference  make paper, then refresh results/reference from it"
 	@echo "make site       write results/reference/report.html"
 
@@ -64,16 +66,23 @@ PAPER := recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing released texture
   peakiness_predicts
 JOBS ?= 2
 PROFILE ?= quick
-PLACE := results/paper$(if $(filter-out quick,$(PROFILE)),-$(PROFILE))
+OWN := $(and $(CONTENT),--content "$(CONTENT)") $(and $(STYLE),--style "$(STYLE)")
+PLACE := results/paper$(if $(filter-out quick,$(PROFILE)),-$(PROFILE))$(if $(CONTENT)$(STYLE),-own)
 paper: install
 	@failed=; for name in $(PAPER); do \
 	  echo "== $$name"; \
+	  case $$name in fig3) set --;; *) set -- $(OWN);; esac; \
 	  $(BIN)/stylebench sweep experiments/$$name.yaml --profile $(PROFILE) --jobs $(JOBS) \
-	    --out $(PLACE)/$$name $(ARGS) || failed="$$failed $$name"; \
+	    --out $(PLACE)/$$name "$$@" $(ARGS) || failed="$$failed $$name"; \
 	done; \
 	$(BIN)/stylebench report $(PLACE) && \
 	if [ -n "$$failed" ]; then echo "not whole:$$failed; run make paper again to go on"; exit 1; fi
 
+ifneq ($(filter reference,$(MAKECMDGOALS)),)
+ifneq ($(CONTENT)$(STYLE),)
+$(error reference is of built-in pictures, which may be shared: leave out CONTENT and STYLE)
+endif
+endif
 reference: paper
 	rm -rf results/reference.new && mkdir results/reference.new
 	cp results/reference/bench.json results/reference/faults.json results/reference.new
