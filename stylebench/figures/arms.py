@@ -169,7 +169,8 @@ def _comparison(pairs: pd.DataFrame) -> dict[str, Any]:
     return {
         "mean_a": pairs["a"].mean(), "mean_b": pairs["b"].mean(),
         "difference": found.difference.mean, "low": found.difference.low,
-        "high": found.difference.high, "p": found.p, "pairs": found.difference.n,
+        "high": found.difference.high, "p": found.p,
+        "detectable": found.detectable, "pairs": found.difference.n,
         "seeds": int(pairs["seeds"].min()), "jobs": int(pairs["seeds"].sum()),
         "still_a": int(pairs["still_a"].sum()), "still_b": int(pairs["still_b"].sum()),
     }  # fmt: skip
@@ -184,15 +185,15 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
 
     Returns:
         Columns a, b, metric, judge, judge_weights, mean_a, mean_b, difference with its bootstrap
-        95 % interval low and high, p (Wilcoxon, not corrected) and pairs; a pair is one content
-        and style, averaged over the seeds that both arms have; seeds: how many a pair has (the
-        fewest); jobs: how many of each arm entered; still_a, still_b: how many of these did not
-        move or diverged.
+        95 % interval low and high, p (Wilcoxon, not corrected), detectable (the smallest
+        difference that so many pairs would have shown) and pairs; a pair is one content and style,
+        averaged over the seeds that both arms have; seeds: how many a pair has (the fewest); jobs:
+        how many of each arm entered; still_a, still_b: how many of these did not move or diverged.
     """
     rows = []
     by_arm = dict(list(frame.groupby("arm", observed=True)))
     for a, b in arms:
         if a in by_arm and b in by_arm:
             rows += [{"a": a, "b": b, **found} for found in paired(by_arm[a], by_arm[b])]
-    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", *COUNTS]
+    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", "detectable", *COUNTS]
     return pd.DataFrame(rows, columns=columns)

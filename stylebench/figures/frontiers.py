@@ -191,12 +191,14 @@ def tested(values: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         Columns `keys`, difference with its bootstrap 95 % interval low and high, p (Wilcoxon, not
-        corrected), pairs (of which the value is known) and of (all).
+        corrected), detectable (the smallest difference that so many pairs would have shown), pairs
+        (of which the value is known) and of (all).
     """
     rows = []
     for key, part in values.groupby(list(keys), sort=False, observed=True):
         found = compare(part["value"].to_numpy(), np.zeros(len(part)))
         of = found.difference
         row = dict(zip(keys, key, strict=True)) | {"difference": of.mean, "low": of.low}
-        rows.append(row | {"high": of.high, "p": found.p, "pairs": of.n, "of": len(part)})
+        row |= {"high": of.high, "p": found.p, "detectable": found.detectable}
+        rows.append(row | {"pairs": of.n, "of": len(part)})
     return pd.DataFrame(rows)

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 RESAMPLES = 2000
+POWER, ALPHA = 0.8, 0.05
+"""Of `detectable`: Cohen's convention."""
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | Array
 
@@ -26,10 +28,14 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The mean of the differences a − b of paired values, its interval, and a test's p-value."""
+    """The mean of the differences a − b of paired values, its interval, and a test's p-value.
+
+    `detectable` is the smallest difference that so many pairs would have shown (`detectable`).
+    """
 
     difference: Interval
     p: float
+    detectable: float
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,26 @@ def compare(a: Values, b: Values) -> Comparison:
         p = 1.0
     else:
         p = float(wilcoxon(known).pvalue)
-    return Comparison(interval(known), p)
+    return Comparison(interval(known), p, detectable(known))
+
+
+def detectable(differences: Values) -> float:
+    """Return the smallest mean difference that a paired t-test of so many pairs would have shown.
+
+    Shown: in four of five repetitions, at p < 0.05, two-sided, if differences scatter as these do:
+    λ·s/√n, where λ is the noncentrality at which Student's t has that power. What is smaller may be
+    there unseen. Infinite under two pairs. Source: Cohen 1988, ch. 2; scipy.special.nctdtrinc.
+
+    Args:
+        differences: (n,), finite.
+    """
+    from scipy.special import nctdtrinc, stdtrit
+
+    n = len(differences)
+    if n < 2:
+        return math.inf
+    shown = nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, 1 - ALPHA / 2))
+    return float(shown * np.std(differences, ddof=1) / math.sqrt(n))
 
 
 def spearman(x: Values, y: Values) -> Correlation:

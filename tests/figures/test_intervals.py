@@ -5,9 +5,9 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, spearmanr, t
+from scipy.stats import rankdata, spearmanr, t, ttest_1samp
 
-from stylebench.figures.intervals import compare, holm, interval, spearman
+from stylebench.figures.intervals import compare, detectable, holm, interval, spearman
 
 
 def test_interval_is_near_students_for_normal_values() -> None:
@@ -79,6 +79,23 @@ def test_arms_that_do_not_differ_and_pairs_that_are_not_known() -> None:
     assert math.isnan(found.p)
     with pytest.raises(ValueError, match="expected pairs, found 1 and 2"):
         compare([1.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("n", [3, 8, 12])
+def test_a_detectable_difference_is_shown_by_four_of_five_experiments(n: int) -> None:
+    """By simulation: experiments of n pairs whose true difference is the detectable one."""
+    draws = np.random.default_rng(n)
+    scatter = draws.normal(size=n)
+    shift = detectable(0.3 + scatter)
+    made = draws.normal(shift, scatter.std(ddof=1), size=(20_000, n))
+    shown = (ttest_1samp(made, 0, axis=1).pvalue < 0.05).mean()
+    assert shown == pytest.approx(0.8, abs=0.01)
+
+
+def test_what_so_few_pairs_cannot_show() -> None:
+    assert compare([1.0], [0.0]).detectable == math.inf
+    assert compare([1.0, 2.0, math.nan], [0.0, 1.0, 0.0]).detectable == 0.0  # they do not scatter
+    assert compare([3.0, 1.0, 2.0], [0.0, 0.0, math.nan]).detectable == detectable([3.0, 1.0])
 
 
 def test_spearman_of_a_textbook() -> None:
