@@ -10,6 +10,7 @@ from stylebench.figures import sheet
 from stylebench.figures.arms import in_common, judged, labelled
 from stylebench.figures.claims import PARTS
 from stylebench.figures.dots import columns
+from stylebench.figures.sheet import Look
 from stylebench.store import Results
 
 
@@ -52,7 +53,9 @@ def _placed(jobs: pd.DataFrame) -> pd.DataFrame:
     return jobs.assign(row=jobs[row] if row else "", column=pd.Categorical(texts, order))
 
 
-def pictures(results: Results, jobs: pd.DataFrame | None = None, *, told: str = "") -> Figure:
+def pictures(
+    results: Results, jobs: pd.DataFrame | None = None, *, told: str = "", look: Look = Look()
+) -> Figure:
     """Return the sheet of pictures of jobs, with a line of scores under each where there are any.
 
     Args:
@@ -60,7 +63,8 @@ def pictures(results: Results, jobs: pd.DataFrame | None = None, *, told: str = 
         jobs: of `arms.labelled`, all by default: rows are the values of backbone, smoothing or
             setting, whichever has the fewest, columns those of the others.
         told: a line under the sheet.
+        look: of the sheet.
     """
     lines, meaning = notes(judged(results)) if len(results.metrics) else ({}, "")
     jobs = labelled(results.results) if jobs is None else jobs
-    return sheet.draw(results, _placed(jobs), notes=lines, told=[meaning, told])
+    return sheet.draw(results, _placed(jobs), notes=lines, told=[meaning, told], look=look)

@@ -21,8 +21,8 @@ from stylebench.images import stored
 from stylebench.store import Results
 
 DPI = 100
-WIDTH, NARROWEST, MARGIN, GUTTER = 1400, 1000, 8, 4
-"""Pixels: the figure at most and at least, its edge, between pictures."""
+NARROWEST, MARGIN, GUTTER = 1000, 8, 4
+"""Pixels: the figure at least, its edge, between pictures."""
 
 HEADING, NOTE, LINE = 24, 16, 17
 """Pixels: the names of columns, a line under a picture, one of the caption."""
@@ -30,8 +30,8 @@ HEADING, NOTE, LINE = 24, 16, 17
 SMALL, LARGE = 6.3, 8.6
 """Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
 
-WIDEST, BANDS, PER_LINE = 300, 6, 8
-"""The widest cell in pixels; pairs, and columns of pictures in a line, at most."""
+BANDS, PER_LINE = 6, 8
+"""Pairs, and columns of pictures in a line, at most."""
 
 FLAGS = {
     "diverged": "diverged", "did-not-move": "did not move", "loss-met": "loss met",
@@ -94,6 +94,10 @@ def _remark(job: pd.Series) -> str:
 class Look:
     """How a sheet is laid out; lengths in pixels."""
 
+    width: int = 1400
+    """Of the figure, at most."""
+    widest: int = 300
+    """Of a cell, at most."""
     side: int = 24
     """Of the names of rows."""
     gap: int = 12
@@ -123,8 +127,8 @@ class _Drawing:
         self.pairs = sheet.pairs[: min(BANDS, max(1, look.rows // len(self.lines)))]
         self.lead = 1 if len(self.lines) > 1 else 2  # columns: content over style, or beside it
         across = self.lead + length
-        free = WIDTH - 2 * MARGIN - look.side - (across - 1) * GUTTER
-        self.cell = min(WIDEST, free // across)
+        free = look.width - 2 * MARGIN - look.side - (across - 1) * GUTTER
+        self.cell = min(look.widest, free // across)
         used = 2 * MARGIN + look.side + across * (self.cell + GUTTER) - GUTTER
         self.width = max(used, NARROWEST)
         remarked = any(_remark(job) for job in sheet.jobs.values())
