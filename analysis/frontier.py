@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import MEASURE
 from stylebench.figures.claims import ARM
-from stylebench.figures.dots import Column, dots, foot
+from stylebench.figures.dots import JUDGED, Column, dots, foot
 from stylebench.figures.frontiers import (
     CONTENT,
     compared,
@@ -83,7 +83,8 @@ def curves(results: Results) -> Figure:
         for arm, look in styles.items():
             _draw(axes, made[of & (names == arm)], look)
         axes.set_xlim(0, 1)
-        axes.set_ylim(bottom=min(0.0, max(axes.get_ylim()[0], -0.25)), top=1.02)
+        if column.metric.endswith("_share"):
+            axes.set_ylim(bottom=min(0.0, max(axes.get_ylim()[0], -0.25)), top=1.02)
         axes.set_title(column.title, fontsize=8.5)
         axes.set_xlabel(f"kept of the content: {CONTENT.upper()}")
     return drawn
@@ -138,4 +139,5 @@ def against_the_yardstick(results: Results) -> Figure:
     )  # fmt: skip
     title = "Style at equal content: differences"
     what = f"Over the {CONTENT.upper()} that both arms reach. "
-    return dots(results, title, values, group="against", row="a", what=what)
+    every = (*JUDGED, "effectiveness")
+    return dots(results, title, values, group="against", row="a", what=what, of_judges=every)

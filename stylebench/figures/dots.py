@@ -29,9 +29,11 @@ FLOOR = -1.0
 SERIES = ("o", "D", "^")
 SPREAD = 0.4
 """Of a row's height, between its series."""
+JUDGED = ("gram_share", "swd_share")
+"""What is shown of the style under each judge, unless a figure shows more."""
 TITLES = {
-    "gram_share": "Gram share", "swd_share": "SWD share", "texture_share": "texture share",
-    "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
+    "gram_share": "Gram share", "swd_share": "SWD share", "effectiveness": "effectiveness",
+    "texture_share": "texture share", "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
 }  # fmt: skip
 OF = {"texture_share": "of luminance", "colour_share": "CIELAB", "ssim": "with content",
       "edges": "with content", "lpips": "to content, less: nearer"}  # fmt: skip
@@ -56,16 +58,17 @@ class Column:
         return frame[(frame[MEASURE] == [self.metric, self.judge, self.weights]).all(axis=1)]
 
 
-def columns(frame: pd.DataFrame) -> list[Column]:
+def columns(frame: pd.DataFrame, of_judges: Sequence[str] = JUDGED) -> list[Column]:
     """Return style under each of `judges`, texture, colour and content, as far as they are there.
 
     Args:
         frame: of `judged` or `by_pair`, without NaN; where arms are compared, of `in_common`.
+        of_judges: metrics that stand under each of them.
     """
     known = set(frame[MEASURE].drop_duplicates().itertuples(index=False, name=None))
     lpips = sorted(key for key in known if key[0] == "lpips")
     wanted = [
-        *((metric, *judge) for metric in ("gram_share", "swd_share") for judge in judges(frame)),
+        *((metric, *judge) for metric in of_judges for judge in judges(frame)),
         *((metric, "", "") for metric in ("texture_share", "colour_share", "ssim")),
         *(lpips[:1] or [("edges", "", "")]),
     ]
@@ -258,7 +261,7 @@ def foot(results: Results, told: str, found: Sequence[Column]) -> str:
 
 def dots(
     results: Results, title: str, frame: pd.DataFrame | None = None, *, group: str = "backbone",
-    row: str = "smoothing", what: str = "",
+    row: str = "smoothing", what: str = "", of_judges: Sequence[str] = JUDGED,
 ) -> Figure:  # fmt: skip
     """Return the figure of arms × metrics.
 
@@ -270,6 +273,7 @@ def dots(
         group: column of the groups of rows, an ordered category.
         row: column of the rows, another.
         what: stands first in the note.
+        of_judges: as that of `columns`.
 
     Raises:
         NoDataError: no metric that all arms were judged by.
@@ -277,7 +281,7 @@ def dots(
     frame = by_pair(judged(results)) if frame is None else frame
     frame = frame.assign(group=frame[group], row=frame[row])
     frame = frame if "series" in frame else frame.assign(series=pd.Categorical([""] * len(frame)))
-    found = columns(in_common(frame))
+    found = columns(in_common(frame), of_judges)
     if not found:
         raise NoDataError("no metric that all arms of these results were judged by")
     series = [str(name) for name in frame["series"].cat.categories]

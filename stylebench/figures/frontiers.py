@@ -21,7 +21,8 @@ from stylebench.store import Results
 
 CONTENT = "ssim"
 """The metric of the content; see `stylebench.measures.metrics`."""
-STYLE = ("gram_share", "swd_share", "texture_share", "colour_share")
+STYLE = ("gram_share", "swd_share", "texture_share", "colour_share", "effectiveness")
+"""The metrics of the style: all but the last are shares of the way from the content picture."""
 LEVELS = (0.3, 0.4, 0.5, 0.6)
 """Of `CONTENT`, at which the style is read off."""
 LEAST = 2
@@ -76,8 +77,9 @@ def mean_difference(a: Points, b: Points) -> float:
 def area(points: Points) -> float:
     """Return the style that a frontier gives, averaged over all contents from 0 to 1.
 
-    The content picture, which keeps all and gives nothing, belongs to every frontier; where less
-    content is asked for than a frontier's first point keeps, that point serves. NaN without points.
+    The content picture, which keeps all and gives nothing, belongs to every frontier: the style has
+    to be told in shares, of which it has 0. Where less content is asked for than a frontier's first
+    point keeps, that point serves. NaN without points.
     """
     if not len(points[0]):
         return float("nan")
@@ -123,6 +125,7 @@ def frontiers(found: pd.DataFrame) -> "pd.Series[Any]":
 def areas(found: pd.DataFrame) -> pd.DataFrame:
     """Return the `area` of each arm, metric, judge and pair, the mean over seeds.
 
+    Of shares alone: effectiveness is not 0 at the content picture, so that it has no `area`.
     Only what was run with every style weight that there is counts: a frontier that lacks some of
     them, as where a job failed, is lower for that alone.
 
@@ -132,6 +135,7 @@ def areas(found: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The columns of `claims.by_pair`.
     """
+    found = found[found["metric"].str.endswith("_share")]
     known = found[np.isfinite(found["kept"]) & np.isfinite(found["given"])]
     counts = known.groupby(["arm", *MEASURE, *UNIT, "seed"], observed=True)["weight"].nunique()
     whole = counts[counts == found["weight"].nunique()].index

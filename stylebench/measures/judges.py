@@ -21,8 +21,8 @@ from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import Resize, to_tensor
 from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
+from stylebench.measures.moments import Moments
 from stylebench.runtime import float64
-from stylebench.transfer import losses
 from stylebench.transfer.stylize import ROLES, Stylization
 
 PRETRAINED = ("p-vgg19", "p-resnet50", "p-timm:efficientnet_lite0")
@@ -35,12 +35,12 @@ ENOUGH = 2
 
 @dataclass(frozen=True)
 class Sight:
-    """What a judge sees in a picture: by style node the Gram matrix and the projections' quantiles.
+    """What a judge sees in a picture: by style node moments, and quantiles of projections.
 
-    `grams` are (D, D), `projections` (K, Q) as `metrics.quantiles` gives them; all in float64.
+    `projections` are (K, Q) as `metrics.quantiles` gives them, in float64.
     """
 
-    grams: tuple[Tensor, ...]
+    moments: tuple[Moments, ...]
     projections: tuple[Tensor, ...]
 
 
@@ -63,9 +63,14 @@ class Judge:
         """Return what the judge sees in (1, 3, H, W); InputError if that is too small for it."""
         with torch.no_grad():
             found = self._backbone(picture)
-            maps = [found[node.name] for node in self._backbone.style]
-            grams = tuple(losses.gram(float64(m))[0] for m in maps)
-            return Sight(grams, tuple(float64(quantiles(m[0].flatten(1))) for m in maps))
+            flat = [found[node.name][0].flatten(1) for node in self._backbone.style]
+            moments = tuple(map(Moments.of, flat))
+            return Sight(moments, tuple(float64(quantiles(points)) for points in flat))
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Stage of each style node, 0 to 4."""
+        return tuple(node.stage for node in self._backbone.style)
 
 
 class Lpips:

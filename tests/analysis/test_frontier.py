@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from stylebench.figures import FIGURES, TABLES, NoDataError
+from stylebench.figures.frontiers import areas, points
 from stylebench.store import Results
 from tests.figures.drawn import texts
 from tests.results import DENSENET, LITE, NOBODY, PAIRS, arms, write
@@ -27,6 +28,7 @@ def scores(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[fl
         ("swd_share", LITE, style / 2),
         ("gram_share", DENSENET, style),
         ("gram_share", LITE, style),
+        *(("effectiveness", judge, 5 * style - 6) for judge in (DENSENET, LITE)),
     ]
 
 
@@ -79,6 +81,22 @@ def test_the_figures_name_arms_and_judges(tmp_path: Path) -> None:
         *resnet, "p-vgg19, fourier", *resnet, "p-resnet50, fourier",
     ]  # fmt: skip
     assert "at equal content" in "\n".join(texts(figure))
+
+
+def test_effectiveness_is_compared_and_shown_as_it_is(tmp_path: Path) -> None:
+    """It is no share: below 0, without their limits, and with no area."""
+    results = made(tmp_path)
+    table = TABLES["frontier"](results).set_index(["metric", "judge", "a", "b", "at"])["difference"]
+    key = (DENSENET[0], "p-resnet50, fourier", "p-vgg19, pixels", "common")
+    share = table.loc[("swd_share", *key)]
+    assert table.loc[("effectiveness", *key)] == pytest.approx(5 * share)
+    drawn = {axes.get_title(): axes for axes in FIGURES["frontier"](results).axes}
+    low, high = drawn["effectiveness\nr-densenet121"].get_ylim()
+    assert low < 5 * 0.3 - 6
+    assert 5 * 0.75 - 6 < high < 0
+    titles = [axes.get_title() for axes in FIGURES["frontier_differences"](results).axes]
+    assert "effectiveness\nr-densenet121" in titles
+    assert set(areas(points(results))["metric"]) == {"swd_share", "gram_share"}
 
 
 def test_one_arm_is_not_compared(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from stylebench.backbones.extractor import build
 from stylebench.backbones.names import BackboneName
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
-from stylebench.measures import judges, metrics
+from stylebench.measures import judges, metrics, moments
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
 
@@ -83,12 +83,16 @@ def test_the_style_itself_scores_best_on_style_and_its_patchwork_keeps_the_score
         "mixture": (content + style) / 2,
         "content": content,
     }
-    sign = 1 if METRICS[name].better == "lower" else -1
-    found = {k: sign * measure(name, x, content, style, judge) for k, x in results.items()}
+    found = {k: measure(name, x, content, style, judge) for k, x in results.items()}
+    if name == "effectiveness":  # the logarithm of a distance that counts as 1e-6 at least
+        found = {k: math.exp(-value) - moments.LEAST for k, value in found.items()}
+    elif METRICS[name].better == "higher":
+        found = {k: -value for k, value in found.items()}
     assert min(found, key=lambda k: found[k]) == "style"
     assert max(found.values()) == found["content"]
     best, worst = found["style"], found["content"]
-    assert (best, worst) == ((-1.0, 0.0) if name.endswith("_share") else (0.0, worst))
+    expected = (-1.0, 0.0) if name.endswith("_share") else (0.0, worst)
+    assert (best, worst) == pytest.approx(expected, rel=0, abs=1e-15)
     assert found["patchwork"] - best < 0.35 * (worst - best), found
     assert found["patchwork"] < found["mixture"]
 
