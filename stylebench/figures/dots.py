@@ -33,7 +33,8 @@ JUDGED = ("gram_share", "swd_share")
 """What is shown of the style under each judge, unless a figure shows more."""
 TITLES = {
     "gram_share": "Gram share", "swd_share": "SWD share", "effectiveness": "effectiveness",
-    "texture_share": "texture share", "colour_share": "colour share", "ssim": "SSIM", "edges": "edges", "lpips": "LPIPS",
+    "texture_share": "texture share", "colour_share": "colour share", "ssim": "SSIM",
+    "edges": "edges", "lpips": "LPIPS",
 }  # fmt: skip
 OF = {"texture_share": "of luminance", "colour_share": "CIELAB", "ssim": "with content",
       "edges": "with content", "lpips": "to content, less: nearer"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Gaussians fitted to maps and what `effectiveness` makes of them: torch's divergence, closed forms."""
+"""Gaussians fitted to maps and `effectiveness`: torch's divergence, closed forms."""
 
 import math
 
