@@ -121,7 +121,7 @@ def test_effectiveness_grows_with_the_part_that_is_the_style() -> None:
 
 
 def test_effectiveness_is_nan_where_a_map_has_too_few_positions() -> None:
-    judge, image = make_judge("r-tiny"), picture("chelsea", 64)
+    judge, image = make_judge("r-tiny"), picture("chelsea", 64, square=True)
     small = torch.nn.functional.avg_pool2d(image, 4)  # the deepest map has one position
     assert math.isnan(measure("effectiveness", small, small, image, judge))
     assert math.isnan(measure("effectiveness", image, image, small, judge))
