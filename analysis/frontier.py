@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import MEASURE
-from stylebench.figures.claims import ARM
+from stylebench.figures.claims import ARM, UNIT
 from stylebench.figures.dots import JUDGED, Column, dots, foot
 from stylebench.figures.frontiers import (
     CONTENT,
@@ -17,7 +17,6 @@ from stylebench.figures.frontiers import (
     differences,
     frontiers,
     points,
-    style_at,
 )
 from stylebench.figures.layout import TWO, panels
 from stylebench.figures.style import SOLID, Look, arch_looks
@@ -27,9 +26,8 @@ NAME = "frontier"
 YARDSTICK = "p-vgg19"
 HEIGHT, GAP = 2.9, 0.85
 """Inches: a panel, and between rows of them."""
-GRID = np.linspace(0, 1, 101)
-HALF = 0.5
-"""Of the pairs: a mean curve is drawn where so many reach its content."""
+MARGIN = 0.02
+"""Of content, at the sides of a panel."""
 DASHES: tuple[Any, ...] = (SOLID, (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 """By setting, in order."""
 
@@ -40,17 +38,20 @@ def _arms(found: pd.DataFrame) -> pd.DataFrame:
 
 def _look(row: "pd.Series[Any]", settings: list[str], looks: dict[str, Look]) -> dict[str, Any]:
     dashes = DASHES[settings.index(str(row["setting"])) % len(DASHES)]
-    return looks[row["arch"]].line() | {"marker": "", "linestyle": dashes}
+    return looks[row["arch"]].line() | {"linestyle": dashes}
 
 
-def _draw(axes: Axes, made: "pd.Series[Any]", look: dict[str, Any]) -> None:
-    """Draw the frontiers of one arm faintly, and their mean where half of the pairs have one."""
+def _draw(axes: Axes, made: "pd.Series[Any]", means: pd.DataFrame, look: dict[str, Any]) -> None:
+    """Draw the frontiers of one arm faintly, and the mean of its pairs at each style weight."""
     for x, y in made:
         axes.plot(x, y, color=look["color"], linewidth=0.7, alpha=0.13, zorder=1)
-    read = pd.DataFrame([style_at(each, GRID) for each in made])
-    pairs = read.groupby([made.index.get_level_values(k) for k in ("content", "style")]).mean()
-    enough = pairs.notna().mean() >= HALF
-    axes.plot(GRID, pairs.mean().where(enough), zorder=3, **look | {"linewidth": 1.9})
+    axes.plot(means["kept"], means["given"], zorder=3, **look | {"linewidth": 1.9, "markersize": 4})
+
+
+def _means(found: pd.DataFrame) -> pd.DataFrame:
+    """Return what an arm keeps and gives by style weight: means over the pairs that have all."""
+    means = found.pivot_table(["kept", "given"], UNIT, "weight", observed=True).dropna().mean()
+    return pd.DataFrame({side: means[side] for side in ("kept", "given")})
 
 
 @figure(NAME, experiment=NAME)
@@ -68,8 +69,7 @@ def curves(results: Results) -> Figure:
     pairs = found[["content", "style"]].drop_duplicates()
     told = (
         f"Faint: the frontier of each of {len(pairs)} pairs over the style weights; bold: their "
-        "mean, where half of the pairs reach that content. Up and to the right is better: more "
-        "style at as much content."
+        "mean at each style weight. Up and to the right is better: more style at as much content."
     )
     drawn, places = panels(
         len(shown), "Style at equal content", foot(results, told, shown), styles,
@@ -81,8 +81,9 @@ def curves(results: Results) -> Figure:
         chosen = [made.index.get_level_values(k) for k in ("metric", "judge", "judge_weights")]
         of = np.logical_and.reduce([v == k for v, k in zip(chosen, key, strict=True)])
         for arm, look in styles.items():
-            _draw(axes, made[of & (names == arm)], look)
-        axes.set_xlim(0, 1)
+            own = column.of(found[found["arm"].astype(str) == arm])
+            _draw(axes, made[of & (names == arm)], _means(own), look)
+        axes.set_xlim(found["kept"].min() - MARGIN, found["kept"].max() + MARGIN)
         if column.metric.endswith("_share"):
             axes.set_ylim(bottom=min(0.0, max(axes.get_ylim()[0], -0.25)), top=1.02)
         axes.set_title(column.title, fontsize=8.5)

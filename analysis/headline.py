@@ -1,4 +1,4 @@
-"""The first picture: the published losses with VGG-19 and ResNet-50, and ResNet-50 under `robust`."""
+"""The first picture: VGG-19 and ResNet-50 with the published losses, ResNet-50 under `robust`."""
 
 import pandas as pd
 from matplotlib.figure import Figure

@@ -195,5 +195,5 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
     for a, b in arms:
         if a in by_arm and b in by_arm:
             rows += [{"a": a, "b": b, **found} for found in paired(by_arm[a], by_arm[b])]
-    columns = ["a", "b", *MEASURE, "mean_a", "mean_b", "difference", "low", "high", "p", "detectable", *COUNTS]
-    return pd.DataFrame(rows, columns=columns)
+    of = ["mean_a", "mean_b", "difference", "low", "high", "p", "detectable", *COUNTS]
+    return pd.DataFrame(rows, columns=["a", "b", *MEASURE, *of])

@@ -54,7 +54,7 @@ def _placed(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def pictures(
-    results: Results, jobs: pd.DataFrame | None = None, *, told: str = "", look: Look = Look()
+    results: Results, jobs: pd.DataFrame | None = None, *, told: str = "", look: Look | None = None
 ) -> Figure:
     """Return the sheet of pictures of jobs, with a line of scores under each where there are any.
 
@@ -63,8 +63,9 @@ def pictures(
         jobs: of `arms.labelled`, all by default: rows are the values of backbone, smoothing or
             setting, whichever has the fewest, columns those of the others.
         told: a line under the sheet.
-        look: of the sheet.
+        look: of the sheet; the usual one by default.
     """
     lines, meaning = notes(judged(results)) if len(results.metrics) else ({}, "")
     jobs = labelled(results.results) if jobs is None else jobs
+    look = look or Look()
     return sheet.draw(results, _placed(jobs), notes=lines, told=[meaning, told], look=look)

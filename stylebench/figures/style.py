@@ -14,8 +14,10 @@ from stylebench.figures import provenance
 from stylebench.store import Results
 
 PAPER_SIZE, PAPER_EVALS = 512, 1000
-QUICK_SIZE, QUICK_EVALS = 512, 500
-"""A sweep with smaller pictures or fewer evaluations is labelled "quick"."""
+FULL_SIZE, FULL_EVALS = 512, 500
+"""Results with smaller pictures or fewer evaluations are labelled "standard", beside the paper's."""
+STANDARD_SIZE, STANDARD_EVALS = 256, 200
+"""Below either, they are labelled "quick": for trying, and no verdict rests on them."""
 
 SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
@@ -220,12 +222,16 @@ def caption(results: Results, frame: pd.DataFrame) -> str:
 
 
 def _quick(results: Results) -> str:
+    """Return how the size of results compares with the paper's; "" where it is about as large."""
     jobs, budget = results.results, ""
-    small = (jobs if len(jobs) else results.statistics)["size"].max() < QUICK_SIZE
+    size, evals = (jobs if len(jobs) else results.statistics)["size"].max(), PAPER_EVALS
     if len(jobs):
-        budget = f", about {PAPER_EVALS} evaluations"
-        small = small or jobs["evals_budget"].max() < QUICK_EVALS
-    return f"quick settings (the paper: {PAPER_SIZE} px{budget}): " if small else ""
+        budget, evals = f", about {PAPER_EVALS} evaluations", jobs["evals_budget"].max()
+    if size >= FULL_SIZE and evals >= FULL_EVALS:
+        return ""
+    tiny = size < STANDARD_SIZE or evals < STANDARD_EVALS
+    word = "quick settings" if tiny else "standard settings"
+    return f"{word} (the paper: {PAPER_SIZE} px{budget}): "
 
 
 def shorten(text: str, length: int) -> str:
