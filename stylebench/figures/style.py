@@ -15,7 +15,7 @@ from stylebench.store import Results
 
 PAPER_SIZE, PAPER_EVALS = 512, 1000
 FULL_SIZE, FULL_EVALS = 512, 500
-"""Results with smaller pictures or fewer evaluations are labelled "standard", beside the paper's."""
+"""Smaller pictures or fewer evaluations are labelled "standard", beside what the paper has."""
 STANDARD_SIZE, STANDARD_EVALS = 256, 200
 """Below either, they are labelled "quick": for trying, and no verdict rests on them."""
 
