@@ -105,11 +105,16 @@ def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
     )  # fmt: skip
 
 
-def log_axis(axes: Axes) -> None:
-    """Make the y axis logarithmic with plain labels: 1, 10, 100, or 1, 2, 5, 10 if it is short."""
-    axes.set_yscale("log", nonpositive="mask")
-    low, high = axes.get_ylim()
+def log_axis(axes: Axes, *, across: bool = False) -> None:
+    """Make an axis logarithmic with plain labels: 1, 10, 100, or 1, 2, 5, 10 if it is short.
+
+    Args:
+        axes: with its limits, or what they follow from.
+        across: the x axis in place of the y axis.
+    """
+    (axes.set_xscale if across else axes.set_yscale)("log", nonpositive="mask")
+    axis, (low, high) = (axes.xaxis, axes.get_xlim()) if across else (axes.yaxis, axes.get_ylim())
     few = high / low < 150
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=7))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))

@@ -115,8 +115,61 @@ class Look:
     legend: str = "r- = random weights, p- = pretrained."
 
 
+class Canvas:
+    """A figure that is measured in pixels from its top left corner.
+
+    Args:
+        width: of the figure.
+        height: of it.
+    """
+
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+
+    def text(self, x: float, y: float, text: str, **look: Any) -> None:
+        """Write text around a pixel."""
+        usual: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": "#222222"}
+        if text:
+            self.figure.text(x / self.width, 1 - y / self.height, text, **usual | look)
+
+    def picture(self, box: Box, image: Image.Image | None) -> bool:
+        """Draw a picture as large as it fits, scaled once; False if there is none."""
+        x, y, width, height = box
+        if image is None:
+            return False
+        scale = min(width / image.width, height / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        axes = self.blank((x + (width - size[0]) // 2, y + (height - size[1]) // 2, *size))
+        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        axes.imshow(pixels, interpolation="none", aspect="auto")
+        return True
+
+    def frame(self, box: Box, text: str) -> None:
+        """Draw an empty frame with a word in it."""
+        x, y, width, height = box
+        axes = self.blank(box)
+        axes.set_facecolor("#f2f2f2")
+        axes.patch.set(edgecolor="#bdbdbd", linewidth=1)
+        self.text(x + width / 2, y + height / 2, text, color="#666666", style="italic")
+
+    def blank(self, box: Box) -> Axes:
+        """Return axes without ticks and spines."""
+        axes = self.axes(box)
+        axes.grid(visible=False)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        return axes
+
+    def axes(self, box: Box) -> Axes:
+        """Return axes in a box, without what stands around them."""
+        x, y, width, height = box
+        left, bottom = x / self.width, 1 - (y + height) / self.height
+        return self.figure.add_axes((left, bottom, width / self.width, height / self.height))
+
+
 class _Drawing:
-    """A sheet on a figure that is measured in pixels from its top left corner."""
+    """A sheet on a canvas."""
 
     def __init__(self, folder: Path, sheet: Sheet, notes: Mapping[str, str], look: Look) -> None:
         self.folder, self.sheet, self.notes, self.look = folder, sheet, notes, look
@@ -158,8 +211,7 @@ class _Drawing:
         placed, (above, below) = list(self._placed()), self.look.around
         pair, _, top, _ = placed[-1]
         end = top + self.heights[pair] + self.under + above
-        self.height = end + LINE * len(told) + below
-        self.figure = Figure(figsize=(self.width / DPI, self.height / DPI), dpi=DPI)
+        self.canvas = Canvas(self.width, end + LINE * len(told) + below)
         for pair, number, top, headed in placed:
             if headed:
                 self._headings(self.lines[number][1], top - HEADING / 2)
@@ -168,8 +220,8 @@ class _Drawing:
         for index, text in enumerate(told):
             text = shorten(text, int(self.width / SMALL))
             place = (self.width / 2, end + LINE * (index + 0.5))
-            self._text(*place, text, color="#444444", fontsize=8.5)
-        return self.figure
+            self.canvas.text(*place, text, color="#444444", fontsize=8.5)
+        return self.canvas.figure
 
     def _left(self, column: int) -> int:
         """Return the left edge of a column of results."""
@@ -179,7 +231,7 @@ class _Drawing:
         for index, name in enumerate(columns):
             text = shorten(name, max(8, int(self.cell / LARGE)))
             x = self._left(index) + self.cell / 2
-            self._text(x, y, text, fontsize=10, fontweight="bold")
+            self.canvas.text(x, y, text, fontsize=10, fontweight="bold")
 
     def _inputs(self, pair: Pair, number: int, top: int) -> None:
         """Draw content and style of a pair beside its first lines; both if it has but one."""
@@ -187,7 +239,7 @@ class _Drawing:
             x = MARGIN + (role * (self.cell + GUTTER) if self.lead == 2 else 0)
             box, name = (x, top, self.cell, self.heights[pair]), ("content", "style")[role]
             if not self._picture(box, self.sheet.given(pair, name)):
-                self._frame(box, "no picture")
+                self.canvas.frame(box, "no picture")
             self._under(box, f"{name}: {pair[role]}")
 
     def _line(self, pair: Pair, row: str, columns: Sequence[str], top: int) -> None:
@@ -198,7 +250,7 @@ class _Drawing:
             prefix = ""
         x = self._left(0) - self.look.side / 2 + 1
         label = shorten(prefix + row, room)
-        self._text(x, top + height / 2, label, rotation=90, **self.look.name)
+        self.canvas.text(x, top + height / 2, label, rotation=90, **self.look.name)
         for index, column in enumerate(columns):
             job = self.sheet.jobs.get((*pair, row, column))
             self._result((self._left(index), top, self.cell, height), job)
@@ -207,7 +259,7 @@ class _Drawing:
         """Draw the picture of a job and what is told of it, or a frame that says why not."""
         reason = absent(job)
         if job is None or reason or not self._picture(box, job["picture"]):
-            self._frame(box, reason or "no picture")
+            self.canvas.frame(box, reason or "no picture")
             return
         note = self.notes.get(str(job["job_id"]), "")
         self._under(box, note, size=7.2)
@@ -217,42 +269,12 @@ class _Drawing:
         """Write a line under a cell, shortened to its width."""
         x, y, width, height = box
         text = shorten(text, max(8, int(width / (SMALL * size / 8))))
-        self._text(x + width / 2, y + height + (line + 0.5) * NOTE - 1, text, fontsize=size, **look)
-
-    def _text(self, x: float, y: float, text: str, **look: Any) -> None:
-        """Write text around a pixel."""
-        usual: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "color": "#222222"}
-        if text:
-            self.figure.text(x / self.width, 1 - y / self.height, text, **usual | look)
+        place = (x + width / 2, y + height + (line + 0.5) * NOTE - 1)
+        self.canvas.text(*place, text, fontsize=size, **look)
 
     def _picture(self, box: Box, name: str) -> bool:
-        """Draw a picture as large as it fits, scaled once; False if its file cannot be read."""
-        x, y, width, height = box
-        image = stored.found(name, self.folder)
-        if image is None:
-            return False
-        scale = min(width / image.width, height / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        axes = self._axes(x + (width - size[0]) // 2, y + (height - size[1]) // 2, *size)
-        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-        axes.imshow(pixels, interpolation="none", aspect="auto")
-        return True
-
-    def _frame(self, box: Box, text: str) -> None:
-        """Draw an empty frame with a word in it."""
-        x, y, width, height = box
-        axes = self._axes(*box)
-        axes.set_facecolor("#f2f2f2")
-        axes.patch.set(edgecolor="#bdbdbd", linewidth=1)
-        self._text(x + width / 2, y + height / 2, text, color="#666666", style="italic")
-
-    def _axes(self, x: int, y: int, width: int, height: int) -> Axes:
-        left, bottom = x / self.width, 1 - (y + height) / self.height
-        axes = self.figure.add_axes((left, bottom, width / self.width, height / self.height))
-        axes.grid(visible=False)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        return axes
+        """Draw a picture by its file; False if that cannot be read."""
+        return self.canvas.picture(box, stored.found(name, self.folder))
 
 
 def draw(
