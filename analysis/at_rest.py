@@ -190,7 +190,7 @@ def _course(trace: pd.DataFrame) -> pd.DataFrame:
     best = trace["loss"] == trace["loss"].cummin()
     ratio = trace["style_loss"].where(best).ffill() / trace["style_loss"].iloc[0]
     known = np.isfinite(ratio) & (ratio > 0)
-    return pd.DataFrame({"evaluation": trace["evaluation"], "ratio": ratio})[known]
+    return pd.DataFrame({"evaluation": trace["evaluation"][known], "ratio": ratio[known]})
 
 
 def _difference(result: Image.Image | None, content: Image.Image | None) -> Image.Image | None:
@@ -325,8 +325,12 @@ class _Drawing:
             return
         axes.set_yticks(range(len(terms)), [shorten(name, 14) for name in terms["name"]])
         axes.set_ylim(len(terms) - 0.4, -0.6)
-        aside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7.5}
-        dot = {"color": color, "markersize": 5.5, "clip_on": False}
+        aside: dict[str, Any] = {
+            "transform": axes.get_yaxis_transform(),
+            "va": "center",
+            "fontsize": 7.5,
+        }
+        dot: dict[str, Any] = {"color": color, "markersize": 5.5, "clip_on": False}
         for place, (norm, share) in enumerate(zip(terms["gradient"], terms["share"], strict=True)):
             if not norm > 0:
                 nothing = 0 if norm == 0 else math.nan

@@ -265,7 +265,7 @@ class _Drawing:
         self._under(box, note, size=7.2)
         self._under(box, _remark(job), 1 if note else 0, color=WARNING, style="italic")
 
-    def _under(self, box: Box, text: str, line: int = 0, size: float = 8, **look: str) -> None:
+    def _under(self, box: Box, text: str, line: int = 0, size: float = 8, **look: Any) -> None:
         """Write a line under a cell, shortened to its width."""
         x, y, width, height = box
         text = shorten(text, max(8, int(width / (SMALL * size / 8))))

@@ -164,7 +164,8 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     results = made(tmp_path)
     jobs = results.results
     jobs.loc[0, ["status", "picture"]] = ["failed", ""]
-    jobs.loc[2, ["moved", "style_loss", "flags"]] = [math.nan, math.nan, ""]
+    jobs.loc[2, ["moved", "style_loss"]] = math.nan
+    jobs.loc[2, "flags"] = ""
     jobs = jobs.drop(index=[1, 3, 4])  # of p-vgg19 with the other pair, of p-resnet50 unsmoothed
     kept = replace(results, results=jobs, trace=results.trace[:0])
     told = list(texts(FIGURES["at_rest"](kept)))
