@@ -88,7 +88,7 @@ def test_a_detectable_difference_is_shown_by_four_of_five_experiments(n: int) ->
     scatter = draws.normal(size=n)
     shift = detectable(0.3 + scatter)
     made = draws.normal(shift, scatter.std(ddof=1), size=(20_000, n))
-    shown = (ttest_1samp(made, 0, axis=1).pvalue < 0.05).mean()
+    shown = np.mean(ttest_1samp(made, 0, axis=1).pvalue < 0.05)
     assert shown == pytest.approx(0.8, abs=0.01)
 
 
