@@ -118,8 +118,9 @@ def at_equal_content(results: Results) -> pd.DataFrame:
     at: ``common`` is the mean over the contents that both arms reach (the area between their
     frontiers over its width); a number is one content (SSIM). difference with its bootstrap 95 %
     interval; p of Wilcoxon's test, not corrected; pairs: those in which both arms reach it, of all.
+    Two arms are compared by every judge of both, also by one that is the backbone of a third.
     """
-    found = points(results)
+    found = points(results, common=False)
     return compared(differences(frontiers(found), _against(found)))
 
 

@@ -88,21 +88,26 @@ def area(points: Points) -> float:
     return float(np.trapezoid(np.interp(every, x, y), every))
 
 
-def points(results: Results) -> pd.DataFrame:
+def points(results: Results, *, common: bool = True) -> pd.DataFrame:
     """Return what each job keeps and gives, with arms that do not tell style weights apart.
 
+    Args:
+        results: with metrics.
+        common: leave out judges that did not judge every arm.
+
     Returns:
-        Columns of `arms.judged`, of the metrics in `STYLE` whose judge judged every arm, with kept
-        (`CONTENT`) and given in place of the value, and weight, that of the style.
+        Columns of `arms.judged`, of the metrics in `STYLE`, with kept (`CONTENT`) and given in
+        place of the value, and weight, that of the style.
 
     Raises:
-        NoDataError: no metrics, no `CONTENT` or no style that all arms were judged by.
+        NoDataError: no metrics, no `CONTENT` or no style that arms were judged by.
     """
     jobs = results.results
     alike = replace(results, results=jobs.assign(style_weight=jobs["style_weight"].min()))
     frame = judged(alike)
     kept = frame.loc[frame["metric"] == CONTENT].set_index("job_id")["value"]
-    found = in_common(frame[frame["metric"].isin(STYLE)])
+    found = frame[frame["metric"].isin(STYLE)]
+    found = in_common(found) if common else found
     weights = jobs.set_index("job_id")["style_weight"]
     found = found.rename(columns={"value": "given"}).assign(
         kept=found["job_id"].map(kept), weight=found["job_id"].map(weights)
