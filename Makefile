@@ -20,7 +20,7 @@ help:
 	@echo "                ARGS=... adds flags to each; fig3, of statistics alone, refuses those of stylisations)"
 	@echo "                CONTENT=FOLDER STYLE=FOLDER: with pictures of your own, every one with every"
 	@echo "                style, into results/paper-own; fig3 keeps its ten photographs"
-	@echo "make reference  make paper, then refresh results/reference from it"
+	@echo "make reference  make paper, then refresh results/reference from it (PAPER='frontier fig1_2': these alone)"
 	@echo "make site       write results/reference/report.html"
 
 $(BIN)/python:
@@ -61,7 +61,8 @@ check: lint test
 golden: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.measures.golden
 
-PAPER := recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff gatys_layers gatys_init \
+PAPER := headline recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff \
+  gatys_layers gatys_init \
   gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \
   peakiness_predicts at_rest
 JOBS ?= 2
@@ -84,14 +85,13 @@ $(error reference is of built-in pictures, which may be shared: leave out CONTEN
 endif
 endif
 reference: paper
-	rm -rf results/reference.new && mkdir results/reference.new
-	cp results/reference/bench.json results/reference/faults.json results/reference.new
-	set -e; for name in $(PAPER); do mkdir results/reference.new/$$name; \
+	set -e; for name in $(PAPER); do \
+	  rm -rf results/reference/$$name; mkdir results/reference/$$name; \
 	  (cd $(PLACE)/$$name && cp -r *.parquet manifest.json \
-	    $$(ls -d images figures tables 2> /dev/null) ../../reference.new/$$name); done
-	cd $(PLACE)/at_rest && tar cf - jobs/*/result.png jobs/*/content.png | \
-	  tar xf - -C ../../reference.new/at_rest  # its differences are of lossless pictures
-	rm -rf results/reference && mv results/reference.new results/reference
+	    $$(ls -d images figures tables 2> /dev/null) $(CURDIR)/results/reference/$$name); \
+	  case $$name in at_rest) (cd $(PLACE)/at_rest && tar cf - jobs/*/result.png jobs/*/content.png) | \
+	    tar xf - -C results/reference/at_rest;; esac; \
+	done  # the differences of at_rest are of lossless pictures
 	git clean -fdXq results/reference  # drawings that are too large to be kept in git
 	$(BIN)/stylebench report results/reference
 
