@@ -22,6 +22,8 @@ from pydantic import (
 
 SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
+PRESET = "robust"
+"""The preset of what names none; `stylebench.transfer.presets` says what it sets."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -328,7 +330,7 @@ class JobSpec(_OfBackbone, TransferSettings):
             keys |= {"image": self.image} | self.loss.model_dump() | self.optimiser.model_dump()
         plain = {**LossSpec().model_dump(), **OptimiserSpec().model_dump()}
         plain |= {"start": "content", "image": "pixels"}
-        named = [] if self.preset == "balanced" else [self.preset.removesuffix(" (modified)")]
+        named = [] if self.preset == PRESET else [self.preset.removesuffix(" (modified)")]
         changed = [f"{key}={value}" for key, value in keys.items() if value != plain[key]]
         return [" ".join([*named, *changed])] if named or changed else []
 

@@ -41,9 +41,18 @@ def test_a_preset_from_the_command_line_replaces_what_the_file_says(tmp_path: Pa
     assert found.size == load_sweep(path).size
 
 
-def test_the_default_preset_is_balanced() -> None:
+def test_the_default_preset_is_robust() -> None:
     config = load_sweep()
-    assert (config.preset, config.loss.balance) == ("balanced", "target")
+    found = (config.preset, config.loss.balance, config.image)
+    assert found == ("robust", "gradient", "fourier")
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_of_stylisations_names_its_preset(path: Path) -> None:
+    """Its numbers stay what they are when the default changes."""
+    written = yaml.safe_load(path.read_text())
+    named = [{**written, **variant} for variant in written.get("variants", [{}])]
+    assert all("preset" in arm for arm in named) or path.stem in ("fig3", "smoke")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -12,8 +12,8 @@ from stylebench.measures.statistics import measure_backbone
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.timing import bench
-from stylebench.transfer.stylize import stylize, stylize_batch
-from tests.transfer.pairs import three_pairs, vgg11
+from stylebench.transfer.stylize import stylize_batch
+from tests.transfer.pairs import stylize, three_pairs, vgg11
 
 pytestmark = [
     pytest.mark.gpu,

@@ -108,7 +108,12 @@ Seed = Annotated[
     list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
 ]
 Preset = Annotated[
-    str | None, typer.Option("--preset", help="Losses: `paper`, `released`, `keras` or `balanced`.")
+    str | None,
+    typer.Option(
+        "--preset",
+        help="Losses, optimiser and image: `robust` (the default of what names none), `balanced`, "
+        "`paper`, `released` or `keras`.",
+    ),
 ]
 Profile = Annotated[
     str | None,

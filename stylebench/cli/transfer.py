@@ -26,7 +26,7 @@ def transfer(
     ),
     arch: Annotated[
         str, typer.Option("--arch", help="One backbone.", autocompletion=complete.archs)
-    ] = "p-vgg19",
+    ] = "p-resnet50",
     smoothing: Annotated[
         str,
         typer.Option("--smoothing", help="One smoothing.", autocompletion=complete.smoothings),
@@ -38,9 +38,7 @@ def transfer(
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
     resize: options.Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
-    preset: Annotated[
-        str, typer.Option("--preset", help="Losses, optimiser and image.")
-    ] = "balanced",
+    preset: options.Preset = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
     weights: options.Weights = None,
@@ -52,7 +50,7 @@ def transfer(
 
         stylebench transfer chelsea mosaic --arch r-vgg19 -o cat.png
 
-        stylebench transfer me.jpg night.jpg --weights vgg19=vgg19.safetensors --size 768
+        stylebench transfer me.jpg night.jpg --weights resnet50=resnet50.safetensors --size 768
     """
     from stylebench.sweeps.single import transfer_one
 

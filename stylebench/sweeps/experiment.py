@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from stylebench import files
 from stylebench.backbones import names
-from stylebench.config import Frozen, LossSpec, OptimiserSpec, SmoothingSpec, first_problem
+from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec, first_problem
 from stylebench.errors import InputError, describe
 from stylebench.registry import suggestion
 from stylebench.sweeps.settings import SweepConfig
@@ -186,12 +186,12 @@ OF_SWEEP = ("name", "description", "profile", "judge", "limit", "variants")
 
 def _validated(data: Mapping[str, Any], where: str) -> SweepConfig:
     """Return the configuration that a mapping gives, its preset's keys filled in."""
-    preset = data.get("preset", SweepConfig.model_fields["preset"].default)
+    preset = data.get("preset", PRESET)
     if not isinstance(preset, str) or preset not in PRESETS:
         near = suggestion(str(preset), PRESETS)
         raise InputError(f"{where}: unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
     try:
-        return SweepConfig.model_validate(_merged(PRESETS[preset], data))
+        return SweepConfig.model_validate(_merged(PRESETS[preset], {**data, "preset": preset}))
     except ValidationError as error:
         raise InputError(_explain(error, where)) from None
 

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
-from stylebench.config import Start, TransferSettings
+from stylebench.config import PRESET, Start, TransferSettings
 from stylebench.errors import InputError, JobError
 from stylebench.images import Resize, Role, to_tensor
 from stylebench.transfer import presets, smoothing
@@ -112,11 +112,11 @@ def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 def stylize(
     content: Any,
     style: Any,
-    backbone: Any = "p-vgg19",
+    backbone: Any = "p-resnet50",
     *,
     size: int | None = None,
     resize: Resize | None = None,
-    preset: str = "balanced",
+    preset: str = PRESET,
     seed: int = 0,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -134,7 +134,7 @@ def stylize(
             `stylebench.backbones.extractor.backbone` makes one of.
         size: the long side of the pictures in px; 512 by default, and what it is for tensors.
         resize: ``aspect`` or ``squash``; as the preset has it by default.
-        preset: ``balanced``, ``robust``, ``paper``, ``released`` or ``keras``.
+        preset: ``robust``, ``balanced``, ``paper``, ``released`` or ``keras``.
         seed: of random weights, of a start from noise, and of the noise at which gradients of terms
             are measured.
         weights: of a pretrained backbone: a file, or a source as ``--weights`` takes it.
@@ -180,7 +180,7 @@ def stylize_batch(
         backbone: from ``stylebench.backbones.extractor``.
         pairs: (content, style), each (1, 3, H, W), RGB in [0, 1], on the backbone's device; all
             contents have one size.
-        settings: those of the preset ``balanced`` by default.
+        settings: those of the preset ``robust`` by default.
         seeds: one for each pair, see `stylize`; 0 by default.
 
     Raises:
@@ -188,7 +188,8 @@ def stylize_batch(
             parameter, a layer weight for an unknown node, several pairs for ``lbfgsb``.
         JobError: the loss of a pair stopped being finite before it fell.
     """
-    settings, seeds = settings or TransferSettings(), seeds or [0] * len(pairs)
+    settings = settings or presets.settings(PRESET, {})
+    seeds = seeds or [0] * len(pairs)
     _check(pairs)
     smoothing.check(settings.smoothing)
     images = torch.cat(

@@ -51,7 +51,7 @@ def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines] == ids
     assert "to do" in lines[0]
     assert re.search(
-        r"r-tiny +none +chelsea × mosaic  balanced  32 px  5 evaluations  \w+  seed 0", lines[0]
+        r"r-tiny +none +chelsea × mosaic  robust  32 px  5 evaluations  \w+  seed 0", lines[0]
     )
     assert "4 jobs, 4 to do, 0 unavailable; statistics of 1 backbones" in done.err
     assert not (tmp_path / "out").exists()
@@ -190,7 +190,7 @@ def test_transfer_writes_a_picture(name: str, kind: str, tmp_path: Path) -> None
     assert done.status == 0
     with Image.open(path) as picture:
         assert (picture.format, picture.mode, picture.size) == (kind, "RGB", (48, 32))
-    found = re.search(r"balanced preset, 6 evaluations, style loss (\S+) of its start", done.out)
+    found = re.search(r"robust preset, 6 evaluations, style loss (\S+) of its start", done.out)
     assert found
     assert float(found[1]) < 1
     assert [file.name for file in path.parent.iterdir()] == [name]

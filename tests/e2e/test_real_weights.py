@@ -17,7 +17,7 @@ from stylebench.backbones.extractor import build
 from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.measures.statistics import measure
 from stylebench.transfer.objective import Objective
-from stylebench.transfer.stylize import stylize
+from tests.transfer.pairs import stylize
 
 FOLDER = os.environ.get("STYLEBENCH_WEIGHTS", "")
 pytestmark = [

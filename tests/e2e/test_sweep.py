@@ -47,7 +47,7 @@ def test_results(swept: tuple[Run, Path]) -> None:
     assert {(row.content, row.style) for row in frame.itertuples()} == set(PAIRS)
     assert Counter(frame["smoothing"]) == {"none": 2, "softmax": 2}
     for column, value in {"status": "ok", "arch": "r-tiny", "weights": "random:0", "seed": 0,
-                          "size": 32, "error": "", "preset": "balanced"}.items():  # fmt: skip
+                          "size": 32, "error": "", "preset": "robust"}.items():  # fmt: skip
         assert (frame[column] == value).all(), column
     assert frame["evals"].between(1, 5).all()
     assert (frame["seconds"] > 0).all()
@@ -136,7 +136,7 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
         assert params["arch"] == "r-tiny"
         assert params["smoothing"] == spec.smoothing.name
         assert (params["content"], params["style"]) in PAIRS
-        assert (params["size"], params["seed"], params["preset"]) == ("32", "0", "balanced")
+        assert (params["size"], params["seed"], params["preset"]) == ("32", "0", "robust")
         for key in ("content_loss", "style_loss", "loss_initial", "seconds", "peak_memory_mb"):
             assert run.data.metrics[key] == pytest.approx(getattr(record, key))
         trace = pd.read_parquet(out / "jobs" / record.job_id / "trace.parquet")

@@ -81,7 +81,7 @@ def test_a_sweep_is_the_union_of_its_variants(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_every_combination_and_crosses_variants(tmp_path: Path) -> None:
-    grid = "grid: {image: [pixels, fourier], loss.style_weight: [1, 30]}\n"
+    grid = "preset: balanced\ngrid: {image: [pixels, fourier], loss.style_weight: [1, 30]}\n"
     variants = "variants: [{evals: 2}, {loss: {balance: gradient, style_weight: 5}}]\n"
     pairs = [("pixels", 1), ("pixels", 30), ("fourier", 1), ("fourier", 30)]
     alone = arms(load_sweep(written(tmp_path, TINY + grid)))
@@ -94,7 +94,8 @@ def test_a_grid_is_every_combination_and_crosses_variants(tmp_path: Path) -> Non
 
 
 def test_a_variant_keeps_what_it_does_not_name(tmp_path: Path) -> None:
-    text = TINY + "loss: {content_weight: 3}\nvariants: [{loss: {balance: gradient}}, {evals: 9}]\n"
+    text = TINY + "preset: balanced\nloss: {content_weight: 3}\n"
+    text += "variants: [{loss: {balance: gradient}}, {evals: 9}]\n"
     first, second = arms(load_sweep(written(tmp_path, text)))
     assert (first.loss.content_weight, first.loss.balance, first.evals) == (3, "gradient", 3)
     assert (second.loss.content_weight, second.loss.balance, second.evals) == (3, "target", 9)

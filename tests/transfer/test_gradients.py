@@ -15,7 +15,8 @@ from stylebench.sweeps import job, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.transfer.losses import total_variation
 from stylebench.transfer.presets import PRESETS
-from stylebench.transfer.stylize import stylize, stylize_batch
+from stylebench.transfer.stylize import stylize_batch
+from tests.transfer.pairs import stylize
 
 LAYERS = [f"stage{i}" for i in range(5)]
 RELEASED = LossSpec.model_validate(

@@ -22,7 +22,8 @@ from stylebench.errors import InputError
 from stylebench.transfer.objective import FIRST_STEP, Objective
 from stylebench.transfer.optimisers import minimise
 from stylebench.transfer.parameterisation import PIXELS, Fourier, parameterise
-from stylebench.transfer.stylize import stylize, stylize_batch
+from stylebench.transfer.stylize import stylize_batch
+from tests.transfer.pairs import stylize
 
 SIZES = [(16, 24), (17, 24), (16, 23), (17, 23)]
 NONE = SmoothingSpec(name="none")

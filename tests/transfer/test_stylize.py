@@ -25,8 +25,8 @@ from stylebench.transfer.losses import gram, total_variation
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import DIVERGED
 from stylebench.transfer.presets import PRESETS
-from stylebench.transfer.stylize import Stylization, stylize, stylize_batch
-from tests.transfer.pairs import three_pairs, vgg11
+from stylebench.transfer.stylize import Stylization, stylize_batch
+from tests.transfer.pairs import stylize, three_pairs, vgg11
 
 BALANCED = LossSpec()
 PAPER = LossSpec.model_validate(PRESETS["paper"]["loss"])
