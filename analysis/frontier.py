@@ -1,5 +1,6 @@
 """Style at equal content: frontiers of arms over the weights of their style term."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,31 @@ from stylebench.figures.frontiers import (
 from stylebench.figures.layout import TWO, panels
 from stylebench.figures.style import SOLID, Look, arch_looks
 from stylebench.store import Results
+from stylebench.transfer import presets
 
 NAME = "frontier"
 YARDSTICK = "p-vgg19"
+PRESETS = ("balanced", "robust")
+"""Whose settings are called by their names."""
 HEIGHT, GAP = 2.9, 0.85
 """Inches: a panel, and between rows of them."""
 MARGIN = 0.02
 """Of content, at the sides of a panel."""
 DASHES: tuple[Any, ...] = (SOLID, (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
 """By setting, in order."""
+
+
+def _points(results: Results, *, common: bool = True) -> pd.DataFrame:
+    """Return `points`; where all settings are those of `PRESETS` these name them."""
+    decided = ["balance", "image"]
+    made = {name: presets.settings(name, {}) for name in PRESETS}
+    known = {(each.loss.balance, each.image): name for name, each in made.items()}
+    jobs = results.results
+    preset = jobs["preset"].str.removesuffix(" (modified)")  # a style weight may be that of none
+    found = pd.Series(jobs[decided].itertuples(index=False, name=None), jobs.index).map(known)
+    if preset.isin(PRESETS).all() and found.notna().all():
+        results = replace(results, results=jobs.assign(preset=found, balance="", image=""))
+    return points(results, common=common)
 
 
 def _arms(found: pd.DataFrame) -> pd.DataFrame:
@@ -60,7 +77,7 @@ def curves(results: Results) -> Figure:
 
     The Gram share, which is near 1 for most, is in the table.
     """
-    found, looks = points(results), arch_looks(results)
+    found, looks = _points(results), arch_looks(results)
     made, arms = frontiers(found), _arms(found)
     settings = [str(name) for name in arms["setting"].cat.categories]
     styles = {str(row["arm"]): _look(row, settings, looks) for _, row in arms.iterrows()}
@@ -120,14 +137,14 @@ def at_equal_content(results: Results) -> pd.DataFrame:
     interval; p of Wilcoxon's test, not corrected; pairs: those in which both arms reach it, of all.
     Two arms are compared by every judge of both, also by one that is the backbone of a third.
     """
-    found = points(results, common=False)
+    found = _points(results, common=False)
     return compared(differences(frontiers(found), _against(found)))
 
 
 @figure(f"{NAME}_differences", experiment=NAME)
 def against_the_yardstick(results: Results) -> Figure:
     """Style of each arm minus another's at equal content, pair by pair."""
-    found = points(results)
+    found = _points(results)
     made = differences(frontiers(found), _against(found))
     made = made[(made["at"] == "common") & made["difference"].notna()]
     if not len(made):

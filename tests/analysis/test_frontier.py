@@ -83,6 +83,19 @@ def test_the_figures_name_arms_and_judges(tmp_path: Path) -> None:
     assert "at equal content" in "\n".join(texts(figure))
 
 
+def test_arms_of_presets_have_their_names(tmp_path: Path) -> None:
+    """Whatever the style weight, one of which is the preset's own."""
+    given = [
+        arm
+        for weight in WEIGHTS
+        for image, balance in (("pixels", "target"), ("fourier", "gradient"))
+        for arm in arms(("p-resnet50",), ("none",), image=image, balance=balance,
+                        preset=f"balanced{' (modified)' * (weight != 10)}", style_weight=weight)
+    ]  # fmt: skip
+    table = TABLES["frontier"](write(tmp_path, given, PAIRS, 1, scores, name="frontier"))
+    assert set(zip(table["a"], table["b"], strict=True)) == {("preset balanced", "preset robust")}
+
+
 def test_effectiveness_is_compared_and_shown_as_it_is(tmp_path: Path) -> None:
     """It is no share: below 0, without their limits, and with no area."""
     results = made(tmp_path)
