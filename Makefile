@@ -16,10 +16,11 @@ help:
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
-	@echo "make paper      all experiments at quick size into results/paper; again: goes on (PROFILE=full ...;"
-	@echo "                ARGS=... adds flags to each; fig3, of statistics alone, refuses those of stylisations)"
+	@echo "make paper      all experiments into results/paper-standard, a night or two on two cores; again: goes on"
+	@echo "                (PROFILE=quick: to try them, into results/paper-quick; PROFILE=full: a GPU; PAPER='fig1_2"
+	@echo "                smoothing': these; ARGS=... adds flags to each, of which fig3, of statistics alone, takes few)"
 	@echo "                CONTENT=FOLDER STYLE=FOLDER: with pictures of your own, every one with every"
-	@echo "                style, into results/paper-own; fig3 keeps its ten photographs"
+	@echo "                style, into results/paper-standard-own; fig3 keeps its ten photographs"
 	@echo "make reference  make paper, then refresh results/reference from it (PAPER='frontier fig1_2': these alone)"
 	@echo "make site       write results/reference/report.html"
 
@@ -66,9 +67,9 @@ PAPER := headline recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing release
   gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \
   peakiness_predicts at_rest
 JOBS ?= 2
-PROFILE ?= quick
+PROFILE ?= standard
 OWN := $(and $(CONTENT),--content "$(CONTENT)") $(and $(STYLE),--style "$(STYLE)")
-PLACE := results/paper$(if $(filter-out quick,$(PROFILE)),-$(PROFILE))$(if $(CONTENT)$(STYLE),-own)
+PLACE := results/paper-$(PROFILE)$(if $(CONTENT)$(STYLE),-own)
 paper: install
 	@failed=; for name in $(PAPER); do \
 	  echo "== $$name"; \
