@@ -347,10 +347,10 @@ def at_rest(results: Results) -> Figure:
     jobs, left_out = one_setting(numbers(results))
     drawing = _Drawing(results, jobs)
     pairs, arms = len(drawing.sheet.pairs), len(drawing.sheet.rows)
-    told = [
-        f"Shown: of {pairs} pairs the one whose smoothed pictures moved least (table {NAME}: all)"
-    ]
+    one = f"of {pairs} pairs the one whose smoothed pictures moved least (table {NAME}: all)"
+    told = [one] if pairs > 1 else []
     told += [f"the first {ROWS} of {arms} arms"] if arms > ROWS else []
     told += ["the first seed of several"] if drawing.sheet.several_seeds else []
     told += [left_out] if left_out else []
-    return drawing.draw(["; ".join(told) + ".", caption(results, jobs)])
+    shown = [f"Shown: {'; '.join(told)}."] if told else []
+    return drawing.draw([*shown, caption(results, jobs)])
