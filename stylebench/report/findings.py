@@ -13,8 +13,8 @@ from markupsafe import Markup
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 """HTML is shown as it is written, and pictures as links: the page loads nothing."""
 
-CHAPTER = re.compile(r"(?:(?:.*/)?report\.html)?#([\w.-]+)")
-"""The target of a link to a chapter of the page."""
+CHAPTER = re.compile(r"(?:(?:.*/)?results/[^/]+/(?=.*/)|#)([\w.-]+)(?:/.*)?")
+"""The target of a link to a chapter of the page, or to a file of the folder that it shows."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
 
     Args:
         text: Markdown.
-        anchors: of the chapters of the page; ``report.html#ANCHOR`` leads there.
+        anchors: of the chapters of the page; ``#ANCHOR`` leads there, and what leads to a file of
+            ``results/…/ANCHOR/``.
     """
     rows: list[list[Markup]] = []
     tokens = dropwhile(lambda token: token.type != "table_open", MARKDOWN.parse(text))

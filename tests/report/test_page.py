@@ -278,8 +278,9 @@ def in_a_cell(text: str, anchors: Collection[str] = ()) -> Page:
 
 @pytest.mark.parametrize(
     ("target", "href"),
-    [("../results/reference/report.html#fig6", "#fig6"), ("#fig6", "#fig6"),
-     ("report.html#fig7", None), ("other.html#fig6", None), ("report.html", None)],
+    [("../results/reference/fig6/figures/fig6.png", "#fig6"), ("#fig6", "#fig6"), ("#fig7", None),
+     ("../results/reference/fig7/figures/fig6.png", None), ("../fig6/fig6.png", None),
+     ("../results/reference/fig6", None), ("other.html#fig6", None)],
 )  # fmt: skip
 def test_findings_lead_to_chapters(target: str, href: str | None) -> None:
     links = in_a_cell(f"[x]({target})", {"fig6"}).all("a")
