@@ -68,12 +68,15 @@ PAPER := headline recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing release
   peakiness_predicts at_rest
 JOBS ?= 2
 PROFILE ?= standard
-OWN := $(and $(CONTENT),--content "$(CONTENT)") $(and $(STYLE),--style "$(STYLE)")
+CONTENT :=
+STYLE :=
+STYLED := $(and $(STYLE),--style "$(STYLE)")
+OWN := $(and $(CONTENT),--content "$(CONTENT)") $(STYLED)
 PLACE := results/paper-$(PROFILE)$(if $(CONTENT)$(STYLE),-own)
 paper: install
 	@failed=; for name in $(PAPER); do \
 	  echo "== $$name"; \
-	  case $$name in fig3) set --;; *) set -- $(OWN);; esac; \
+	  case $$name in fig3) set --;; texture) set -- $(STYLED);; *) set -- $(OWN);; esac; \
 	  $(BIN)/stylebench sweep experiments/$$name.yaml --profile $(PROFILE) --jobs $(JOBS) \
 	    --out $(PLACE)/$$name "$$@" $(ARGS) || failed="$$failed $$name"; \
 	done; \
@@ -87,11 +90,14 @@ endif
 endif
 reference: paper
 	set -e; for name in $(PAPER); do \
-	  rm -rf results/reference/$$name; mkdir results/reference/$$name; \
+	  new=results/reference/.new; rm -rf $$new; mkdir $$new; \
 	  (cd $(PLACE)/$$name && cp -r *.parquet manifest.json \
-	    $$(ls -d images figures tables 2> /dev/null) $(CURDIR)/results/reference/$$name); \
-	  case $$name in at_rest) (cd $(PLACE)/at_rest && tar cf - jobs/*/result.png jobs/*/content.png) | \
-	    tar xf - -C results/reference/at_rest;; esac; \
+	    $$(ls -d images figures tables 2> /dev/null) ../../reference/.new); \
+	  if [ $$name = at_rest ]; then \
+	    (cd $(PLACE)/at_rest && tar cf ../../reference/.new/jobs.tar jobs/*/result.png jobs/*/content.png); \
+	    (cd $$new && tar xf jobs.tar && rm jobs.tar); \
+	  fi; \
+	  rm -rf results/reference/$$name; mv $$new results/reference/$$name; \
 	done  # the differences of at_rest are of lossless pictures
 	git clean -fdXq results/reference  # drawings that are too large to be kept in git
 	$(BIN)/stylebench report results/reference

@@ -180,6 +180,8 @@ def chosen(jobs: pd.DataFrame) -> tuple[str, str]:
     groups = known.assign(moved=moved).groupby(["content", "style"])
     counts = groups.agg(arms=("arm", "nunique"), moved=("moved", "max"))
     order = counts.sort_values(["arms", "moved"], ascending=[False, True], kind="stable")
+    if not len(order):
+        raise NoDataError("no stylisation of the largest setting succeeded")
     content, style = order.index[0]
     return str(content), str(style)
 
@@ -224,7 +226,7 @@ class _Drawing:
         share = picture.height / picture.width if picture else 2 / 3
         self.height = round(CELL * min(max(share, 0.5), 1.6))
         self.start = MARGIN + HEADING + max(self.height, LINE * len(TOLD)) + 14
-        self.end = self.start + HEADING + len(rows) * (HEADING + self.height + 6) + FOOT
+        self.end = self.start + HEADING + len(self.rows) * (HEADING + self.height + 6) + FOOT
 
     def _limit(self) -> None:
         """Choose the limits of the axes, which all rows share."""
@@ -347,7 +349,10 @@ def at_rest(results: Results) -> Figure:
     jobs, left_out = one_setting(numbers(results))
     drawing = _Drawing(results, jobs)
     pairs, arms = len(drawing.sheet.pairs), len(drawing.sheet.rows)
-    one = f"of {pairs} pairs the one whose smoothed pictures moved least (table {NAME}: all)"
+    one = (
+        f"of {pairs} pairs the one with most arms, then the one whose smoothed pictures moved "
+        f"least (table {NAME}: all)"
+    )
     told = [one] if pairs > 1 else []
     told += [f"the first {ROWS} of {arms} arms"] if arms > ROWS else []
     told += ["the first seed of several"] if drawing.sheet.several_seeds else []

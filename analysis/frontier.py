@@ -66,9 +66,16 @@ def _draw(axes: Axes, made: "pd.Series[Any]", means: pd.DataFrame, look: dict[st
 
 
 def _means(found: pd.DataFrame) -> pd.DataFrame:
-    """Return what an arm keeps and gives by style weight: means over the pairs that have all."""
-    means = found.pivot_table(["kept", "given"], UNIT, "weight", observed=True).dropna().mean()
-    return pd.DataFrame({side: means[side] for side in ("kept", "given")})
+    """Return what an arm keeps and gives by style weight: means over the pairs that have all.
+
+    Columns kept and given, by growing weight; no row where no pair has all weights.
+    """
+    known = found[np.isfinite(found["kept"]) & np.isfinite(found["given"])]
+    pairs = known.groupby([*UNIT, "weight"], observed=True)[["kept", "given"]].mean().reset_index()
+    weights = pairs.groupby(UNIT, observed=True)["weight"].transform("nunique")
+    whole = pairs[weights == found["weight"].nunique()]
+    means: pd.DataFrame = whole.groupby("weight")[["kept", "given"]].mean()
+    return means
 
 
 @figure(NAME, experiment=NAME)
@@ -85,8 +92,9 @@ def curves(results: Results) -> Figure:
     shown = [column for key in every if (column := Column(*key)).metric != "gram_share"]
     pairs = found[["content", "style"]].drop_duplicates()
     told = (
-        f"Faint: the frontier of each of {len(pairs)} pairs over the style weights; bold: their "
-        "mean at each style weight. Up and to the right is better: more style at as much content."
+        f"Faint: the frontier of each of {len(pairs)} pairs over the style weights; bold: the mean "
+        "of the pairs that have all, by weight. Up and to the right is better: more style at as "
+        "much content."
     )
     drawn, places = panels(
         len(shown), "Style at equal content", foot(results, told, shown), styles,

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stylebench.figures import figure
+from stylebench.figures import NoDataError, figure
 from stylebench.figures.arms import labelled
 from stylebench.figures.measured import pictures
 from stylebench.figures.sheet import Look
@@ -12,15 +12,17 @@ from stylebench.store import Results
 NAME = "headline"
 CALLED = {"paper": "as published"}
 """What a preset is called over its column."""
-LOOK = Look(width=1600, widest=320)
-"""Five pictures of 300 px and more stand side by side."""
+WIDTH = 1600
+"""Pixels, so that five pictures of 300 and more stand side by side."""
 
 
-@figure(NAME, experiment=NAME, sheet=True)
+@figure(NAME, experiment=NAME, sheet=True, widest=WIDTH)
 def columns(results: Results) -> Figure:
     """Content, style and a column for each backbone and preset."""
+    if not len(results.results):
+        raise NoDataError("no stylisations in these results")
     jobs = labelled(results.results)
-    preset = jobs["preset"].map(lambda name: CALLED.get(name, name))
+    preset = jobs["preset"].replace(CALLED)
     names = jobs["backbone"].astype(str) + ", " + preset
     order = names[jobs.sort_values("backbone", kind="stable").index].drop_duplicates()
     setting = pd.Categorical(names, order)
@@ -29,4 +31,4 @@ def columns(results: Results) -> Figure:
         "backbones. Robust: terms matched by their gradients, in Fourier space."
     )
     alone = jobs.assign(setting=setting, backbone="", smoothing="")
-    return pictures(results, alone, told=told, look=LOOK)
+    return pictures(results, alone, told=told, look=Look(width=WIDTH, widest=320))

@@ -285,7 +285,11 @@ class _OfBackbone(Frozen):
 
 
 class TransferSettings(Frozen):
-    """How a picture is stylised, whatever the backbone and the pictures: see `SweepConfig`."""
+    """How a picture is stylised, whatever the backbone and the pictures: see `SweepConfig`.
+
+    What is not given is as the preset ``balanced`` has it; `stylebench.transfer.presets.settings`
+    gives those of the others.
+    """
 
     smoothing: SmoothingSpec = SmoothingSpec(name="none")
     loss: LossSpec = LossSpec()

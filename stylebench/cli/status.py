@@ -26,7 +26,7 @@ def status(
 
         stylebench status results/default
 
-        watch stylebench status results/paper
+        watch stylebench status results/paper-standard
     """
     from stylebench.store import status
 

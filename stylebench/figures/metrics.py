@@ -89,11 +89,12 @@ def comparisons(results: Results) -> pd.DataFrame:
     A pair is two results of the same content and style, averaged over the seeds that both arms
     have, under a judge that is neither arm's own backbone. difference: mean of a − b with its
     bootstrap 95 % interval; p: two-sided, Wilcoxon's signed-rank test, not corrected for the number
-    of comparisons; detectable: the smallest difference that so many pairs would have shown, in four
-    of five repetitions; seeds: how many a pair has (the fewest); still_a, still_b: how many of each
-    arm's jobs did not move or diverged; favours: the arm that is better where the interval excludes
-    zero and p < 0.05, which takes six pairs at least, empty where most of either arm's jobs are
-    still. With one seed of random weights the interval speaks of these very networks.
+    of comparisons; detectable: the smallest difference that so many pairs would have shown by a
+    t-test, in four of five repetitions; seeds: how many a pair has (the fewest); still_a, still_b:
+    how many of each arm's jobs did not move or diverged; favours: the arm that is better where the
+    interval excludes zero and p < 0.05, which takes six pairs at least, empty where most of either
+    arm's jobs are still. With one seed of random weights the interval speaks of these very
+    networks.
     """
     frame = _judged(results).sort_values(MEASURE, kind="stable")
     several = [key for key in told_settings(frame) if key in SHARED]

@@ -81,7 +81,7 @@ def style() -> Iterator[None]:
 
 
 def figure(
-    name: str, *, experiment: str = "", sheet: bool = False
+    name: str, *, experiment: str = "", sheet: bool = False, widest: int = WIDEST
 ) -> Callable[[FigureFunction], FigureFunction]:
     """Register a function of the results that draws a figure; it runs in `style`.
 
@@ -89,6 +89,7 @@ def figure(
         name: of the figure.
         experiment: that it is of alone; "" for any.
         sheet: it consists of pictures, and is saved as JPEG, others as PNG of 256 colours.
+        widest: of the file of a sheet, in px.
     """
 
     def decorate(function: FigureFunction) -> FigureFunction:
@@ -101,7 +102,7 @@ def figure(
             with style():
                 return _checked(function(results), Figure, FIGURES.called(name))
 
-        return FIGURES.add(name, styled, experiment=experiment, sheet=sheet)
+        return FIGURES.add(name, styled, experiment=experiment, sheet=sheet, widest=widest)
 
     return decorate
 
@@ -273,7 +274,8 @@ def _save_figure(results: Results, name: str) -> Path:
         picture = image.convert("RGB")
     with files.replacing(path, results.folder) as file:
         if sheet:
-            picture.thumbnail((WIDEST, 8 * WIDEST), Image.Resampling.LANCZOS)
+            widest = int(FIGURES.fact(name, "widest") or WIDEST)
+            picture.thumbnail((widest, 8 * widest), Image.Resampling.LANCZOS)
             picture.save(file, "JPEG", quality=QUALITY, optimize=True)
         else:
             picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)

@@ -227,7 +227,7 @@ def _quick(results: Results) -> str:
     size, evals = (jobs if len(jobs) else results.statistics)["size"].max(), PAPER_EVALS
     if len(jobs):
         budget, evals = f", about {PAPER_EVALS} evaluations", jobs["evals_budget"].max()
-    if size >= FULL_SIZE and evals >= FULL_EVALS:
+    if not (size < FULL_SIZE or evals < FULL_EVALS):  # nor where it is not known
         return ""
     tiny = size < STANDARD_SIZE or evals < STANDARD_EVALS
     word = "quick settings" if tiny else "standard settings"

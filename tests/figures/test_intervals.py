@@ -5,7 +5,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, spearmanr, t, ttest_1samp
+from scipy.stats import rankdata, spearmanr, t, ttest_1samp, wilcoxon
 
 from stylebench.figures.intervals import compare, detectable, holm, interval, spearman
 
@@ -81,7 +81,7 @@ def test_arms_that_do_not_differ_and_pairs_that_are_not_known() -> None:
         compare([1.0], [1.0, 2.0])
 
 
-@pytest.mark.parametrize("n", [3, 8, 12])
+@pytest.mark.parametrize("n", [6, 8, 12])
 def test_a_detectable_difference_is_shown_by_four_of_five_experiments(n: int) -> None:
     """By simulation: experiments of n pairs whose true difference is the detectable one."""
     draws = np.random.default_rng(n)
@@ -93,9 +93,21 @@ def test_a_detectable_difference_is_shown_by_four_of_five_experiments(n: int) ->
 
 
 def test_what_so_few_pairs_cannot_show() -> None:
-    assert compare([1.0], [0.0]).detectable == math.inf
-    assert compare([1.0, 2.0, math.nan], [0.0, 1.0, 0.0]).detectable == 0.0  # they do not scatter
-    assert compare([3.0, 1.0, 2.0], [0.0, 0.0, math.nan]).detectable == detectable([3.0, 1.0])
+    few = np.arange(5.0)
+    assert compare(few, few + 1).p > 0.05
+    assert compare(few, few + 1).detectable == compare([1.0], [0.0]).detectable == math.inf
+    values = np.array([3.0, 1.0, 2.0, 5.0, 4.0, 9.0, math.nan])
+    assert compare(values, np.zeros(7)).detectable == detectable(values[:6])
+    assert detectable(np.ones(6)) == 0.0  # they do not scatter
+
+
+@pytest.mark.parametrize(("n", "least"), [(6, 0.6), (8, 0.65), (12, 0.7)])
+def test_wilcoxons_test_shows_a_detectable_difference_nearly_as_often(n: int, least: float) -> None:
+    draws = np.random.default_rng(n)
+    scatter = draws.normal(size=n)
+    made = draws.normal(detectable(scatter), scatter.std(ddof=1), size=(2000, n))
+    shown = np.mean(wilcoxon(made, axis=1).pvalue < 0.05)
+    assert least < shown < 0.81
 
 
 def test_spearman_of_a_textbook() -> None:

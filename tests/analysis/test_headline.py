@@ -1,0 +1,45 @@
+"""The first picture: its columns, and that its file has room for five pictures of 300 px."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from stylebench.figures import FIGURES, NoDataError
+from stylebench.figures.register import draw
+from stylebench.store import Results
+from tests.figures.drawn import texts
+from tests.results import NOBODY, arms, write
+
+PAIRS = [("chelsea", "brush"), ("coffee", "woodcut"), ("china", "mosaic")]
+
+
+def made(out: Path) -> Results:
+    given = [
+        *arms(("p-vgg19", "p-resnet50"), ("none",), preset="paper", balance="none"),
+        *arms(("p-resnet50",), ("none",), preset="robust", balance="gradient", image="fourier"),
+    ]
+    return write(
+        out, given, PAIRS, 1, lambda jobs: [("ssim", NOBODY, jobs["_pair"] / 9)], name="headline"
+    )
+
+
+def test_columns_are_backbones_and_presets(tmp_path: Path) -> None:
+    told = list(texts(FIGURES["headline"](made(tmp_path))))
+    names = ["p-vgg19, as published", "p-resnet50, as published", "p-resnet50, robust"]
+    assert [text for text in told if text in names] == names
+
+
+def test_its_pictures_are_at_least_300_px_wide(tmp_path: Path) -> None:
+    list(draw(made(tmp_path).folder, ["headline"]))
+    with Image.open(tmp_path / "figures" / "headline.jpg") as drawn:
+        assert drawn.width >= 5 * 300
+
+
+def test_results_without_stylisations_have_none(tmp_path: Path) -> None:
+    results = made(tmp_path)
+    empty = Results(
+        results.folder, results.results[:0], results.statistics, results.trace, results.manifest
+    )
+    with pytest.raises(NoDataError, match="no stylisations"):
+        FIGURES["headline"](empty)
