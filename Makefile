@@ -62,10 +62,9 @@ check: lint test
 golden: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.measures.golden
 
-PAPER := headline recipe frontier fitted fig1_2 fig3 fig4 fig6 smoothing released texture gatys_tradeoff \
-  gatys_layers gatys_init \
-  gatys_photoreal keras controls_scale controls_gamma controls_bn controls_weights controls_rival \
-  peakiness_predicts at_rest
+PAPER := headline recipe frontier fitted at_rest fig1_2 fig3 fig4 fig6 smoothing released texture \
+  gatys_tradeoff gatys_layers gatys_init gatys_photoreal keras controls_scale controls_gamma controls_bn \
+  controls_weights controls_rival peakiness_predicts
 JOBS ?= 2
 PROFILE ?= standard
 CONTENT :=

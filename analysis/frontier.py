@@ -58,10 +58,11 @@ def _look(row: "pd.Series[Any]", settings: list[str], looks: dict[str, Look]) ->
     return looks[row["arch"]].line() | {"linestyle": dashes}
 
 
-def _draw(axes: Axes, made: "pd.Series[Any]", means: pd.DataFrame, look: dict[str, Any]) -> None:
+def _draw(axes: Axes, found: pd.DataFrame, look: dict[str, Any]) -> None:
     """Draw the frontiers of one arm faintly, and the mean of its pairs at each style weight."""
-    for x, y in made:
+    for x, y in frontiers(found):
         axes.plot(x, y, color=look["color"], linewidth=0.7, alpha=0.13, zorder=1)
+    means = _means(found)
     axes.plot(means["kept"], means["given"], zorder=3, **look | {"linewidth": 1.9, "markersize": 4})
 
 
@@ -85,7 +86,7 @@ def curves(results: Results) -> Figure:
     The Gram share, which is near 1 for most, is in the table.
     """
     found, looks = _points(results), arch_looks(results)
-    made, arms = frontiers(found), _arms(found)
+    arms = _arms(found)
     settings = [str(name) for name in arms["setting"].cat.categories]
     styles = {str(row["arm"]): _look(row, settings, looks) for _, row in arms.iterrows()}
     every = found[MEASURE].drop_duplicates().itertuples(index=False)
@@ -100,14 +101,9 @@ def curves(results: Results) -> Figure:
         len(shown), "Style at equal content", foot(results, told, shown), styles,
         height=HEIGHT, gap=GAP, head=TWO,
     )  # fmt: skip
-    names = made.index.get_level_values("arm").astype(str)
     for axes, column in zip(places, shown, strict=True):
-        key = (column.metric, column.judge, column.weights)
-        chosen = [made.index.get_level_values(k) for k in ("metric", "judge", "judge_weights")]
-        of = np.logical_and.reduce([v == k for v, k in zip(chosen, key, strict=True)])
         for arm, look in styles.items():
-            own = column.of(found[found["arm"].astype(str) == arm])
-            _draw(axes, made[of & (names == arm)], _means(own), look)
+            _draw(axes, column.of(found[found["arm"].astype(str) == arm]), look)
         axes.set_xlim(found["kept"].min() - MARGIN, found["kept"].max() + MARGIN)
         if column.metric.endswith("_share"):
             axes.set_ylim(bottom=min(0.0, max(axes.get_ylim()[0], -0.25)), top=1.02)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
+from stylebench.figures.intervals import ALPHA
 from stylebench.figures.style import over_seeds
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
 UNIT = ["content", "style"]
-LEVEL = 0.05
 Pairs = Iterable[tuple[str, str]]
 """Names of two arms that are compared."""
 
@@ -115,7 +115,7 @@ def favours(found: dict[str, Any], better: str) -> str:
         found: of `arms.paired`.
         better: ``lower`` or ``higher``; "" favours none.
     """
-    clear = found["p"] < LEVEL and (found["low"] > 0 or found["high"] < 0)
+    clear = found["p"] < ALPHA and (found["low"] > 0 or found["high"] < 0)
     stuck = 2 * max(found["still_a"], found["still_b"]) > found["jobs"]
     if stuck or not clear or not better:
         return ""

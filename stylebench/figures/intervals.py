@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 RESAMPLES = 2000
-POWER, ALPHA = 0.8, 0.05
-"""Of `detectable`: Cohen's convention."""
+ALPHA, POWER = 0.05, 0.8
+"""Below which a p-value tells a difference, and of `detectable`: Cohen's convention."""
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | Array
 

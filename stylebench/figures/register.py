@@ -274,7 +274,7 @@ def _save_figure(results: Results, name: str) -> Path:
         picture = image.convert("RGB")
     with files.replacing(path, results.folder) as file:
         if sheet:
-            widest = int(FIGURES.fact(name, "widest") or WIDEST)
+            widest = FIGURES.fact(name, "widest")
             picture.thumbnail((widest, 8 * widest), Image.Resampling.LANCZOS)
             picture.save(file, "JPEG", quality=QUALITY, optimize=True)
         else:
