@@ -7,11 +7,13 @@ import torch
 
 from stylebench import runtime
 from stylebench.backbones.extractor import build
-from stylebench.config import SmoothingSpec, Spec, TransferSettings, WeightsRef
+from stylebench.config import Image, SmoothingSpec, Spec, TransferSettings, WeightsRef
 from stylebench.measures.statistics import measure_backbone
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.run import sweep
 from stylebench.timing import bench
+from stylebench.transfer.graphs import Recorder
 from stylebench.transfer.stylize import stylize_batch
 from tests.transfer.pairs import stylize, three_pairs, vgg11
 
@@ -56,6 +58,31 @@ def test_a_batch_equals_its_pairs_one_by_one() -> None:
         assert [step.loss for step in found.evaluations] == pytest.approx(losses, rel=1e-8)
 
 
+@pytest.mark.parametrize("image", ["pixels", "fourier"])
+@pytest.mark.parametrize("smoothing", ["none", "softmax", "nested", "softmax-fitted"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_recorded_closure_gives_the_numbers_of_the_closure(
+    monkeypatch: pytest.MonkeyPatch, precision: str, smoothing: str, image: Image
+) -> None:
+    pair = pictures()[0].cuda(), pictures()[1].cuda()
+    backbone = build("r-resnet50", RANDOM, 0, precision=precision, device="cuda")
+    settings = TransferSettings(evals=8, image=image, smoothing=SmoothingSpec(name=smoothing))
+    replays: list[int] = []
+    replay = torch.cuda.CUDAGraph.replay
+
+    def counted(self: torch.cuda.CUDAGraph) -> None:
+        replays.append(1)
+        replay(self)
+
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", counted)
+    recorded = stylize_batch(backbone, [pair], settings)[0]
+    assert len(replays) == 6  # all but that which chooses the scale, and that which warms up
+    monkeypatch.setattr(Recorder, "__call__", lambda self, closure, given: closure(given))
+    plain = stylize_batch(backbone, [pair], settings)[0]
+    assert recorded.evaluations == plain.evaluations
+    assert recorded.tensor.equal(plain.tensor)
+
+
 @pytest.mark.parametrize(("precision", "error"), [("bf16", 0.05), ("tf32", 0.005)])
 def test_other_precisions_are_near_fp32_and_not_equal(precision: str, error: float) -> None:
     picture = pictures()[0].cuda()
@@ -83,3 +110,15 @@ def test_the_bench_measures_batches() -> None:
     rows = bench.run(bench.works(["tiny"], [64], device="cuda"), lambda text: None).rows
     assert {row.batch for row in rows} == {1, 16}
     assert all(row.peak_mb for row in rows)
+
+
+def test_workers_share_a_gpu_and_judge_on_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    results = sweep(
+        arch=["r-tiny"], smoothing=["none", "softmax"],
+        content=["chelsea"], style=["brush", "mosaic"],
+        size=48, evals=4, judge=True, out=tmp_path, jobs=2, device="cuda", tracking_uri="off",
+        tell=told.append,
+    )  # fmt: skip
+    assert list(results.results["status"]) == ["ok"] * 4, told
+    assert results.metrics["job_id"].nunique() == 4

@@ -8,6 +8,7 @@ import typer
 
 from stylebench.cli import options
 from stylebench.cli.progress import say
+from stylebench.errors import InputError
 
 
 def judge(
@@ -32,6 +33,7 @@ def judge(
     force: Annotated[
         bool, typer.Option("--force", help="Compute again what these judges said.")
     ] = False,
+    jobs: options.Jobs = None,
     plugin: options.Plugin = None,
 ) -> None:
     """Measure finished stylisations with metrics that were not optimised, into metrics.parquet.
@@ -49,15 +51,17 @@ def judge(
     from stylebench.store import lock
     from stylebench.sweeps import judge
 
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs expects a positive number, found {jobs}")
     given = parse_given(weights or [])
-    options = judge.JudgeOptions(
+    how = judge.JudgeOptions(
         names=judges or [], given=given, device=runtime.resolve_device(device),
-        offline=offline, force=force,
+        workers=jobs or 1, offline=offline, force=force,
     )  # fmt: skip
     there = store.holds_results(folder)  # else judging says what is wrong
     with lock.claim(folder, "stylebench judge") if there else contextlib.nullcontext():
         try:
-            summary = judge.run(folder, options, say)
+            summary = judge.run(folder, how, say)
         except KeyboardInterrupt:
             say("stopped: what was measured is kept; run the same command again to go on")
             raise typer.Exit(130) from None

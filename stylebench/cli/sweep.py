@@ -24,7 +24,8 @@ def sweep(
     device: options.Device = "auto",
     weights: options.Weights = None,
     tracking_uri: Annotated[
-        str | None, typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db.")
+        str | None,
+        typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db; `off`: no tracking."),
     ] = None,
     jobs: options.Jobs = None,
     engine: options.Engine = None,

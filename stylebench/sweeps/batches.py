@@ -11,7 +11,7 @@ from stylebench.config import JobSpec, Spec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 """Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
-512 × 512 px, which take less than 12 GB of VGG-19 in bf16 by our count (not run on a GPU yet)."""
+512 × 512 px, which take 7.2 GB with VGG-19 in bf16 (docs/performance.md)."""
 
 
 def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:

@@ -5,9 +5,11 @@ an interruption loses one job's metrics at most. The metrics of a job lie in its
 a job that is run again replaces its folder: no metric can outlive the picture that it judged.
 """
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,14 @@ import torch
 from torch import Tensor
 
 from stylebench import files, runtime, store
-from stylebench.config import JobSpec
+from stylebench.config import JobSpec, WeightsRef
 from stylebench.errors import DamagedError, InputError, describe
 from stylebench.images import stored
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
 from stylebench.store import JobRecord
+from stylebench.sweeps.engines import local
 
 Key = tuple[str, str, str]
 """Metric, judge and the identity of its weights."""
@@ -31,11 +34,15 @@ Found = dict[Key, float]
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """Whom to ask and how: `names` of judges (none: `judges.choose`), `given` weights of theirs."""
+    """Whom to ask and how: `names` of judges (none: `judges.choose`), `given` weights of theirs.
+
+    `workers` are processes, one thread each; with one, this process has all its threads.
+    """
 
     names: Sequence[str] = ()
     given: Mapping[str, str] | None = None
     device: str = "cpu"
+    workers: int = 1
     offline: bool = False
     force: bool = False
 
@@ -150,10 +157,14 @@ def _finished(out: Path, tell: Callable[[str], None]) -> list[JobRecord]:
     return jobs
 
 
-def _panel(
+def _panel(chosen: Mapping[str, WeightsRef], device: str) -> list[Judge | Lpips]:
+    return [*judges.make(chosen, device), *filter(None, [judges.lpips(device)])]
+
+
+def _chosen(
     archs: set[str], options: JudgeOptions, tell: Callable[[str], None]
-) -> list[Judge | Lpips]:
-    """Return the judges of these backbones' jobs, built."""
+) -> dict[str, WeightsRef]:
+    """Return the judges of these backbones' jobs with their weights, and tell of them."""
     chosen = (
         judges.named(options.names, options.given or {}, offline=options.offline)
         if options.names or options.given
@@ -161,11 +172,63 @@ def _panel(
     )
     for name, ref in chosen.items():
         tell(f"judge {name}: weights {ref.label}")
-    panel: list[Judge | Lpips] = [*judges.make(chosen, options.device)]
-    if (lpips := judges.lpips(options.device)) is not None:
+    if (lpips := judges.lpips("cpu")) is not None:
         tell(f"judge {lpips.name}: weights {lpips.weights}")
-        panel.append(lpips)
-    return panel
+    return chosen
+
+
+class _Court:
+    """Judges the jobs of a folder; that of a worker process is made once, by `_begin`."""
+
+    here: "_Court"
+
+    def __init__(self, out: Path, chosen: Mapping[str, WeightsRef], options: JudgeOptions) -> None:
+        self._jobs, self._options = out / "jobs", options
+        self._panel = _panel(chosen, options.device)
+
+    def judge(self, record: JobRecord) -> str | InputError:
+        """Return what `_judge_job` returns or raises."""
+        try:
+            return _judge_job(self._jobs / record.job_id, record, self._panel, self._options)
+        except InputError as error:
+            return error
+
+
+def _begin(
+    plugins: Sequence[Path], out: Path, chosen: Mapping[str, WeightsRef], options: JudgeOptions
+) -> None:
+    local.begin(plugins)
+    _Court.here = _Court(out, chosen, options)
+
+
+def _in_worker(record: JobRecord) -> str | InputError:
+    return _Court.here.judge(record)
+
+
+def _judged(
+    jobs: Sequence[JobRecord], out: Path, chosen: Mapping[str, WeightsRef], options: JudgeOptions
+) -> Generator[str | InputError, None, None]:
+    """Yield for each job in turn how it went: see `_judge_job`.
+
+    Raises:
+        InputError: worker processes end, as where there is too little memory for so many.
+    """
+    workers = min(options.workers, len(jobs))
+    if workers == 1:
+        yield from map(_Court(out, chosen, options).judge, jobs)
+        return
+    pool = ProcessPoolExecutor(
+        workers, runtime.process_context(), _begin, (local.plugin_files(), out, chosen, options)
+    )
+    try:
+        yield from pool.map(_in_worker, jobs)
+    except BrokenExecutor:
+        raise InputError(
+            "a worker process that judged died; out of memory? What was judged is kept: "
+            f"`stylebench judge {out}` goes on, in one process"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def run(
@@ -184,18 +247,17 @@ def run(
     """
     jobs = _finished(out, tell)
     runtime.configure()
-    panel = _panel({record.stylisation.arch for record in jobs}, options, tell)
+    chosen = _chosen({record.stylisation.arch for record in jobs}, options, tell)
     failed = 0
     try:
-        for number, record in enumerate(jobs, start=1):
-            told = f"[{number}/{len(jobs)}] {record.spec.title}"
-            try:
-                done = _judge_job(out / "jobs" / record.job_id, record, panel, options)
-                if done or again:
+        with contextlib.closing(_judged(jobs, out, chosen, options)) as outcomes:
+            for number, (record, done) in enumerate(zip(jobs, outcomes, strict=True), start=1):
+                told = f"[{number}/{len(jobs)}] {record.spec.title}"
+                if isinstance(done, InputError):
+                    failed += 1
+                    tell(f"{told}  not judged in full: {done}")
+                elif done or again:
                     tell(f"{told}  {done or 'judged before'}")
-            except InputError as error:
-                failed += 1
-                tell(f"{told}  not judged in full: {error}")
     finally:
         store.compact_metrics(out, jobs)
     return Summary(len(jobs) - failed, failed)

@@ -190,7 +190,7 @@ def sweep(
         jobs: worker processes; by default all jobs run in this process.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: backbone -> source, as ``--weights`` takes it.
-        tracking_uri: of MLflow; OUT/mlflow.db by default.
+        tracking_uri: of MLflow; OUT/mlflow.db by default; ``off``: no tracking.
         offline: never download weights.
         force: run finished jobs again.
         tell: called with lines about how it goes, as `print` shows them.
@@ -224,7 +224,8 @@ def _judge(options: RunOptions, report: Reporter) -> int:
     device = options.engine.device
     if options.engine.name == "ray" and device != "cpu":  # this machine may have none
         device = runtime.resolve_device("auto")
-    asked = judge.JudgeOptions(device=device)
+    workers = options.engine.workers if options.engine.name == "local" else 1
+    asked = judge.JudgeOptions(device=device, workers=workers)
     try:
         return judge.run(options.out, asked, report.message, again=False).failed
     except InputError as error:

@@ -43,6 +43,10 @@ Key = tuple[str, str]
 
 TURNS = 5
 DEFAULT = ("vgg19", "resnet50")
+WARM_UP = {"cpu": 1, "cuda": 3}
+"""Turns before the first that counts; on a GPU a closure is recorded at its third evaluation."""
+AT_ONCE = {"cpu": 1, "cuda": 10}
+"""Evaluations of a turn: as many as run on a GPU before somebody waits for it."""
 PRODUCT = {"cpu": 4096, "cuda": 8192}
 """Side of the matrices whose product is the ceiling of floating-point operations."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -173,22 +177,26 @@ def measure(
     enough: float = math.inf,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Key, list[float]]:
-    """Return the seconds of each step in each turn, after one turn of each.
+    """Return the seconds of each step in each turn, after `WARM_UP` turns of each.
 
     There are `turns`, or as many as take `enough` seconds: one at least.
     """
     seconds: dict[Key, list[float]] = {key: [] for key in steps}
-    for turn in range(turns + 1):
+    kind = device.partition(":")[0]
+    warm_up, count = WARM_UP[kind], AT_ONCE[kind]
+    for turn in range(warm_up + turns):
         for key, step in steps.items():
             runtime.configure(tf32=key[1] == "tf32")
             began = clock()
-            step()
-            if device.startswith("cuda"):
+            for _ in range(count):
+                step()
+            if kind == "cuda":
                 torch.cuda.synchronize(device)
-            seconds[key].append(clock() - began)
-        if turn and sum(sum(each[1:]) for each in seconds.values()) >= enough:
+            seconds[key].append((clock() - began) / count)
+        counted = {key: each[warm_up:] for key, each in seconds.items()}
+        if turn >= warm_up and sum(map(sum, counted.values())) >= enough:
             break
-    return {key: each[1:] for key, each in seconds.items()}
+    return counted
 
 
 def operations(spec: BackboneSpec, options: Mapping[str, str]) -> float:
@@ -208,21 +216,24 @@ def _peak(method: Callable[[Work], Step], work: Work) -> float:
     memory = runtime.PeakMemory(work.device)
     runtime.configure(tf32=work.precision == "tf32")
     step = method(work)
-    for _ in range(2):
+    for _ in range(3):
         step()
     return memory.read()
 
 
 def peak_mb(method: Callable[[Work], Step], work: Work) -> float:
-    """Return the peak memory of a method in a process of its own, in MB (1e6 bytes).
+    """Return the peak memory of a method in MB (1e6 bytes).
 
-    On a CPU that of the whole process, Python and torch included; on CUDA that of torch's
-    allocator.
+    On a CPU that of a process of its own, Python and torch included; on CUDA that of torch's
+    allocator in this process, without what was allocated before.
     """
     try:
+        if work.device.startswith("cuda"):
+            before = torch.cuda.memory_allocated(work.device) / 1e6
+            return _peak(method, work) - before
         with ProcessPoolExecutor(1, runtime.process_context()) as pool:
             return pool.submit(_peak, method, work).result()
-    except RuntimeError as error:
+    except RuntimeError as error:  # as torch's OutOfMemoryError is
         raise InputError(
             f"{work.title}, {method.__name__}: {error}; out of memory? "
             "use a smaller --size or --batch"

@@ -17,6 +17,8 @@ from pathlib import Path
 from stylebench import files
 from stylebench.errors import InputError, describe, is_full, masked, without_secrets
 
+OFF = "off"
+"""In place of an address: jobs are not logged, MLflow need not be installed."""
 HERE = "here"
 """The identity of a results folder in the database that it holds."""
 OWN = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts")

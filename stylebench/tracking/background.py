@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 from stylebench import files, store
 from stylebench.errors import InputError, masked
-from stylebench.tracking.address import reason
+from stylebench.tracking.address import OFF, reason
 from stylebench.tracking.mlflow import Tracker
 
 FIRST, LONGEST, LAST = 1.0, 60.0, 5.0
@@ -185,17 +185,21 @@ def opened(
 
     An address that has never answered for this results folder is taken for a wrong one, one that
     has for a server that is down, which does not stop a sweep. Without an address, the database in
-    the results folder is written; if it cannot be, the sweep is not tracked.
+    the results folder is written; if it cannot be, the sweep is not tracked. With ``off`` MLflow
+    is not even imported.
 
     Args:
         out: results folder.
         name: of the sweep.
-        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``; ``off``: no tracking.
         tell: takes messages.
 
     Raises:
         InputError: the address is wrong.
     """
+    if uri == OFF:
+        yield lambda record: None
+        return
     try:
         tracker = Tracker(out, uri, name)
         if uri is None or not tracker.proven:
@@ -235,6 +239,8 @@ def complete(out: Path, uri: str | None, tell: Tell) -> Writer:
     Raises:
         InputError: the folder holds no jobs, or there is no MLflow at this address.
     """
+    if uri == OFF:
+        raise InputError(f"--tracking-uri {OFF} is of a sweep; expected the address of an MLflow")
     check(out)
     if left := store.survey(out)[1]:
         tell(f"not logged: {store.told(left)}")

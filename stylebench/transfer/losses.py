@@ -10,6 +10,44 @@ from stylebench.runtime import float32
 
 Normalisation = Literal["paper", "released", "keras"]
 
+CHUNK = 1024
+"""Positions of one product on a GPU, see `products`."""
+HALF = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 8)
+"""Whether torch multiplies matrices in bf16 on a GPU and sums, and returns, float32."""
+
+
+def products(flat: Tensor) -> Tensor:
+    """Return F Fᵀ, summed in float32 at least.
+
+    On a GPU F is cut along its positions into pieces of about CHUNK: a product of few channels over
+    100,000 positions is one block of threads otherwise, and takes longer than the convolutions. In
+    bf16 it runs on tensor cores; the products of bf16 numbers are exact in float32, so that sums in
+    float32 round no more than those of float32 copies do.
+
+    Args:
+        flat: (B, D, M).
+
+    Returns:
+        (B, D, D).
+    """
+    if not flat.is_cuda:
+        flat = float32(flat)
+        return flat @ flat.mT
+    batch, channels, positions = flat.shape
+    parts = max(1, positions // CHUNK)
+    whole = positions - positions % parts
+    pieces = flat[..., :whole].reshape(batch, channels, parts, whole // parts).transpose(1, 2)
+    found = _product(pieces.flatten(0, 1)).view(batch, parts, channels, channels).sum(dim=1)
+    return found + _product(flat[..., whole:]) if whole < positions else found
+
+
+def _product(flat: Tensor) -> Tensor:
+    if HALF and flat.dtype == torch.bfloat16:
+        found: Tensor = torch.bmm(flat, flat.mT, out_dtype=torch.float32)
+        return found
+    flat = float32(flat)
+    return flat @ flat.mT
+
 
 def gram(maps: Tensor) -> Tensor:
     """Return the Gram matrix per position, G/M = F Fᵀ / M.
@@ -22,8 +60,8 @@ def gram(maps: Tensor) -> Tensor:
     Returns:
         (B, D, D), symmetric and positive semi-definite, in float32 at least.
     """
-    flat = float32(maps.flatten(2))
-    return flat @ flat.mT / flat.shape[2]
+    flat = maps.flatten(2)
+    return products(flat) / flat.shape[2]
 
 
 class _GramDistance(torch.autograd.Function):
@@ -35,8 +73,8 @@ class _GramDistance(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, maps: Tensor, target: Tensor) -> Tensor:
-        flat = float32(maps.flatten(2))
-        delta = (flat @ flat.mT).div_(flat.shape[2]).sub_(target)  # rounded as in `gram`
+        flat = maps.flatten(2)
+        delta = products(flat).div_(flat.shape[2]).sub_(target)  # rounded as in `gram`
         ctx.save_for_backward(maps, delta)
         return delta.square().flatten(1).sum(dim=1)
 

@@ -13,6 +13,7 @@ from stylebench.config import LossSpec, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
+from stylebench.transfer.graphs import Recorder
 from stylebench.transfer.parameterisation import PIXELS, Parameterisation
 from stylebench.transfer.targets import Target, encode, power_of_two
 
@@ -111,6 +112,7 @@ class Objective:
         self.initial_gradients: list[float] = []
         self._coefficients: tuple[Tensor, Tensor] | None = None
         self._seen: list[Tensor] = []
+        self._recorder = Recorder()
 
     def _term(self, targets: Sequence[Target]) -> _Term:
         """Return the term of one node, from the targets of the images."""
@@ -224,21 +226,34 @@ class Objective:
         Returns:
             (B,) in double precision, and (B, 3, H, W).
         """
-        first = self._coefficients is None
-        if self._coefficients is None:
-            exact, _ = self._weights([1.0] * len(vectors), vectors)
-            self.scales = [power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
-            self._coefficients = self._weights(self.scales, vectors)
+        if self._coefficients is not None:
+            return self._kept(*self._recorder(self._by_vectors, vectors))
+        exact, _ = self._weights([1.0] * len(vectors), vectors)
+        self.scales = [power_of_two(1 / max(v, 1e-300)) for v in exact.amax(dim=0).tolist()]
+        self._coefficients = self._weights(self.scales, vectors)
+        distances, gradient = self._evaluate(vectors)
+        gradient = self._rescaled(gradient)
+        return self._kept(distances, self._space.gradient(gradient))
+
+    def _evaluate(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distances, and the gradient of the scaled losses by the pixels."""
+        assert self._coefficients is not None
         images = self._space.image(vectors.detach()).requires_grad_()
         distances = self._distances(images)
         (self._coefficients[1] * distances).sum().backward()  # type: ignore[no-untyped-call]
-        gradient = images.grad
-        assert gradient is not None
-        if first:
-            gradient = self._rescaled(gradient)
-        self._seen.append(distances.detach())
-        total = (self._coefficients[0] * float64(distances.detach())).sum(dim=0)
-        return total, self._space.gradient(gradient)
+        assert images.grad is not None
+        return distances.detach(), images.grad
+
+    def _by_vectors(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distances, and the gradient of the scaled losses by the vectors."""
+        distances, gradient = self._evaluate(vectors)
+        return distances, self._space.gradient(gradient)
+
+    def _kept(self, distances: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the distances for the trace; return the scaled losses with the gradient."""
+        assert self._coefficients is not None
+        self._seen.append(distances)
+        return (self._coefficients[0] * float64(distances)).sum(dim=0), gradient
 
     def _rescaled(self, gradient: Tensor) -> Tensor:
         """Choose the scales from the first gradient by the pixels, and return it with these."""

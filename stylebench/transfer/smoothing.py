@@ -55,7 +55,7 @@ def smoothing(
             exponentiate it: where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and
             softmax by a factor of up to e². ``precision: auto`` is fp32 for them.
         fit: of one that is fitted to the style: makes (B, 1, 1, 1) of maps (B, D, H, W) and the
-            parameters.
+            parameters. Its exponents are bounded, so that ``auto`` is tf32 for it where there is.
         shares: parameters between 0 and 1; the others are positive.
 
     Raises:
@@ -93,8 +93,16 @@ def softmax(maps: "Tensor", temperature: "float | Tensor" = 1.0) -> "tuple[Tenso
         N·σ(F) of the same shape, mean 1, and 1/N, where N = D·H·W.
     """
     count = math.prod(maps.shape[1:])
-    flat = (float32(maps) / temperature).flatten(1).softmax(dim=1) * count
+    flat = _softmax((float32(maps) / temperature).flatten(1)) * count
     return flat.view_as(maps), 1 / count
+
+
+def _softmax(rows: "Tensor") -> "Tensor":
+    """Return the softmax of each row (B, N); torch's on a GPU is one block of threads a row."""
+    if not rows.is_cuda:
+        return rows.softmax(dim=1)
+    exponentials = (rows - rows.detach().amax(dim=1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(dim=1, keepdim=True)
 
 
 @smoothing("nested")
@@ -291,9 +299,14 @@ def canonical(spec: SmoothingSpec) -> SmoothingSpec:
 
 
 def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
-    """Return the precision of a network; ``auto`` is fp32 for smoothings that exponentiate maps."""
-    exact = asked == "auto" and not SMOOTHINGS.fact(spec.name, "linear")
-    return runtime.resolve_precision("fp32" if exact else asked, device)
+    """Return the precision of a network.
+
+    ``auto`` is fp32 for smoothings that exponentiate maps; tf32 on a GPU for those fitted to them.
+    """
+    if asked == "auto" and not SMOOTHINGS.fact(spec.name, "linear"):
+        bounded = SMOOTHINGS.fact(spec.name, "fit") is not None
+        asked = "tf32" if bounded and runtime.has_tensor_cores(device) else "fp32"
+    return runtime.resolve_precision(asked, device)
 
 
 def _spares(spec: SmoothingSpec, stage: int) -> bool:

@@ -1,5 +1,7 @@
 """MLflow where it cannot be reached, is damaged, or lies elsewhere."""
 
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,7 @@ from mlflow import MlflowClient
 
 from stylebench import store
 from stylebench.tracking import mlflow as ours
-from tests.cli.bench import with_database, write_yaml
+from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import done, job_tags, sweep
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -31,6 +33,33 @@ def test_tracking_server_that_cannot_be_reached(
     assert len(lines[0]) < 400
     assert "Traceback" not in run.err
     assert not (out / "jobs").exists()
+
+
+WITHOUT = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "mlflow":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+from stylebench.cli.main import main
+main()
+"""
+
+
+def test_without_tracking_mlflow_is_not_needed_and_can_be_told_later(tmp_path: Path) -> None:
+    config, out = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3), tmp_path / "out"
+    flags = ["sweep", "--tracking-uri", "off", "--out", str(out), str(config)]
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *flags], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert not list(out.glob("mlflow*"))
+    assert "expected the address of an MLflow" in refused("track", out, "--tracking-uri", "off")
+    assert invoke("track", out).status == 0
+    assert job_tags(out).keys() == set(store.load_results(out)["job_id"])
 
 
 def test_damaged_database_does_not_stop_a_sweep(tmp_path: Path) -> None:

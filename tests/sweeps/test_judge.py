@@ -1,5 +1,6 @@
 """Judging a results folder: what is computed, kept, told, and gathered."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,19 @@ def test_every_metric_has_a_row_in_the_job_and_in_the_table(tmp_path: Path) -> N
     assert set(judges["judge_weights"]) == {"random:0"}
     first = table.iloc[0]
     assert list(first[:6]) == [spec.job_id, "r-vgg19", "none", "c", "s", 3]
+
+
+def test_worker_processes_say_what_one_process_says(tmp_path: Path) -> None:
+    specs = [add(tmp_path / out, seed=seed) for seed in range(3) for out in ("one", "two")]
+    (tmp_path / "two" / "jobs" / specs[1].job_id / "result.png").write_bytes(b"broken")
+    (tmp_path / "one" / "jobs" / specs[1].job_id / "result.png").write_bytes(b"broken")
+    alone, lines = judged(tmp_path / "one", ONE)
+    together, told = judged(tmp_path / "two", dataclasses.replace(ONE, workers=2))
+    assert alone == together == judge.Summary(2, 1)
+    parts = [[line.rpartition("  ")[0] for line in each] for each in (lines, told)]
+    assert parts[0] == [line.replace("two", "one") for line in parts[1]]
+    one, two = (store.load(tmp_path / out).metrics for out in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-4)
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:

@@ -35,6 +35,41 @@ def test_gram_equals_numpy_in_float64() -> None:
     assert_allclose(losses.gram(maps).numpy(), numpy_gram(maps), rtol=1e-13)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(2, 5, 4, 3), (1, 8, 60, 61), (3, 4, 64, 64), (2, 3, 1, 2051)])
+def test_gram_as_a_gpu_computes_it_equals_numpy(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], layout: torch.memory_format
+) -> None:
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    maps = random_maps(*shape).contiguous(memory_format=layout)
+    assert_allclose(losses.gram(maps).numpy(), numpy_gram(maps), rtol=1e-12, atol=1e-14)
+
+
+def test_softmax_as_a_gpu_computes_it_equals_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+    maps = 300 * random_maps(2, 5, 4, 3)
+    found, unit = smoothing.softmax(maps, temperature=2.0)
+    expected = scipy_softmax(maps.numpy().reshape(2, -1) / 2, axis=1)
+    assert_allclose((found * unit).reshape(2, -1).numpy(), expected, rtol=1e-12)
+    few = random_maps(2, 2, 2, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: smoothing.softmax(x)[0], (few,))
+
+
+def test_auto_is_tf32_on_a_gpu_for_what_is_fitted_and_fp32_for_other_exponents(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    found = {
+        (name, device): smoothing.precision("auto", SmoothingSpec(name=name), device)
+        for name in ("none", "softmax", "softmax-fitted")
+        for device in ("cuda", "cpu")
+    }
+    assert [found[name, "cuda"] for name in ("none", "softmax", "softmax-fitted")] == [
+        "bf16", "fp32", "tf32",
+    ]  # fmt: skip
+    assert found["softmax", "cpu"] == found["softmax-fitted", "cpu"] == "fp32"
+
+
 def test_paper_normalisation_is_equations_3_and_4() -> None:
     x, target = random_maps(1, 6, 5, 4), random_maps(1, 6, 5, 4, seed=1)
     d, m = 6, 20

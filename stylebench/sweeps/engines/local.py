@@ -33,8 +33,13 @@ def devices(device: str, count: int) -> list[str]:
     return [f"cuda:{index % torch.cuda.device_count()}" for index in range(count)]
 
 
-def _begin(plugins: Sequence[Path]) -> None:
-    """One thread a worker: two workers with two threads each can be 100 times slower.
+def plugin_files() -> list[Path]:
+    """Return the files of the plug-ins that a worker has to load, for `begin`."""
+    return [plugin.files[plugin.name] for plugin in registry.carried()]
+
+
+def begin(plugins: Sequence[Path]) -> None:
+    """Begin a worker process, with one thread: two with two each can be 100 times slower.
 
     What takes long to import is imported now, before the time of a job begins.
     """
@@ -88,8 +93,8 @@ class _Worker:
             context = runtime.process_context()
         except OSError as error:
             raise _refused(error) from None
-        files = [plugin.files[plugin.name] for plugin in registry.carried()]
-        return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=[files])
+        args = [plugin_files()]
+        return ProcessPool(max_workers=1, context=context, initializer=begin, initargs=args)
 
     def begin(self, group: Group, out: Path, limit: float) -> None:
         """Begin a group; OSError where the system has no process, thread or descriptor left."""
