@@ -44,9 +44,10 @@ def _budget(results: Results) -> pd.DataFrame:
     if not len(done) or not len(results.gradients):
         raise NoDataError("no gradients in these results; `gradients: true` measures them")
     frame = results.gradients.merge(labelled(done), on="job_id")
-    frame = frame[frame["gradient"].between(0, math.inf, inclusive="neither")]
+    known = frame["term"].isin(TERMS)
+    frame = frame[known & frame["gradient"].between(0, math.inf, inclusive="neither")]
     if not len(frame):
-        raise NoDataError("no gradient of these results is a positive number")
+        raise NoDataError("no gradient of these results is a positive number of a known term")
     name = frame["term"].where(frame["term"] != "style", frame["layer"])
     rank = frame["term"].map(TERMS.index)
     names = name[rank.sort_values(kind="stable").index].drop_duplicates()

@@ -31,6 +31,8 @@ MIN_SIDE = 16
 MAX_SIDE = 4096
 """Of the working size: in float32 the first maps of VGG, 64 × 4096 × 4096, take 4 GB each."""
 MAX_PIXELS = 100_000_000
+MAX_BYTES = 16 * MAX_PIXELS
+"""Of a file: four channels in float32, not compressed."""
 _ONE = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # its remarks are told as errors, or not
 
@@ -200,6 +202,9 @@ def check_file(path: Path) -> None:
         raise InputError(f"{name} is no regular file; expected a {formats.text()} file")
     if status.st_size == 0:
         raise InputError(f"{name} is empty (0 bytes); copy or export it again")
+    if status.st_size > MAX_BYTES:
+        found = f"{status.st_size:,} bytes"
+        raise InputError(f"{name} has {found}; expected at most {MAX_BYTES:,}: make it smaller")
 
 
 def _target(path: Path, found: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:

@@ -98,9 +98,9 @@ def _refuse(constant: str) -> Any:
 
 
 def parsed(data: bytes) -> Any:
-    """Return what the bytes of a file of JSON hold; ValueError if they are none."""
+    """Return what the bytes of a file of JSON in UTF-8 hold; ValueError if they are none."""
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -111,7 +111,7 @@ def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[Job
             spec.nodes if spec.chosen or not code else {}
         )  # those of the network's own follow it
         blanks = {**pictures, "code": code, "nodes": nodes}
-        return spec.model_copy(update=blanks).model_dump_json()
+        return str(spec.model_copy(update=blanks).model_dump())  # paths may be no UTF-8
 
     ordered = sorted(jobs, key=lambda job: job.job_id in planned)
     last = {without_digests(job.stylisation): job.job_id for job in ordered}

@@ -19,7 +19,7 @@ def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     own = {"content", "style"} | ({"seed"} if BackboneName.parse(spec.arch).pretrained else set())
     mixes = spec.weights.options.get("batchnorm") == "train"
     alone = spec.job_id if mixes or spec.optimiser.name == "lbfgsb" else ""
-    return spec.model_dump_json(exclude=own) + alone, size
+    return str(spec.model_dump(exclude=own)) + alone, size
 
 
 def _most(size: tuple[int, ...], device: str) -> int:

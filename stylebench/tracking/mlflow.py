@@ -58,6 +58,14 @@ class Run(NamedTuple):
         return float(self.stamp.split()[-1]) if self.stamp else float("-inf")
 
 
+def _is_ours(path: Path, out: Path) -> bool:
+    """Tell whether a file is there, and no larger than any of ours: MLflow copies it whole."""
+    try:
+        return files.size(path, out) <= files.MOST
+    except files.ABSENT:
+        return False
+
+
 class Tracker:
     """Writes the jobs of one results folder to an MLflow server or database.
 
@@ -245,7 +253,7 @@ class Tracker:
     def _upload(self, sweep: str, run_id: str, paths: Iterable[Path], folder: str = "") -> None:
         """Log artifacts through the experiment: MLflow's client asks for the place of each run."""
         _, repository = self._experiment(sweep)
-        for path in (path for path in paths if files.exists(path, self._out)):
+        for path in (path for path in paths if _is_ours(path, self._out)):
             repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
 
     def _upload_json(self, sweep: str, run_id: str, name: str, content: Any) -> None:
