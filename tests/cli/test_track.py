@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from stylebench import store
+from stylebench import files, store
 from stylebench.tracking import address, background, view
 from stylebench.tracking.mlflow import Tracker
 from tests.cli.bench import invoke, refused, with_database, write_yaml
@@ -258,6 +258,17 @@ def test_what_is_not_a_job_is_missed_too(out: Path, monkeypatch: pytest.MonkeyPa
     assert run.status == 1
     assert "the sweep is not in MLflow: [Errno 28] No space left on device" in run.out
     assert "figures or statistics are not in MLflow; complete with `stylebench track " in run.out
+
+
+def test_a_file_larger_than_any_of_ours_is_not_copied(out: Path) -> None:
+    (out / "figures").mkdir(exist_ok=True)
+    for name, size in (("curves.png", files.MOST + 1), ("grid.png", 9)):
+        with (out / "figures" / name).open("wb") as file:
+            file.truncate(size)
+    invoke("track", out)
+    copied = {path.name for path in (out / "mlartifacts").rglob("*.png")}
+    assert "grid.png" in copied
+    assert "curves.png" not in copied
 
 
 def test_wrong_input(out: Path, tmp_path: Path) -> None:

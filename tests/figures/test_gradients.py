@@ -51,6 +51,16 @@ def test_a_colour_for_each_smoothing_and_a_panel_for_each_setting(tmp_path: Path
     assert "quick" in told
 
 
+def test_a_term_that_nobody_knows_is_not_drawn(tmp_path: Path) -> None:
+    results = scored(tmp_path, ("r-vgg19",), ("none",), pairs=PAIRS)
+    terms = results.gradients["term"].where(results.gradients["term"] != "content", "<b>")
+    changed = replace(results, gradients=results.gradients.assign(term=terms))
+    assert set(TABLES["gradients"](changed)["term"]) == {"style"}
+    FIGURES["gradients"](changed)
+    with pytest.raises(NoDataError):
+        TABLES["gradients"](replace(changed, gradients=changed.gradients.assign(term="x")))
+
+
 def test_smoothings_that_are_not_drawn_are_told(tmp_path: Path) -> None:
     smoothings = tuple(f"softmax(temperature={number})" for number in range(9))
     figure = FIGURES["gradients"](scored(tmp_path, ("p-vgg19",), smoothings))

@@ -297,6 +297,10 @@ def _loop(photo: Path) -> None:
         (_pipe, "is no regular file"),
         (_loop, "cannot be read"),
         (lambda path: path.write_bytes(b""), r"is empty \(0 bytes\)"),
+        (
+            lambda path: os.truncate(path, 3 << 30),
+            "has 3,221,225,472 bytes; expected at most 1,600,000,000: make it smaller",
+        ),
         (lambda path: path.write_text("hello"), "is not a picture that can be read; expected JPEG"),
         (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), "is not a picture"),
         (

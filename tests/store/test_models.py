@@ -268,9 +268,27 @@ def test_a_table_without_rows_has_no_types() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, "NaN", '{"began": NaN, "jobs": []}', "1" * 5000, "\udc80", ""]
+    "text",
+    ["[" * 100_000, "NaN", '{"began": NaN, "jobs": []}', "1" * 5000, "\udc80", "", "\0" * 40],
 )
 def test_what_is_no_json_is_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DamagedError, match="is damaged"):
         models.read(tmp_path / "x", models.Announced)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-32-be", "utf-8-sig"])
+def test_json_is_utf_8(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes('{"jobs": []}'.encode(encoding))
+    with pytest.raises(DamagedError, match="is damaged"):
+        models.read(tmp_path / "x", models.Announced)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "caf\udce9.png"])
+def test_jobs_of_pictures_whose_paths_are_no_utf_8_are_told_apart(
+    name: str, tmp_path: Path
+) -> None:
+    pictures = [jobs.ImageRef(name="c", ref=ref, digest="1") for ref in (name, "/x/c.png")]
+    for number, picture in enumerate(pictures):
+        jobs.add(tmp_path, content=picture, seed=number)
+    assert len(store.newest(store.records(tmp_path))) == 2
