@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep paper figures test test-slow lint check golden reference site bench bench-check clean
+.PHONY: help install sweep paper figures test test-slow lint check golden reference site bench bench-check gpu clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -16,6 +16,7 @@ help:
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench (ARGS=... adds flags)"
 	@echo "make bench-check  the same, and fail if ratios are worse than results/reference/bench.json"
+	@echo "make gpu        what a GPU is asked, in eight minutes, into results/gpu: tests, speed, a profile, experiments"
 	@echo "make paper      all experiments into results/paper-standard, a night or two on two cores; again: goes on"
 	@echo "                (PROFILE=quick: to try them, into results/paper-quick; PROFILE=full: a GPU; PAPER='fig1_2"
 	@echo "                smoothing': these; ARGS=... adds flags to each, of which fig3, of statistics alone, takes few)"
@@ -109,6 +110,9 @@ bench: install
 
 bench-check: install
 	$(BIN)/stylebench bench --check results/reference/bench.json $(ARGS)
+
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python bench/gpu.py results/gpu $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -46,7 +46,9 @@ DEFAULT = ("vgg19", "resnet50")
 WARM_UP = {"cpu": 1, "cuda": 3}
 """Turns before the first that counts; on a GPU a closure is recorded at its third evaluation."""
 AT_ONCE = {"cpu": 1, "cuda": 10}
-"""Evaluations of a turn: as many as run on a GPU before somebody waits for it."""
+"""Evaluations of a turn: as many as run on a GPU before somebody waits for it; one of the LONG."""
+LONG = 0.1
+"""Seconds of an evaluation next to which waiting for it is nothing."""
 PRODUCT = {"cpu": 4096, "cuda": 8192}
 """Side of the matrices whose product is the ceiling of floating-point operations."""
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -183,10 +185,11 @@ def measure(
     """
     seconds: dict[Key, list[float]] = {key: [] for key in steps}
     kind = device.partition(":")[0]
-    warm_up, count = WARM_UP[kind], AT_ONCE[kind]
+    warm_up = WARM_UP[kind]
     for turn in range(warm_up + turns):
         for key, step in steps.items():
             runtime.configure(tf32=key[1] == "tf32")
+            count = 1 if min(seconds[key], default=0.0) > LONG else AT_ONCE[kind]
             began = clock()
             for _ in range(count):
                 step()

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stylebench import store
+from stylebench.config import ImageRef
 from stylebench.errors import DamagedError, InputError
 from stylebench.store import columns, lock, models, status
 from stylebench.tracking import mlflow, view
@@ -288,7 +289,7 @@ def test_json_is_utf_8(encoding: str, tmp_path: Path) -> None:
 def test_jobs_of_pictures_whose_paths_are_no_utf_8_are_told_apart(
     name: str, tmp_path: Path
 ) -> None:
-    pictures = [jobs.ImageRef(name="c", ref=ref, digest="1") for ref in (name, "/x/c.png")]
+    pictures = [ImageRef(name="c", ref=ref, digest="1") for ref in (name, "/x/c.png")]
     for number, picture in enumerate(pictures):
         jobs.add(tmp_path, content=picture, seed=number)
     assert len(store.newest(store.records(tmp_path))) == 2
