@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stylebench.errors import published_command
 from stylebench.figures import style
 from stylebench.report import pictures, tables
 from stylebench.report.drawings import Figure
-from stylebench.report.pictures import Grid
+from stylebench.report.pictures import Cell, Grid
 from stylebench.report.tables import Table
 from stylebench.store import Results
 
@@ -70,8 +72,24 @@ class Chapter:
                 arms = [{"label": c.label, "key": c.key} for c in row.cells if c.picture]
                 label = f"{row.content} × {row.style}" + (f" ({grid.title})" if grid.title else "")
                 if len(arms) > 1:
-                    pairs.append({"label": label, "arms": arms})
+                    pairs.append({"label": label, "arms": arms, "first": _apart(row.cells)})
         return pairs
+
+
+def _apart(cells: Sequence[Cell]) -> tuple[int, int]:
+    """Return which two of the cells with pictures the comparison begins with.
+
+    The two results that differ most in their pixels, by what they look like at 16 × 16 px; of fewer
+    than two results the first two pictures.
+    """
+    shown = [cell for cell in cells if cell.picture]
+    made = [place for place, cell in enumerate(shown) if cell.label not in ("content", "style")]
+    if len(made) < 2:
+        return 0, 1
+    small = {place: pictures.small(shown[place]) for place in made}
+    return max(
+        combinations(made, 2), key=lambda two: float(np.abs(small[two[0]] - small[two[1]]).mean())
+    )
 
 
 def make(results: Results, anchor: str, side: int, drawn: Sequence[Figure]) -> Chapter:

@@ -1,4 +1,4 @@
-"""The table of findings in docs/findings.md, as fields of a table of the page."""
+"""What docs/findings.md says, for the page: its answer, and its table of claims."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -17,12 +17,21 @@ CHAPTER = re.compile(r"(?:(?:.*/)?results/[^/]+/(?=.*/)|#)([\w.-]+)(?:/.*)?")
 """The target of a link to a chapter of the page, or to a file of the folder that it shows."""
 
 
+SENTENCE = re.compile(r"[^.]+\.")
+
+
 @dataclass(frozen=True)
 class Findings:
-    """The first table of a Markdown file; texts are safe HTML."""
+    """The first table of a Markdown file; texts are safe HTML.
+
+    `question` and `answer` are the first heading of the second level, and the first sentence below
+    it; empty where there is none.
+    """
 
     head: tuple[Markup, ...]
     rows: tuple[tuple[Markup, ...], ...]
+    question: str = ""
+    answer: str = ""
 
 
 def _href(target: str, anchors: Collection[str]) -> str:
@@ -60,7 +69,20 @@ def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
         elif token.type == "inline":
             cell = [*_linked(token.children or [], anchors)]
             rows[-1].append(Markup(MARKDOWN.renderer.render(cell, MARKDOWN.options, {})))
-    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:]))) if rows else None
+    if not rows:
+        return None
+    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:])), *_answer(text))
+
+
+def _answer(text: str) -> tuple[str, str]:
+    """Return the first heading of the second level, and the first sentence below it."""
+    tokens = MARKDOWN.parse(text)
+    for place, token in enumerate(tokens):
+        if (token.type, token.tag) == ("heading_open", "h2"):
+            below = next((t.content for t in tokens[place + 3 :] if t.type == "inline"), "")
+            first = SENTENCE.match(below.replace("\n", " "))
+            return tokens[place + 1].content, first[0] if first else ""
+    return "", ""
 
 
 def read(path: Path, anchors: Collection[str] = ()) -> Findings | None:

@@ -12,15 +12,18 @@ from markupsafe import Markup
 
 from stylebench import __version__, figures, files, store
 from stylebench.errors import InputError
-from stylebench.report import chapter, drawings, findings, pictures, tables
+from stylebench.report import chapter, drawings, findings, opening, pictures, tables
 from stylebench.report.chapter import Chapter
+from stylebench.report.findings import Findings
 from stylebench.store import Results
 from stylebench.store.columns import slug
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 FINDINGS = files.locate("docs/findings.md")
+REFERENCE = Path("results/reference")
+"""Beside docs/ in a checkout: the folder whose results the findings are."""
 
-OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "findings-table")
+OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "opening")
 """Of the page itself; a chapter of such a name gets another anchor."""
 
 SHOWN_ANYWAY = ("grid",)
@@ -42,9 +45,13 @@ def render(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
     figures.load()
     parts = [] if store.holds_results(folder) else store.folders(folder)
     if parts:
-        return _fill(**_of_several(folder, parts, tell))
-    made = _alone(folder)
-    return _fill(name=made.name, description=made.description, facts=made.facts, chapters=[made])
+        return _fill(folder, **_of_several(folder, parts, tell))
+    results = _load(folder)
+    made = _alone(results)
+    return _fill(
+        folder, name=made.name, description=made.description, facts=made.facts, chapters=[made],
+        opening=opening.make(results),
+    )  # fmt: skip
 
 
 def write(
@@ -97,11 +104,10 @@ def _load(folder: Path) -> Results:
     return results
 
 
-def _alone(folder: Path) -> Chapter:
+def _alone(results: Results) -> Chapter:
     """Return the chapter that is the whole page."""
-    results = _load(folder)
     side = pictures.long_side(pictures.count(results.results))
-    drawn = drawings.read(drawings.paths(folder))
+    drawn = drawings.read(drawings.paths(results.folder))
     return chapter.make(results, "", side, [*drawn.values()])
 
 
@@ -111,6 +117,8 @@ def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]
     Raises:
         InputError: all are damaged.
     """
+    by_name = {part.name: part for part in parts}
+    parts = [by_name[name] for name in opening.in_order([*by_name])]
     found: dict[Path, Results] = {}
     trouble: dict[Path, Exception] = {}
     pixels = 0
@@ -138,7 +146,9 @@ def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]
     if len(trouble) == len(parts):
         raise InputError(f"{str(folder)!r} holds no results that can be read: {trouble[parts[0]]}")
     short = tables.fit({made.name: made.tables for made in chapters})
+    first = (opening.make(found[part]) for part in parts if part not in trouble)
     return {
+        "opening": next(filter(None, first), None),
         "name": folder.resolve().name,
         "description": "",
         "facts": _facts(chapters, [found[part] for part in parts if part not in trouble]),
@@ -162,7 +172,14 @@ def _facts(chapters: Sequence[Chapter], results: Sequence[Results]) -> list[str]
     return facts + chapter.job_facts(results)
 
 
-def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
+def _findings(folder: Path, anchors: Sequence[str]) -> Findings | None:
+    """Return the findings where the page is of the results that they rest on, else None."""
+    if FINDINGS is None or folder.resolve() != FINDINGS.parent.parent / REFERENCE:
+        return None
+    return findings.read(FINDINGS, anchors)
+
+
+def _fill(folder: Path, chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
     style, script = (
         (TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
@@ -183,7 +200,7 @@ def _fill(chapters: Sequence[Chapter], **context: Any) -> str:
         style=Markup(style),
         script=Markup(script),
         version=__version__,
-        findings=FINDINGS and findings.read(FINDINGS, [made.anchor for made in chapters]),
+        findings=_findings(folder, [made.anchor for made in chapters]),
         chapters=chapters,
         **context,
     )

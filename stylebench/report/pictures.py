@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -17,23 +19,31 @@ from stylebench.images import stored
 from stylebench.store import Results
 from stylebench.store.tables import PREVIEW
 
-BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 96
+BUDGET, PER_PIXEL, LARGEST, SMALLEST = 1_500_000, 0.45, 512, 256
 """Bytes of all pictures of the page; bytes a pixel takes (measured: 0.35 to 0.42); sides in px."""
 
-PAIRS = 2
+PAIRS = 1
 """Rows of a grid in a page of several results folders."""
 
 QUALITY = 82
 """Of JPEGs that are made smaller; others keep that of previews, which they have."""
 
 
+LITTLE = 16
+"""Side in px at which pictures are compared."""
+
+
 @dataclass(frozen=True)
 class Picture:
-    """An embedded picture: its ``data:`` address, width and height in px."""
+    """An embedded picture: its ``data:`` address, width and height in px.
+
+    `little` is what it looks like, as bytes of LITTLE × LITTLE px in RGB.
+    """
 
     uri: str
     width: int
     height: int
+    little: bytes = field(repr=False, default=b"")
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,14 @@ def embed(name: str, folder: Path, side: int) -> Picture | None:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, optimize=True)
     uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Picture(uri, *image.size)
+    little = image.convert("RGB").resize((LITTLE, LITTLE), Image.Resampling.BOX).tobytes()
+    return Picture(uri, *image.size, little)
+
+
+def small(cell: Cell) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return what the picture of a cell looks like at LITTLE × LITTLE px."""
+    assert cell.picture is not None
+    return np.frombuffer(cell.picture.little, np.uint8).astype(float)
 
 
 def _weights(labels: "pd.Series[str]") -> str:

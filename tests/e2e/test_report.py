@@ -139,6 +139,28 @@ def test_slider_by_touch(page: Page, path: Path) -> None:
     assert split(page)[2] == pytest.approx(0.25, abs=0.04)
 
 
+def test_a_picture_is_enlarged_by_key_and_by_click(page: Page, path: Path) -> None:
+    page.open(path)
+    shown = "document.querySelector('dialog').open"
+    assert page.run("document.querySelector('dialog') === null")
+    page.run("document.querySelector('.glance button').focus()")
+    page.press("Enter")
+    assert page.run(shown)
+    same = "document.querySelector('dialog img').src === document.querySelector('.glance img').src"
+    assert page.run(same)
+    name = page.run("document.querySelector('.glance button').getAttribute('aria-label')")
+    assert name == "Enlarge: " + page.run(
+        "document.querySelector('dialog').getAttribute('aria-label')"
+    )
+    page.press("Escape")
+    assert not page.run(shown)
+    page.run("document.querySelector('.grid tbody button').click()")
+    assert page.run(shown)
+    assert page.run("document.querySelector('dialog img').naturalWidth") > 0
+    page.run("document.querySelector('dialog button').click()")
+    assert not page.run(shown)
+
+
 def test_comparison_shows_what_is_chosen(page: Page, path: Path) -> None:
     page.open(path)
     choose = (

@@ -65,8 +65,8 @@ def test_chapters_are_shorter_than_a_page_of_their_own(
 ) -> None:
     monkeypatch.setattr(tables, "DETAILS", 9)
     shown, alone = Page(page.render(several)), Page(page.render(several / "fig10"))
-    assert "The first 2 of 5 pairs; all are in fig10/images." in shown.one("main").text
-    assert len([e for e in shown.all("img") if "fig10/" in e.attributes.get("id", "")]) == 2 * 4
+    assert "The first 1 of 5 pairs; all are in fig10/images." in shown.one("main").text
+    assert len([e for e in shown.all("img") if "fig10/" in e.attributes.get("id", "")]) == 4
     assert len([e for e in alone.all("img") if "id" in e.attributes]) == 5 * 4
     text = shown.one("section", id="fig10/tables").text
     assert "10 rows, which are not shown here: see fig10/results.parquet." in text

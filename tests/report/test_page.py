@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from PIL import Image
 
 from stylebench import figures
 from stylebench.figures import NoDataError, load
-from stylebench.report import findings, page, pictures, tables
+from stylebench.figures.arms import judged
+from stylebench.report import findings, opening, page, pictures, tables
 from stylebench.store import Results
 from tests.report.html_page import Page, check_structure
-from tests.results import TABLE_NAMES, gone_wrong, make
+from tests.results import TABLE_NAMES, gone_wrong, make, scored
 
 ODD = ("<script>alert(1)</script>", '"it\'s" & </script><!--', "ночь 夜 {{ 7 * 191 }}")
 
@@ -249,24 +251,70 @@ def test_how_to_reproduce(made: Results, tmp_path: Path) -> None:
     assert "no manifest" in page.render(tmp_path)
 
 
-def test_findings(made: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "FINDINGS", tmp_path / "findings.md")
-    assert not Page(page.render(made.folder)).all("section", id="findings")
-    (tmp_path / "findings.md").write_text(
-        "# Findings\n\nText | with a bar.\n\n| claim | verdict | file |\n|---|:-:|---|\n"
+def test_findings_are_of_the_reference_results_alone(
+    made: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = tmp_path / "results" / "reference"
+    shutil.copytree(made.folder, reference)
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(page, "FINDINGS", tmp_path / "docs" / "findings.md")
+    assert not Page(page.render(reference)).all("section", id="findings")
+    (tmp_path / "docs" / "findings.md").write_text(
+        "# Findings\n\n## What then?\n\nText | with\na bar. And more.\n\n"
+        "| claim | verdict | file |\n|---|:-:|---|\n"
         "| *peaky* <b>maps</b> | **holds** in `a\\|b` | [`x.yaml`](../x.yaml) |\n"
         "| two \\| three | not | [paper](https://example.org/a_b?x=1&y=2) |\n\n| other |\n|---|\n",
         encoding="utf-8",
     )
-    shown = Page(page.render(made.folder))
-    rows = list(shown.rows("findings-table"))
-    assert rows[1][0].text == "two | three"
-    assert rows[0][0].text == "peaky <b>maps</b>"
-    assert rows[0][-1].text == "x.yaml"
-    (link,) = [e for e in shown.all("a") if e.inside("td")]
+    shown = Page(page.render(reference))
+    check_structure(shown)
+    cards = shown.all("article")
+    assert [e.text for e in shown.all("h3") if e.inside("article")] == [
+        "peaky <b>maps</b>", "two | three",
+    ]  # fmt: skip
+    assert [e.text for e in shown.all("dd") if e.inside("article")] == ["x.yaml", "paper"]
+    assert "Numbers" in cards[0].text
+    assert [e.text for e in shown.all("p", **{"class": "verdict"})] == ["holds in a|b", "not"]
+    (link,) = [e for e in shown.all("a") if e.inside("article")]
     assert link.attributes["href"] == "https://example.org/a_b?x=1&y=2"
-    assert len(rows) == 2
-    assert len(rows[0]) == 3
+    assert shown.one("p", **{"class": "answer"}).text == "What then? Text | with a bar."
+    assert not Page(page.render(made.folder)).all("section", id="findings")
+
+
+def test_the_first_screen_has_a_pair_and_four_results(tmp_path: Path) -> None:
+    pairs = (("cat", "mosaic"), ("house", "brush"))
+    results = scored(tmp_path, [f"r-{name}" for name in "abcdef"], pairs=pairs, seeds=2)
+    shown = Page(page.render(results.folder))
+    labels = [
+        e.text for e in shown.all("figcaption") if shown.one("section", id="opening") in e.above
+    ]
+    assert labels[:2] == ["content", "style"]
+    scores, told = opening._scores(results)
+    assert labels[2] == scores.index[0]
+    assert labels[-1] == scores.index[-1]
+    assert len(labels) == len(set(labels)) == 6
+    frame = judged(results)
+    by_hand = frame[frame["metric"] == opening.METRIC].groupby("arm", observed=True)["value"].mean()
+    assert scores.idxmax() == by_hand.idxmax()
+    assert f"{scores.index[0]} covers {by_hand.max():.0%} of the way" in shown.one("header").text
+    assert "2 pairs" in told
+
+
+def test_the_first_screen_without_judges_or_pictures(made: Results, tmp_path: Path) -> None:
+    found = opening.make(made)
+    assert found is not None
+    assert found.sentence == ""
+    assert len(found.pictures) == 6
+    lost = replace(made, results=made.results.assign(picture=""))
+    assert opening.make(lost) is None
+
+
+def test_the_comparison_begins_with_two_that_differ(tmp_path: Path) -> None:
+    made = make(tmp_path, ("r-a", "r-b", "r-c"), ("none",), (("cat", "mosaic"),), 1)
+    for name, grey in zip(made.results["picture"], (10, 100, 250), strict=True):
+        Image.new("RGB", (30, 20), (grey,) * 3).save(tmp_path / name)
+    (pair,) = json.loads(Page(page.render(tmp_path)).one("script", id="compare-data").text)
+    assert {pair["arms"][place]["label"] for place in pair["first"]} == {"r-a, none", "r-c, none"}
 
 
 def in_a_cell(text: str, anchors: Collection[str] = ()) -> Page:
@@ -321,8 +369,8 @@ def test_figures_are_embedded_smaller(tmp_path: Path) -> None:
     drawing.paste((10, 90, 160), (100, 100, 900, 200))
     drawing.save(tmp_path / "figures" / "statistics.png")
     (tmp_path / "figures" / "broken.png").write_bytes(b"nothing")
-    (image,) = [e for e in Page(page.render(tmp_path)).all("img") if e.inside("figure")
-                and "id" not in e.attributes]  # fmt: skip
+    (image,) = [e for e in Page(page.render(tmp_path)).all("img")
+                if e.attributes["alt"].startswith("Figure")]  # fmt: skip
     kind, _, data = image.attributes["src"].partition(";base64,")
     assert kind == "data:image/png"
     with Image.open(io.BytesIO(base64.b64decode(data))) as found:

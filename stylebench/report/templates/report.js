@@ -99,9 +99,7 @@ function compare(section) {
   const choose = () => {
     const labels = pairs[pair.value].arms.map((arm) => arm.label);
     const kept = [left, right].map((select) => labels.indexOf(select.selectedOptions[0]?.label));
-    const made = labels.findIndex((label) => label !== "content" && label !== "style");
-    const first = kept[0] >= 0 ? kept[0] : Math.max(made, 0);
-    const second = kept[1] >= 0 ? kept[1] : Math.min(first + 1, labels.length - 1);
+    const [first, second] = [0, 1].map((side) => (kept[side] >= 0 ? kept[side] : pairs[pair.value].first[side]));
     fill(left, labels, first);
     fill(right, labels, second);
     show();
@@ -111,6 +109,39 @@ function compare(section) {
   for (const select of [left, right]) select.addEventListener("change", show);
   split.addEventListener("input", move);
   choose();
+}
+
+// A picture that is clicked, or chosen with Enter, is shown as large as it is.
+
+function enlarged() {
+  const dialog = document.createElement("dialog");
+  const [image, text, close] = ["img", "p", "button"].map((name) => document.createElement(name));
+  close.type = "button";
+  close.textContent = "Close";
+  dialog.append(image, text, close);
+  document.body.append(dialog);
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  return dialog;
+}
+
+function enlarge(pictures) {
+  let dialog = null; // made when the first picture is asked for
+  for (const picture of pictures) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "zoom";
+    button.setAttribute("aria-label", `Enlarge: ${picture.alt}`);
+    picture.replaceWith(button);
+    button.append(picture);
+    button.addEventListener("click", () => {
+      dialog ??= enlarged();
+      Object.assign(dialog.querySelector("img"), { src: picture.src, alt: picture.alt });
+      dialog.querySelector("p").textContent = picture.alt;
+      dialog.setAttribute("aria-label", picture.alt);
+      dialog.showModal();
+    });
+  }
 }
 
 // The bar of links marks where the reader is, and keeps that link in sight.
@@ -144,6 +175,7 @@ function unfold() {
 
 for (const table of document.querySelectorAll("table.data")) prepare(table);
 for (const part of document.querySelectorAll("section.scripted")) compare(part);
+enlarge(document.querySelectorAll(".glance img, .grid img"));
 for (const part of document.querySelectorAll(".scripted")) part.hidden = false;
 follow(document.querySelector("nav"));
 addEventListener("hashchange", unfold);
