@@ -107,7 +107,7 @@ def _input(
     found = inputs.stated(path) or inputs.known(digest) or sources.transform(name, digest)
     if found or _trusted(source, digest):
         return found
-    state = spec.adapt(files.load_state(path))
+    state = files.named(files.load_state(path), spec)
     found, doubt = inputs.shown(name, state, files.sketch(spec), spec.input)
     if doubt:
         tell(

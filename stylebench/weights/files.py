@@ -1,19 +1,16 @@
-"""Weights files: read without executing anything in them, checked, and identified.
-
-Files are read as safetensors or with ``weights_only``.
-"""
+"""Weights files: whether they fit a backbone, and what identifies them; `checkpoints` reads them."""
 
 import functools
 import os
-import pickle
-import warnings
-import zipfile
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stylebench import files
 from stylebench.errors import InputError, describe
+from stylebench.weights import checkpoints
+from stylebench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,60 +65,12 @@ def sha256(path: Path) -> str:
     return _sha256(str(path), stat.st_size, stat.st_mtime_ns)
 
 
-def _read(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """Return (tensors, metadata) of a safetensors file or of a torch checkpoint."""
-    import torch
-    from safetensors import SafetensorError, safe_open
-
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-                return state, dict(file.metadata() or {})
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path}: expected a safetensors file: {describe(error)}") from None
-    _check_archive(path)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: expected tensors alone, found a corrupt file or a pickle that would run "
-            "code; it was not executed. Save the state dict as safetensors"
-        ) from None
-    except Exception as error:  # torch raises anything between struct.error and IndexError
-        raise InputError(f"{path}: expected a torch checkpoint: {describe(error)}") from None
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
-    ):
-        raise InputError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
-    return state, {}
-
-
-def _check_archive(path: Path) -> None:
-    """Raise InputError for an archive that unpacks to much more than it is: torch packs nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # no archive, or a damaged one, which torch tells apart
-        return
-    size = path.stat().st_size
-    if unpacked > 2 * size:
-        raise InputError(
-            f"{path}: expected a torch checkpoint, found an archive of {size / 1e6:.1f} MB that "
-            f"unpacks to {unpacked / 1e6:.1f} MB; save it with torch.save or as safetensors"
-        )
-
-
 @functools.lru_cache(maxsize=2)
-def _loaded(path: str, size: int, modified: int) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    return _read(Path(path))
+def _loaded(path: str, size: int, modified: int) -> Checkpoint:
+    return checkpoints.read(Path(path))
 
 
-def _load(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
+def _load(path: Path) -> Checkpoint:
     try:
         stat = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
@@ -133,7 +82,7 @@ def _load(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
 
 def load_state(path: str | Path) -> "dict[str, Tensor]":
     """Return the state dict in a weights file; raises InputError if it cannot be read."""
-    return _load(Path(path))[0]
+    return _load(Path(path)).state
 
 
 def _some(keys: list[str], most: int = 5) -> str:
@@ -149,17 +98,30 @@ def _needed(keys: Iterable[str], spec: Architecture) -> set[str]:
     }
 
 
+def named(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, Tensor]":
+    """Return a state dict with the names that the network has.
+
+    A prefix that all keys share (`checkpoints.PREFIXES`), or several in a row, is taken off where
+    the keys fit then and did not before.
+    """
+    found, needed = spec.adapt(state), _needed(sketch(spec).state_dict(), spec)
+    if needed <= found.keys():
+        return found
+    tried = (spec.adapt(bare) for bare in checkpoints.without_prefix(state))
+    return next((other for other in tried if needed <= other.keys()), found)
+
+
 def used_state(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, Tensor]":
     """Return what of a state dict belongs to the part of a backbone that is used.
 
     Raises:
         InputError: it lacks some of that part.
     """
-    named = spec.adapt(state)
-    if missing := sorted(_needed(sketch(spec).state_dict(), spec) - named.keys()):
+    own = named(state, spec)
+    if missing := sorted(_needed(sketch(spec).state_dict(), spec) - own.keys()):
         nodes = ", ".join(spec.nodes)
         raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
-    return {key: value for key, value in named.items() if not key.startswith(spec.unused)}
+    return {key: value for key, value in own.items() if not key.startswith(spec.unused)}
 
 
 def _is_like(value: "Tensor", wanted: "Tensor") -> bool:
@@ -171,6 +133,14 @@ def _is_like(value: "Tensor", wanted: "Tensor") -> bool:
     return plain and value.layout == torch.strided and value.device.type == "cpu"
 
 
+def _near(key: str, unknown: list[str]) -> str:
+    """Return the unknown keys that may be meant by one that is missing, as part of a message."""
+    same = [each for each in unknown if each.endswith(f".{key}")]
+    if found := same[:1] or get_close_matches(key, unknown, n=1, cutoff=0.8):
+        return f"; {key} may be its {found[0]}"
+    return ""
+
+
 def check(path: Path, name: str, spec: Architecture) -> None:
     """Check that a weights file fits the part of the backbone `name` that is used.
 
@@ -180,7 +150,8 @@ def check(path: Path, name: str, spec: Architecture) -> None:
     """
     import torch
 
-    state = spec.adapt(load_state(path))
+    found = _load(path)
+    state = named(found.state, spec)
     expected = sketch(spec).state_dict()
     needed = _needed(expected, spec)
     missing = sorted(needed - state.keys())
@@ -191,7 +162,10 @@ def check(path: Path, name: str, spec: Architecture) -> None:
     if problems:
         most = 5 // len(problems)
         text = "; ".join(f"{verb} {_some(keys, most)}" for verb, keys in problems.items())
-        raise InputError(f"{path}: expected the weights of {name}, but it {text}")
+        near = _near(missing[0], extra) if missing else ""
+        beside = checkpoints.listed(found.others)
+        held = f"; beside these weights the file holds {beside}" if beside else ""
+        raise InputError(f"{path}: expected the weights of {name}, but it {text}{near}{held}")
     odd = sorted(key for key in needed if not _is_like(state[key], expected[key]))
     if odd:
         kind = f"{state[odd[0]].dtype}, {state[odd[0]].layout}, {state[odd[0]].device}"
@@ -206,7 +180,7 @@ def check(path: Path, name: str, spec: Architecture) -> None:
 
 def metadata(path: Path) -> dict[str, str]:
     """Return what a safetensors file states of itself; nothing for other files."""
-    return _load(path)[1]
+    return dict(_load(path).metadata)
 
 
 def options(path: Path, digest: str, spec: Architecture) -> dict[str, str]:
