@@ -12,6 +12,7 @@ from stylebench import __version__
 from stylebench.cli import (
     bench,
     figures,
+    guesses,
     judge,
     ls,
     plan,
@@ -117,7 +118,7 @@ def main() -> None:
     except typer.Abort:
         status = 130
     except (InputError, usage) as error:
-        text = error.format_message() if isinstance(error, usage) else str(error)
+        text = guesses.told(error, sys.argv[1:]) if isinstance(error, usage) else str(error)
         status = 2
     except JobError as error:
         text, status = f"the job failed: {error}", 1

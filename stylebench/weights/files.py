@@ -1,4 +1,4 @@
-"""Weights files: whether they fit a backbone, and what identifies them; `checkpoints` reads them."""
+"""Whether weights files fit a backbone, and what identifies them; `checkpoints` reads them."""
 
 import functools
 import os
