@@ -16,12 +16,37 @@ FLAGS = {
     for name, command in COMMANDS.items()
 }
 ARGUMENTS = {"transfer": ("chelsea", "mosaic"), "sweep": ()}
-ASKED = (
-    "style-weight content-weight tv-weight original-colors keep-colors preserve-color iterations "
-    "num-iterations steps gpu cuda model backbone network image-size output-image content-image "
-    "style-image init optimizer lr learning-rate style-blend-weights style-scale pooling epochs "
-    "batch-size workers verbose"
-).split()
+ASKED = [
+    "style-weight",
+    "content-weight",
+    "tv-weight",
+    "original-colors",
+    "keep-colors",
+    "preserve-color",
+    "iterations",
+    "num-iterations",
+    "steps",
+    "gpu",
+    "cuda",
+    "model",
+    "backbone",
+    "network",
+    "image-size",
+    "output-image",
+    "content-image",
+    "style-image",
+    "init",
+    "optimizer",
+    "lr",
+    "learning-rate",
+    "style-blend-weights",
+    "style-scale",
+    "pooling",
+    "epochs",
+    "batch-size",
+    "workers",
+    "verbose",
+]
 
 
 def _expected(command: str, word: str) -> bool:
