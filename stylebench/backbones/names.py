@@ -8,7 +8,7 @@ network: ``my_net.py:MyNet``; then options, ``+gamma=0.5``. No torch here.
 import csv
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -271,6 +271,50 @@ def expand(values: Iterable[str], pretrained: Collection[str] = ()) -> dict[str,
         for name in found:
             result[name] = result.get(name, False) or explicit
     return result
+
+
+def taking(
+    archs: Sequence[tuple[str, Mapping[str, str], bool]], tell: Callable[[str], object]
+) -> list[tuple[str, dict[str, str], bool]]:
+    """Return backbones with the options that are given for them, of a group's those that it has.
+
+    Args:
+        archs: (name, options, whether it was named explicitly), as `expand` tells.
+        tell: called with a line for every option that some of a group do not have.
+
+    Raises:
+        InputError: an option that none of the group has; of one named explicitly nothing is said.
+    """
+    found: list[tuple[str, dict[str, str], bool]] = []
+    taken: set[tuple[str, str]] = set()
+    lacking: dict[tuple[str, str], dict[str, InputError]] = {}
+    for arch, options, explicit in archs:
+        own = dict(options)
+        for setting in () if explicit else options.items():
+            try:
+                find(arch).check_options(arch, dict([setting]))
+                taken.add(setting)
+            except InputError as error:
+                lacking.setdefault(setting, {})[arch] = error
+                del own[setting[0]]
+        found.append((arch, own, explicit))
+    for setting, without in lacking.items():
+        if setting not in taken:
+            near = [arch for arch in without if setting[0] in find(arch).options]
+            known = {key for arch in without for key in find(arch).options}
+            text = f"none of {_some(without)} has an option {setting[0]!r}"
+            raise without[near[0]] if near else InputError(text + suggestion(setting[0], known))
+        tell(f"{'='.join(setting)}: {_some(without)} cannot have it and run without")
+    return found
+
+
+MOST_NAMES = 10
+"""Of which a message names, at most."""
+
+
+def _some(names: Collection[str]) -> str:
+    rest = len(names) - MOST_NAMES
+    return ", ".join([*names][:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @cache

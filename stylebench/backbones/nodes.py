@@ -15,6 +15,9 @@ SHOWN = 10
 DEEPEST = 4
 """The last stage; the first is 0."""
 
+CONTENT = 3
+"""The stage of a content node that is none of the style nodes."""
+
 Spec = TypeVar("Spec", bound=BackboneSpec)
 
 
@@ -59,7 +62,8 @@ def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]
     Args:
         spec: of the backbone.
         arch: its name, for messages.
-        choice: nodes by path, by the path of a module, or by index.
+        choice: nodes by path, by the path of a module, by index, or by the names that the
+            backbone itself gives to places (Gatys' ``relu3_1`` of a VGG).
         options: of the backbone; some change which nodes there are.
 
     Raises:
@@ -67,30 +71,37 @@ def choose(spec: Spec, arch: str, choice: NodeChoice, options: Mapping[str, str]
     """
     paths = spec.paths(options)
     places = spec.modules(paths) | {path: path for path in paths if path}
+    own = {node.name: node.path for node in (*spec.style, spec.content)} | spec.aliases
 
-    def found(value: int | str) -> str:
+    def found(value: int | str) -> Node:
         if value in places:
-            return str(value)
+            return Node(str(value), str(value), CONTENT)
+        if own.get(str(value)) in places:
+            return Node(str(value), own[str(value)], CONTENT)
         if isinstance(value, int) and 0 <= value < len(paths) and paths[value]:
-            return paths[value]
+            return Node(paths[value], paths[value], CONTENT)
         changed = spec.settled(options)
         named = arch + "".join(f"+{key}={value}" for key, value in changed.items())
+        near = suggestion(str(value), [*places, *own])
         raise InputError(
-            f"nodes: {named} has no node {value!r}{suggestion(str(value), places)} (known: "
-            f"{listed(paths, SHOWN)}; all: stylebench ls archs -v --arch {named})"
+            f"nodes: {named} has no node {value!r}{near} (known: {listed(paths, SHOWN)}; all: "
+            f"stylebench ls archs -v --arch {named})"
         )
 
     style = [found(value) for value in choice.style]
     few = len(style) <= DEEPEST + 1
     first = DEEPEST + 1 - len(style) if few else 0
-    nodes = {places[p]: Node(p, p, stage) for stage, p in enumerate(style, first)}
+    nodes = {
+        places[node.path]: replace(node, stage=stage) for stage, node in enumerate(style, first)
+    }
     if len(nodes) < len(style):
-        raise InputError(f"nodes: {arch}: a style node is named twice: {', '.join(style)}")
+        twice = ", ".join(node.name for node in style)
+        raise InputError(f"nodes: {arch}: a style node is named twice: {twice}")
     content = found(choice.content)
     chosen = replace(
         spec,
         style=tuple(nodes.values()),
-        content=nodes.get(places[content]) or Node(content, content, 3),
+        content=nodes.get(places[content.path], content),
     )
     chosen = chosen.fitted(arch, options)
     return chosen if few else staged(chosen, options)

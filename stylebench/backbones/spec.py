@@ -61,6 +61,7 @@ class BackboneSpec:
         options: name -> allowed values, the first being the default; see `backbones.controls`.
         min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
+        aliases: other names of places that a node may be -> their paths in the graph.
         renamed: pattern -> replacement, from names in published weights to the network's own.
         mean: of a picture in [0, 1], taken off it.
         std: by which it is divided then.
@@ -80,6 +81,7 @@ class BackboneSpec:
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
     min_side: int = 16
     hidden: bool = False
+    aliases: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD

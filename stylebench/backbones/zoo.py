@@ -24,6 +24,29 @@ RESIDUAL: ControlValues = PLAIN_RESNET | {
 STRIDE_IN: ControlValues = {"stride_in": ("conv2", "conv1")}
 """Controls of kinds of networks, and the values of each."""
 
+
+def vgg_relu(block: int, number: int, counts: Sequence[int], step: int) -> str:
+    """Return the path of relu<block>_<number> in torchvision's VGG (both from 1).
+
+    Args:
+        block: 1 to 5.
+        number: of the convolution in its block.
+        counts: convolutions per block; a block ends with a pooling layer.
+        step: layers per convolution: 2, or 3 with BatchNorm.
+    """
+    before = sum(count * step + 1 for count in counts[: block - 1])
+    return f"features.{before + number * step - 1}"
+
+
+def gatys_names(counts: Sequence[int], step: int) -> dict[str, str]:
+    """Return Gatys' names of all ReLUs of torchvision's VGG, ``relu1_1`` to ``relu5_4``: paths."""
+    return {
+        f"relu{block}_{number}": vgg_relu(block, number, counts, step)
+        for block, count in enumerate(counts, start=1)
+        for number in range(1, count + 1)
+    }
+
+
 _STEM = Node("stem", "relu", 0)
 _STAGES = tuple(Node(f"stage{stage}", f"layer{stage}", stage) for stage in (1, 2, 3, 4))
 RESNET_NODES = (_STEM, *_STAGES)
@@ -44,6 +67,7 @@ ARCHS.add(
         checkpoint="vgg19-dcbb9e9d.pth",
         unused=("classifier.", "features.30", "features.32", "features.34"),
         options=PLAIN,
+        aliases=gatys_names((2, 2, 4, 4, 4), 2),
     ),
 )
 ARCHS.add(
@@ -123,6 +147,7 @@ def _add(
     min_side: int = 32,
     renamed: Mapping[str, str] | None = None,
     dormant: bool = False,
+    aliases: Mapping[str, str] | None = None,
 ) -> None:
     ARCHS.add(
         name,
@@ -138,21 +163,9 @@ def _add(
             min_side=min_side,
             renamed=dict(renamed or {}),
             dormant=dormant,
+            aliases=dict(aliases or {}),
         ),
     )
-
-
-def vgg_relu(block: int, number: int, counts: Sequence[int], step: int) -> str:
-    """Return the path of relu<block>_<number> in torchvision's VGG (both from 1).
-
-    Args:
-        block: 1 to 5.
-        number: of the convolution in its block.
-        counts: convolutions per block; a block ends with a pooling layer.
-        step: layers per convolution: 2, or 3 with BatchNorm.
-    """
-    before = sum(count * step + 1 for count in counts[: block - 1])
-    return f"features.{before + number * step - 1}"
 
 
 _VGGS = {
@@ -176,6 +189,7 @@ for _name, (_counts, _hash) in _VGGS.items():
         content=Node("relu4_2", vgg_relu(4, 2, _counts, _step), 3),
         unused=("classifier.", *(f"features.{i}." for i in range(_last + _step, _last + 12))),
         options=BATCHNORM if _step == 3 else PLAIN,
+        aliases=gatys_names(_counts, _step),
     )
 
 for _name, _what, _hash in (

@@ -26,6 +26,7 @@ CONFIGURATION = {
     "content": options.Content,
     "style": options.Style,
     "statistics_images": options.StatisticsImages,
+    "no_statistics": options.NoStatistics,
     "size": options.Size,
     "resize": options.Resize,
     "evals": options.Evals,
@@ -70,15 +71,22 @@ def given_flags(
     nodes: str | None = None,
     content_node: str | None = None,
     plugin: object = None,
+    no_statistics: bool | None = None,
     **values: Any,
 ) -> dict[str, Any]:
-    """Return configuration keys from flags; comma lists of smoothings and nodes are split.
+    """Return configuration keys from flags; comma lists of smoothings, seeds and nodes are split.
 
     A `plugin` is loaded when its flag is read.
     """
     flags = {key: value for key, value in values.items() if value not in (None, [])}
     if "smoothing" in flags:
         flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
+    if "seed" in flags:
+        flags["seed"] = [_seed(n) for text in flags["seed"] for n in str(text).split(",")]
+    if no_statistics:
+        if "statistics_images" in flags:
+            raise InputError("--no-statistics and --statistics-images: expected one of both")
+        flags["statistics_images"] = []
     if nodes is not None or content_node is not None:
         flags["nodes"] = _nodes(flags.get("arch", []), nodes, content_node)
     return flags
@@ -98,6 +106,15 @@ def _nodes(arch: list[str], nodes: str | None, content: str | None) -> dict[str,
     style = [_place(text.strip()) for text in nodes.split(",")]
     named = last_but_one(style) if content is None else _place(content)
     return {next(iter(backbones)): {"style": style, "content": named}}
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"--seed expects whole numbers, as 0 or 0,1,2; found {text.strip()[:40]!r}"
+        ) from None
 
 
 def _place(text: str) -> int | str:

@@ -99,13 +99,19 @@ StatisticsImages = Annotated[
         autocompletion=complete.photographs,
     ),
 ]
+NoStatistics = Annotated[
+    bool | None, typer.Option("--no-statistics", help="Measure no statistics of feature maps.")
+]
 Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
 Resize = Annotated[
     str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
 ]
 Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
 Seed = Annotated[
-    list[int] | None, typer.Option("--seed", help="Of random weights and noise. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--seed", metavar="N,N…", help="Seeds of random weights and noise: `0,1,2`. Repeatable."
+    ),
 ]
 Preset = Annotated[
     str | None,

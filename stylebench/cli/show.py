@@ -42,6 +42,7 @@ TIMM_RULE = (
 def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
     from stylebench.backbones import names
 
+    told: list[str] = []
     found: list[tuple[str, dict[str, str], bool]] = [(name, {}, False) for name in names.known()]
     if arch:
         parts = [names.parse(part) for part in names.listed(arch)]
@@ -50,12 +51,13 @@ def _archs(*, verbose: bool, arch: Sequence[str] = ()) -> list[str]:
             for pattern, options in parts
             for name, explicit in names.expand([pattern]).items()
         ]
+        found = names.taking(found, told.append)
     count = len(names.timm_models())
     tail = [] if arch else [f"timm:NAME  any of timm's models, r- or p-; {count} in timm 1.0.31"]
     if not verbose:
         rows = [(n, "all" if n in names.ALL else "", names.find(n).description) for n, *_ in found]
-        return table(rows) + tail
-    lines = []
+        return told + table(rows) + tail
+    lines = told
     for name, options, explicit in found:
         lines += _arch(name)
         lines += _nodes(name, options) if arch else []
@@ -83,7 +85,9 @@ def _nodes(name: str, options: dict[str, str]) -> list[str]:
 
     spec = names.find(name)
     spec.check_options(name, options)
-    return [f"    nodes    {nodes.listed(spec.paths(options))}"]
+    own = ", ".join(f"{name} = {path}" for name, path in spec.aliases.items())
+    named = [f"    names    {own}"] if own else []
+    return [f"    nodes    {nodes.listed(spec.paths(options))}", *named]
 
 
 def _blocks(name: str, options: dict[str, str]) -> list[str]:

@@ -10,7 +10,9 @@ from stylebench.cli.flags import configured, engine_options, run_options
 from stylebench.cli.sweep import carry_out
 
 
-@configured("content", "style", "statistics_images", "evals", "preset", "precision")
+@configured(
+    "content", "style", "statistics_images", "no_statistics", "evals", "preset", "precision"
+)
 def stats(
     *,
     out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
@@ -36,7 +38,7 @@ def stats(
 
         stylebench stats --arch all --out results/stats
 
-        stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0 --seed 1
+        stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0,1
     """
     from stylebench.sweeps.experiment import load_sweep
     from stylebench.sweeps.run import measure

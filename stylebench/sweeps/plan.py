@@ -84,7 +84,9 @@ def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: 
     return _Variant(name, options, explicit, spec.choose(arch, chosen, options), chosen)
 
 
-def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
+def _variants(
+    config: SweepConfig, given: Mapping[str, str], tell: Callable[[str], None]
+) -> list[_Variant]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
     pretrained = {*config.weights, *given}
     found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
@@ -95,7 +97,8 @@ def _variants(config: SweepConfig, given: Mapping[str, str]) -> list[_Variant]:
             before = place in found and found[place][2]
             found[place] = arch, options, explicit or before
     kept = names.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
-    return [_variant(config, *each) for arch in kept for each in found.values() if each[0] == arch]
+    every = [each for arch in kept for each in found.values() if each[0] == arch]
+    return [_variant(config, *each) for each in names.taking(every, tell)]
 
 
 class _Seen:
@@ -283,7 +286,7 @@ def expand(
         told[text] = None
 
     given = given or {}
-    parts = [(arm, _variants(arm, given)) for arm in arms(config)]
+    parts = [(arm, _variants(arm, given, once)) for arm in arms(config)]
     archs = [variant.name for _, variants in parts for variant in variants]
     for name, source in given.items():
         if not any(arch.pretrained and arch.of({name: source}) for arch in archs):

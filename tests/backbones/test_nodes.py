@@ -52,6 +52,48 @@ def same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * scale)
 
 
+VGGS = [name for name in ARCHS if name.startswith("vgg")]
+
+
+@pytest.mark.parametrize("name", VGGS)
+def test_gatys_names_are_the_relus_of_each_vgg(name: str) -> None:
+    """Counted in torchvision's own layers: a pooling ends a block."""
+    layers = models.get_model(name, weights=None).features
+    block, number, expected = 1, 0, {}
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.MaxPool2d):
+            block, number = block + 1, 0
+        if isinstance(layer, nn.ReLU):
+            number += 1
+            expected[f"relu{block}_{number}"] = f"features.{index}"
+    assert ARCHS[name].aliases == expected
+    assert len(expected) == int(name[3:5]) - 3
+
+
+@pytest.mark.parametrize("arch", ["r-vgg19", "r-vgg16_bn", "r-vgg19+activation=leaky+pool=avg"])
+def test_nodes_take_the_names_of_a_backbones_places(arch: str) -> None:
+    name, options = names.parse(arch)
+    spec = names.find(name)
+    taken = NodeChoice(style=("relu1_1", "relu3_1", "relu3_3"), content="relu4_2")
+    chosen = spec.choose(name, taken, options)
+    assert [node.name for node in chosen.style] == ["relu1_1", "relu3_1", "relu3_3"]
+    assert [node.stage for node in chosen.style] == [2, 3, 4]
+    paths = tuple(spec.aliases[name] for name in ("relu1_1", "relu3_1", "relu3_3"))
+    same_by_path = NodeChoice(style=paths, content=spec.aliases["relu4_2"])
+    assert list(chosen.nodes) == list(spec.choose(name, same_by_path, options).nodes)
+
+
+def test_other_backbones_take_the_names_of_their_nodes_too() -> None:
+    chosen = names.find("r-resnet18").choose("r-resnet18", choice("stem", "stage2"))
+    assert chosen.nodes == {"relu": "stem", "layer2": "stage2"}
+    with pytest.raises(InputError, match="did you mean 'relu5_4'"):
+        names.find("r-vgg19").choose("r-vgg19", choice("relu5_5"))
+    with pytest.raises(InputError, match="no node 'relu5_4'"):
+        names.find("r-vgg16").choose("r-vgg16", choice("relu5_4"))
+    with pytest.raises(InputError, match="named twice: relu1_1, features.1"):
+        names.find("r-vgg19").choose("r-vgg19", choice("relu1_1", "features.1"))
+
+
 @pytest.mark.parametrize(
     ("name", "deep", "behind"),
     [

@@ -101,6 +101,66 @@ def test_choice_of_backbones(flags: list[str], archs: list[str], tiny: Path) -> 
     assert list(dict.fromkeys(found)) == archs
 
 
+def test_options_of_a_group_go_where_they_can(tiny: Path) -> None:
+    done = invoke("sweep", "--arch", "all+batchnorm=train", "--dry-run", "--json", tiny)
+    jobs = [json.loads(line) for line in done.out.splitlines()]
+    options = {job["arch"]: job["weights"]["options"] for job in jobs}
+    without = {"r-vgg19", "p-vgg19"}
+    assert {arch for arch, own in options.items() if "batchnorm" not in own} == without
+    line = "batchnorm=train: r-vgg19, p-vgg19 cannot have it and run without"
+    assert done.err.splitlines().count(line) == 1
+    assert line in invoke("ls", "archs", "--arch", "all+batchnorm=train").out
+
+
+def test_options_that_none_of_a_group_has_are_refused(tiny: Path) -> None:
+    for text, why in {
+        "all+batchnrm=train": "r-vgg19, p-vgg19, r-resnet50, p-resnet50, r-noresnet50, r-pseudo-vgg, "
+        "r-pseudo-resvgg has an option 'batchnrm'; did you mean 'batchnorm'?",
+        "all+batchnorm=trian": "option batchnorm is one of eval, train, calibrated, found 'trian'",
+        "r-vgg*+shortcut=off": "vgg19_bn has an option 'shortcut'",
+    }.items():
+        done = invoke("sweep", "--arch", text, "--dry-run", tiny)
+        assert (done.status, why in done.err) == (2, True), done.err
+    named = invoke("sweep", "--arch", "r-vgg19+batchnorm=train,all+batchnorm=train", tiny)
+    assert "r-vgg19 has no option 'batchnorm'" in named.err
+
+
+@pytest.mark.parametrize(
+    "flags", [["--seed", "0,1,2"], ["--seed", "0, 1", "--seed", "2"], ["--seed=0,1,2"]]
+)
+def test_seeds_may_be_a_comma_list(flags: list[str], tiny: Path) -> None:
+    done = invoke("sweep", "--dry-run", "--json", *flags, tiny)
+    assert [json.loads(line)["seed"] for line in done.out.splitlines()][::4] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("text", ["0,x", "0,,1", "", "1.5", "0-3", "9" * 5000])
+def test_seeds_that_are_none(text: str, tiny: Path) -> None:
+    for command in ("sweep", "stats"):
+        done = invoke(command, "--arch", "r-tiny", "--size", 32, f"--seed={text}")
+        assert done.status == 2
+        assert "--seed expects whole numbers, as 0 or 0,1,2; found" in done.err
+        assert len(done.err) < 300
+
+
+def test_statistics_may_be_left_out(tiny: Path) -> None:
+    with_them = invoke("sweep", "--dry-run", tiny)
+    without = invoke("sweep", "--dry-run", "--no-statistics", tiny)
+    assert "statistics of 1 backbones" in with_them.err
+    assert "statistics of 0 backbones" in without.err
+    assert without.out == with_them.out
+    both = invoke("sweep", "--no-statistics", "--statistics-images", "chelsea", tiny)
+    assert (both.status, "expected one of both" in both.err) == (2, True)
+
+
+def test_nodes_by_gatys_names(tiny: Path) -> None:
+    done = invoke("sweep", "--arch", "r-vgg19", "--nodes", "relu1_1,relu2_2", "--content-node",
+                  "relu3_4", "--dry-run", "--json", tiny)  # fmt: skip
+    nodes = {"features.1": "relu1_1", "features.8": "relu2_2", "features.17": "relu3_4"}
+    assert json.loads(done.out.splitlines()[0])["nodes"] == nodes
+    shown = invoke("ls", "archs", "-v", "--arch", "r-vgg19").out
+    assert "names    relu1_1 = features.1, relu1_2 = features.3," in shown
+
+
 def test_flags_go_before_the_file(tiny: Path) -> None:
     done = invoke(
         "sweep", "--dry-run", "--json", "--smoothing", "scale,softmax-space", "--smoothing", "none",
