@@ -18,6 +18,7 @@ from stylebench.cli import (
     plan,
     report,
     run_job,
+    schema,
     stats,
     status,
     sweep,
@@ -69,6 +70,7 @@ app.command()(stats.stats)
 app.command()(figures.figures)
 app.command("run-job")(run_job.run_job)
 app.command()(ls.ls)
+app.command()(schema.schema)
 app.command()(plan.plan)
 app.command()(status.status)
 app.command()(judge.judge)

@@ -90,7 +90,7 @@ def test_other_backbones_take_the_names_of_their_nodes_too() -> None:
         names.find("r-vgg19").choose("r-vgg19", choice("relu5_5"))
     with pytest.raises(InputError, match="no node 'relu5_4'"):
         names.find("r-vgg16").choose("r-vgg16", choice("relu5_4"))
-    with pytest.raises(InputError, match="named twice: relu1_1, features.1"):
+    with pytest.raises(InputError, match=r"named twice: relu1_1, features\.1"):
         names.find("r-vgg19").choose("r-vgg19", choice("relu1_1", "features.1"))
 
 

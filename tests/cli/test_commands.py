@@ -114,8 +114,8 @@ def test_options_of_a_group_go_where_they_can(tiny: Path) -> None:
 
 def test_options_that_none_of_a_group_has_are_refused(tiny: Path) -> None:
     for text, why in {
-        "all+batchnrm=train": "r-vgg19, p-vgg19, r-resnet50, p-resnet50, r-noresnet50, r-pseudo-vgg, "
-        "r-pseudo-resvgg has an option 'batchnrm'; did you mean 'batchnorm'?",
+        "all+batchnrm=train": "none of r-vgg19, p-vgg19, r-resnet50, p-resnet50, r-noresnet50, "
+        "r-pseudo-vgg, r-pseudo-resvgg has an option 'batchnrm'; did you mean 'batchnorm'?",
         "all+batchnorm=trian": "option batchnorm is one of eval, train, calibrated, found 'trian'",
         "r-vgg*+shortcut=off": "vgg19_bn has an option 'shortcut'",
     }.items():
