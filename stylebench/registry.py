@@ -37,6 +37,28 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
 
 
+NAMED = 10
+"""Names that a message lists, at most."""
+
+
+def listing(known: Iterable[str], command: str = "") -> str:
+    """Return ``"(known: a, b)"``; of more than `NAMED` the first, and what shows the others.
+
+    >>> listing("abcdefghijklm", "stylebench ls letters")
+    '(known: a, b, c, d, e, f, g, h, i, j and 3 more, see `stylebench ls letters`)'
+    """
+    names = list(known)
+    rest = len(names) - NAMED
+    more = f" and {rest} more" + (f", see `{command}`" if command else "") if rest > 0 else ""
+    return f"(known: {', '.join(names[:NAMED]) or 'none'}{more})"
+
+
+LISTS = {"backbone": "archs"} | {
+    kind: f"{kind}s" for kind in ("smoothing", "statistic", "metric", "figure")
+}
+"""Kind of a registry -> what ``stylebench ls`` calls its entries."""
+
+
 @dataclass(frozen=True)
 class PlugIn:
     """A plug-in that is loaded.
@@ -127,9 +149,10 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         entries = self._loaded()
         if name not in entries:
+            command = f"stylebench ls {LISTS[self.kind]}" if self.kind in LISTS else ""
             raise InputError(
                 f"unknown {self.kind} {name!r}{suggestion(name, entries)} "
-                f"(known: {', '.join(entries)})"
+                f"{listing(entries, command)}"
             )
         return entries[name]
 

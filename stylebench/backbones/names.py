@@ -18,12 +18,14 @@ from typing import Self, TypeVar
 
 from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
 from stylebench.errors import InputError
-from stylebench.registry import PLUGINS, load_plugin, suggestion
+from stylebench.registry import NAMED, PLUGINS, listing, load_plugin, suggestion
 
 TIMM = "timm:"
 """Before the name of a model of timm, which is a backbone without being registered."""
 FILE = ".py:"
 """Between a file and what in it makes a network."""
+COMMAND = "stylebench ls archs"
+"""Shows all names."""
 V = TypeVar("V")
 
 
@@ -178,10 +180,9 @@ def find(arch: str) -> BackboneSpec:
     elif name is None or arch not in known(hidden=True):
         if arch.endswith(".py"):
             raise InputError(f"{arch!r}: expected the class in the file too, as {arch}:MyNet")
-        listed = known()
-        raise InputError(
-            f"unknown backbone {arch!r}{suggestion(arch, listed)} (known: all, {', '.join(listed)})"
-        )
+        there = known()
+        near = suggestion(arch, there)
+        raise InputError(f"unknown backbone {arch!r}{near} {listing(['all', *there], COMMAND)}")
     else:
         found = ARCHS[name.name]
     return found if name.pretrained else replace(found, options={**found.options, **INIT})
@@ -231,13 +232,13 @@ def _matching(pattern: str) -> list[str]:
         from stylebench.backbones import timm
 
         there = [f"{prefix}{TIMM}{name}" for name in timm.names(pretrained=prefix == "p-")]
-        listed = f"{len(there)} models of timm are known"
+        told = f"({len(there)} models of timm are known)"
     else:
         there = known()
-        listed = f"known: {', '.join(there)}"
+        told = listing(there, COMMAND)
     found = [name for name in there if fnmatchcase(name, pattern)]
     if not found:
-        raise InputError(f"no backbone matches {pattern!r} ({listed})")
+        raise InputError(f"no backbone matches {pattern!r} {told}")
     return found
 
 
@@ -308,13 +309,9 @@ def taking(
     return found
 
 
-MOST_NAMES = 10
-"""Of which a message names, at most."""
-
-
 def _some(names: Collection[str]) -> str:
-    rest = len(names) - MOST_NAMES
-    return ", ".join([*names][:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(names) - NAMED
+    return ", ".join([*names][:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @cache

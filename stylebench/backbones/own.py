@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from stylebench.backbones.names import makes
 from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
 from stylebench.errors import InputError, named
-from stylebench.registry import PLUGINS, check_code, load_installed, suggestion
+from stylebench.registry import PLUGINS, check_code, listing, load_installed, suggestion
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,7 @@ def _of_file(file: str, attribute: str, digest: str) -> BackboneSpec:
     if not callable(given) and not isinstance(given, BackboneSpec):
         known = [n for n, value in vars(plugin.module).items() if makes(value, plugin.module)]
         raise InputError(
-            f"{file} has no network {attribute!r}{suggestion(attribute, known)} "
-            f"(known: {', '.join(known) or 'none'})"
+            f"{file} has no network {attribute!r}{suggestion(attribute, known)} {listing(known)}"
         )
     if isinstance(given, nn.Module):
         raise InputError(

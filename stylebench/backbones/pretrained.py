@@ -14,7 +14,7 @@ from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.registry import listing, suggestion
 from stylebench.weights import Wanted, files, inputs, parse, sources
 from stylebench.weights.packages import PACKAGES
 
@@ -39,7 +39,7 @@ def _refuse_others(name: str, names: Sequence[str], where: str) -> None:
     if name not in names:
         raise InputError(
             f"{where}: no backbone {name!r} takes weights{suggestion(name, names)} "
-            f"(known: {', '.join(names)})"
+            f"{listing(names, 'stylebench weights ls')}"
         )
 
 

@@ -39,7 +39,7 @@ from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
 from stylebench.errors import InputError, describe
-from stylebench.registry import suggestion
+from stylebench.registry import listing, suggestion
 
 INPUT = "input of "
 """Before the path of a module: the map that enters it."""
@@ -242,7 +242,7 @@ def spec(model: str, pretrained: bool = False) -> TimmSpec:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{bare}.*")]
     if tag and tag not in tags:
         raise InputError(
-            f"timm:{bare} has no weights {tag!r}{suggestion(tag, tags)} (known: {', '.join(tags)})"
+            f"timm:{bare} has no weights {tag!r}{suggestion(tag, tags)} {listing(tags)}"
         )
     found = outline(model)
     style = _nodes(_chosen(found))

@@ -21,17 +21,24 @@ EVALUATIONS = 500
 def bench(
     arch: Annotated[
         list[str] | None,
-        typer.Option("--arch", help="Names or globs, default: vgg19 and resnet50. Repeatable."),
+        typer.Option(
+            "--arch",
+            help="Time these backbones, names or globs; default: vgg19 and resnet50. Repeatable.",
+        ),
     ] = None,
     size: Annotated[
-        list[int] | None, typer.Option("--size", help="Sides in px, default: 512. Repeatable.")
+        list[int] | None,
+        typer.Option("--size", help="Time pictures of this side in px; default: 512. Repeatable."),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option("--batch", help="Pictures at once. Repeatable.")
+        list[int] | None, typer.Option("--batch", help="Time so many pictures at once. Repeatable.")
     ] = None,
     precision: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="`auto | fp32 | tf32 | bf16`; default: auto and fp32."),
+        typer.Option(
+            "--precision",
+            help="Time in this precision: `auto | fp32 | tf32 | bf16`; default: auto and fp32.",
+        ),
     ] = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,

@@ -10,7 +10,7 @@ from stylebench.cli import complete
 Experiment = Annotated[
     Path | None,
     typer.Argument(
-        help="A YAML file, or a name (`stylebench ls experiments`).",
+        help="The experiment: a YAML file, or a name (`stylebench ls experiments`).",
         autocompletion=complete.experiments,
     ),
 ]
@@ -19,8 +19,8 @@ Arch = Annotated[
     list[str] | None,
     typer.Option(
         "--arch",
-        help="Backbones: names, comma lists, globs, or `all`; NAME+OPTION=VALUE; FILE.py:CLASS. "
-        "Repeatable.",
+        help="Backbones to run: names, comma lists, globs or `all`; NAME+OPTION=VALUE sets an "
+        "option, FILE.py:CLASS is a network of yours. Repeatable.",
         autocompletion=complete.archs,
     ),
 ]
@@ -29,13 +29,16 @@ Nodes = Annotated[
     typer.Option(
         "--nodes",
         metavar="PATH,PATH…",
-        help="Style nodes of the one backbone of --arch (`stylebench ls archs -v --arch NAME`).",
+        help="Take these style nodes of the one backbone of --arch, by path, index or Gatys' "
+        "name (`stylebench ls archs -v --arch NAME`).",
     ),
 ]
 ContentNode = Annotated[
     str | None,
     typer.Option(
-        "--content-node", metavar="PATH", help="With --nodes; default: their last but one."
+        "--content-node",
+        metavar="PATH",
+        help="Take this content node beside --nodes; default: their last but one.",
     ),
 ]
 
@@ -54,7 +57,8 @@ Plugin = Annotated[
         "--plugin",
         metavar="FILE.py",
         callback=_load,
-        help="A Python file with smoothings, statistics, metrics or figures of yours. Repeatable.",
+        help="Load a Python file with smoothings, statistics, metrics or figures of yours. "
+        "Repeatable.",
     ),
 ]
 """Loaded when the flag is read, so that the command finds what it registers."""
@@ -62,16 +66,16 @@ Limit = Annotated[
     int | None,
     typer.Option(
         "--limit",
-        help="At most so many backbones, each with all its options: those that are not timm's, "
+        help="Run at most so many backbones, each with all its options: those that are not timm's, "
         "then the smallest of each timm family (Python module), smallest first, then the second "
-        "of each ...",
+        "of each, and so on.",
     ),
 ]
 Smoothing = Annotated[
     list[str] | None,
     typer.Option(
         "--smoothing",
-        help="Smoothings by name (`stylebench ls smoothings`).",
+        help="Smoothings to run, by name (`stylebench ls smoothings`). Repeatable.",
         autocompletion=complete.smoothings,
     ),
 ]
@@ -79,7 +83,7 @@ Content = Annotated[
     list[str] | None,
     typer.Option(
         "--content",
-        help="Photographs: files, folders, built-in names, comma lists.",
+        help="Photographs to stylise: files, folders, built-in names, comma lists. Repeatable.",
         autocompletion=complete.photographs,
     ),
 ]
@@ -87,7 +91,7 @@ Style = Annotated[
     list[str] | None,
     typer.Option(
         "--style",
-        help="Styles; every content is paired with every style given.",
+        help="Styles to give them; every content is paired with every style given. Repeatable.",
         autocompletion=complete.styles,
     ),
 ]
@@ -95,76 +99,107 @@ StatisticsImages = Annotated[
     list[str] | None,
     typer.Option(
         "--statistics-images",
-        help="Photographs on which statistics are measured; default: the ten built-in.",
+        help="Measure statistics on these photographs; default: the ten built-in.",
         autocompletion=complete.photographs,
     ),
 ]
 NoStatistics = Annotated[
     bool | None, typer.Option("--no-statistics", help="Measure no statistics of feature maps.")
 ]
-Size = Annotated[int | None, typer.Option("--size", help="Long side of the pictures in px.")]
-Resize = Annotated[
-    str | None, typer.Option("--resize", help="`aspect`, or `squash` for square pictures.")
+Size = Annotated[
+    int | None, typer.Option("--size", help="Make the long side of the pictures so many px.")
 ]
-Evals = Annotated[int | None, typer.Option("--evals", help="Closure evaluations per job, at most.")]
+Resize = Annotated[
+    str | None,
+    typer.Option(
+        "--resize",
+        help="Keep the pictures' proportions (`aspect`), or make them square (`squash`).",
+    ),
+]
+Evals = Annotated[
+    int | None, typer.Option("--evals", help="Take at most so many closure evaluations per job.")
+]
 Seed = Annotated[
     list[str] | None,
     typer.Option(
-        "--seed", metavar="N,N…", help="Seeds of random weights and noise: `0,1,2`. Repeatable."
+        "--seed",
+        metavar="N,N…",
+        help="Draw random weights and noise from these seeds: `0,1,2`. Repeatable.",
     ),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help="Losses, optimiser and image: `robust` (the default of what names none), `balanced`, "
-        "`paper`, `released` or `keras`.",
+        help="Take losses, optimiser and image from a preset: `robust` (the default of what "
+        "names none), `balanced`, `paper`, `released` or `keras`.",
     ),
 ]
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", help="Of the file: `quick`, `full` …; default: its first."),
+    typer.Option(
+        "--profile", help="Take this profile of the file: `quick`, `full` …; default: its first."
+    ),
 ]
 Precision = Annotated[
     str | None,
-    typer.Option("--precision", help="Of the network: `auto | fp32 | tf32 | bf16`."),
+    typer.Option(
+        "--precision", help="Run the network in this precision: `auto | fp32 | tf32 | bf16`."
+    ),
 ]
-Device = Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N | mps`")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="Compute on this device: `auto | cpu | cuda | cuda:N | mps`."),
+]
 Weights = Annotated[
     list[str] | None,
-    typer.Option("--weights", metavar="NAME=SOURCE", help="A file, `registry:vgg19` … Repeatable."),
+    typer.Option(
+        "--weights",
+        metavar="NAME=SOURCE",
+        help="Take a backbone's weights from a file, `registry:vgg19` … Repeatable.",
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]
 Jobs = Annotated[
     int | None,
     typer.Option(
         "--jobs",
-        help="Worker processes, one thread each, or one GPU in turn; default: all jobs in this "
-        "process, with all of its cores.",
+        help="Use so many worker processes, with one thread each, or one GPU in turn; default: "
+        "all jobs run in this process, with all of its cores.",
     ),
 ]
 Engine = Annotated[
     str | None,
-    typer.Option("--engine", help="`inline`, `local` or `ray`; default: `local` with --jobs."),
+    typer.Option(
+        "--engine", help="Run jobs by `inline`, `local` or `ray`; default: `local` with --jobs."
+    ),
 ]
 Address = Annotated[
     str | None,
-    typer.Option("--address", help="Of a Ray cluster; default: $RAY_ADDRESS or this machine."),
+    typer.Option(
+        "--address",
+        help="Use the Ray cluster at this address; default: $RAY_ADDRESS or this machine.",
+    ),
 ]
 TimeLimit = Annotated[
     float | None,
     typer.Option(
         "--time-limit",
-        help="Seconds a job may take before its worker is stopped; 0: any; default: a day.",
+        help="Stop the worker of a job after so many seconds; 0: never; default: a day.",
     ),
 ]
 Retries = Annotated[
     int | None,
-    typer.Option("--retries", help="More tries of a job whose worker died or hung; default: 2."),
+    typer.Option(
+        "--retries", help="Try a job whose worker died or hung so many times more; default: 2."
+    ),
 ]
 Batch = Annotated[
-    str, typer.Option("--batch", help="Stylisations computed together: `auto` or a number.")
+    str, typer.Option("--batch", help="Compute so many stylisations together: `auto` or a number.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Results folder; default: results/NAME.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write into this results folder; default: results/NAME."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]

@@ -34,9 +34,11 @@ def plan(
     force: options.Force = False,
     bench: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Times of `bench --json`; none are measured."),
+        typer.Option(
+            "--from", metavar="FILE", help="Take times from `bench --json` and measure none."
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     offline: options.Offline = False,
 ) -> None:
     """Tell how many jobs a sweep has, how long they take here and how much disk, before it runs.

@@ -11,7 +11,8 @@ from stylebench.cli.progress import say
 def report(
     folder: Annotated[Path, typer.Argument(help="A results folder, or a folder of several.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="HTML to write; default: in the folder.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the HTML there; default: into the folder."),
     ] = None,
 ) -> None:
     """Write a results folder as one HTML page that needs no other file.

@@ -16,7 +16,9 @@ MAX_BYTES = 1_000_000
 
 
 def run_job(
-    spec: Annotated[Path, typer.Argument(help="A job as JSON, `-` for standard input.")],
+    spec: Annotated[
+        Path, typer.Argument(help="The job as JSON: a file, or `-` for standard input.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Results folder.")],
     device: options.Device = "auto",
     force: options.Force = False,

@@ -15,13 +15,15 @@ from stylebench.cli.sweep import carry_out
 )
 def stats(
     *,
-    out: Annotated[Path, typer.Option("--out", help="Results folder.")] = Path("results/stats"),
+    out: Annotated[Path, typer.Option("--out", help="Write into this results folder.")] = Path(
+        "results/stats"
+    ),
     given: dict[str, Any],
     content: Annotated[
         list[str] | None,
         typer.Option(
             "--content",
-            help="Pictures; default: the ten built-in.",
+            help="Measure on these pictures; default: the ten built-in.",
             autocompletion=complete.photographs,
         ),
     ] = None,

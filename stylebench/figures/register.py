@@ -25,7 +25,7 @@ from PIL import Image
 
 from stylebench import files, store
 from stylebench.errors import InputError, is_full, one_line, published_command
-from stylebench.registry import Registry, check_function, suggestion
+from stylebench.registry import Registry, check_function, listing, suggestion
 from stylebench.store import Results
 
 if TYPE_CHECKING:
@@ -257,7 +257,8 @@ def _check_name(name: str) -> None:
     known = list(dict.fromkeys([*FIGURES, *TABLES]))
     if name not in known:
         raise InputError(
-            f"unknown figure or table {name!r}{suggestion(name, known)} (known: {', '.join(known)})"
+            f"unknown figure or table {name!r}{suggestion(name, known)} "
+            f"{listing(known, 'stylebench ls figures')}"
         )
 
 

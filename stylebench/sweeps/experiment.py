@@ -17,7 +17,7 @@ from stylebench import files
 from stylebench.backbones import names
 from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec, first_problem
 from stylebench.errors import InputError, describe
-from stylebench.registry import suggestion
+from stylebench.registry import listing, suggestion
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
@@ -61,10 +61,9 @@ def _explain(error: ValidationError, where: str) -> str:
             models.get(str(first["loc"][0]), SweepConfig) if len(first["loc"]) > 1 else SweepConfig
         )
         key = str(first["loc"][-1])
-        known = ", ".join(owner.model_fields)
-        return (
-            f"{where}: unknown key {path!r}{suggestion(key, owner.model_fields)} (known: {known})"
-        )
+        near = suggestion(key, owner.model_fields)
+        known = listing(owner.model_fields, "stylebench schema")
+        return f"{where}: unknown key {path!r}{near} {known}"
     more = len(error.errors()) - 1
     return f"{where}: {path}: {expected}, found {_shown(found)}" + (
         f" (and {more} more)" if more else ""
@@ -101,7 +100,9 @@ def _find(given: Path) -> Path:
     known = shipped()
     if str(given) not in known:
         near = suggestion(str(given), known)
-        raise InputError(f"no experiment {str(given)!r}{near} (known: {', '.join(known)})")
+        raise InputError(
+            f"no experiment {str(given)!r}{near} {listing(known, 'stylebench ls experiments')}"
+        )
     return known[str(given)]
 
 

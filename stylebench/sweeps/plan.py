@@ -19,7 +19,7 @@ from stylebench.config import (
     WeightsRef,
 )
 from stylebench.errors import InputError, UnavailableError
-from stylebench.registry import suggestion
+from stylebench.registry import listing, suggestion
 from stylebench.sweeps.experiment import arms
 from stylebench.sweeps.same import unique
 from stylebench.sweeps.settings import SweepConfig, preset_label
@@ -248,8 +248,7 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
-                f"layer_weights: no style node {name!r}{suggestion(name, nodes)} "
-                f"(known: {', '.join(nodes)})"
+                f"layer_weights: no style node {name!r}{suggestion(name, nodes)} {listing(nodes)}"
             )
 
 

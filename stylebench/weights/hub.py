@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench.errors import InputError, UnavailableError, describe
-from stylebench.registry import suggestion
+from stylebench.registry import listing, suggestion
 from stylebench.weights import download
 from stylebench.weights.files import sha256
 
@@ -28,8 +28,7 @@ def _config(model: str, tag: str) -> Any:
     wanted = tag or own or timm.models.get_pretrained_cfg(model).tag or known[0]
     if wanted not in known:
         raise InputError(
-            f"timm: {model} has no weights {wanted!r}{suggestion(wanted, known)} "
-            f"(known: {', '.join(known)})"
+            f"timm: {model} has no weights {wanted!r}{suggestion(wanted, known)} {listing(known)}"
         )
     return tags[wanted]
 

@@ -11,6 +11,7 @@ from PIL import Image
 from stylebench import store
 from stylebench.backbones import names
 from stylebench.cli import progress
+from stylebench.cli.ls import wrapped
 from stylebench.config import JobSpec
 from stylebench.images import PAINTINGS, PHOTOGRAPHS
 from stylebench.measures.statistics import BRANCH_CHANGE, STATISTICS
@@ -439,6 +440,66 @@ def test_verbose_ls_says_more(kind: str) -> None:
     short, long = invoke("ls", kind), invoke("ls", kind, "-v")
     assert long.status == 0
     assert len(long.out) > len(short.out)
+
+
+@pytest.mark.parametrize("width", [40, 60, 100, 300])
+def test_lists_are_wrapped_to_the_terminal(width: int) -> None:
+    for kind in ("archs", "smoothings", "metrics", "experiments"):
+        for line in invoke("ls", kind, "-v").out.splitlines():
+            parts = wrapped(line, width)
+            longest = max(map(len, line.split()), default=0)
+            assert all(len(part) <= max(width, longest + width // 2) for part in parts)
+            assert " ".join(parts).split() == line.split()
+            if len(line) <= width:
+                assert parts == [line]
+    assert wrapped("a  bb   one two three", 18) == ["a  bb   one two", "        three"]
+    assert wrapped("", 40) == [""]
+
+
+UNKNOWN = (
+    ["sweep", "--arch", "r-vgg91"],
+    ["sweep", "--arch", "nothing-like-it"],
+    ["sweep", "--arch", "r-nothing*"],
+    ["sweep", "--arch", "p-timm:vit_base_patch16_224.x"],
+    ["sweep", "--arch", "r-vgg19", "--weights", "vgg91=a.pth"],
+    ["sweep", "--arch", "r-vgg19", "--nodes", "relu9_9"],
+    ["sweep", "frontiers"],
+    ["figures", "results/reference", "--only", "gird"],
+    ["sweep", "wrong.yaml"],
+    ["stats", "--arch", "r-vgg19,timm:resnet5"],
+)
+
+
+@pytest.mark.parametrize("args", UNKNOWN)
+def test_an_error_lists_ten_names_at_most(
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.yaml").write_text("szie: 32")
+    Path("results/reference").mkdir(parents=True)
+    store.compact(Path("results/reference"))
+    done = invoke(*args)
+    assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert done.err.count(", ") <= 14, done.err
+    assert len(done.err) < 500
+
+
+def test_figures_without_data_are_counted(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    store.compact(out)
+    done = invoke("figures", out)
+    assert done.status == 0
+    count = re.fullmatch(
+        r"(\d+) figures and tables have nothing to show \(--verbose tells why\)",
+        done.out.splitlines()[-1],
+    )
+    assert count
+    assert "not drawn" not in done.out
+    verbose = invoke("figures", out, "--verbose").out
+    assert verbose.count(": not drawn, ") == int(count[1])
+    assert "nothing to show" not in verbose
+    assert "curves: not drawn, " in invoke("figures", out, "--only", "curves").out
 
 
 def test_figures_draws_what_is_asked_for(swept: tuple[Run, Path]) -> None:

@@ -43,6 +43,14 @@ def test_help_has_examples(name: str) -> None:
         assert f"stylebench {name}" in shown.out
 
 
+@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
+def test_help_of_each_option_is_a_sentence(name: str) -> None:
+    for parameter in (COMMANDS | OF_WEIGHTS)[name].params:
+        text = getattr(parameter, "help", None) or ""
+        if text and name not in ("transfer", "judge", "track"):
+            assert re.fullmatch(r"(?!Of )[A-Z].*\.", text), (parameter.name, text)
+
+
 def test_no_command_shows_the_help() -> None:
     assert invoke() == invoke("--help")
 
