@@ -107,8 +107,9 @@ def _input(
     found = inputs.stated(path) or inputs.known(digest) or sources.transform(name, digest)
     if found or _trusted(source, digest):
         return found
-    state = files.named(files.load_state(path), spec)
-    found, doubt = inputs.shown(name, state, files.sketch(spec), spec.input)
+    network = files.sketch(spec)
+    state = files.named(files.load_state(path), spec, network.state_dict())
+    found, doubt = inputs.shown(name, state, network, spec.input)
     if doubt:
         tell(
             f"p-{name}: warning: {path.name}: {doubt}; do its weights take pictures in another "

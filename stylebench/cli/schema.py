@@ -68,7 +68,8 @@ def of_experiments() -> Json:
     """Return the JSON Schema (draft 2020-12) of an experiment file."""
     from stylebench.config import PRESET
     from stylebench.sweeps.experiment import OF_SWEEP
-    from stylebench.sweeps.settings import OF_PRESET, SweepConfig
+    from stylebench.sweeps.settings import SweepConfig
+    from stylebench.transfer.presets import OF_PRESET
 
     made = SweepConfig.model_json_schema()
     defined, keys = made["$defs"], made["properties"]

@@ -98,13 +98,15 @@ def _needed(keys: Iterable[str], spec: Architecture) -> set[str]:
     }
 
 
-def named(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, Tensor]":
-    """Return a state dict with the names that the network has.
+def named(
+    state: "Mapping[str, Tensor]", spec: Architecture, keys: Iterable[str]
+) -> "dict[str, Tensor]":
+    """Return a state dict with the names that the network has, `keys`.
 
-    A prefix that all keys share (`checkpoints.PREFIXES`), or several in a row, is taken off where
-    the keys fit then and did not before.
+    A prefix that all names share (`checkpoints.PREFIXES`), or several in a row, is taken off where
+    they fit then and did not before.
     """
-    found, needed = spec.adapt(state), _needed(sketch(spec).state_dict(), spec)
+    found, needed = spec.adapt(state), _needed(keys, spec)
     if needed <= found.keys():
         return found
     tried = (spec.adapt(bare) for bare in checkpoints.without_prefix(state))
@@ -117,8 +119,9 @@ def used_state(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, 
     Raises:
         InputError: it lacks some of that part.
     """
-    own = named(state, spec)
-    if missing := sorted(_needed(sketch(spec).state_dict(), spec) - own.keys()):
+    expected = sketch(spec).state_dict()
+    own = named(state, spec, expected)
+    if missing := sorted(_needed(expected, spec) - own.keys()):
         nodes = ", ".join(spec.nodes)
         raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
     return {key: value for key, value in own.items() if not key.startswith(spec.unused)}
@@ -151,8 +154,8 @@ def check(path: Path, name: str, spec: Architecture) -> None:
     import torch
 
     found = _load(path)
-    state = named(found.state, spec)
     expected = sketch(spec).state_dict()
+    state = named(found.state, spec, expected)
     needed = _needed(expected, spec)
     missing = sorted(needed - state.keys())
     wrong = sorted(k for k in needed & state.keys() if expected[k].shape != state[k].shape)
