@@ -11,6 +11,7 @@ import typer
 from stylebench import __version__
 from stylebench.cli import (
     bench,
+    compare,
     figures,
     guesses,
     judge,
@@ -74,6 +75,7 @@ app.command()(schema.schema)
 app.command()(plan.plan)
 app.command()(status.status)
 app.command()(judge.judge)
+app.command()(compare.compare)
 app.command()(report.report)
 app.command()(track.track)
 app.command()(bench.bench)

@@ -1,20 +1,28 @@
 """Claims: which arms an experiment sets against each other, pair by pair, and the table of it."""
 
-from collections.abc import Callable, Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
+from stylebench.errors import InputError
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
 from stylebench.figures.style import over_seeds
+from stylebench.registry import suggestion
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
 UNIT = ["content", "style"]
 Pairs = Iterable[tuple[str, str]]
 """Names of two arms that are compared."""
+
+MOST = 12
+"""Arms of which all are compared with all, and that an error names."""
 
 JUDGES = 2
 """So many judges at most stand in a figure; a table names them all."""
@@ -86,6 +94,87 @@ def against_resnet(frame: pd.DataFrame) -> list[tuple[str, str]]:
         return str(row["arch"]) if row["backbone"] != row["arch"] else "r-resnet50"
 
     return against(frame, "backbone", plainer)
+
+
+def every(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return all arms with all others; those that differ in one part alone are the first.
+
+    Of these, arms with the first one of the part that differs (no smoothing, say) come first.
+
+    Args:
+        frame: of `judged`.
+
+    Returns:
+        (a, b), a before b in the order of the arms.
+    """
+    arms = frame[ARM].drop_duplicates("arm").sort_values("arm")
+    codes = {str(row["arm"]): row for row in arms.assign(**_places(arms)).to_dict("records")}
+
+    def rank(pair: tuple[str, str]) -> tuple[int, int]:
+        a, b = (codes[name] for name in pair)
+        differ = [part for part in PARTS if a[part] != b[part]]
+        return len(differ), min(min(a[part], b[part]) for part in differ)
+
+    return sorted(combinations(codes, 2), key=rank)
+
+
+def _places(arms: pd.DataFrame) -> dict[str, "pd.Series[int]"]:
+    """Return where each arm's parts stand in the order of such parts."""
+    return {part: arms[part].cat.remove_unused_categories().cat.codes for part in PARTS}
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text: commas and spaces part them, but in brackets.
+
+    >>> _words("r-vgg19+pool=avg, softmax(temperature=10,x=1) fourier")
+    ['r-vgg19+pool=avg', 'softmax(temperature=10,x=1)', 'fourier']
+    """
+    found = re.findall(r"(?:\([^)]*\)|[^\s,])+", text)
+    return ["+".join([name, *sorted(more)]) for name, *more in (word.split("+") for word in found)]
+
+
+def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
+    """Return the name of the arm that a text means: as tables have it, or by words of it.
+
+    ``p-resnet50,softmax`` is a backbone with its options as ``--arch`` takes it, a smoothing, words
+    of its settings. Without a smoothing, ``none`` is meant where there are several.
+
+    Args:
+        frame: of `judged`.
+        text: what names the arm.
+        who: begins the message.
+
+    Raises:
+        InputError: there is no such arm, or several.
+    """
+    arms = frame[[*ARM, "options"]].drop_duplicates("arm").sort_values("arm")
+    names = [str(name) for name in arms["arm"]]
+    if text in names:
+        return text
+    wanted, found = {*_words(text)}, []
+    for row in arms.to_dict("records"):
+        whole = row["arch"] + "".join(
+            f"+{k}={v}" for k, v in json.loads(row["options"] or "{}").items()
+        )
+        of = " ".join([whole, *(str(row[part]) for part in PARTS)])
+        if wanted and wanted <= {*_words(of)}:
+            found.append((str(row["arm"]), str(row["smoothing"])))
+    if len(found) > 1:
+        plain = [each for each in found if each[1] == "none" or {*_words(each[1])} <= wanted]
+        found = plain or found
+    if len(found) == 1:
+        return found[0][0]
+    if found:
+        told = f"{text!r} names {len(found)} of them: {listed([name for name, _ in found])}"
+    else:
+        told = f"found {text!r}{suggestion(text, names)}; there are {listed(names)}"
+    raise InputError(f"{who}, {told}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names of arms, quoted, and how many more there are."""
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(map(repr, names[:MOST])) + more
 
 
 def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:

@@ -12,6 +12,8 @@ import pandas as pd
 RESAMPLES = 2000
 ALPHA, POWER = 0.05, 0.8
 """Below which a p-value tells a difference, and of `detectable`: Cohen's convention."""
+FEWEST = next(n for n in range(1, 99) if 2 / 2**n < ALPHA)
+"""Pairs under which no p of Wilcoxon's test is below `ALPHA`: six."""
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Values = Sequence[float] | Array
 
@@ -144,7 +146,7 @@ def detectable(differences: Values) -> float:
     from scipy.special import nctdtrinc, stdtrit
 
     n = len(differences)
-    if 2 / 2**n > ALPHA:
+    if n < FEWEST:
         return math.inf
     shown = nctdtrinc(n - 1, 1 - POWER, stdtrit(n - 1, 1 - ALPHA / 2))
     return float(shown * np.std(differences, ddof=1) / math.sqrt(n))

@@ -289,7 +289,8 @@ def _save_table(results: Results, name: str) -> Path:
     shown = made.rename(columns=_inert).map(_inert)
     text = shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     files.write_text(folder / f"{name}.csv", text, results.folder)
-    lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in provenance(results)), ""]
+    told = [*filter(None, [made.attrs.get("note")]), *provenance(results)]
+    lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in told), ""]
     path = folder / f"{name}.md"
     files.write_text(path, "\n".join(lines), results.folder)
     return path

@@ -110,6 +110,11 @@ def _layers(results: Results) -> Table | None:
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
 
 
+def _own_note(frame: pd.DataFrame) -> list[str]:
+    """Return what a table says of itself, such as how many rows it leaves out."""
+    return [str(frame.attrs["note"])] if "note" in frame.attrs else []
+
+
 def _registered(results: Results, name: str) -> Table | None:
     """Return a registered table, None without its data; one that is broken says so."""
     function = figures.TABLES[name]
@@ -117,7 +122,8 @@ def _registered(results: Results, name: str) -> Table | None:
     note = " ".join([first, *rest.split()])
     key, title = f"table-{name}", name.replace("_", " ").capitalize()
     try:
-        return from_frame(function(results), key, title, note)
+        made = function(results)
+        return from_frame(made, key, title, " ".join([note, *_own_note(made)]))
     except figures.NoDataError:
         return None
     except Exception as error:

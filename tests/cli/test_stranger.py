@@ -63,6 +63,7 @@ COMMANDS: dict[str, Callable[[Path], Run]] = {
     "figures": lambda out: invoke("figures", out, "--only", "grid", "--only", "summary"),
     "report": lambda out: invoke("report", out),
     "judge": lambda out: invoke("judge", out, *JUDGES),
+    "compare": lambda out: invoke("compare", out, "--a", "none", "--b", "softmax"),
     "track": lambda out: invoke("track", out),
 }
 
@@ -117,8 +118,8 @@ READ = [
     ("tables/y.md", ["track"]),
     ("images/content_x.jpg", ["track"]),
     ("manifest.json", ["track", "figures", "report", "sweep"]),
-    ("results.parquet", ["figures", "report", "judge"]),
-    ("metrics.parquet", ["figures", "report"]),
+    ("results.parquet", ["figures", "report", "judge", "compare"]),
+    ("metrics.parquet", ["figures", "report", "compare"]),
     (".jobs.json", ["status"]),
     (".holder.json", ["status"]),
     (".tracked", ["track"]),
