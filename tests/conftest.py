@@ -56,6 +56,12 @@ def _arithmetic() -> None:
     runtime.configure(threads=max(1, min(2, torch.get_num_threads() // workers)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_mlflow_of_this_machine() -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture
 def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide every pretrained weights file of this machine, and never download any."""

@@ -2,13 +2,16 @@
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylebench.cli import options
 from stylebench.cli.progress import say
 from stylebench.errors import InputError
+
+if TYPE_CHECKING:
+    from stylebench.tracking.place import Place
 
 
 def judge(
@@ -33,12 +36,14 @@ def judge(
     force: Annotated[
         bool, typer.Option("--force", help="Compute again what these judges said.")
     ] = False,
+    tracking_uri: options.TrackingUri = None,
     jobs: options.Jobs = None,
     plugin: options.Plugin = None,
 ) -> None:
     """Measure finished stylisations with metrics that were not optimised, into metrics.parquet.
 
     Nothing is stylised again; what was measured before is kept. No backbone judges its own jobs.
+    Where the folder is tracked, the metrics go into MLflow.
 
     Examples:
 
@@ -50,7 +55,9 @@ def judge(
     from stylebench.backbones.pretrained import parse_given
     from stylebench.store import lock
     from stylebench.sweeps import judge
+    from stylebench.tracking.place import chosen
 
+    place = chosen(tracking_uri)
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs expects a positive number, found {jobs}")
     given = parse_given(weights or [])
@@ -67,6 +74,22 @@ def judge(
             raise typer.Exit(130) from None
         for name, found in figures.draw(folder, ["metrics", "comparisons"]):
             say(figures.told(name, found))
+        logged = _log(folder, place)
     say(f"{summary.judged} judged, {summary.failed} not in full: {folder / 'metrics.parquet'}")
-    if summary.failed:
+    if summary.failed or not logged:
         raise typer.Exit(1)
+
+
+def _log(folder: Path, place: "Place") -> bool:
+    """Complete MLflow where a folder is tracked; return whether all is there."""
+    from stylebench.tracking import background
+
+    if not background.is_tracked(folder, place):
+        return True
+    try:
+        done = background.complete(folder, place, say)
+    except InputError as error:
+        say(f"not in MLflow: {error}; complete with `stylebench track {folder}`")
+        return False
+    say(f"metrics of {done.there + done.logged} jobs are in MLflow: {done.address}")
+    return not (done.missing or done.late)

@@ -62,6 +62,25 @@ Plugin = Annotated[
     ),
 ]
 """Loaded when the flag is read, so that the command finds what it registers."""
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking-uri",
+        help="Address of MLflow, or `off`; default: $MLFLOW_TRACKING_URI, or mlflow.db in the "
+        "results folder.",
+    ),
+]
+ExperimentName = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment-name",
+        help="Of MLflow; default: $MLFLOW_EXPERIMENT_NAME or the sweep's name.",
+    ),
+]
+Tag = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="KEY=VALUE", help="Of all runs in MLflow. Repeatable."),
+]
 Limit = Annotated[
     int | None,
     typer.Option(

@@ -23,13 +23,9 @@ def sweep(
     out: options.Out = None,
     device: options.Device = "auto",
     weights: options.Weights = None,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            "--tracking-uri",
-            help="Log to MLflow there; default: OUT/mlflow.db; `off`: no tracking.",
-        ),
-    ] = None,
+    tracking_uri: options.TrackingUri = None,
+    experiment_name: options.ExperimentName = None,
+    tag: options.Tag = None,
     jobs: options.Jobs = None,
     engine: options.Engine = None,
     address: options.Address = None,
@@ -56,13 +52,15 @@ def sweep(
         stylebench sweep fig1_2 --profile full --device cuda
     """
     from stylebench.sweeps.experiment import load_sweep, results_folder
+    from stylebench.tracking.place import chosen
 
     config = load_sweep(experiment, given, profile)
     how = run_options(
         out or results_folder(config),
         engine_options(device, engine, jobs, batch,
                        address=address, time_limit=time_limit, retries=retries),
-        weights, tracking_uri=tracking_uri, offline=offline, force=force,
+        weights, tracking=chosen(tracking_uri, experiment_name, tag or []), offline=offline,
+        force=force,
     )  # fmt: skip
     if dry_run:
         from stylebench.cli import show

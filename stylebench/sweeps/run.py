@@ -19,6 +19,7 @@ from stylebench.sweeps.engines import EngineOptions
 from stylebench.sweeps.experiment import load_sweep, results_folder
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.tracking import background
+from stylebench.tracking.place import Place, chosen
 
 
 def check_folder(out: Path) -> None:
@@ -54,7 +55,7 @@ class RunOptions:
     out: Path
     engine: EngineOptions = field(default_factory=EngineOptions)
     given: Mapping[str, str] = field(default_factory=dict)
-    tracking_uri: str | None = None
+    tracking: Place = field(default_factory=Place)
     offline: bool = False
     force: bool = False
     command: str = ""
@@ -143,7 +144,7 @@ def run(config: SweepConfig, options: RunOptions, report: Reporter) -> Summary:
     planned = jobs(config, options, report.message)
     with (
         lock.claim(options.out, options.command),
-        background.opened(options.out, config.name, options.tracking_uri, report.message) as log,
+        background.opened(options.out, config.name, options.tracking, report.message) as log,
     ):
         lost = _work(config, planned, planned.missing, options, report, log)
         unjudged = _judge(options, report) if config.judge else 0
@@ -176,6 +177,8 @@ def sweep(
     device: str = "auto",
     weights: Mapping[str, str] | None = None,
     tracking_uri: str | None = None,
+    experiment_name: str | None = None,
+    tags: Mapping[str, str] | None = None,
     offline: bool = False,
     force: bool = False,
     tell: Callable[[str], None] = lambda text: None,
@@ -190,7 +193,10 @@ def sweep(
         jobs: worker processes; by default all jobs run in this process.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         weights: backbone -> source, as ``--weights`` takes it.
-        tracking_uri: of MLflow; OUT/mlflow.db by default; ``off``: no tracking.
+        tracking_uri: of MLflow; $MLFLOW_TRACKING_URI or OUT/mlflow.db by default; ``off``: no
+            tracking.
+        experiment_name: of MLflow; $MLFLOW_EXPERIMENT_NAME or the sweep's name by default.
+        tags: of every run in MLflow.
         offline: never download weights.
         force: run finished jobs again.
         tell: called with lines about how it goes, as `print` shows them.
@@ -202,12 +208,14 @@ def sweep(
     """
     config = load_sweep(Path(experiment) if experiment is not None else None, keys, profile)
     runtime.configure()
+    given_tags = [f"{key}={value}" for key, value in (tags or {}).items()]
+    tracking = chosen(tracking_uri, experiment_name, given_tags)
     engine = engines.options.choose(
         "local" if (jobs or 1) > 1 else "inline", runtime.resolve_device(device), workers=jobs
     )
     options = RunOptions(
         out=Path(out) if out is not None else results_folder(config), engine=engine,
-        given=dict(weights or {}), tracking_uri=tracking_uri, offline=offline, force=force,
+        given=dict(weights or {}), tracking=tracking, offline=offline, force=force,
         command="stylebench.sweep",
     )  # fmt: skip
     run(config, options, Quiet(tell))

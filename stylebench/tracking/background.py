@@ -16,8 +16,9 @@ from queue import SimpleQueue
 
 from stylebench import files, store
 from stylebench.errors import InputError, masked
-from stylebench.tracking.address import OFF, reason
+from stylebench.tracking.address import OFF, is_proven, reason
 from stylebench.tracking.mlflow import Tracker
+from stylebench.tracking.place import EXPERIMENT, OWN, URI, Place
 
 FIRST, LONGEST, LAST = 1.0, 60.0, 5.0
 """Seconds before the first new try, doubled up to the longest, or the last when a sweep ends."""
@@ -43,11 +44,11 @@ class Writer:
         late: whether `close` gave up, or something beside the jobs is not in MLflow.
     """
 
-    def __init__(self, tracker: Tracker, out: Path, tell: Tell) -> None:
+    def __init__(self, tracker: Tracker, out: Path, tell: Tell, place: Place = OWN) -> None:
         self.logged = self.there = 0
         self.missing: set[str] = set()
         self.late = False
-        self._tracker, self._out, self._tell = tracker, out, tell
+        self._tracker, self._out, self._tell, self._place = tracker, out, tell, place
         self._jobs: set[str] = set()
         self._queue: SimpleQueue[tuple[str, str]] = SimpleQueue()
         self._messages: deque[str] = deque()
@@ -67,6 +68,11 @@ class Writer:
             self.missing.add(job_id)
         self._queue.put((kind, job_id))
         self._tell_all()
+
+    def put_metrics(self) -> None:
+        """Have what judges said of the jobs since logged."""
+        for job_id in self._jobs if files.exists(self._out / "metrics.parquet", self._out) else ():
+            self._queue.put(("metrics", job_id))
 
     def close(self) -> None:
         """Wait for all that was put, and for the sweep's own run, as long as there is progress.
@@ -105,6 +111,9 @@ class Writer:
 
     def _command(self) -> str:
         given = [] if self._tracker.own else ["--tracking-uri", self.address]
+        given += ["--experiment-name", self._place.experiment] if self._place.experiment else []
+        for key, value in self._place.tags.items():
+            given += ["--tag", f"{key}={value}"]
         return shlex.join(["stylebench", "track", str(self._out), *given])
 
     def _tell_all(self) -> None:
@@ -149,6 +158,8 @@ class Writer:
             self._tracker.learn(job_id)
         elif kind == "sweep":
             self._tracker.finish()
+        elif kind == "metrics":
+            self._tracker.complete(job_id)
         else:
             new = self._tracker.log(job_id)
             self.logged += new is True
@@ -179,7 +190,7 @@ class Writer:
 
 @contextlib.contextmanager
 def opened(
-    out: Path, name: str, uri: str | None, tell: Tell
+    out: Path, name: str, place: Place, tell: Tell
 ) -> Iterator[Callable[[store.JobRecord], None]]:
     """Yield a function that takes the records of a sweep's jobs, and logs them in its own time.
 
@@ -191,32 +202,63 @@ def opened(
     Args:
         out: results folder.
         name: of the sweep.
-        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``; ``off``: no tracking.
+        place: where to.
         tell: takes messages.
 
     Raises:
         InputError: the address is wrong.
     """
-    if uri == OFF:
+    if place.told:
+        tell(place.told)
+    if place.uri == OFF:
         yield lambda record: None
         return
     try:
-        tracker = Tracker(out, uri, name)
-        if uri is None or not tracker.proven:
-            tracker.check()
+        tracker = _tracker(out, place, name)
+        if place.uri is None or not tracker.proven:
+            _check(tracker, place)
     except InputError as error:
-        if uri is not None:
+        if place.uri is not None:
             raise
         tell(f"not tracked: {error}")
         yield lambda record: None
         return
-    writer = Writer(tracker, out, tell)
+    _check_experiment(tracker, place)
+    writer = Writer(tracker, out, tell, place)
     try:
         yield lambda record: writer.put(record.kind, record.job_id)
+        writer.put_metrics()
         writer.close()
     except BaseException:
         writer.stop(INTERRUPTED)
         raise
+
+
+def _tracker(out: Path, place: Place, name: str = "") -> Tracker:
+    return Tracker(out, place.uri, name, experiment=place.experiment, tags=place.tags)
+
+
+def _check(tracker: Tracker, place: Place) -> None:
+    """Connect; who is told that there is no answer is told whose address it is."""
+    try:
+        tracker.check()
+    except InputError as error:
+        if URI not in place.variables:
+            raise
+        raise InputError(
+            f"{error} (the address is ${URI}; --tracking-uri goes before it, `{OFF}`: no tracking)"
+        ) from None
+
+
+def _check_experiment(tracker: Tracker, place: Place) -> None:
+    """Refuse another experiment that a flag names; that of the environment is for new sweeps."""
+    if not place.experiment or EXPERIMENT in place.variables:
+        return
+    if not tracker.connected:
+        with contextlib.suppress(Exception):  # it is down: the thread tries again
+            tracker.connect()
+    if tracker.connected:
+        tracker.check_experiment()
 
 
 def check(out: Path) -> None:
@@ -228,28 +270,40 @@ def check(out: Path) -> None:
         )
 
 
-def complete(out: Path, uri: str | None, tell: Tell) -> Writer:
+def complete(out: Path, place: Place, tell: Tell) -> Writer:
     """Log what MLflow lacks of a results folder, and return the writer that has done it.
 
     Args:
         out: results folder.
-        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+        place: where to.
         tell: takes messages.
 
     Raises:
         InputError: the folder holds no jobs, or there is no MLflow at this address.
     """
-    if uri == OFF:
+    if place.uri == OFF:
         raise InputError(f"--tracking-uri {OFF} is of a sweep; expected the address of an MLflow")
+    if place.told:
+        tell(place.told)
     check(out)
     if left := store.survey(out)[1]:
         tell(f"not logged: {store.told(left)}")
-    tracker = Tracker(out, uri)
-    tracker.check()
-    writer = Writer(tracker, out, tell)
+    tracker = _tracker(out, place)
+    _check(tracker, place)
+    _check_experiment(tracker, place)
+    writer = Writer(tracker, out, tell, place)
     try:
         writer.close()
     except BaseException:
         writer.stop(INTERRUPTED)
         raise
     return writer
+
+
+def is_tracked(out: Path, place: Place) -> bool:
+    """Tell whether a folder's jobs are at a place: what only the environment names may be new."""
+    if place.uri == OFF:
+        return False
+    if place.uri is None:
+        return (out / "mlflow.db").exists()
+    return URI not in place.variables or is_proven(out, place.uri)

@@ -18,9 +18,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from stylebench import files, runtime, store
@@ -46,11 +46,16 @@ there."""
 
 
 class Run(NamedTuple):
-    """What is remembered of the run of a job; `stamp` is empty if it was logged in part."""
+    """What is remembered of the run of a job; `stamp` is empty if it was logged in part.
+
+    `judged` is the digest of its metrics, `lacking` are tags that it is to have.
+    """
 
     run_id: str
     stamp: str
     statistics: bool
+    judged: str = ""
+    lacking: Mapping[str, str] = {}
 
     @property
     def ended(self) -> float:
@@ -58,20 +63,13 @@ class Run(NamedTuple):
         return float(self.stamp.split()[-1]) if self.stamp else float("-inf")
 
 
-def _is_ours(path: Path, out: Path) -> bool:
-    """Tell whether a file is there, and no larger than any of ours: MLflow copies it whole."""
-    try:
-        return files.size(path, out) <= files.MOST
-    except files.ABSENT:
-        return False
-
-
 class Tracker:
     """Writes the jobs of one results folder to an MLflow server or database.
 
-    A job belongs to the last sweep that had begun when it ended, to the first if none had; the
-    sweep's name is the MLflow experiment. manifest.json says when sweeps began: one that was run
-    again, when it last did.
+    A job belongs to the last sweep that had begun when it ended, to the first if none had.
+    manifest.json says when sweeps began: one that was run again, when it last did. The MLflow
+    experiment is the one where the sweep has its runs already, else `experiment`, else that of the
+    sweep's name.
 
     `connect` comes first, and again after any exception that is not an InputError: such are
     MLflow's, or of the network.
@@ -85,12 +83,17 @@ class Tracker:
         out: results folder.
         uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
         name: of the sweep that begins now; "" for none, which means all those of manifest.json.
+        experiment: of MLflow; "" for the names of the sweeps.
+        tags: of every run.
 
     Raises:
         InputError: no MLflow can be at this address.
     """
 
-    def __init__(self, out: Path, uri: str | None = None, name: str = "") -> None:
+    def __init__(
+        self, out: Path, uri: str | None = None, name: str = "", *, experiment: str = "",
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         runtime.have_home()  # for which MLflow looks when it is imported
@@ -105,11 +108,12 @@ class Tracker:
         if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
             raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
         self._known: dict[str, Run] = {}
-        self._parents: dict[str, str] = {}
+        self._parents: dict[str, tuple[str, str]] = {}
+        self._named, self._tags = experiment, tags
         self._experiments: dict[str, tuple[str, Any]] = {}
         self._means: dict[view.Key, list[view.Number]] = {}
         self._sweeps: list[tuple[float, str]] = []
-        self._live: list[str] = []
+        self._live: dict[str, str] = {}
         self._before = {folder.name for folder in files.listed(out / "jobs", out)}
         self._elsewhere: set[str] = set()
         try:
@@ -135,6 +139,16 @@ class Tracker:
         except Exception as error:
             raise address.refused(self.uri, error, self._out if self.own else None) from None
 
+    def check_experiment(self) -> None:
+        """Raise InputError where the sweep has its runs in another experiment: they cannot move."""
+        for _, sweep in self._sweeps if self._named else ():
+            there = self._live[self._parents[sweep][0]] if sweep in self._parents else self._named
+            if there != self._named:
+                raise InputError(
+                    f"--experiment-name {self._named!r}: the sweep {sweep!r} has its runs in "
+                    f"{there!r}, and MLflow moves none; give that name or none"
+                )
+
     @property
     def proven(self) -> bool:
         """Whether this address has answered for this folder before: then it is not mistyped."""
@@ -145,29 +159,34 @@ class Tracker:
 
         A request that is carried out after it has timed out leaves a second run.
         """
-        known, parents, used = dict[str, Run](), list[tuple[str, str]](), set[str]()
+        known, parents, used = dict[str, Run](), list[tuple[str, str, str]](), set[str]()
         second, remnants = list[str](), list[str]()
         now = [(self._began, self._name)] if self._name else []
         nobody = [(0.0, self._out.resolve().name or "stylebench")]  # made by `stylebench run-job`
-        self._sweeps = sorted([*_sweeps(self._out), *now]) or nobody
+        self._sweeps = sorted([*view.sweeps(self._out), *now]) or nobody
         self._restore()
         for info, tags in self._find_runs():
             if "mlflow.parentRunId" not in tags:
-                parents.append((info.experiment_id, info.run_id))
+                of = tags.get("stylebench.sweep", self._live[info.experiment_id])
+                parents.append((of, info.experiment_id, info.run_id))
                 continue
             used.add(tags["mlflow.parentRunId"])
             if "job_id" not in tags:  # `_drop` was cut off
                 remnants.append(info.run_id)
                 continue
             stamp = "" if info.status == "RUNNING" else tags.get("stylebench.logged", "")
-            found = Run(info.run_id, stamp, "stylebench.statistics" in tags)
+            lacking = {key: v for key, v in self._tags.items() if tags.get(key) != v}
+            judged = tags.get("stylebench.judged", "")
+            statistics = "stylebench.statistics" in tags
+            found = Run(info.run_id, stamp, statistics, judged, lacking)
             both = [known[tags["job_id"]]] if tags["job_id"] in known else []
             *worse, best = sorted([*both, found], key=lambda run: run.ended)
             known[tags["job_id"]] = best
             second += [run.run_id for run in worse]
         self._known, self._parents, self._experiments = known, {}, {}
-        for experiment, run_id in sorted(parents, key=lambda parent: parent[1] not in used):
-            if self._parents.setdefault(experiment, run_id) != run_id and run_id not in used:
+        for sweep, *parent, run_id in sorted(parents, key=lambda each: each[-1] not in used):
+            kept = self._parents.setdefault(sweep, (*parent, run_id))
+            if kept[-1] != run_id and run_id not in used:
                 remnants.append(run_id)
         for run_id in second:
             self._drop(run_id)
@@ -182,14 +201,15 @@ class Tracker:
 
         Runs are searched for in live experiments: those that come back later would be second ones.
         """
-        for name in {name for _, name in self._sweeps}:
+        for name in {*(name for _, name in self._sweeps), self._named} - {""}:
             found = self._client.get_experiment_by_name(name)
             if found is not None and found.lifecycle_stage == "deleted":
                 self._client.restore_experiment(found.experiment_id)
 
     def _find_runs(self) -> Iterator[tuple[Any, Mapping[str, str]]]:
         """Yield what MLflow knows of, and the tags of, every run from this results folder."""
-        self._live = [found.experiment_id for found in _pages(self._client.search_experiments)]
+        live = _pages(self._client.search_experiments)
+        self._live = {found.experiment_id: found.name for found in live}
         for identity in address.identities(self._out, own=self.own):
             yield from self._search(f"tags.`stylebench.out` = '{identity}'")
 
@@ -213,13 +233,17 @@ class Tracker:
         self._client.delete_tag(run_id, "job_id")
         self._client.delete_run(run_id)
 
-    def _experiment(self, name: str) -> tuple[str, Any]:
-        """Return the id of an experiment, and where the artifacts of its runs go."""
-        if name not in self._experiments:
+    def _experiment(self, sweep: str) -> tuple[str, Any]:
+        """Return the id of a sweep's experiment, and where the artifacts of its runs go."""
+        if sweep not in self._experiments:
             from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
             place = address.artifacts(self.uri)
-            found = self._client.get_experiment_by_name(name)
+            name = self._named or sweep
+            if sweep in self._parents:
+                found = self._client.get_experiment(self._parents[sweep][0])
+            else:
+                found = self._client.get_experiment_by_name(name)
             if found is None:
                 found = self._client.get_experiment(self._client.create_experiment(name, place))
             location = found.artifact_location
@@ -227,8 +251,8 @@ class Tracker:
                 address.move_artifacts(self._out / "mlflow.db", location, place)
                 location = place
             repository = get_artifact_repository(location, tracking_uri=self.uri)
-            self._experiments[name] = str(found.experiment_id), repository
-        return self._experiments[name]
+            self._experiments[sweep] = str(found.experiment_id), repository
+        return self._experiments[sweep]
 
     def _sweep(self, ended: float) -> str:
         """Return the name of the sweep that a job belongs to."""
@@ -236,24 +260,24 @@ class Tracker:
         return names[-1] if names else self._sweeps[0][1]
 
     def _parent(self, sweep: str) -> str:
-        experiment, _ = self._experiment(sweep)
-        if experiment not in self._parents:
-            self._parents[experiment] = self._create(sweep, sweep, {})
-        return self._parents[experiment]
+        if sweep not in self._parents:
+            made = self._create(sweep, sweep, {"stylebench.sweep": sweep})
+            self._parents[sweep] = self._experiment(sweep)[0], made
+        return self._parents[sweep][1]
 
     def _create(
         self, sweep: str, title: str, tags: Mapping[str, str], began: float | None = None
     ) -> str:
         experiment, _ = self._experiment(sweep)
         mine = address.identities(self._out, own=self.own)[0]
-        tags = {"stylebench.out": mine, "mlflow.runName": title, **tags}
+        tags = {**self._tags, "stylebench.out": mine, "mlflow.runName": title, **tags}
         start = None if began is None else int(began * 1000)
         return str(self._client.create_run(experiment, start, tags).info.run_id)
 
     def _upload(self, sweep: str, run_id: str, paths: Iterable[Path], folder: str = "") -> None:
         """Log artifacts through the experiment: MLflow's client asks for the place of each run."""
         _, repository = self._experiment(sweep)
-        for path in (path for path in paths if _is_ours(path, self._out)):
+        for path in (path for path in paths if view.is_ours(path, self._out)):
             repository.log_artifact(str(path), f"{run_id}/artifacts/{folder}".rstrip("/"))
 
     def _upload_json(self, sweep: str, run_id: str, name: str, content: Any) -> None:
@@ -265,12 +289,12 @@ class Tracker:
             repository.log_artifact(str(path), f"{run_id}/artifacts")
 
     def _measure(
-        self, run_id: str, entry: view.Entry, numbers: Iterable[view.Number], **first: Any
+        self, run_id: str, seconds: float, numbers: Iterable[view.Number], **first: Any
     ) -> None:
-        """Log numbers of a job in few requests, the first one with `first`."""
+        """Log numbers of a job, of that time, in few requests, the first one with `first`."""
         from mlflow.entities import Metric
 
-        when = int(entry.ended * 1000)
+        when = int(seconds * 1000)
         metrics = (Metric(name, value, when, step) for name, step, value in numbers)
         for batch in list(_batches(metrics, BATCH)) or [[]]:
             self._client.log_batch(run_id, batch, **first)
@@ -285,7 +309,7 @@ class Tracker:
         self._means |= view.read_means(self._out, job_id)
 
     def log(self, job_id: str) -> bool | None:
-        """Log a job; one that is there with the same outcome is left alone.
+        """Log a job; one that is there with the same outcome is completed, not logged again.
 
         Returns:
             Whether it was logged, not there before; None if there is no such job.
@@ -300,6 +324,7 @@ class Tracker:
             return None
         if known is not None:
             if known.stamp == entry.stamp:
+                self.complete(job_id)
                 return False
             self._drop(known.run_id)
             del self._known[job_id]
@@ -308,6 +333,8 @@ class Tracker:
             return False
         ok = entry.status == "ok"
         means = self._means.get(entry.key, []) if ok else []
+        judged = view.read_judged(self._out, job_id) if ok else {}
+        told = view.digest(judged)
         sweep = self._sweep(entry.ended)
         tags = {
             "job_id": job_id,
@@ -316,17 +343,35 @@ class Tracker:
             "stylebench.logged": entry.stamp,  # and the run has ended: then it is whole
             **({"error": entry.error} if entry.error else {}),
             **({"stylebench.statistics": str(len(means))} if means else {}),
+            **({"stylebench.judged": told} if told else {}),
         }
         run_id = self._create(sweep, entry.title, tags, entry.began)
         self._upload(sweep, run_id, entry.files)
         if entry.record:
             self._upload_json(sweep, run_id, "record.json", entry.record)
         params = [Param(name, value) for name, value in entry.params.items()]
-        self._measure(run_id, entry, [*entry.numbers, *means], params=params)
+        metrics = [(name, 0, value) for name, value in judged.items()]
+        self._measure(run_id, entry.ended, [*entry.numbers, *means, *metrics], params=params)
         status = "FINISHED" if ok else "FAILED"
         self._client.set_terminated(run_id, status, int(entry.ended * 1000))
-        self._known[job_id] = Run(run_id, entry.stamp, bool(means))
+        self._known[job_id] = Run(run_id, entry.stamp, bool(means), told)
         return True
+
+    def complete(self, job_id: str) -> None:
+        """Give the run of a job what came after it: metrics of judges, tags."""
+        run = self._known.get(job_id)
+        if run is None or not run.stamp:
+            return
+        for key, value in run.lacking.items():
+            self._client.set_tag(run.run_id, key, value)
+        judged = view.read_judged(self._out, job_id) if run.stamp.startswith("ok ") else {}
+        told = view.digest(judged)
+        if told and told != run.judged:
+            there = self._client.get_run(run.run_id).data.metrics
+            new = [(name, 0, v) for name, v in judged.items() if there.get(name) != v]
+            self._measure(run.run_id, time.time(), new)
+            self._client.set_tag(run.run_id, "stylebench.judged", told)
+        self._known[job_id] = run._replace(judged=told or run.judged, lacking={})
 
     def finish(self) -> None:
         """Log the sweeps themselves, and statistics that were measured after their jobs."""
@@ -339,11 +384,12 @@ class Tracker:
         for name in [self._name] if self._name else dict.fromkeys(name for _, name in self._sweeps):
             parent = self._parent(name)
             mine = [run["command"] for run in runs if (run.get("config") or {}).get("name") == name]
-            self._client.set_tag(parent, "command", "\n".join(dict.fromkeys(mine)))
+            for key, value in {**self._tags, "command": "\n".join(dict.fromkeys(mine))}.items():
+                self._client.set_tag(parent, key, value)
             if runs:
                 self._upload_json(name, parent, "manifest.json", {"runs": runs})
-            self._upload(name, parent, _files(self._out, "figures/[!.]*", "tables/[!.]*"))
-            pictures = _files(self._out, "images/content_*", "images/style_*")
+            self._upload(name, parent, view.listed(self._out, "figures/[!.]*", "tables/[!.]*"))
+            pictures = view.listed(self._out, "images/content_*", "images/style_*")
             self._upload(name, parent, pictures, "images")
             self._client.set_terminated(parent, "FINISHED")
 
@@ -351,25 +397,9 @@ class Tracker:
         entry = view.read(self._out, job_id)
         if entry is not None and entry.stamp == run.stamp and entry.key in self._means:
             means = self._means[entry.key]
-            self._measure(run.run_id, entry, means)
+            self._measure(run.run_id, entry.ended, means)
             self._client.set_tag(run.run_id, "stylebench.statistics", str(len(means)))
             self._known[job_id] = run._replace(statistics=True)
-
-
-def _sweeps(out: Path) -> list[tuple[float, str]]:
-    """Return when each sweep of manifest.json began, in seconds since the epoch, and its name."""
-    return [
-        (datetime.fromisoformat(run["began"]).timestamp(), str(run["config"]["name"]))
-        for run in store.read_manifest(out).get("runs", [])
-        if run.get("began") and (run.get("config") or {}).get("name")
-    ]
-
-
-def _files(out: Path, *patterns: str) -> list[Path]:
-    """Return what the patterns name, but folders; links to such are left for who opens them."""
-    places = [out / pattern for pattern in patterns]
-    found = [p for place in places for p in files.listed(place.parent, out, place.name)]
-    return [path for path in found if path.is_symlink() or not path.is_dir()]
 
 
 def _pages(search: Callable[..., Any], *args: Any, **settings: Any) -> Iterator[Any]:

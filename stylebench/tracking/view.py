@@ -4,14 +4,17 @@ A number is (name, step, value): steps are closure evaluations in ``trace/…``,
 ``statistics/…``, and 0 elsewhere.
 """
 
+import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from stylebench import store
+from stylebench import files, store
 from stylebench.errors import published
 from stylebench.store import columns
 
@@ -76,6 +79,28 @@ def read(out: Path, job_id: str) -> Entry | None:
     )
 
 
+def read_judged(out: Path, job_id: str) -> dict[str, float]:
+    """Return the metrics of a job that are finite, by ``metric`` or ``metric/judge``.
+
+    Where a judge has several weights, these follow. MLflow takes no other signs than these.
+    """
+    frame = store.read_metrics(store.folder_of(out, "transfer", job_id))
+    weights = frame.groupby("judge")["judge_weights"].transform("nunique").gt(1)
+    found = {}
+    columns = (frame[name] for name in ("metric", "judge", "judge_weights", "value"))
+    for metric, judge, file, value, several in zip(*columns, weights, strict=True):
+        parts = [metric, judge, *([file] if several else [])]
+        if math.isfinite(value):
+            found["/".join(re.sub(r"[^\w. -]", "_", part) for part in parts if part)] = value
+    return found
+
+
+def digest(judged: Mapping[str, float]) -> str:
+    """Return what tells metrics from others; "" for none."""
+    text = json.dumps(sorted(judged.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if judged else ""
+
+
 def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
     """Return the means over images of the statistics of a backbone, by `Entry.key`.
 
@@ -121,3 +146,27 @@ def _trace(folder: Path) -> Iterator[Number]:
         for step, value in zip(steps, table[name], strict=True):
             if math.isfinite(value):
                 yield f"trace/{name}", int(step), float(value)
+
+
+def sweeps(out: Path) -> list[tuple[float, str]]:
+    """Return when each sweep of manifest.json began, in seconds since the epoch, and its name."""
+    return [
+        (datetime.fromisoformat(run["began"]).timestamp(), str(run["config"]["name"]))
+        for run in store.read_manifest(out).get("runs", [])
+        if run.get("began") and (run.get("config") or {}).get("name")
+    ]
+
+
+def listed(out: Path, *patterns: str) -> list[Path]:
+    """Return what the patterns name, but folders; links to such are left for who opens them."""
+    places = [out / pattern for pattern in patterns]
+    found = [p for place in places for p in files.listed(place.parent, out, place.name)]
+    return [path for path in found if path.is_symlink() or not path.is_dir()]
+
+
+def is_ours(path: Path, out: Path) -> bool:
+    """Tell whether a file is there, and no larger than any of ours: MLflow copies it whole."""
+    try:
+        return files.size(path, out) <= files.MOST
+    except files.ABSENT:
+        return False

@@ -113,7 +113,7 @@ READ = [
     ("jobs/JOB/content.png", ["judge", "sweep"]),
     ("jobs/JOB/trace.parquet", ["track", "sweep"]),
     ("jobs/JOB/record.json", ["track", "judge", "status", "sweep"]),
-    ("jobs/JOB/metrics.parquet", ["judge"]),
+    ("jobs/JOB/metrics.parquet", ["judge", "track"]),
     ("figures/x.png", ["track", "report"]),
     ("tables/y.md", ["track"]),
     ("images/content_x.jpg", ["track"]),

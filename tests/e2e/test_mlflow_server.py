@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from stylebench import store
 from stylebench.errors import InputError
 from stylebench.tracking import background
+from stylebench.tracking.place import Place
 from tests.cli.bench import no_figures
 from tests.faults.mlflow_down import Listener, folder_id, logged, run
 from tests.faults.server import Server, binaries, mlflow_on_postgres
@@ -50,7 +51,7 @@ def server(running: Server) -> Server:
 
 
 def track(out: Path, server: Server) -> tuple[int, int]:
-    done = background.complete(out, server.uri, lambda text: None)
+    done = background.complete(out, Place(server.uri), lambda text: None)
     assert not done.missing
     return done.logged, done.there
 

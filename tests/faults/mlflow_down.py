@@ -20,6 +20,7 @@ from stylebench import runtime, store
 from stylebench.sweeps import run as flow
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.tracking import background
+from stylebench.tracking.place import Place
 from tests.faults.outcome import Outcome, main
 from tests.faults.server import Server, mlflow_on_postgres
 
@@ -69,7 +70,7 @@ def run(
         "style": ["brush"], "statistics_images": [], "size": 32, "evals": 40, "seed": seeds,
     }  # fmt: skip
     told = Listener(then)
-    flow.run(load_sweep(None, keys), flow.RunOptions(out=out, tracking_uri=uri), told)
+    flow.run(load_sweep(None, keys), flow.RunOptions(out=out, tracking=Place(uri)), told)
     return told
 
 
@@ -108,7 +109,7 @@ def figures(folder: Path, jobs: int) -> dict[str, Any]:
         out = folder / "down"
         down = disturbed(server, out, jobs)
         before = logged(server.uri, out)
-        done = background.complete(out, server.uri, lambda text: None)
+        done = background.complete(out, Place(server.uri), lambda text: None)
         after = logged(server.uri, out)
     finished = {record.job_id for record in store.records(out) if record.status == "ok"}
     limit = SLOWER * well.seconds + SECONDS

@@ -20,7 +20,7 @@ from stylebench import store
 from stylebench.config import ImageRef
 from stylebench.errors import DamagedError, InputError
 from stylebench.store import columns, lock, models, status
-from stylebench.tracking import mlflow, view
+from stylebench.tracking import view
 from tests import jobs
 
 EXAMPLES = settings(
@@ -85,7 +85,7 @@ def used(out: Path) -> None:
     for read in (
         lambda: status.read(out), lambda: lock.holder(out), lambda: store.read_manifest(out),
         lambda: store.records(out), lambda: view.read(out, job), lambda: store.compact(out),
-        lambda: store.load(out), lambda: mlflow._sweeps(out), lambda: store.keep_manifest(out),
+        lambda: store.load(out), lambda: view.sweeps(out), lambda: store.keep_manifest(out),
     ):  # fmt: skip
         with contextlib.suppress(InputError):
             read()
