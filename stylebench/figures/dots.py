@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stylebench.figures import NoDataError
+from stylebench.figures import layout as frame_of
 from stylebench.figures.arms import MEASURE, in_common, judged, labelled
 from stylebench.figures.claims import by_pair, judges
 from stylebench.figures.intervals import interval
-from stylebench.figures.layout import LINE, WIDTH, annotate
+from stylebench.figures.layout import LINE, NARROW, WIDTH, annotate
 from stylebench.figures.style import Look, arch_looks, caption, flagged, legend_label, shorten
 from stylebench.store import Results
 
@@ -294,17 +295,26 @@ def dots(
         "◂ beyond the edge. A share is 0 at the content picture and 1 at the style's statistics."
     )
     note = foot(results, told, found)
+    note_lines = note.split("\n")
     below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5
-    height = HEAD + places.height * ROW + below
-    figure = Figure(figsize=(WIDTH, height))
-    width = (WIDTH - LEFT - RIGHT - (len(found) - 1) * BETWEEN) / len(found)
-    top, bottom = 1 - HEAD / height, below / height
+    total, left, across = frame_of.width(), LEFT, len(found)
+    if total < WIDTH:
+        left = min(LEFT, 0.4 * total)
+        across = min(across, max(1, int((total - left - RIGHT) / (NARROW + BETWEEN))))
+        title, note = frame_of.wrapped(title, 11), frame_of.wrapped(note, 7.5)
+        below += LINE * (note.count("\n") + 1) - LINE * len(note_lines)
+    bands, band = -(-len(found) // across), HEAD + places.height * ROW
+    height = bands * band + below
+    figure = Figure(figsize=(total, height))
+    width = (total - left - RIGHT - (across - 1) * BETWEEN) / across
     for number, column in enumerate(found):
-        left = (LEFT + number * (width + BETWEEN)) / WIDTH
-        axes = figure.add_axes((left, bottom, width / WIDTH, top - bottom))
+        place, at = divmod(number, across)
+        bottom = height - (place + 1) * band
+        box = (left + at * (width + BETWEEN), bottom, width, band - HEAD)
+        axes = figure.add_axes((box[0] / total, box[1] / height, box[2] / total, box[3] / height))
         _column(axes, column, frame, places, arch_looks(results), series)
-        if not number:
-            _names(axes, places)
+        if not at:
+            _names(axes, places, left)
     entries = {
         name: {"marker": SERIES[number % len(SERIES)], "linestyle": "", "color": "#444444"}
         for number, name in enumerate(legend)
@@ -313,12 +323,13 @@ def dots(
     return figure
 
 
-def _names(axes: Axes, places: Layout) -> None:
+def _names(axes: Axes, places: Layout, left: float) -> None:
     """Write the names of groups and rows left of the first column."""
-    x = -(LEFT - 0.12) / (axes.get_position().width * WIDTH)
+    x = -(left - 0.12) / (axes.get_position().width * frame_of.width())
+    room = round(NAME * left / LEFT)
     look: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
     for group, place in places.heads.items():
-        axes.text(x, place, shorten(group, NAME), fontweight="bold", fontsize=8.5, **look)
+        axes.text(x, place, shorten(group, room), fontweight="bold", fontsize=8.5, **look)
     for (group, row), place in places.rows.items():
         name = f"   {row}" if places.heads else (group if len(group) else row)
-        axes.text(x, place, legend_label(shorten(name, NAME)), fontsize=8, **look)
+        axes.text(x, place, legend_label(shorten(name, room)), fontsize=8, **look)

@@ -1,13 +1,18 @@
 """What stands around the panels of a figure: title, legend, notes, logarithmic axes."""
 
-from collections.abc import Collection, Mapping
+import contextlib
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from stylebench.figures import NoDataError
 from stylebench.figures.style import legend_label, power_of_ten, shorten
 
 WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
@@ -31,10 +36,50 @@ HANDLE, CHARACTER = 0.75, 0.07
 """Inches that an entry of the legend takes beside its text, and each character of it."""
 
 
+NARROW, LOW, APART = 1.0, 1.3, 0.85
+"""Inches, where a figure is narrower than `WIDTH`: of a panel at least, its height at most, and
+between rows at least."""
+SMALLEST = 7.0
+"""Points: text of a figure that is laid out for a width."""
+_wide: ContextVar[float] = ContextVar("wide", default=WIDTH)
+
+
+@contextlib.contextmanager
+def wide(inches: float | None) -> Iterator[None]:
+    """Lay out what is drawn inside for a width, by default `WIDTH`."""
+    token = _wide.set(min(inches or WIDTH, WIDTH))
+    try:
+        yield
+    finally:
+        _wide.reset(token)
+
+
+def width() -> float:
+    """Return the width of figures in inches."""
+    return _wide.get()
+
+
+def settle(figure: Figure, inches: float) -> None:
+    """Give a figure a width, and its text `SMALLEST` points at least.
+
+    Raises:
+        NoDataError: it is wider and cannot be laid out anew: its text would be too small.
+    """
+    if figure.get_figwidth() > inches + 0.01:
+        raise NoDataError(
+            f"no layout of it is narrower than {figure.get_figwidth():.3g} in; leave out --width"
+        )
+    for axes in figure.axes:
+        _wrap_title(axes, axes.get_position().width * inches)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text.get_fontsize() < SMALLEST:
+            text.set_fontsize(SMALLEST)
+
+
 def legend_columns(labels: Collection[str]) -> int:
     """Return how many entries of a legend stand in a line, as its longest label has it."""
     longest = min(max(map(len, labels), default=0), LABEL_LENGTH)
-    return max(1, min(LEGEND_COLUMNS, len(labels), int(WIDTH / (HANDLE + CHARACTER * longest))))
+    return max(1, min(LEGEND_COLUMNS, len(labels), int(width() / (HANDLE + CHARACTER * longest))))
 
 
 def panels(
@@ -57,22 +102,43 @@ def panels(
         head: room for the title and those of the first panels, in inches.
         foot: room for the labels of the last x axes, in inches, beyond one line and its name.
     """
+    total_width = width()
     columns = min(across, count)
+    if total_width < WIDTH:
+        fit = int((total_width - left - RIGHT + BETWEEN) / (NARROW + BETWEEN))
+        columns = max(n for n in range(1, columns + 1) if n <= max(1, fit) and columns % n == 0)
+        title, note = wrapped(title, 11), wrapped(note, 7.5)
+        height, gap = min(height, LOW), max(gap, APART)
+        head += LINE * title.count("\n")
     rows = -(-count // columns)
     lines = -(-len(entries) // legend_columns(entries)) + note.count("\n") + 1
     foot += LINE * lines + 0.6
     total = head + rows * height + (rows - 1) * gap + foot
-    figure = Figure(figsize=(WIDTH, total))
-    width = (WIDTH - left - RIGHT - (columns - 1) * BETWEEN) / columns
+    figure = Figure(figsize=(total_width, total))
+    each = (total_width - left - RIGHT - (columns - 1) * BETWEEN) / columns
     place = {
-        "left": left / WIDTH, "right": 1 - RIGHT / WIDTH, "top": 1 - head / total,
-        "bottom": foot / total, "wspace": BETWEEN / width, "hspace": gap / height,
+        "left": left / total_width, "right": 1 - RIGHT / total_width, "top": 1 - head / total,
+        "bottom": foot / total, "wspace": BETWEEN / each, "hspace": gap / height,
     }  # fmt: skip
     grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, gridspec_kw=place)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
     annotate(figure, title, note, entries)
     return figure, list(grid.flat[:count])
+
+
+def wrapped(text: str, size: float) -> str:
+    """Return a text in lines of the width of figures; a character takes half its size or so."""
+    length = int((width() - 0.1) * 72 / ((0.66 if size > 10 else 0.52) * size))
+    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, length))
+
+
+def _wrap_title(axes: Axes, inches: float) -> None:
+    """Break the title of a panel into lines that stand over it alone."""
+    size = min(float(axes.title.get_fontsize()), 8.0)
+    length = max(8, int((inches + 0.3) * 72 / (0.56 * size)))
+    lines = [p for line in axes.get_title().split("\n") for p in textwrap.wrap(line, length)]
+    axes.set_title("\n".join(lines), fontsize=size)
 
 
 def leftmost(axes: Axes) -> bool:

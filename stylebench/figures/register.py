@@ -15,7 +15,8 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
+from dataclasses import dataclass
+from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,7 @@ from PIL import Image
 
 from stylebench import files, store
 from stylebench.errors import InputError, is_full, one_line, published_command
+from stylebench.figures import latex
 from stylebench.registry import Registry, check_function, listing, suggestion
 from stylebench.store import Results
 
@@ -62,6 +64,17 @@ STYLE: dict[str, Any] = {
     "ytick.labelsize": 7.5,
 }
 """matplotlib's defaults apart from these, whatever the user's matplotlibrc says."""
+
+
+FORMATS = ("png", "pdf", "svg", "tex")
+"""Of figures; tables are LaTeX too with the last."""
+VECTOR = {
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "stylebench",
+}
+"""Fonts that can be searched, text that stays text, ids that do not change."""
 
 
 class NoDataError(Exception):
@@ -211,12 +224,26 @@ def _statistics_settings(frame: pd.DataFrame) -> str:
     return f"statistics alone; {sizes} px; seed {seeds}; images {frame['image'].nunique()}"
 
 
-def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Path | Exception]]:
+@dataclass(frozen=True)
+class Paper:
+    """How figures are drawn: `formats` of `FORMATS`, and the width of vector graphics in inches."""
+
+    formats: tuple[str, ...] = FORMATS[:1]
+    width: float | None = None
+
+
+SCREEN = Paper()
+
+
+def draw(
+    out: Path, only: Iterable[str] | None = None, paper: Paper = SCREEN
+) -> Iterator[tuple[str, Path | Exception]]:
     """Draw figures and tables of a results folder into OUT/figures and OUT/tables.
 
     Args:
         out: results folder.
         only: of figures and tables (one that is both gives both); by default all of `names`.
+        paper: their formats; tables are CSV and Markdown, and LaTeX too if that is among these.
 
     Yields:
         (name, path), or (name, error): NoDataError for one whose data are not there, any other for
@@ -231,8 +258,13 @@ def draw(out: Path, only: Iterable[str] | None = None) -> Iterator[tuple[str, Pa
     wanted = list(dict.fromkeys(only or ())) or names(results)
     for name in wanted:
         _check_name(name)
-    jobs = [(name, _save_figure) for name in wanted if name in FIGURES]
-    jobs += [(name, _save_table) for name in wanted if name in TABLES]
+    formats = [kind for kind in paper.formats if kind != "tex"]
+    jobs: list[tuple[str, Callable[[Results, str], Path]]] = []
+    for kind in formats:
+        save = _save_figure if kind == "png" else partial(_save_vector, kind=kind, paper=paper)
+        jobs += [(name, save) for name in wanted if name in FIGURES]
+    save = partial(_save_table, tex="tex" in paper.formats)
+    jobs += [(name, save) for name in wanted if name in TABLES]
     for name, save in jobs:
         try:
             yield name, save(results, name)
@@ -283,7 +315,32 @@ def _save_figure(results: Results, name: str) -> Path:
     return path
 
 
-def _save_table(results: Results, name: str) -> Path:
+def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> Path:
+    """Save a figure as PDF or SVG, without dates, its fonts embedded, its text text."""
+    from stylebench.figures import layout
+
+    with layout.wide(paper.width):
+        made = FIGURES[name](results)
+    if paper.width:
+        layout.settle(made, paper.width)
+    dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
+    drawn = io.BytesIO()
+    with style(), mpl_settings(VECTOR):
+        made.savefig(drawn, format=kind, metadata={**dates, "Creator": "stylebench"})
+    path = results.folder / "figures" / f"{name}.{kind}"
+    with files.replacing(path, results.folder) as file:
+        file.write(drawn.getvalue())
+    return path
+
+
+def mpl_settings(settings: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
+    """Return a context with some of matplotlib's settings."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(settings)
+
+
+def _save_table(results: Results, name: str, *, tex: bool = False) -> Path:
     made = TABLES[name](results)
     folder = results.folder / "tables"
     shown = made.rename(columns=_inert).map(_inert)
@@ -293,6 +350,9 @@ def _save_table(results: Results, name: str) -> Path:
     lines = [_markdown(made), "", *(f"{_plain(line)}  " for line in told), ""]
     path = folder / f"{name}.md"
     files.write_text(path, "\n".join(lines), results.folder)
+    if tex:
+        path = folder / f"{name}.tex"
+        files.write_text(path, latex.table(made, told), results.folder)
     return path
 
 

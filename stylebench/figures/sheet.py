@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from stylebench.figures import NoDataError
+from stylebench.figures import NoDataError, layout
 from stylebench.figures.style import caption, order_pairs, shorten
 from stylebench.images import stored
 from stylebench.store import Results
@@ -29,6 +29,10 @@ HEADING, NOTE, LINE = 24, 16, 17
 
 SMALL, LARGE = 6.3, 8.6
 """Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
+
+LEAST, PAPER_ROWS, DENSE = 72, 8, 3
+"""Of a sheet that is laid out for a width: pixels of a cell at least, rows of pictures at most, and
+pixels of a picture for each of its cell."""
 
 BANDS, PER_LINE = 6, 8
 """Pairs, and columns of pictures in a line, at most."""
@@ -141,7 +145,9 @@ class Canvas:
         scale = min(width / image.width, height / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         axes = self.blank((x + (width - size[0]) // 2, y + (height - size[1]) // 2, *size))
-        pixels = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        dense = DENSE if layout.width() < layout.WIDTH else 1
+        scaled = image.resize((dense * size[0], dense * size[1]), Image.Resampling.LANCZOS)
+        pixels = np.asarray(scaled)
         axes.imshow(pixels, interpolation="none", aspect="auto")
         return True
 
@@ -173,17 +179,24 @@ class _Drawing:
 
     def __init__(self, folder: Path, sheet: Sheet, notes: Mapping[str, str], look: Look) -> None:
         self.folder, self.sheet, self.notes, self.look = folder, sheet, notes, look
-        count = -(-len(sheet.columns) // PER_LINE)
+        self.limit, most, lines = look.width, PER_LINE, look.rows
+        if layout.width() < layout.WIDTH:
+            self.limit, lines = (
+                min(look.width, int(layout.width() * DPI)),
+                min(look.rows, PAPER_ROWS),
+            )
+            most = max(1, (self.limit - 2 * MARGIN - look.side) // (LEAST + GUTTER) - 1)
+        count = -(-len(sheet.columns) // most)
         length = -(-len(sheet.columns) // count)
         parts = [sheet.columns[i : i + length] for i in range(0, len(sheet.columns), length)]
         self.lines = [(row, part) for part in parts for row in sheet.rows]
-        self.pairs = sheet.pairs[: min(BANDS, max(1, look.rows // len(self.lines)))]
+        self.pairs = sheet.pairs[: min(BANDS, max(1, lines // len(self.lines)))]
         self.lead = 1 if len(self.lines) > 1 else 2  # columns: content over style, or beside it
         across = self.lead + length
-        free = look.width - 2 * MARGIN - look.side - (across - 1) * GUTTER
+        free = self.limit - 2 * MARGIN - look.side - (across - 1) * GUTTER
         self.cell = min(look.widest, free // across)
         used = 2 * MARGIN + look.side + across * (self.cell + GUTTER) - GUTTER
-        self.width = max(used, NARROWEST)
+        self.width = max(used, min(NARROWEST, self.limit))
         remarked = any(_remark(job) for job in sheet.jobs.values())
         self.under = NOTE * max(1, bool(notes) + remarked)
         self.heights = {pair: self._height(pair) for pair in self.pairs}
