@@ -56,7 +56,7 @@ def _cell(value: object, spread: object = None) -> str:
     if isinstance(value, bool) or not isinstance(value, Real):
         return escape(str(value))
     text = _number(float(value))
-    known = isinstance(spread, Real) and math.isfinite(spread)
+    known = isinstance(spread, Real) and math.isfinite(spread) and math.isfinite(value)
     return rf"{text} $\pm$ {_number(float(spread))}" if known else text  # type: ignore[arg-type]
 
 

@@ -36,7 +36,7 @@ HANDLE, CHARACTER = 0.75, 0.07
 """Inches that an entry of the legend takes beside its text, and each character of it."""
 
 
-NARROW, LOW, APART = 1.0, 1.3, 0.85
+NARROW, LOW, APART = 0.8, 1.3, 0.85
 """Inches, where a figure is narrower than `WIDTH`: of a panel at least, its height at most, and
 between rows at least."""
 SMALLEST = 7.0
