@@ -1,13 +1,34 @@
 """The command ``stylebench transfer``; like main.py, it imports nothing heavy before its use."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylebench.cli import complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.progress import say
+from stylebench.cli.progress import duration, say
+from stylebench.cli.watch import share, watch
+
+if TYPE_CHECKING:
+    from stylebench.sweeps.single import Made
+
+
+def _told(output: Path, made: "Made") -> str:
+    """Return the line on a picture that was made."""
+    job, record = made.job, made.record
+    width, height = made.pixels
+    smoothing = [] if job.smoothing.name == "none" else [job.smoothing.label]
+    parts = [
+        f"{output}: {width} × {height} px",
+        " ".join([job.label, *smoothing]),
+        f"preset {job.preset}",
+        f"{record.evals} evaluations",
+        share(record.style_loss_initial, record.style_loss),
+        *record.flags,
+        duration(record.seconds or 0.0),
+    ]
+    return ", ".join(parts)
 
 
 def transfer(
@@ -36,6 +57,14 @@ def transfer(
     plugin: options.Plugin = None,
     size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            "--every",
+            metavar="N",
+            help="Write the best picture so far every N evaluations too: OUTPUT-0050.png …",
+        ),
+    ] = None,
     resize: options.Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
     preset: options.Preset = None,
@@ -44,7 +73,7 @@ def transfer(
     weights: options.Weights = None,
     offline: options.Offline = False,
 ) -> None:
-    """Stylise one picture: content, style, one result.
+    """Stylise one picture: content, style, one result. Ctrl-C ends with the best so far.
 
     Examples:
 
@@ -58,4 +87,9 @@ def transfer(
                         size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
                         resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
     how = run_options(output.parent, engine_options(device), weights, offline=offline)
-    say(transfer_one(flags, how, output, say))
+    with watch() as progress:
+        made = transfer_one(flags, how, output, say, progress, every)
+    say(_told(output, made))
+    if made.record.stop_reason == "stopped":
+        say(f"stopped: {output} is the best picture so far")
+        raise typer.Exit(130)

@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -27,9 +26,8 @@ from stylebench.errors import InputError, JobError, one_line, published
 from stylebench.measures.statistics import measure_backbone, measure_branches, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
-from stylebench.transfer.stylize import Stylization, stylize_batch, to_pixels
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from stylebench.transfer.step import Pixels, Watcher, to_pixels
+from stylebench.transfer.stylize import Stylization, stylize_batch
 
 _COMPUTING = threading.Lock()
 
@@ -88,7 +86,7 @@ def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Tensor]:
     return content, load_image(spec.style, spec.size, spec.resize, device)
 
 
-def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
+def _stylize(specs: Sequence[JobSpec], device: str, progress: Watcher | None) -> list[Outcome]:
     spec = specs[0]
     check_code(spec.code)
     runtime.configure(tf32=spec.precision == "tf32")
@@ -97,7 +95,7 @@ def _stylize(specs: Sequence[JobSpec], device: str) -> list[Outcome]:
         nodes=spec.chosen, precision=spec.precision, device=device,
     )  # fmt: skip
     pairs = [load_pair(spec, device) for spec in specs]
-    found = stylize_batch(backbone, pairs, spec, [spec.seed for spec in specs])
+    found = stylize_batch(backbone, pairs, spec, [spec.seed for spec in specs], progress)
     return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
 
 
@@ -157,7 +155,9 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
     return {**known, "error": text}
 
 
-def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord, Outcome]]:
+def compute(
+    specs: Sequence[Spec], device: str = "cpu", progress: Watcher | None = None
+) -> list[tuple[JobRecord, Outcome]]:
     """Compute one job, or several stylisations as a batch.
 
     A batch that fails is halved, until it works or a job fails alone: one that needs more memory
@@ -166,6 +166,7 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord,
     Args:
         specs: one job, or stylisations that `stylebench.sweeps.batches.groups` put together.
         device: as torch names it.
+        progress: of a stylisation, as `stylebench.stylize` takes it.
 
     Returns:
         For each job its record, and what is to be written beside it. A failure of a job is a
@@ -176,7 +177,8 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord,
         if isinstance(specs[0], StatisticsSpec):
             found = [_statistics(specs[0], device)]
         else:
-            found = _stylize([spec for spec in specs if isinstance(spec, JobSpec)], device)
+            asked = [spec for spec in specs if isinstance(spec, JobSpec)]
+            found = _stylize(asked, device, progress)
     except Exception as error:
         failure = [Outcome(_failure(error, specs[0]))]
     else:
@@ -184,7 +186,8 @@ def compute(specs: Sequence[Spec], device: str = "cpu") -> list[tuple[JobRecord,
     if failure and len(specs) > 1:
         runtime.free_memory(device)
         half = len(specs) // 2
-        return [*compute(specs[:half], device), *compute(specs[half:], device)]
+        halves = (specs[:half], specs[half:])
+        return [each for part in halves for each in compute(part, device, progress)]
     ended = time.time()
     shared = {
         "device": device,
@@ -212,7 +215,9 @@ def _write(record: JobRecord, outcome: Outcome, folder: Path) -> JobRecord:
     return record
 
 
-def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[JobRecord]:
+def run_jobs(
+    specs: Sequence[Spec], out: Path, device: str = "cpu", progress: Watcher | None = None
+) -> list[JobRecord]:
     """Compute jobs as `compute` does, put their folders in place, and return their records.
 
     Threads may call this at the same time: one computes, the others load and save.
@@ -232,13 +237,15 @@ def run_jobs(specs: Sequence[Spec], out: Path, device: str = "cpu") -> list[JobR
                 with contextlib.suppress(Exception):  # which the job itself will tell
                     load_pair(spec, device)
         with _COMPUTING:
-            outcomes = compute(specs, device)
+            outcomes = compute(specs, device, progress)
         records = [_write(*found, folder) for found, folder in zip(outcomes, folders, strict=True)]
         for claim in claims:  # whether or not the others can
             every.callback(claim.close)
         return records
 
 
-def run_job(spec: Spec, out: Path, device: str = "cpu") -> JobRecord:
+def run_job(
+    spec: Spec, out: Path, device: str = "cpu", progress: Watcher | None = None
+) -> JobRecord:
     """Run one job, put its folder in place, and return its record (see `compute`)."""
-    return run_jobs([spec], out, device)[0]
+    return run_jobs([spec], out, device, progress)[0]

@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,29 +17,22 @@ from stylebench.store import JobRecord
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import RunOptions, jobs
 
+if TYPE_CHECKING:
+    from stylebench.transfer.step import Step, Watcher
 
-def transfer_one(
-    flags: Mapping[str, Any], options: RunOptions, output: Path, tell: Callable[[str], None]
-) -> str:
-    """Run the one job that a configuration comes to, write its picture, and say how it went.
 
-    Args:
-        flags: keys of a SweepConfig that name one backbone, one pair and one smoothing.
-        options: device and weights; the job's folder is a temporary one.
-        output: PNG or JPEG to write.
-        tell: called with a line when it begins.
+@dataclass(frozen=True)
+class Made:
+    """A picture that was made: what was asked for, how it went, and (width, height) in px."""
 
-    Raises:
-        InputError: wrong input, or more than one job.
-        JobError: the job failed.
-    """
-    from stylebench.sweeps.job import run_job
+    job: JobSpec
+    record: JobRecord
+    pixels: tuple[int, int]
 
+
+def _planned(flags: Mapping[str, Any], options: RunOptions, tell: Callable[[str], None]) -> JobSpec:
+    """Return the one job that flags come to; more than one raise InputError."""
     config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
-    if output.is_dir():
-        raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
     planned = jobs(config, options, tell)
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
@@ -47,26 +41,75 @@ def transfer_one(
             "stylisations; use stylebench sweep for many"
         )
     (job,) = planned.jobs
+    if job.resize == "squash" and not flags.get("resize"):
+        tell(
+            f"preset {config.preset} squashes the pictures to a square, as its authors do; "
+            "--resize aspect keeps their form"
+        )
+    return job
+
+
+def _checked(output: Path, every: int | None) -> None:
+    """Raise InputError for a picture that could not be written."""
+    if output.is_dir():
+        raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
+    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
+    if every is not None and every < 1:
+        raise InputError(f"--every expects a positive number of evaluations, found {every}")
+
+
+def transfer_one(
+    flags: Mapping[str, Any],
+    options: RunOptions,
+    output: Path,
+    tell: Callable[[str], None] = lambda text: None,
+    progress: "Watcher" = lambda step: None,
+    every: int | None = None,
+) -> Made:
+    """Run the one job that a configuration comes to, and write its picture.
+
+    Args:
+        flags: keys of a SweepConfig that name one backbone, one pair and one smoothing.
+        options: device and weights; the job's folder is a temporary one.
+        output: PNG or JPEG to write.
+        tell: called with a line when it begins.
+        progress: as `stylebench.stylize` takes it; where it returns True the best picture so far is
+            written.
+        every: the best picture so far is written at every so many evaluations too, its number
+            behind the name: ``out-0050.png``.
+
+    Raises:
+        InputError: wrong input, or more than one job.
+        JobError: the job failed.
+    """
+    from stylebench.sweeps.job import run_job
+    from stylebench.transfer.step import to_pixels
+
+    _checked(output, every)
+    job = _planned(flags, options, tell)
     tell(
         f"{job.title}: {job.size} px, up to {job.evals} "
         f"closure evaluations on {options.engine.device} …"
     )
+
+    def save(name: str, pixels: images.Picture) -> None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        images.save(output.with_name(name), pixels)
+
+    def watch(step: "Step") -> bool | None:
+        if every and step.number % every == 0:
+            save(f"{output.stem}-{step.number:04d}{output.suffix}", to_pixels(step.tensor))
+        return progress(step)
+
     with tempfile.TemporaryDirectory() as folder:
-        record = run_job(job, Path(folder), options.engine.device)
+        record = run_job(job, Path(folder), options.engine.device, watch)
         if not record.ok:
             raise JobError(record.error)
-        made = store.place(Path(folder), job) / "result.png"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        images.save(output, store.read_picture(made))
-    start, end = record.style_loss_initial, record.style_loss
-    ratio = "not known" if end is None else f"{end:.3g}"
-    if start is not None and end is not None and start > 0:
-        ratio = f"{end / start:.3g} of its start"
-    flagged = "".join(f", {flag}" for flag in record.flags)
-    return (
-        f"{output}: {job.preset} preset, {record.evals} evaluations, style loss {ratio}"
-        f"{flagged}, {record.seconds:.0f} s"
-    )
+        made = store.read_picture(store.place(Path(folder), job) / "result.png")
+        save(output.name, made)
+    height, width = made.shape[:2]
+    return Made(job, record, (width, height))
 
 
 def run_one(text: str, options: RunOptions) -> JobRecord:

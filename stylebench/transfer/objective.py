@@ -281,6 +281,10 @@ class Objective:
         seen = torch.stack(self._seen[:count])[:, :, image].double().cpu().tolist()
         return [self._losses(image, distances) for distances in seen]
 
+    def losses(self, image: int, index: int) -> Evaluation:
+        """Return the losses of one image at an evaluation, from 0."""
+        return self._losses(image, self._seen[index][:, image].double().tolist())[0]
+
     def _losses(self, image: int, distances: list[float]) -> tuple[Evaluation, dict[str, float]]:
         spec = self.spec
         values = [t.factors[image] * d for t, d in zip(self._terms, distances[:-1], strict=True)]

@@ -14,7 +14,7 @@ from stylebench.errors import InputError
 from stylebench.runtime import float64
 from stylebench.transfer.lbfgs import LBFGS
 
-StopReason = Literal["evaluations", "converged", "diverged"]
+StopReason = Literal["evaluations", "converged", "diverged", "stopped"]
 
 DIVERGED = 1e4
 PATIENCE = 10
@@ -64,7 +64,7 @@ class Minimum:
         best: which evaluation that was.
         evaluations: how many were made.
         stop_reason: ``evaluations`` (all were used), ``converged`` (the optimiser found no
-            direction of descent) or ``diverged``.
+            direction of descent), ``diverged``, or ``stopped`` by who watched.
     """
 
     image: Tensor
@@ -74,7 +74,7 @@ class Minimum:
 
 
 class Progress:
-    """The best iterates of a batch, and which images go on."""
+    """The best iterates of a batch, and which images go on; `count` evaluations were seen."""
 
     def __init__(self, images: Tensor, line_search: bool) -> None:
         zeros = torch.zeros(len(images), dtype=torch.long, device=float64(images[:0]).device)
@@ -83,7 +83,7 @@ class Progress:
         self.lowest = torch.full_like(zeros, torch.inf, dtype=torch.float64)
         self.diverged = torch.zeros_like(zeros, dtype=torch.bool)
         self.converged = self.diverged.clone()
-        self._line_search = line_search
+        self._line_search, self.count, self.stopped = line_search, 0, False
 
     def going(self) -> Tensor:
         """Return (B,): which images have not stopped."""
@@ -96,6 +96,7 @@ class Progress:
 
         Where a loss is not finite that is a high, flat one.
         """
+        self.count = index + 1
         going = self.going()
         better = going & (loss < self.lowest)
         self.lowest = torch.where(better, loss, self.lowest)
@@ -112,6 +113,10 @@ class Progress:
         return torch.where(finite, loss, DIVERGED * self.lowest), gradient.masked_fill(flat, 0.0)
 
 
+Watch = Callable[[Progress], bool | None]
+"""Called after each closure evaluation; True ends the optimisation."""
+
+
 def _optimiser(start: Tensor, spec: OptimiserSpec) -> Optimiser:
     if spec.name == "adam":
         return Adam(start, spec.learning_rate)
@@ -123,8 +128,10 @@ class _StopError(Exception):
     """Raised in the function that scipy minimises, as it takes no more evaluations."""
 
 
-def _by_scipy(objective: Objective, start: Tensor, history: int, evals: int) -> Progress:
-    """Minimise over one image (1, 3, H, W) by runs of scipy's L-BFGS-B; arguments as of `iterate`.
+def _by_scipy(
+    objective: Objective, start: Tensor, history: int, evals: int, watch: Watch
+) -> Progress:
+    """Minimise over one image (1, 3, H, W) by runs of scipy's L-BFGS-B; arguments as of `minimise`.
 
     Its variables are the pixels in [0, 1], in float64; the objective sees them in the type of
     `start`. Both tolerances are 0. It has converged where a run takes no step, or sees nothing
@@ -146,7 +153,8 @@ def _by_scipy(objective: Objective, start: Tensor, history: int, evals: int) -> 
         trial = torch.from_numpy(x).to(start).view(1, -1)
         loss, gradient = objective(trial.view_as(start))
         loss, gradient = progress.see(trial, loss, gradient.flatten(1), index)
-        if progress.diverged.all():
+        progress.stopped = bool(watch(progress))
+        if progress.stopped or progress.diverged.all():
             raise _StopError
         return float(loss), float64(gradient)[0].cpu().numpy()
 
@@ -167,20 +175,12 @@ def iterate(
 ) -> Iterator[Progress]:
     """Yield after each closure evaluation, until there were `evals` or all images have stopped.
 
-    scipy's L-BFGS-B calls the objective itself: with it there is one yield, at the end.
-
     Args:
         objective: maps (B, 3, H, W) to losses (B,), in double precision, and their gradients.
         start: (B, 3, H, W), not changed.
-        spec: the optimiser.
+        spec: the optimiser, ``lbfgs`` or ``adam``: scipy's calls the objective itself.
         evals: the most closure evaluations that it may take.
-
-    Raises:
-        InputError: several images for ``lbfgsb``.
     """
-    if spec.name == "lbfgsb":
-        yield _by_scipy(objective, start, spec.history, evals)
-        return
     optimiser = _optimiser(start.detach().flatten(1).contiguous(), spec)
     searches = spec.name == "lbfgs" and spec.line_search != "none"
     progress = Progress(optimiser.trial, searches)
@@ -197,15 +197,37 @@ def iterate(
             return
 
 
-def minimise(objective: Objective, start: Tensor, spec: OptimiserSpec, evals: int) -> list[Minimum]:
+def minimise(
+    objective: Objective,
+    start: Tensor,
+    spec: OptimiserSpec,
+    evals: int,
+    watch: Watch = lambda progress: None,
+) -> list[Minimum]:
     """Minimise an objective over each image of a batch; arguments as of `iterate`.
+
+    Args:
+        objective: as of `iterate`, and so are the others.
+        start: the same.
+        spec: any optimiser.
+        evals: the same.
+        watch: called after each evaluation; where it returns True it was the last.
 
     Returns:
         For each image the iterate with the lowest loss, and how it ended.
+
+    Raises:
+        InputError: several images for ``lbfgsb``.
     """
-    *_, progress = iterate(objective, start, spec, evals)
+    if spec.name == "lbfgsb":
+        progress = _by_scipy(objective, start, spec.history, evals, watch)
+    else:
+        for progress in iterate(objective, start, spec, evals):
+            progress.stopped = bool(watch(progress))
+            if progress.stopped:
+                break
     reasons: dict[tuple[bool, bool], StopReason] = {
-        (False, False): "evaluations",
+        (False, False): "stopped" if progress.stopped else "evaluations",
         (False, True): "converged",
         (True, False): "diverged",
     }

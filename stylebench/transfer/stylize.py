@@ -1,12 +1,12 @@
 """Style transfer by optimisation of the image, after Gatys, Ecker, Bethge, CVPR 2016."""
 
+import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import PIL.Image
 import torch
@@ -21,8 +21,9 @@ from stylebench.errors import InputError, JobError
 from stylebench.images import Resize, Role, to_tensor
 from stylebench.transfer import presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
-from stylebench.transfer.optimisers import Minimum, StopReason, minimise
+from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
+from stylebench.transfer.step import Step, Watcher, to_pixels
 
 ROLES: tuple[Role, Role] = ("content", "style")
 EVALS = 200
@@ -40,7 +41,7 @@ class Stylization:
         tensor: (1, 3, H, W), in [0, 1]: the best iterate, clamped once, at the end.
         evaluations: the losses of every closure evaluation, in order.
         initial, final: the first evaluation, and that of the best iterate (before it is clamped).
-        stop_reason: ``evaluations``, ``converged`` or ``diverged``.
+        stop_reason: ``evaluations``, ``converged``, ``diverged``, or ``stopped`` by `progress`.
         objective_scale: power of two by which the objective was multiplied for the optimiser.
         style_layers: w_l·style_l of the best iterate by node.
         initial_gradient: L2 norm of the gradient of the loss by the pixels at the start.
@@ -81,12 +82,6 @@ class Stylization:
         return table
 
 
-def to_pixels(image: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
-    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
-    return pixels.to(torch.uint8).cpu().numpy()
-
-
 def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Tensor:
     if start == "content":
         return content
@@ -122,6 +117,7 @@ def stylize(
     device: str = "auto",
     precision: str = "auto",
     offline: bool = False,
+    progress: Watcher | None = None,
     **settings: Any,
 ) -> Stylization:
     """Return the content picture in the style of the other, as the backbone sees style.
@@ -141,6 +137,9 @@ def stylize(
         device: of a backbone that is named.
         precision: likewise: ``auto``, ``fp32``, ``tf32`` or ``bf16``.
         offline: never download weights.
+        progress: called after each evaluation with a `stylebench.transfer.step.Step`: its `number`,
+            `losses`, and the best `image` so far. Where it returns True the optimisation ends, and
+            the best picture so far is the result; what it raises (KeyboardInterrupt) goes through.
         **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, start,
             evals (200 here by default), image, gradients.
 
@@ -165,7 +164,7 @@ def stylize(
         to_tensor(picture, role, size, resize).to(backbone.mean.device)
         for picture, role in zip((content, style), ROLES, strict=True)
     )
-    return stylize_batch(backbone, [(a, b)], asked, [seed])[0]
+    return stylize_batch(backbone, [(a, b)], asked, [seed], progress)[0]
 
 
 def stylize_batch(
@@ -173,6 +172,7 @@ def stylize_batch(
     pairs: Sequence[tuple[Tensor, Tensor]],
     settings: TransferSettings | None = None,
     seeds: Sequence[int] | None = None,
+    progress: Watcher | None = None,
 ) -> list[Stylization]:
     """Stylise several pairs at once; each is optimised as it would be alone.
 
@@ -182,6 +182,7 @@ def stylize_batch(
             contents have one size.
         settings: those of the preset ``robust`` by default.
         seeds: one for each pair, see `stylize`; 0 by default.
+        progress: see `stylize`; called for each pair in turn. One True ends all.
 
     Raises:
         InputError: a picture of another shape, contents of several sizes, an unknown smoothing or
@@ -200,7 +201,14 @@ def stylize_batch(
     if settings.loss.balance == "gradient":
         objective.balance_gradients(images, seeds)
     budgets = objective.gradients(images, seeds) if settings.gradients else [()] * len(pairs)
-    minima = minimise(objective, space.vector(images), settings.optimiser, settings.evals)
+
+    def watch(seen: Progress) -> bool:
+        if progress is None:
+            return False
+        told = [progress(step) for step in _steps(objective, space, images, seen, settings.evals)]
+        return any(told)
+
+    minima = minimise(objective, space.vector(images), settings.optimiser, settings.evals, watch)
     made = [
         _stylization(objective, index, images[index : index + 1], space, found, settings.evals)
         for index, found in enumerate(minima)
@@ -211,6 +219,20 @@ def stylize_batch(
     ]
 
 
+def _steps(
+    objective: Objective, space: Parameterisation, images: Tensor, seen: Progress, evals: int
+) -> Iterator[Step]:
+    """Yield the step of each image of a batch that an evaluation was."""
+    for index, vector in enumerate(seen.image):
+        made = functools.partial(_picture, space, vector.view_as(images[0]))
+        yield Step(seen.count, evals, index, objective, seen.best[index], made)
+
+
+def _picture(space: Parameterisation, vector: Tensor) -> Tensor:
+    """Return the picture (1, 3, H, W) of an iterate (3, H, W), clamped."""
+    return space.image(vector.unsqueeze(0)).clamp(0, 1)
+
+
 def _stylization(
     objective: Objective,
     index: int,
@@ -219,7 +241,7 @@ def _stylization(
     found: Minimum,
     evals: int,
 ) -> Stylization:
-    result = space.image(found.image.unsqueeze(0)).clamp(0, 1)
+    result = _picture(space, found.image)
     moved = float((result - start.clamp(0, 1)).square().mean().sqrt())
     checks = {
         "did-not-move": not moved >= MOVED,

@@ -251,9 +251,10 @@ def test_transfer_writes_a_picture(name: str, kind: str, tmp_path: Path) -> None
     assert done.status == 0
     with Image.open(path) as picture:
         assert (picture.format, picture.mode, picture.size) == (kind, "RGB", (48, 32))
-    found = re.search(r"robust preset, 6 evaluations, style loss (\S+) of its start", done.out)
+    told = r"(\S+): 48 × 32 px, r-tiny, preset robust, 6 evaluations, style (\S+) of its start"
+    found = re.search(told, done.out)
     assert found
-    assert float(found[1]) < 1
+    assert (found[1], float(found[2]) < 1) == (str(path), True)
     assert [file.name for file in path.parent.iterdir()] == [name]
 
 

@@ -1,0 +1,113 @@
+"""What ``transfer`` tells while it makes a picture: a line, which Ctrl-C ends with the best."""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Self
+
+from stylebench.cli.progress import duration, say
+
+if TYPE_CHECKING:
+    from stylebench.transfer.step import Step
+
+LOOK = 0.1
+"""Seconds from one look at the losses to the next, on a terminal."""
+TELL = 10.0
+"""Seconds from one line to the next, where there is no terminal."""
+
+
+def share(first: float | None, best: float | None) -> str:
+    """Return what is left of a style loss: ``style 0.12 of its start``."""
+    if first is not None and best is not None and first > 0:
+        return f"style {best / first:.2g} of its start"
+    return "style not known" if best is None else f"style loss {best:.2g}"
+
+
+def pace(seconds: float) -> str:
+    """Return how long one evaluation takes."""
+    return f"{seconds:.1f}" if seconds >= 0.1 else f"{seconds:.2g}"
+
+
+class Watch:
+    """Tells how far a stylisation is, and ends it at Ctrl-C: at a second one without a picture.
+
+    Call it with each `Step`; until the end of ``with`` Ctrl-C waits for the evaluation.
+
+    Args:
+        terminal: a line that is updated; else lines, now and then.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, *, terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._line = ""
+        self._first, self._told = 0.0, clock()
+        self._seen = self._stopping = False
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin to show the line, and to wait for Ctrl-C."""
+        self._open.enter_context(self._interrupts())
+        if self._terminal:
+            from rich.live import Live
+            from rich.text import Text
+
+            def shown() -> Text:
+                return Text(self._line, no_wrap=True, overflow="ellipsis")
+
+            self._open.enter_context(Live(get_renderable=shown, transient=True))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave terminal and Ctrl-C as they were."""
+        self._open.close()
+
+    @contextlib.contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        before = signal.getsignal(signal.SIGINT)
+        ours = threading.current_thread() is threading.main_thread() and callable(before)
+        if ours:
+            signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            if ours:
+                signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._stopping or not self._seen:
+            raise KeyboardInterrupt
+        self._stopping = True
+        self._line += "   stopping …"
+
+    def __call__(self, step: "Step") -> bool:
+        """Tell of an evaluation; True if it is to be the last."""
+        now = self._clock()
+        if not self._seen:
+            self._seen, self._first = True, now
+        elif now - self._told >= (LOOK if self._terminal else TELL):
+            self._told = now
+            self._line = self._of(step, (now - self._first) / (step.number - 1))
+            if not self._terminal:
+                say(self._line)
+        return self._stopping
+
+    def _of(self, step: "Step", seconds: float) -> str:
+        """Return the line of a step, at so many seconds an evaluation."""
+        parts = (
+            f"[{step.number:>{len(str(step.evals))}}/{step.evals}] "
+            + share(step.initial.style_loss, step.best.style_loss).replace("its ", ""),
+            f"{pace(seconds)} s/evaluation",
+            f"{duration(seconds * (step.evals - step.number))} left",
+            "(Ctrl-C keeps the best so far)",
+        )
+        return "   ".join(parts)
+
+
+def watch() -> Watch:
+    """Return what watches on this output."""
+    return Watch(terminal=sys.stdout.isatty())
