@@ -8,8 +8,8 @@ configurations have equal job ids, wherever their pictures have equal pixels. A 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from stylebench.errors import InputError
 
 SCHEMA_VERSION = 2
 """Part of every job id: raised when the same configuration begins to mean another computation."""
@@ -35,6 +37,9 @@ Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
 Image = Literal["pixels", "fourier"]
 Start = Literal["content", "style", "noise"]
+Colours = Literal["style", "luminance", "matched"]
+SIDES = (16, 4096)
+"""Px of the long side of a picture, at least and at most."""
 
 
 class Frozen(BaseModel):
@@ -163,6 +168,41 @@ class ImageRef(Frozen):
     digest: str
 
 
+class Ingredient(Frozen):
+    """One style of a blend, and its share: the shares of a blend add up to 1."""
+
+    picture: ImageRef
+    share: Positive
+
+
+def shares(weights: Sequence[float]) -> tuple[float, ...]:
+    """Return the shares of the styles of a blend: their weights, over the sum of these.
+
+    Raises:
+        InputError: a weight that is not a positive number.
+    """
+    numbers = [float(w) if isinstance(w, int | float) else math.nan for w in weights]
+    total = sum(numbers)
+    found = [round(number / total, 9) if total else 0.0 for number in numbers]
+    for weight, share in zip(weights, found, strict=True):
+        if not (share > 0 and math.isfinite(total)):
+            raise InputError(f"blend: expected positive weights, found {weight!r:.40}")
+    return tuple(found)
+
+
+def style_size(size: int, scale: float) -> int:
+    """Return the long side in px of style pictures, `scale` times that of the content.
+
+    Raises:
+        InputError: it is none that a picture can have.
+    """
+    found = size * scale
+    if not SIDES[0] - 0.5 < found < SIDES[1] + 0.5:
+        told = f"{size} px × {scale:g} = {found:.0f} px"
+        raise InputError(f"style_scale: expected a style picture of 16 to 4096 px, found {told}")
+    return round(found)
+
+
 class InputSpec(Frozen):
     """What weights take for a picture x in [0, 1]: (scale · x − mean) / std.
 
@@ -231,7 +271,10 @@ class WeightsRef(Frozen):
         return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
-_ADDED: dict[str, Any] = {"chosen": None, "image": "pixels", "gradients": False, "code": {}}
+_ADDED: dict[str, Any] = {
+    "chosen": None, "image": "pixels", "gradients": False, "code": {}, "style_scale": 1.0,
+    "colours": "style", "blend": (),
+}  # fmt: skip
 """Keys that came later, with what jobs did before: at that they do not enter the job id."""
 
 
@@ -289,6 +332,11 @@ class TransferSettings(Frozen):
 
     What is not given is as the preset ``balanced`` has it; `stylebench.transfer.presets.settings`
     gives those of the others.
+
+    `style_scale`: long side of the style picture over that of the content: strokes grow with it.
+    `colours`: ``style``, those that the style brings; ``luminance``, the content's, its luminance
+    alone is stylised; ``matched``, those of a style whose colours are brought to the mean and
+    covariance of the content's first (`stylebench.transfer.colours`).
     """
 
     smoothing: SmoothingSpec = SmoothingSpec(name="none")
@@ -298,15 +346,21 @@ class TransferSettings(Frozen):
     evals: Count = 60
     image: Image = "pixels"
     gradients: bool = False
+    style_scale: Positive = 1.0
+    colours: Colours = "style"
 
 
 class JobSpec(_OfBackbone, TransferSettings):
-    """One stylisation: everything that decides its result, and where to read its inputs."""
+    """One stylisation: everything that decides its result, and where to read its inputs.
+
+    `style` is the first of a blend, by a name that tells all of it; `blend` is () without one.
+    """
 
     kind: ClassVar[Kind] = "transfer"
 
     content: ImageRef
     style: ImageRef
+    blend: tuple[Ingredient, ...] = ()
     preset: str
     size: Size
     resize: Literal["aspect", "squash"]
@@ -321,6 +375,24 @@ class JobSpec(_OfBackbone, TransferSettings):
             return {**value, "optimiser": {"first_step": "torch", **value["optimiser"]}}
         return value
 
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        style_size(self.size, self.style_scale)
+        digests = [each.picture.digest for each in self.blend]
+        if digests and (len(digests) < 2 or digests[0] != self.style.digest):
+            raise ValueError("blend: expected two styles or more, the first of them as style")
+        return self
+
+    @property
+    def style_size(self) -> int:
+        """The long side of style pictures in px."""
+        return style_size(self.size, self.style_scale)
+
+    @property
+    def styles(self) -> tuple[ImageRef, ...]:
+        """The style picture, or all of a blend."""
+        return tuple(each.picture for each in self.blend) or (self.style,)
+
     @property
     def title(self) -> str:
         """What the job is, in a few words."""
@@ -329,11 +401,13 @@ class JobSpec(_OfBackbone, TransferSettings):
 
     def _departures(self) -> list[str]:
         """Return what is not as by default: by it variants of a sweep are told apart."""
-        keys: dict[str, Any] = {"start": self.start}
+        keys: dict[str, Any] = {
+            "start": self.start, "style_scale": self.style_scale, "colours": self.colours
+        }  # fmt: skip
         if self.preset.endswith("(modified)"):
             keys |= {"image": self.image} | self.loss.model_dump() | self.optimiser.model_dump()
         plain = {**LossSpec().model_dump(), **OptimiserSpec().model_dump()}
-        plain |= {"start": "content", "image": "pixels"}
+        plain |= {"start": "content", "image": "pixels", "style_scale": 1.0, "colours": "style"}
         named = [] if self.preset == PRESET else [self.preset.removesuffix(" (modified)")]
         changed = [f"{key}={value}" for key, value in keys.items() if value != plain[key]]
         return [" ".join([*named, *changed])] if named or changed else []
@@ -341,7 +415,7 @@ class JobSpec(_OfBackbone, TransferSettings):
     @property
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
-        meaning = self.model_dump(exclude={"weights", "content", "style", "preset"})
+        meaning = self.model_dump(exclude={"weights", "content", "style", "blend", "preset"})
         if self.optimiser.name != "lbfgs" or self.optimiser.first_step == "torch":
             del meaning["optimiser"]["first_step"]  # as before there was the key
         return _digest(
@@ -350,6 +424,7 @@ class JobSpec(_OfBackbone, TransferSettings):
                 **_weights_identity(self.weights),
                 "content": self.content.digest,
                 "style": self.style.digest,
+                "blend": tuple((each.picture.digest, each.share) for each in self.blend),
                 "schema": SCHEMA_VERSION,
             }
         )

@@ -8,6 +8,7 @@ import yaml
 
 from stylebench.config import (
     ImageRef,
+    Ingredient,
     JobSpec,
     LossSpec,
     NodeChoice,
@@ -118,6 +119,12 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
     assert moved.job_id == job().job_id
 
 
+def ingredient(digest: str, share: float, name: str = "s") -> Ingredient:
+    return Ingredient(
+        picture=ImageRef(name=name, ref=f"/{name}/{digest}", digest=digest), share=share
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -140,6 +147,9 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
         {"precision": "bf16"},
         {"image": "fourier"},
         {"gradients": True},
+        {"style_scale": 1.5},
+        {"colours": "luminance"},
+        {"blend": (ingredient("2", 0.7), ingredient("3", 0.3))},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -147,12 +157,29 @@ def test_job_id_depends_on_every_part_of_the_meaning(change: dict[str, Any]) -> 
     assert job(**change).job_id != job().job_id
 
 
+def test_the_id_of_a_blend_is_of_digests_and_shares() -> None:
+    def of(*blend: Ingredient) -> str:
+        return job(blend=blend).job_id
+
+    one = of(ingredient("2", 0.7), ingredient("3", 0.3))
+    assert of(ingredient("2", 0.7, "other"), ingredient("3", 0.3, "names")) == one
+    assert of(ingredient("2", 0.6), ingredient("3", 0.4)) != one
+    assert of(ingredient("2", 0.7), ingredient("4", 0.3)) != one
+
+
+@pytest.mark.parametrize("digests", ["2", "32", "33"])
+def test_a_blend_has_the_style_first(digests: str) -> None:
+    with pytest.raises(ValueError, match="two styles or more, the first of them as style"):
+        job(blend=tuple(ingredient(digest, 0.5) for digest in digests))
+
+
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
     assert job().job_id == "5322216e395f28c0"
     as_torch = OptimiserSpec(first_step="torch")
     assert job(optimiser=as_torch).job_id == "60a4e6cd80a97a92"
-    added = {"chosen": None, "image": "pixels", "gradients": False}
+    added = {"chosen": None, "image": "pixels", "gradients": False, "style_scale": 1.0,
+             "colours": "style", "blend": ()}  # fmt: skip
     assert job(optimiser=as_torch, **added).job_id == "60a4e6cd80a97a92"
     chosen = NodeChoice(style=("features.1", "features.6"), content=6)
     assert job(optimiser=as_torch, chosen=chosen).job_id == "51140332020adf2c"

@@ -9,12 +9,13 @@ from stylebench.cli import complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.progress import duration, say
 from stylebench.cli.watch import share, watch
+from stylebench.errors import InputError
 
 if TYPE_CHECKING:
     from stylebench.sweeps.single import Made
 
 
-def _told(output: Path, made: "Made") -> str:
+def _told(output: Path, made: "Made", strength: float) -> str:
     """Return the line on a picture that was made."""
     job, record = made.job, made.record
     width, height = made.pixels
@@ -23,6 +24,7 @@ def _told(output: Path, made: "Made") -> str:
         f"{output}: {width} × {height} px",
         " ".join([job.label, *smoothing]),
         f"preset {job.preset}",
+        *([f"strength {strength:g}"] if strength != 1 else []),
         f"{record.evals} evaluations",
         share(record.style_loss_initial, record.style_loss),
         *record.flags,
@@ -40,7 +42,10 @@ def transfer(
     ],
     style: Annotated[
         str,
-        typer.Argument(help="A style: a file or a built-in name.", autocompletion=complete.styles),
+        typer.Argument(
+            help="A style: a file or a built-in name; or several, a comma list (`--blend`).",
+            autocompletion=complete.styles,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG or JPEG to write.")] = Path(
         "stylized.png"
@@ -65,6 +70,30 @@ def transfer(
             help="Write the best picture so far every N evaluations too: OUTPUT-0050.png …",
         ),
     ] = None,
+    blend: Annotated[
+        str | None,
+        typer.Option(
+            "--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."
+        ),
+    ] = None,
+    strength: Annotated[
+        float, typer.Option("--strength", help="Times the preset's weight of the style.")
+    ] = 1.0,
+    style_scale: Annotated[
+        float,
+        typer.Option("--style-scale", help="Times --size: the style picture, and its strokes."),
+    ] = 1.0,
+    keep_colours: Annotated[
+        bool, typer.Option("--keep-colours", help="The content's: `--colours luminance`.")
+    ] = False,
+    colours: Annotated[
+        str | None,
+        typer.Option(
+            "--colours",
+            help="`style`; or the content's: `luminance` stylises the luminance alone, `matched` "
+            "brings the style's colours to the content's first.",
+        ),
+    ] = None,
     resize: options.Resize = None,
     seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
     preset: options.Preset = None,
@@ -80,16 +109,22 @@ def transfer(
         stylebench transfer chelsea mosaic --arch r-vgg19 -o cat.png
 
         stylebench transfer me.jpg night.jpg --weights resnet50=resnet50.safetensors --size 768
-    """
-    from stylebench.sweeps.single import transfer_one
 
-    flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content], style=[style],
-                        size=size, evals=evals, seed=[seed], preset=preset, precision=precision,
+        stylebench transfer me.jpg brush,mosaic --blend 0.7,0.3 --strength 2 --keep-colours
+    """
+    from stylebench.sweeps.single import mixed, transfer_one
+
+    if keep_colours and colours not in (None, "luminance"):
+        raise InputError(f"expected --keep-colours or --colours {colours}, found both")
+    flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content],
+                        style=[mixed(style, blend, say)], style_scale=style_scale,
+                        colours="luminance" if keep_colours else colours, size=size,
+                        evals=evals, seed=[seed], preset=preset, precision=precision,
                         resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
     how = run_options(output.parent, engine_options(device), weights, offline=offline)
     with watch() as progress:
-        made = transfer_one(flags, how, output, say, progress, every)
-    say(_told(output, made))
+        made = transfer_one(flags, how, output, say, progress, every, strength)
+    say(_told(output, made, strength))
     if made.record.stop_reason == "stopped":
         say(f"stopped: {output} is the best picture so far")
         raise typer.Exit(130)

@@ -88,7 +88,7 @@ class Watch:
         """Tell of an evaluation; True if it is to be the last."""
         now = self._clock()
         if not self._seen:
-            self._seen, self._first = True, now
+            self._seen, self._first, self._told = True, now, now
         elif now - self._told >= (LOOK if self._terminal else TELL):
             self._told = now
             self._line = self._of(step, (now - self._first) / (step.number - 1))

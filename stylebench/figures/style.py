@@ -22,7 +22,7 @@ STANDARD_SIZE, STANDARD_EVALS = 256, 200
 SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
-    "line_search", "first_step", "image", "layer_weights", "nodes",
+    "line_search", "first_step", "image", "layer_weights", "nodes", "style_scale", "colours",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 

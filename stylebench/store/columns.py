@@ -29,6 +29,7 @@ RESULT_COLUMNS = {
     "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
     "content_picture": "str", "style_picture": "str", "image": "str",
     "nodes": "str", "first_step": "str", "loss_ratio": "float64", "initial_gradient": "float64",
+    "style_scale": "float64", "colours": "str",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
 ``loss_ratio`` is loss_final/loss_initial, ``initial_gradient`` the L2 norm of the gradient there.
@@ -67,6 +68,9 @@ def of_earlier(frame: pd.DataFrame) -> pd.DataFrame:
         flags = [told_apart(*pair) for pair in zip(frame["flags"], ratio, strict=True)]
         told = pd.Series(flags, index=frame.index, dtype="str")
         frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=told)
+    for key, before in (("style_scale", 1.0), ("colours", "style")):
+        if key not in frame:
+            frame = frame.assign(**{key: before})
     return frame
 
 
@@ -109,15 +113,17 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
     content, style = slug(spec.content.name), slug(spec.style.name)
     parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
     digests = [slug(picture.digest[:8]) for picture in (spec.content, spec.style)]
-    size = f"{spec.size}{'' if spec.resize == 'aspect' else 'sq'}"
+    square = "" if spec.resize == "aspect" else "sq"
     return {
         "picture": f"images/{'_'.join(parts)}_{spec.job_id[:8]}.jpg",
-        "content_picture": f"images/content_{content}_{size}_{digests[0]}.jpg",
-        "style_picture": f"images/style_{style}_{size}_{digests[1]}.jpg",
+        "content_picture": f"images/content_{content}_{spec.size}{square}_{digests[0]}.jpg",
+        "style_picture": f"images/style_{style}_{spec.style_size}{square}_{digests[1]}.jpg",
     }
 
 
-_SPEC_COLUMNS = ("seed", "size", "resize", "preset", "start", "precision", "image")
+_SPEC_COLUMNS = (
+    "seed", "size", "resize", "preset", "start", "precision", "image", "style_scale", "colours"
+)  # fmt: skip
 
 
 def result_row(record: JobRecord) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class JobRecord(BaseModel):
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
         path: dict[str, Any] = {"ref": True}
         without: dict[str, Any] = {"content": path, "style": path, "weights": {"path": True}}
-        without["images"] = {"__all__": path}
+        without |= {"images": {"__all__": path}, "blend": {"__all__": {"picture": path}}}
         known = self.spec.model_dump(exclude=without)
         encodable(json.dumps(known, ensure_ascii=False, default=str))
         return self

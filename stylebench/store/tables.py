@@ -105,7 +105,11 @@ def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[Job
     def without_digests(spec: JobSpec) -> str:
         blank = {"digest": ""}
         pictures = {"content": spec.content.model_copy(update=blank),
-                    "style": spec.style.model_copy(update=blank)}  # fmt: skip
+                    "style": spec.style.model_copy(update=blank),
+                    "blend": tuple(
+                        each.model_copy(update={"picture": each.picture.model_copy(update=blank)})
+                        for each in spec.blend
+                    )}  # fmt: skip
         code = dict.fromkeys(spec.code, "")
         nodes = (
             spec.nodes if spec.chosen or not code else {}

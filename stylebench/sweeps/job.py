@@ -28,6 +28,7 @@ from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.step import Pixels, Watcher, to_pixels
 from stylebench.transfer.stylize import Stylization, stylize_batch
+from stylebench.transfer.targets import Blend, Style
 
 _COMPUTING = threading.Lock()
 
@@ -80,10 +81,13 @@ def _fields(found: Stylization) -> dict[str, Any]:
     }
 
 
-def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Tensor]:
-    """Return the content and the style picture of a job."""
+def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Style]:
+    """Return the content and the style picture, or the blend, of a job."""
     content = load_image(spec.content, spec.size, spec.resize, device)
-    return content, load_image(spec.style, spec.size, spec.resize, device)
+    styles = tuple(load_image(ref, spec.style_size, spec.resize, device) for ref in spec.styles)
+    if len(styles) == 1:
+        return content, styles[0]
+    return content, Blend(styles, tuple(each.share for each in spec.blend))
 
 
 def _stylize(specs: Sequence[JobSpec], device: str, progress: Watcher | None) -> list[Outcome]:
@@ -99,11 +103,12 @@ def _stylize(specs: Sequence[JobSpec], device: str, progress: Watcher | None) ->
     return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
 
 
-def _outcome(content: Tensor, style: Tensor, found: Stylization) -> Outcome:
+def _outcome(content: Tensor, style: Style, found: Stylization) -> Outcome:
     tables = {"trace.parquet": found.trace}
     if found.gradients:
         tables["gradients.parquet"] = pd.DataFrame([asdict(term) for term in found.gradients])
-    pictures = {"result": found.tensor, "content": content, "style": style}
+    first = style.pictures[0] if isinstance(style, Blend) else style
+    pictures = {"result": found.tensor, "content": content, "style": first}
     return Outcome(
         _fields(found),
         {f"{name}.png": to_pixels(picture) for name, picture in pictures.items()},
@@ -148,7 +153,7 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
         last = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {last[0] if last else ''}"
         known["traceback"] = traceback.format_exc()
-    pictures = (spec.content, spec.style) if isinstance(spec, JobSpec) else spec.images
+    pictures = (spec.content, *spec.styles) if isinstance(spec, JobSpec) else spec.images
     for path in filter(None, (*(picture.ref for picture in pictures), spec.weights.path)):
         for shown in (path, repr(path)[1:-1], one_line(path)):
             text = text.replace(shown, published(shown))

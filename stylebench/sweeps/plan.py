@@ -11,18 +11,21 @@ from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import (
     ImageRef,
+    Ingredient,
     JobSpec,
     LossSpec,
     NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     WeightsRef,
+    shares,
+    style_size,
 )
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import listing, suggestion
 from stylebench.sweeps.experiment import arms
 from stylebench.sweeps.same import unique
-from stylebench.sweeps.settings import SweepConfig, preset_label
+from stylebench.sweeps.settings import StyleBlend, SweepConfig, preset_label
 
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""
@@ -138,31 +141,68 @@ class _Seen:
         return found
 
 
+@dataclass(frozen=True)
+class _Style:
+    """A style of a sweep: a picture, or the first of a blend under the name of all of it."""
+
+    picture: ImageRef
+    blend: tuple[Ingredient, ...] = ()
+
+
+Mixture = Mapping[images.ImageSource, float]
+"""The pictures of a style and their weights: one, or those of a blend."""
+
+
+def _mixtures(value: str | StyleBlend, tell: Callable[[str], None]) -> list[Mixture]:
+    """Return what one value of the key ``style`` names."""
+    if isinstance(value, str):
+        return [{source: 1.0} for source in images.resolve(value, "style", tell)]
+    found: dict[images.ImageSource, float] = {}
+    for name, weight in value.blend.items():
+        sources = images.resolve(name, "style", tell)
+        if len(sources) != 1:
+            raise InputError(f"blend: expected one picture, found {len(sources)} in {name!r}")
+        found[sources[0]] = found.get(sources[0], 0.0) + weight
+    return [found]
+
+
+def _style(mixture: Mixture, made: Mapping[str, ImageRef]) -> _Style:
+    """Return a style, of pictures that were looked at."""
+    pictures = [made[source.ref] for source in mixture]
+    if len(pictures) == 1:
+        return _Style(pictures[0])
+    parts = zip(pictures, shares(list(mixture.values())), strict=True)
+    blend = tuple(Ingredient(picture=picture, share=share) for picture, share in parts)
+    name = "+".join(f"{each.picture.name}*{each.share:g}" for each in blend)
+    return _Style(pictures[0].model_copy(update={"name": name}), blend)
+
+
 def _pictures(
     config: SweepConfig, pairs: bool, seen: _Seen, tell: Callable[[str], None]
-) -> tuple[list[ImageRef], list[ImageRef], list[ImageRef]]:
+) -> tuple[list[ImageRef], list[_Style], list[ImageRef]]:
     """Return content, style and statistics pictures; each is looked at, so bad ones fail now."""
-    given: list[tuple[tuple[str, ...], images.Role]] = [
-        (config.content if pairs else (), "content"),
-        (config.style if pairs else (), "style"),
-        (config.statistics_images, "content"),
-    ]
-    groups = [
-        [source for value in values for source in images.resolve(value, role, tell)]
-        for values, role in given
-    ]
-    flat = [source for group in groups for source in group]
-    made: dict[str, ImageRef] = {}
-    for source in images.unique_names(flat):
-        digest = seen.digest(source.ref, config.size, config.resize)
-        made[source.ref] = ImageRef(name=source.name, ref=source.ref, digest=digest)
-    content, style, statistics = ([made[source.ref] for source in group] for group in groups)
-    return content, style, list(dict.fromkeys(statistics))
+    given: list[tuple[str, ...]] = [config.content if pairs else (), config.statistics_images]
+    contents, photographs = (
+        [source for value in values for source in images.resolve(value, "content", tell)]
+        for values in given
+    )
+    styles = [each for value in config.style if pairs for each in _mixtures(value, tell)]
+    mixed = [source for mixture in styles for source in mixture]
+    names = {s.ref: s.name for s in images.unique_names([*contents, *mixed, *photographs])}
+
+    def look(sources: Sequence[images.ImageSource], size: int) -> dict[str, ImageRef]:
+        digests = {s.ref: seen.digest(s.ref, size, config.resize) for s in sources}
+        return {r: ImageRef(name=names[r], ref=r, digest=found) for r, found in digests.items()}
+
+    made = look([*contents, *photographs], config.size)
+    of_styles = look(mixed, style_size(config.size, config.style_scale)) if mixed else {}
+    content, statistics = ([made[s.ref] for s in group] for group in (contents, photographs))
+    return content, [_style(each, of_styles) for each in styles], list(dict.fromkeys(statistics))
 
 
 def _pairs(
-    content: list[ImageRef], style: list[ImageRef], pairing: str
-) -> list[tuple[ImageRef, ImageRef]]:
+    content: list[ImageRef], style: list[_Style], pairing: str
+) -> list[tuple[ImageRef, _Style]]:
     if pairing == "product":
         return [(c, s) for c in content for s in style]
     if len(content) != len(style):
@@ -338,7 +378,8 @@ def _expand(
             code=names.code_of(arm.variant.name.arch) | smoothing.SMOOTHINGS.code(smooth.name),
             smoothing=smooth,
             content=a,
-            style=b,
+            style=b.picture,
+            blend=b.blend,
             preset=preset_label(config),
             loss=_loss(arm.variant.spec, config.loss),
             seed=arm.seed,
@@ -385,5 +426,7 @@ def _statistics(
     ]
 
 
-_SHARED = ("optimiser", "start", "size", "resize", "evals", "image", "gradients")
+_SHARED = (
+    "optimiser", "start", "size", "resize", "evals", "image", "gradients", "style_scale", "colours"
+)  # fmt: skip
 """Keys that a job takes over from its sweep as they are."""

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 
 from stylebench.config import (
+    Colours,
     Count,
     Frozen,
     Image,
@@ -12,10 +13,12 @@ from stylebench.config import (
     LossSpec,
     NodeChoice,
     OptimiserSpec,
+    Positive,
     Seed,
     Size,
     SmoothingSpec,
     Start,
+    first_problem,
 )
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
@@ -30,6 +33,27 @@ def _option(value: Any) -> Any:
 Option = Annotated[str, BeforeValidator(_option)]
 
 
+class StyleBlend(Frozen):
+    """Styles that are mixed into one: picture -> weight, two of them or more."""
+
+    blend: dict[str, Positive] = Field(min_length=1, max_length=64)
+
+
+def _style(value: Any) -> Any:
+    if isinstance(value, str | StyleBlend):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError("expected a picture, or {blend: {picture: weight, picture: weight}}")
+    try:
+        return StyleBlend.model_validate(value)
+    except ValidationError as error:
+        path, expected, found = first_problem(error)
+        raise ValueError(f"{path}: {expected}, found {found!r:.40}") from None
+
+
+StyleName = Annotated[str | StyleBlend, BeforeValidator(_style)]
+
+
 class SweepConfig(Frozen):
     """One sweep: the product of backbones, smoothings, pairs of pictures and seeds.
 
@@ -42,6 +66,8 @@ class SweepConfig(Frozen):
     with all of its options.
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
+    `style`: names, or blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``.
+    `style_scale`, `colours`: see `stylebench.config.TransferSettings`.
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     `variants`: whole configurations in place of this one; the sweep is all of their jobs together
     (`stylebench.sweeps.experiment.arms`); in a file, what they differ in. `limit` holds for each.
@@ -62,7 +88,7 @@ class SweepConfig(Frozen):
         (SmoothingSpec(name="none"), SmoothingSpec(name="softmax")), min_length=1
     )
     content: tuple[str, ...] = ("chelsea", "china")
-    style: tuple[str, ...] = ("brush", "mosaic")
+    style: tuple[StyleName, ...] = ("brush", "mosaic")
     pairing: Literal["product", "zip"] = "zip"
     statistics_images: tuple[str, ...] = ("builtin",)
     preset: Literal["paper", "released", "keras", "balanced", "robust"] = "balanced"
@@ -76,6 +102,8 @@ class SweepConfig(Frozen):
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     image: Image = "pixels"
     gradients: bool = False
+    style_scale: Positive = 1.0
+    colours: Colours = "style"
     backbone_options: dict[str, dict[str, Option]] = Field({})
     weights: dict[str, str] = Field({})
     input: dict[str, InputSpec] = Field({})

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from stylebench import images, runtime, store
 from stylebench.backbones import names
-from stylebench.config import JobSpec, first_problem
+from stylebench.config import JobSpec, first_problem, shares
 from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import RunOptions, jobs
+from stylebench.transfer.presets import stronger
 
 if TYPE_CHECKING:
     from stylebench.transfer.step import Step, Watcher
@@ -30,9 +31,44 @@ class Made:
     pixels: tuple[int, int]
 
 
-def _planned(flags: Mapping[str, Any], options: RunOptions, tell: Callable[[str], None]) -> JobSpec:
+def mixed(style: str, weights: str | None, tell: Callable[[str], None]) -> str | dict[str, Any]:
+    """Return the key ``style`` for a comma list of pictures, which are mixed by weights.
+
+    Args:
+        style: as ``--style`` takes it.
+        weights: a comma list of as many positive numbers; equal ones by default.
+        tell: called with a line for every folder of which something is left out.
+
+    Raises:
+        InputError: another count of weights, or what is no weight.
+    """
+    sources = images.resolve(style, "style", tell)
+    if weights is None and len(sources) == 1:
+        return style
+    try:
+        numbers = [float(text) for text in weights.split(",")] if weights else [1.0] * len(sources)
+    except ValueError:
+        raise InputError(f"--blend expects numbers, as 0.7,0.3, found {weights!r}") from None
+    if len(numbers) != len(sources) or len(sources) < 2:
+        raise InputError(
+            f"--blend expects a weight for each of two styles or more, found {len(sources)} styles "
+            f"and {len(numbers)} weights"
+        )
+    found: dict[str, float] = {}
+    for source, share in zip(sources, shares(numbers), strict=True):
+        found[source.ref] = found.get(source.ref, 0.0) + share
+    return {"blend": found}
+
+
+def _planned(
+    flags: Mapping[str, Any], options: RunOptions, strength: float, tell: Callable[[str], None]
+) -> JobSpec:
     """Return the one job that flags come to; more than one raise InputError."""
-    config = load_sweep(None, {"name": "transfer", "statistics_images": (), **flags})
+    given = {"name": "transfer", "statistics_images": (), **flags}
+    config = load_sweep(None, given)
+    if strength != 1:
+        loss = stronger(config.loss, strength)
+        config = load_sweep(None, {**given, "loss": {"style_weight": loss.style_weight}})
     planned = jobs(config, options, tell)
     if len(planned.jobs) != 1:
         found = len(planned.jobs) + len(planned.missing)
@@ -66,6 +102,7 @@ def transfer_one(
     tell: Callable[[str], None] = lambda text: None,
     progress: "Watcher" = lambda step: None,
     every: int | None = None,
+    strength: float = 1.0,
 ) -> Made:
     """Run the one job that a configuration comes to, and write its picture.
 
@@ -78,6 +115,7 @@ def transfer_one(
             written.
         every: the best picture so far is written at every so many evaluations too, its number
             behind the name: ``out-0050.png``.
+        strength: multiplies the weight of the style.
 
     Raises:
         InputError: wrong input, or more than one job.
@@ -87,7 +125,7 @@ def transfer_one(
     from stylebench.transfer.step import to_pixels
 
     _checked(output, every)
-    job = _planned(flags, options, tell)
+    job = _planned(flags, options, strength, tell)
     tell(
         f"{job.title}: {job.size} px, up to {job.evals} "
         f"closure evaluations on {options.engine.device} …"

@@ -329,9 +329,8 @@ def disk(specs: Sequence[Spec]) -> float:
         if isinstance(spec, StatisticsSpec):
             total += NETWORK
         else:
-            content, style = (
-                pixels(image.ref, spec.size, spec.resize) for image in (spec.content, spec.style)
-            )
+            content = pixels(spec.content.ref, spec.size, spec.resize)
+            style = pixels(spec.style.ref, spec.style_size, spec.resize)
             total += PIXEL * (2 * content + style) + JOB + EVALUATION * spec.evals
     return total
 

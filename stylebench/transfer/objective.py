@@ -15,7 +15,7 @@ from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
 from stylebench.transfer.graphs import Recorder
 from stylebench.transfer.parameterisation import PIXELS, Parameterisation
-from stylebench.transfer.targets import Target, encode, power_of_two
+from stylebench.transfer.targets import Style, Target, encode, power_of_two
 
 FIRST_STEP = 1 / 25
 """Mean change of a pixel, in [0, 1], by a step along the whole negative gradient at the start: the
@@ -77,7 +77,7 @@ class Objective:
     Args:
         backbone: gives the feature maps.
         pairs: of each image the content picture (1, 3, H, W), in [0, 1], all of one size, and the
-            style picture (1, 3, H', W').
+            style picture (1, 3, H', W'), or a blend of several.
         smooth: applied to the maps in the losses.
         spec: normalisation, balance and weights.
         space: what the objective is a function of; the pixels by default.
@@ -93,7 +93,7 @@ class Objective:
     def __init__(
         self,
         backbone: Backbone,
-        pairs: Sequence[tuple[Tensor, Tensor]],
+        pairs: Sequence[tuple[Tensor, Style]],
         smooth: SmoothingSpec,
         spec: LossSpec,
         space: Parameterisation = PIXELS,

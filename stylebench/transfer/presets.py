@@ -1,11 +1,12 @@
 """Presets: losses and optimisers of published code, and ours, by name. No torch here."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from stylebench.config import TransferSettings, first_problem
+from stylebench.config import LossSpec, TransferSettings, first_problem
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
@@ -53,6 +54,21 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset sets; what is given beside it goes before it."""
 OF_PRESET = ("loss", "optimiser", "resize", "image")
 """Keys that a preset decides; a preset from the command line replaces them in the file."""
+
+
+def stronger(loss: LossSpec, strength: float) -> LossSpec:
+    """Return a loss with the weight of the style times `strength`.
+
+    Raises:
+        InputError: that is no positive number.
+    """
+    weight = loss.style_weight * strength
+    if not (strength > 0 and weight < math.inf and (weight > 0 or loss.style_weight == 0)):
+        raise InputError(
+            f"strength: expected a positive number, times the style weight {loss.style_weight:g} "
+            f"one too, found {strength:g}"
+        )
+    return loss.model_copy(update={"style_weight": weight})
 
 
 def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:

@@ -3,10 +3,11 @@
 import functools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import PIL.Image
 import torch
@@ -16,14 +17,16 @@ from torch.nn.functional import interpolate
 from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
-from stylebench.config import PRESET, Start, TransferSettings
+from stylebench.config import PRESET, Start, TransferSettings, shares, style_size
 from stylebench.errors import InputError, JobError
 from stylebench.images import Resize, Role, to_tensor
-from stylebench.transfer import presets, smoothing
+from stylebench.images.given import SIZE
+from stylebench.transfer import colours, presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
 from stylebench.transfer.step import Step, Watcher, to_pixels
+from stylebench.transfer.targets import Blend, Style
 
 ROLES: tuple[Role, Role] = ("content", "style")
 EVALS = 200
@@ -92,9 +95,14 @@ def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Ten
     return torch.rand(content.shape, generator=generator).to(content)
 
 
-def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-    for pair in pairs:
-        for name, picture in zip(("content", "style"), pair, strict=True):
+def _pictures(style: Style) -> tuple[Tensor, ...]:
+    return style.pictures if isinstance(style, Blend) else (style,)
+
+
+def _check(pairs: Sequence[tuple[Tensor, Style]]) -> None:
+    for content, style in pairs:
+        named = [("content", content), *(("style", picture) for picture in _pictures(style))]
+        for name, picture in named:
             if picture.ndim != 4 or picture.shape[:2] != (1, 3):
                 found = tuple(picture.shape)
                 raise InputError(f"{name}: expected a tensor (1, 3, H, W), found {found}")
@@ -102,6 +110,37 @@ def _check(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     if len(sizes) != 1:
         told = " and ".join(f"{width}×{height}" for height, width in sorted(sizes))
         raise InputError(f"expected content pictures of one size in a batch, found {told} px")
+
+
+def _prepared(how: TransferSettings, content: Tensor, style: Style) -> tuple[Tensor, Style]:
+    """Return a pair with the colours that it is to be optimised in."""
+    if isinstance(style, Blend):
+        made = [colours.prepared(how.colours, content, picture) for picture in style.pictures]
+        return made[0][0], replace(style, pictures=tuple(picture for _, picture in made))
+    return colours.prepared(how.colours, content, style)
+
+
+def _mixture(style: Any, blend: Sequence[float] | None) -> tuple[list[Any], tuple[float, ...]]:
+    """Return the style pictures that are given, and their shares."""
+    if isinstance(style, Mapping):
+        if blend is not None:
+            raise InputError("blend: expected weights once, in the mapping of styles or beside it")
+        style, blend = list(style), list(style.values())
+    many = isinstance(style, list | tuple)
+    styles = list(style) if many else [style]
+    if not styles or (blend is not None and (not many or len(blend) != len(styles))):
+        told = "none" if blend is None else len(blend)
+        raise InputError(f"blend: expected a weight a style, found {len(styles)} and {told}")
+    return styles, shares(blend or [1.0] * len(styles))
+
+
+def _load(style: Any, size: int | None, resize: Resize, scale: float) -> Tensor:
+    """Return a style picture, `scale` times as large as it would be without."""
+    if scale != 1:
+        is_array = isinstance(style, np.ndarray | Tensor)
+        own = max(to_tensor(style, "style").shape[-2:]) if is_array else SIZE
+        size = style_size(size or own, scale)
+    return to_tensor(style, "style", size, resize)
 
 
 def stylize(
@@ -113,6 +152,8 @@ def stylize(
     resize: Resize | None = None,
     preset: str = PRESET,
     seed: int = 0,
+    blend: Sequence[float] | None = None,
+    strength: float = 1.0,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -125,7 +166,7 @@ def stylize(
     Args:
         content: what `stylebench.images.to_tensor` takes: a built-in's name, a path, a PIL picture,
             an array, a tensor (1, 3, H, W) in [0, 1].
-        style: the same.
+        style: the same; or several that are mixed, a list, or a mapping of names to weights.
         backbone: a name as ``--arch`` takes it, a `Backbone`, or what
             `stylebench.backbones.extractor.backbone` makes one of.
         size: the long side of the pictures in px; 512 by default, and what it is for tensors.
@@ -133,6 +174,8 @@ def stylize(
         preset: ``robust``, ``balanced``, ``paper``, ``released`` or ``keras``.
         seed: of random weights, of a start from noise, and of the noise at which gradients of terms
             are measured.
+        blend: weights of several styles; equal ones by default.
+        strength: multiplies the weight of the style, `loss.style_weight`.
         weights: of a pretrained backbone: a file, or a source as ``--weights`` takes it.
         device: of a backbone that is named.
         precision: likewise: ``auto``, ``fp32``, ``tf32`` or ``bf16``.
@@ -141,14 +184,16 @@ def stylize(
             `losses`, and the best `image` so far. Where it returns True the optimisation ends, and
             the best picture so far is the result; what it raises (KeyboardInterrupt) goes through.
         **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, start,
-            evals (200 here by default), image, gradients.
+            evals (200 here by default), image, gradients, style_scale, colours.
 
     Raises:
         InputError: a picture that cannot be read, unknown names, values out of range.
         JobError: the loss stopped being finite before it fell below that of the start.
     """
     asked = presets.settings(preset, {"evals": EVALS, **settings})
+    asked = asked.model_copy(update={"loss": presets.stronger(asked.loss, strength)})
     smoothing.check(asked.smoothing)
+    styles, weighed = _mixture(style, blend)
     resize = resize or presets.PRESETS[preset].get("resize", "aspect")
     if isinstance(backbone, Backbone):
         runtime.configure(tf32=backbone.precision == "tf32")
@@ -160,16 +205,16 @@ def stylize(
         backbone = make(
             backbone, weights=weights, seed=seed, device=on, precision=how, offline=offline
         )
-    a, b = (
-        to_tensor(picture, role, size, resize).to(backbone.mean.device)
-        for picture, role in zip((content, style), ROLES, strict=True)
-    )
-    return stylize_batch(backbone, [(a, b)], asked, [seed], progress)[0]
+    place = backbone.mean.device
+    own = to_tensor(content, "content", size, resize).to(place)
+    made = tuple(_load(each, size, resize, asked.style_scale).to(place) for each in styles)
+    mixed = Blend(made, weighed) if len(made) > 1 else made[0]
+    return stylize_batch(backbone, [(own, mixed)], asked, [seed], progress)[0]
 
 
 def stylize_batch(
     backbone: Backbone,
-    pairs: Sequence[tuple[Tensor, Tensor]],
+    pairs: Sequence[tuple[Tensor, Style]],
     settings: TransferSettings | None = None,
     seeds: Sequence[int] | None = None,
     progress: Watcher | None = None,
@@ -179,8 +224,9 @@ def stylize_batch(
     Args:
         backbone: from ``stylebench.backbones.extractor``.
         pairs: (content, style), each (1, 3, H, W), RGB in [0, 1], on the backbone's device; all
-            contents have one size.
-        settings: those of the preset ``robust`` by default.
+            contents have one size. A style may be a blend; a start from it is from its first.
+        settings: those of the preset ``robust`` by default; pictures have their sizes, whatever
+            `style_scale` says.
         seeds: one for each pair, see `stylize`; 0 by default.
         progress: see `stylize`; called for each pair in turn. One True ends all.
 
@@ -193,8 +239,11 @@ def stylize_batch(
     seeds = seeds or [0] * len(pairs)
     _check(pairs)
     smoothing.check(settings.smoothing)
+    contents = [content for content, _ in pairs]
+    pairs = [_prepared(settings, *pair) for pair in pairs]
+    starts = [(settings.start, content, _pictures(style)[0]) for content, style in pairs]
     images = torch.cat(
-        [_start_image(settings.start, *p, seed) for p, seed in zip(pairs, seeds, strict=True)]
+        [_start_image(*each, seed) for each, seed in zip(starts, seeds, strict=True)]
     )
     space = parameterise(settings.image, images)
     objective = Objective(backbone, pairs, settings.smoothing, settings.loss, space)
@@ -202,10 +251,18 @@ def stylize_batch(
         objective.balance_gradients(images, seeds)
     budgets = objective.gradients(images, seeds) if settings.gradients else [()] * len(pairs)
 
+    def finished(index: int, vector: Tensor) -> Tensor:
+        result = _picture(space, vector.view_as(images[0]))
+        return colours.finished(settings.colours, contents[index], result)
+
     def watch(seen: Progress) -> bool:
         if progress is None:
             return False
-        told = [progress(step) for step in _steps(objective, space, images, seen, settings.evals)]
+        told = [
+            progress(Step(seen.count, settings.evals, index, objective, seen.best[index],
+                          functools.partial(finished, index, vector)))
+            for index, vector in enumerate(seen.image)
+        ]  # fmt: skip
         return any(told)
 
     minima = minimise(objective, space.vector(images), settings.optimiser, settings.evals, watch)
@@ -214,18 +271,11 @@ def stylize_batch(
         for index, found in enumerate(minima)
     ]
     return [
-        replace(each, gradients=budget, arch=backbone.arch)
-        for each, budget in zip(made, budgets, strict=True)
+        replace(
+            each, tensor=finished(index, minima[index].image), gradients=budget, arch=backbone.arch
+        )
+        for index, (each, budget) in enumerate(zip(made, budgets, strict=True))
     ]
-
-
-def _steps(
-    objective: Objective, space: Parameterisation, images: Tensor, seen: Progress, evals: int
-) -> Iterator[Step]:
-    """Yield the step of each image of a batch that an evaluation was."""
-    for index, vector in enumerate(seen.image):
-        made = functools.partial(_picture, space, vector.view_as(images[0]))
-        yield Step(seen.count, evals, index, objective, seen.best[index], made)
 
 
 def _picture(space: Parameterisation, vector: Tensor) -> Tensor:

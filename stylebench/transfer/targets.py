@@ -1,8 +1,8 @@
 """Targets: what two pictures ask of a backbone's maps, encoded once for jobs that share them."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -45,6 +45,16 @@ class Target:
     square: float
 
 
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Styles that are mixed: pictures (1, 3, H, W), and their shares, which add up to 1."""
+
+    pictures: tuple[Tensor, ...]
+    shares: tuple[float, ...]
+
+
+Style = Tensor | Blend
+
 _ENCODED: "WeakKeyDictionary[Backbone, WeakTensorKeyDictionary]" = WeakKeyDictionary()
 """backbone -> picture -> what it asks: shared by the jobs that share both, and gone with either."""
 
@@ -53,30 +63,27 @@ Fitted = dict[str, "Tensor | None"]
 
 
 def encode(
-    backbone: Backbone, content: Tensor, style: Tensor, smooth: SmoothingSpec
+    backbone: Backbone, content: Tensor, style: Style, smooth: SmoothingSpec
 ) -> tuple[Target, ...]:
     """Return the target of the content node, and those of the style nodes.
 
     Args:
         backbone: gives the maps.
         content: (1, 3, H, W).
-        style: (1, 3, H', W'); a smoothing that is fitted is fitted to its maps.
+        style: (1, 3, H', W'); a smoothing that is fitted is fitted to its maps. The targets of a
+            blend are the weighted means of the Gram matrices of its styles; what is fitted is the
+            weighted mean of what is fitted to each, and the same for all of them.
         smooth: applied to the maps.
 
     Raises:
         InputError: a picture that is too small for the backbone.
     """
     node = backbone.content
-
-    def of_style(maps: Mapping[str, Tensor]) -> tuple[Fitted, tuple[Target, ...]]:
-        fitted = {
-            n.name: smoothing.fit(smooth, maps[n.name], n.stage) for n in {*backbone.style, node}
-        }
-        return fitted, tuple(
-            _target(n, maps, smooth, fitted, is_style=True) for n in backbone.style
-        )
-
-    fitted, styles = _once(backbone, style, "style", smooth, (), of_style)
+    fitted, styles = (
+        _of_blend(backbone, style, smooth)
+        if isinstance(style, Blend)
+        else _of_style(backbone, style, smooth)
+    )
     own = fitted[node.name]
     told = () if own is None else tuple(own.flatten().tolist())
 
@@ -84,6 +91,54 @@ def encode(
         return _target(node, maps, smooth, fitted, is_style=False)
 
     return (_once(backbone, content, "content", smooth, told, of_content), *styles)
+
+
+def _of_style(
+    backbone: Backbone, style: Tensor, smooth: SmoothingSpec, given: Fitted | None = None
+) -> tuple[Fitted, tuple[Target, ...]]:
+    """Return what a smoothing takes from a style's maps, and its targets with that or a `given`."""
+    nodes = sorted({*backbone.style, backbone.content}, key=lambda node: node.name)
+
+    def make(maps: Mapping[str, Tensor]) -> tuple[Fitted, tuple[Target, ...]]:
+        fitted = given or {n.name: smoothing.fit(smooth, maps[n.name], n.stage) for n in nodes}
+        return fitted, tuple(
+            _target(n, maps, smooth, fitted, is_style=True) for n in backbone.style
+        )
+
+    values = [given[node.name] for node in nodes] if given else []
+    told = tuple(n for v in values if v is not None for n in v.flatten().tolist())
+    return _once(backbone, style, "style", smooth, told, make)
+
+
+def _of_blend(
+    backbone: Backbone, blend: Blend, smooth: SmoothingSpec
+) -> tuple[Fitted, tuple[Target, ...]]:
+    """Return what a smoothing takes from the styles of a blend, and their mean targets."""
+    found = [_of_style(backbone, picture, smooth) for picture in blend.pictures]
+    fitted: Fitted = {}
+    for name in found[0][0]:
+        each = [own[name] for own, _ in found]
+        known = [v for v in each if v is not None]
+        fitted[name] = _mean(known, blend.shares) if known else None
+    if any(value is not None for value in fitted.values()):
+        found = [_of_style(backbone, picture, smooth, fitted) for picture in blend.pictures]
+    nodes = zip(*(targets for _, targets in found), strict=True)
+    return fitted, tuple(_mixed(targets, blend.shares) for targets in nodes)
+
+
+def _mean(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    weighed = [share * float64(value) for value, share in zip(values, shares, strict=True)]
+    return torch.stack(weighed).sum(dim=0).to(values[0])
+
+
+def _mixed(targets: Sequence[Target], shares: Sequence[float]) -> Target:
+    """Return the weighted mean of the targets of one node, at one gain."""
+    gain = min(target.gain for target in targets)
+    value = _mean([target.value * (gain / target.gain) ** 2 for target in targets], shares)
+    units = [target.unit * target.gain for target in targets]
+    unit = sum(u * share for u, share in zip(units, shares, strict=True)) / gain
+    square = float(float64(value).square().sum())
+    return replace(targets[0], value=value, gain=gain, unit=unit, square=square)
 
 
 def _once(

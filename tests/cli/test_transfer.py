@@ -8,9 +8,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from stylebench import images
 from stylebench.cli.watch import Watch, pace, share
 from tests.cli.bench import NO_FIGURES, invoke
 from tests.cli.test_terminal import Terminal, terminals  # noqa: F401  a fixture
@@ -39,9 +41,9 @@ def test_a_line_every_ten_seconds_where_there_is_no_terminal(
             now[0] += 0.8
             assert watch(step(number, best=0.48)) is False
     assert capsys.readouterr().out.splitlines() == [
-        "[ 13/200] style 0.12 of start   0.8 s/evaluation   2 min 30 s left   "
+        "[ 14/200] style 0.12 of start   0.8 s/evaluation   2 min 29 s left   "
         "(Ctrl-C keeps the best so far)",
-        "[ 26/200] style 0.12 of start   0.8 s/evaluation   2 min 19 s left   "
+        "[ 27/200] style 0.12 of start   0.8 s/evaluation   2 min 18 s left   "
         "(Ctrl-C keeps the best so far)",
     ]
 
@@ -126,3 +128,89 @@ def test_a_preset_that_squashes_says_so(preset: str, tmp_path: Path) -> None:
         done = invoke(*command, "--resize", resize)
         assert "keeps their form" not in done.out, "they know"
         assert f"a.png: {size} px" in done.out
+
+
+# ------------------------------------------------------- strength, scale, colours, blends
+
+
+def pixels(path: Path) -> Any:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_every_control_has_its_flag(tmp_path: Path) -> None:
+    plain, out = tmp_path / "plain.png", tmp_path / "out.png"
+    short = (*TINY, "--evals", 4)
+    assert invoke(*short, "-o", plain).status == 0
+    for flags, told in (
+        (("--strength", 2), "style_weight=20.0"),
+        (("--style-scale", 1.5), "style_scale=1.5"),
+        (("--keep-colours",), "colours=luminance"),
+        (("--colours", "matched"), "colours=matched"),
+    ):
+        done = invoke(*short, *flags, "-o", out)
+        assert done.status == 0, done
+        assert told in done.out
+        assert (pixels(out) != pixels(plain)).any(), flags
+    done = invoke(*short, "--strength", 2, "-o", out)
+    assert "preset robust (modified), strength 2, 4 evaluations" in done.out
+
+
+def test_colours_that_are_kept(tmp_path: Path) -> None:
+    """Red minus green and green minus blue are the content's, but where white or black ends."""
+    for flags in (("--keep-colours",), ("--keep-colours", "--colours", "luminance")):
+        done = invoke(*TINY, "--evals", 10, *flags, "-o", tmp_path / "a.png")
+        assert done.status == 0, done
+    found, content = pixels(tmp_path / "a.png"), images.read("builtin:chelsea", 32).astype(int)
+    inside = ((found > 0) & (found < 255)).all(axis=2)
+    assert inside.mean() > 0.9
+    off = np.diff(found, axis=2) - np.diff(content, axis=2)
+    assert np.abs(off[inside]).max() <= 1
+
+
+def test_styles_are_blended_by_weights(tmp_path: Path) -> None:
+    made = {}
+    for blend in (None, "1,1", "7,3", "0.7,0.3"):
+        flags = () if blend is None else ("--blend", blend)
+        done = invoke("transfer", "chelsea", "mosaic,brush", *TINY[3:], "--evals", 3, *flags,
+                      "-o", tmp_path / "a.png")  # fmt: skip
+        assert done.status == 0, done
+        made[blend] = done.out.splitlines()[0], (tmp_path / "a.png").read_bytes()
+    assert "chelsea × mosaic*0.5+brush*0.5" in made[None][0]
+    assert "chelsea × mosaic*0.7+brush*0.3" in made["7,3"][0]
+    assert made[None] == made["1,1"]
+    assert made["7,3"] == made["0.7,0.3"]
+    assert made[None][1] != made["7,3"][1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("--strength", 0), "strength: expected a positive number"),
+        (("--strength", "nan"), "strength: expected a positive number"),
+        (("--strength", "-1"), "strength: expected a positive number"),
+        (("--style-scale", 0), "style_scale: Input should be greater than 0"),
+        (("--style-scale", "nan"), "style_scale: "),
+        (("--style-scale", 0.1), "style_scale: expected a style picture of 16 to 4096 px, found 32 "
+         "px × 0.1 = 3 px"),
+        (("--style-scale", 1000), "expected a style picture of 16 to 4096 px"),
+        (("--colours", "luminence"), "colours: Input should be 'style', 'luminance' or 'matched'"),
+        (("--keep-colours", "--colours", "matched"), "expected --keep-colours or --colours"),
+        (("--blend", "0.5"), "a weight for each of two styles or more, found 1 styles and 1"),
+        (("--blend", "0.5,0.5"), "found 1 styles and 2 weights"),
+        (("--blend", "half"), "--blend expects numbers, as 0.7,0.3, found 'half'"),
+        (("--blend", ""), "--blend"),
+    ],
+)  # fmt: skip
+def test_wrong_controls_are_one_line(flags: tuple[Any, ...], text: str, tmp_path: Path) -> None:
+    done = invoke(*TINY, *flags, "-o", tmp_path / "a.png")
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert text in done.err
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize("blend", ["1,-1", "0,1", "nan,1", "1,2,3", "1"])
+def test_wrong_weights_are_one_line(blend: str, tmp_path: Path) -> None:
+    done = invoke("transfer", "chelsea", "mosaic,brush", *TINY[3:], "--blend", blend)
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert "blend" in done.err

@@ -58,7 +58,7 @@ def _ray() -> Any:
 
 def inputs(spec: Spec) -> dict[str, str]:
     """Return the files that a job reads: path -> sha256, or its first digits."""
-    pictures = (spec.content, spec.style) if isinstance(spec, JobSpec) else spec.images
+    pictures = (spec.content, *spec.styles) if isinstance(spec, JobSpec) else spec.images
     found = {p.ref: p.digest for p in pictures if not p.ref.startswith(images.PREFIX)}
     return found | ({spec.weights.path: spec.weights.sha256} if spec.weights.path else {})
 
@@ -74,7 +74,8 @@ def moved(spec: Spec, places: dict[str, str]) -> Spec:
         return image.model_copy(update={"ref": places.get(image.ref, image.ref)})
 
     if isinstance(spec, JobSpec):
-        update |= {"content": at(spec.content), "style": at(spec.style)}
+        blend = tuple(e.model_copy(update={"picture": at(e.picture)}) for e in spec.blend)
+        update |= {"content": at(spec.content), "style": at(spec.style), "blend": blend}
     else:
         update["images"] = tuple(map(at, spec.images))
     return spec.model_copy(update=update)
