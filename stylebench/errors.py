@@ -126,16 +126,16 @@ def published(value: Any) -> Any:
     Of an absolute path in the working directory the relative one is left, of another one that
     leads out of it the name: folders bear the names of users. It may stand alone, behind ``NAME=``,
     and in a comma list; where it cannot be told from a comma in a folder's name, less is left.
-    What has the key ``command`` is a command line.
+    What has the key ``command`` is a command line. Keys may be paths too, of the styles of a blend.
 
     >>> published({"content": ["/home/ann/cat.jpg", "vgg19=/data/vgg.pth"]})
     {'content': ['…/cat.jpg', 'vgg19=…/vgg.pth']}
     """
     if isinstance(value, dict):
         return {
-            key: (published_command if key == "command" and isinstance(item, str) else published)(
-                item
-            )
+            published(key): (
+                published_command if key == "command" and isinstance(item, str) else published
+            )(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):

@@ -102,6 +102,9 @@ def test_a_sweep_keeps_what_its_jobs_are(tmp_path: Path) -> None:
     assert "4 ok" in done.out
     again = invoke("sweep", path, "--out", out, "--tracking-uri", "off")
     assert "0 jobs to run, 4 finished before" in again.out
+    manifest = (out / "manifest.json").read_text()
+    assert "night.png" in manifest
+    assert str(tmp_path) not in manifest, "no folder of this machine, in no key either"
     results = store.load_results(out)
     assert set(results["style"]) == {"night*0.7+mosaic*0.3"}
     assert set(zip(results["style_scale"], results["colours"], strict=True)) == {
