@@ -34,7 +34,10 @@ Option = Annotated[str, BeforeValidator(_option)]
 
 
 class StyleBlend(Frozen):
-    """Styles that are mixed into one: picture -> weight, two of them or more."""
+    """Styles that are mixed into one.
+
+    `blend`: picture -> weight; each is a positive number, over the sum of all.
+    """
 
     blend: dict[str, Positive] = Field(min_length=1, max_length=64)
 
@@ -67,7 +70,9 @@ class SweepConfig(Frozen):
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
     `style`: names, or blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``.
-    `style_scale`, `colours`: see `stylebench.config.TransferSettings`.
+    `style_scale`: long side of the style pictures over that of the contents.
+    `colours`: those of the ``style``; or the content's, ``luminance`` or ``matched``
+    (`stylebench.transfer.colours`).
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     `variants`: whole configurations in place of this one; the sweep is all of their jobs together
     (`stylebench.sweeps.experiment.arms`); in a file, what they differ in. `limit` holds for each.
