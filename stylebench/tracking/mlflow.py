@@ -184,8 +184,8 @@ class Tracker:
             known[tags["job_id"]] = best
             second += [run.run_id for run in worse]
         self._known, self._parents, self._experiments = known, {}, {}
-        for sweep, *parent, run_id in sorted(parents, key=lambda each: each[-1] not in used):
-            kept = self._parents.setdefault(sweep, (*parent, run_id))
+        for sweep, place, run_id in sorted(parents, key=lambda each: each[-1] not in used):
+            kept = self._parents.setdefault(sweep, (place, run_id))
             if kept[-1] != run_id and run_id not in used:
                 remnants.append(run_id)
         for run_id in second:

@@ -88,7 +88,7 @@ def test_tags() -> None:
 )
 def test_what_would_do_nothing_or_mlflow_does_not_take(flags: dict[str, str], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        chosen(**flags)  # type: ignore[arg-type]
+        chosen(**flags)
 
 
 def test_every_key_that_is_taken_is_one_of_mlflow() -> None:
