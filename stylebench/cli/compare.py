@@ -63,7 +63,7 @@ def compare(
         raise InputError(
             f"{one!r} and {other!r} share no pair of pictures under a common metric and judge"
         ) from None
-    rows = found.to_dict("records")
+    rows = [{str(k): v for k, v in row.items()} for row in found.to_dict("records")]
     if as_json:
         for row in rows:
             print(json.dumps({k: None if _unknown(v) else v for k, v in row.items()}))

@@ -72,7 +72,7 @@ def settle(figure: Figure, inches: float) -> None:
     for axes in figure.axes:
         _wrap_title(axes, axes.get_position().width * inches)
     for text in figure.findobj(Text):
-        if isinstance(text, Text) and text.get_fontsize() < SMALLEST:
+        if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
             text.set_fontsize(SMALLEST)
 
 

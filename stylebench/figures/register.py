@@ -259,6 +259,7 @@ def draw(
     for name in wanted:
         _check_name(name)
     formats = [kind for kind in paper.formats if kind != "tex"]
+    save: Callable[[Results, str], Path]
     jobs: list[tuple[str, Callable[[Results, str], Path]]] = []
     for kind in formats:
         save = _save_figure if kind == "png" else partial(_save_vector, kind=kind, paper=paper)
@@ -337,7 +338,7 @@ def mpl_settings(settings: dict[str, Any]) -> contextlib.AbstractContextManager[
     """Return a context with some of matplotlib's settings."""
     import matplotlib as mpl
 
-    return mpl.rc_context(settings)
+    return mpl.rc_context(settings)  # type: ignore[arg-type]
 
 
 def _save_table(results: Results, name: str, *, tex: bool = False) -> Path:

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +52,7 @@ def test_means_with_intervals(judged: Results) -> None:
 def test_comparisons_are_paired(judged: Results) -> None:
     table = TABLES["comparisons"](judged)
     gram = table[table["metric"] == "gram"].set_index(["a", "b"])
-    row = gram.loc["p-vgg19, none", "p-resnet50, none"]
+    row: Any = gram.loc["p-vgg19, none", "p-resnet50, none"]
     assert row["difference"] == pytest.approx(-(0.1 + 0.01 * np.arange(8)).mean())
     assert row["mean_a"] - row["mean_b"] == pytest.approx(row["difference"])
     assert row["low"] < row["difference"] < row["high"] < 0
@@ -127,7 +128,7 @@ def test_jobs_that_did_not_move_favour_nobody(judged: Results, column: str, valu
         changed = jobs.assign(**{column: jobs[column].mask(own, value)})
         table = TABLES["comparisons"](replace(judged, results=changed))
         found = table[table["metric"] == "gram"].set_index(["a", "b"])
-        row = found.loc["p-vgg19, none", "p-resnet50, none"]
+        row: Any = found.loc["p-vgg19, none", "p-resnet50, none"]
         assert (row["still_a"], row["still_b"], row["favours"]) == (stuck, 0, favours)
         other = found.loc[("p-vgg19, softmax", "p-resnet50, softmax"), "favours"]
         assert other == "p-vgg19, softmax"

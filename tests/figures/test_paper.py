@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -30,13 +31,13 @@ def test_text_has_seven_points_and_is_in_the_picture(
     with layout.wide(width):
         made = FIGURES[name](results)
     layout.settle(made, width)
-    canvas = FigureCanvasAgg(made)
+    canvas: Any = FigureCanvasAgg(made)
     canvas.draw()
     assert made.get_figwidth() <= width + 0.01
     shown = [text for text in made.findobj(Text) if text.get_visible() and text.get_text()]
     assert shown
     for text in shown:
-        assert text.get_fontsize() >= 7, text
+        assert float(text.get_fontsize()) >= 7, text
         box = text.get_window_extent(canvas.get_renderer())
         lines = text.get_text().count("\n") + 1
         upright = box.width if text.get_rotation() == 90 else box.height
