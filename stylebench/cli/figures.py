@@ -35,13 +35,14 @@ def figures(
         typer.Option(
             "--format",
             metavar="NAME,NAME…",
-            help="`png` (the default), `pdf`, `svg`, and `tex` for tables in LaTeX (booktabs).",
+            help="Write `png` (the default), `pdf`, `svg`, or `tex` for tables (LaTeX, booktabs).",
         ),
     ] = None,
     width: Annotated[
         str | None,
         typer.Option(
-            "--width", help="Of PDF and SVG, such as `3.3in` or `84mm`: laid out with text of 7 pt."
+            "--width",
+            help="Lay out PDF and SVG for this width: `3.3in` or `84mm`, with text of 7 pt.",
         ),
     ] = None,
     plugin: options.Plugin = None,

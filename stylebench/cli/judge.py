@@ -27,9 +27,15 @@ def judge(
     ] = None,
     weights: Annotated[
         list[str] | None,
-        typer.Option("--weights", metavar="NAME=SOURCE", help="Of a --judge. Repeatable."),
+        typer.Option(
+            "--weights",
+            metavar="NAME=SOURCE",
+            help="Take the weights of a --judge from there. Repeatable.",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="`auto | cpu | cuda | cuda:N`")] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", help="Compute on this device: `auto | cpu | cuda | cuda:N`.")
+    ] = "auto",
     offline: Annotated[
         bool, typer.Option("--offline", help="Never download weights of a --judge.")
     ] = False,

@@ -74,12 +74,12 @@ ExperimentName = Annotated[
     str | None,
     typer.Option(
         "--experiment-name",
-        help="Of MLflow; default: $MLFLOW_EXPERIMENT_NAME or the sweep's name.",
+        help="Log under it in MLflow; default: $MLFLOW_EXPERIMENT_NAME or the sweep's name.",
     ),
 ]
 Tag = Annotated[
     list[str] | None,
-    typer.Option("--tag", metavar="KEY=VALUE", help="Of all runs in MLflow. Repeatable."),
+    typer.Option("--tag", metavar="KEY=VALUE", help="Tag all runs in MLflow so. Repeatable."),
 ]
 Limit = Annotated[
     int | None,

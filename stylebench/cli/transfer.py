@@ -67,7 +67,7 @@ def transfer(
         typer.Option(
             "--every",
             metavar="N",
-            help="Write the best picture so far every N evaluations too: OUTPUT-0050.png …",
+            help="Write the best picture so far every N evaluations too: OUTPUT-0050.png.",
         ),
     ] = None,
     blend: Annotated[
@@ -90,12 +90,12 @@ def transfer(
         str | None,
         typer.Option(
             "--colours",
-            help="`style`; or the content's: `luminance` stylises the luminance alone, `matched` "
-            "brings the style's colours to the content's first.",
+            help="Take the colours of the `style`, or the content's: `luminance` stylises "
+            "the luminance alone, `matched` brings the style's colours to the content's first.",
         ),
     ] = None,
     resize: options.Resize = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of random weights.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Draw random weights from this seed.")] = 0,
     preset: options.Preset = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
