@@ -72,11 +72,11 @@ def test_a_batch_that_does_not_fit_is_halved(
 ) -> None:
     tried: list[int] = []
 
-    def small(backbone: Any, pairs: Any, settings: Any, seeds: Any) -> list[Stylization]:
+    def small(backbone: Any, pairs: Any, *rest: Any) -> list[Stylization]:
         tried.append(len(pairs))
         if len(pairs) > 2:
             raise torch.OutOfMemoryError("no room")
-        return stylize_batch(backbone, pairs, settings, seeds)
+        return stylize_batch(backbone, pairs, *rest)
 
     monkeypatch.setattr(job, "stylize_batch", small)
     records = job.run_jobs(planned(), tmp_path)
