@@ -52,9 +52,9 @@ def steps(device: str, *, tiny: bool) -> dict[str, tuple[float, list[str]]]:
     }
 
 
-def run(command: list[str], log: Path, seconds: float) -> str:
-    """Run a command, interrupt it when its time is over, and return how it ended."""
-    began = time.monotonic()
+def run(name: str, command: list[str], out: Path, seconds: float) -> bool:
+    """Run a command, interrupt it when its time is over, tell how it ended, and whether well."""
+    began, stopped, log = time.monotonic(), False, out / f"{name}.txt"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(
         filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -64,13 +64,16 @@ def run(command: list[str], log: Path, seconds: float) -> str:
         try:
             child.wait(max(0.0, seconds))
         except subprocess.TimeoutExpired:
+            stopped = True
             child.send_signal(signal.SIGINT)
             try:
                 child.wait(LEFT)
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-    return f"exit {child.returncode}, {time.monotonic() - began:.0f} s"
+    told = "stopped" if stopped else f"exit {child.returncode}"
+    print(f"{name}: {told}, {time.monotonic() - began:.0f} s", flush=True)
+    return stopped or child.returncode == 0
 
 
 def keep(results: Path, out: Path) -> None:
@@ -91,8 +94,8 @@ def keep(results: Path, out: Path) -> None:
         print(f"{results.name}: {left} files left out, {MOST:,} bytes are the most", flush=True)
 
 
-def main() -> None:
-    """Read the arguments, take every step, and tell how each ended."""
+def main() -> int:
+    """Read the arguments and take every step; return 1 if one ended badly by itself."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="in all")
@@ -101,10 +104,10 @@ def main() -> None:
     asked = parser.parse_args()
     out = asked.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + asked.seconds
+    end, well = time.monotonic() + asked.seconds, True
     for name, (seconds, command) in steps(asked.device, tiny=asked.tiny).items():
         seconds = min(seconds, end - time.monotonic())
-        print(f"{name}: {run(command, out / f'{name}.txt', seconds)}", flush=True)
+        well &= run(name, command, out, seconds)
     for name, *flags in TINY if asked.tiny else SWEEPS:
         seconds = end - time.monotonic() - LEFT
         if seconds < LEFT and not asked.tiny:
@@ -113,10 +116,11 @@ def main() -> None:
         results = out.with_name(f"{out.name}-work") / name
         command = [sys.executable, "-m", "stylebench", "sweep", name, *flags, "--device",
                    asked.device, "--tracking-uri", "off", "--out", str(results)]  # fmt: skip
-        print(f"{name}: {run(command, out / f'{name}.txt', seconds)}", flush=True)
+        well &= run(name, command, out, seconds)
         if results.is_dir():
             keep(results, out / "experiments" / name)
+    return 0 if well else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

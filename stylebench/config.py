@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -181,7 +182,7 @@ def shares(weights: Sequence[float]) -> tuple[float, ...]:
     Raises:
         InputError: a weight that is not a positive number.
     """
-    numbers = [float(w) if isinstance(w, int | float) else math.nan for w in weights]
+    numbers = [float(w) if isinstance(w, Real) else math.nan for w in weights]
     total = sum(numbers)
     found = [round(number / total, 9) if total else 0.0 for number in numbers]
     for weight, share in zip(weights, found, strict=True):
@@ -381,6 +382,8 @@ class JobSpec(_OfBackbone, TransferSettings):
         digests = [each.picture.digest for each in self.blend]
         if digests and (len(digests) < 2 or digests[0] != self.style.digest):
             raise ValueError("blend: expected two styles or more, the first of them as style")
+        if digests and abs(sum(each.share for each in self.blend) - 1) > 1e-6:
+            raise ValueError("blend: expected shares that add up to 1")
         return self
 
     @property

@@ -173,6 +173,11 @@ def test_a_blend_has_the_style_first(digests: str) -> None:
         job(blend=tuple(ingredient(digest, 0.5) for digest in digests))
 
 
+def test_the_shares_of_a_blend_add_up_to_1() -> None:
+    with pytest.raises(ValueError, match="shares that add up to 1"):
+        job(blend=(ingredient("2", 5), ingredient("3", 5)))
+
+
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
     assert job().job_id == "5322216e395f28c0"

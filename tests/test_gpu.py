@@ -83,6 +83,18 @@ def test_a_recorded_closure_gives_the_numbers_of_the_closure(
     assert recorded.tensor.equal(plain.tensor)
 
 
+def test_a_closure_that_waits_for_the_device_is_called_as_it_is() -> None:
+    def waits(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (given * (2 if given.sum().item() > 0 else 3),)
+
+    stream, one = torch.cuda.current_stream(), torch.ones(3, device="cuda")
+    recorder = Recorder()
+    assert [float(recorder(waits, sign * one)[0][0]) for sign in (1, -1, 1, -1)] == [2, -3, 2, -3]
+    assert torch.cuda.current_stream() == stream
+    again = Recorder()
+    assert [float(again(lambda x: (x + 1,), k * one)[0][0]) for k in range(4)] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(("precision", "error"), [("bf16", 0.05), ("tf32", 0.005)])
 def test_other_precisions_are_near_fp32_and_not_equal(precision: str, error: float) -> None:
     picture = pictures()[0].cuda()

@@ -60,11 +60,14 @@ def _scores(results: Results) -> "tuple[pd.Series[float], str]":
     rows = in_common(rows[(rows["metric"] == METRIC) & rows["value"].notna()])
     if not len(rows):
         raise NoDataError("no judge has judged every arm")
-    pairs = rows.groupby(["arm", *MEASURE, "content", "style"], observed=True)["value"].mean()
-    found = pairs.groupby("arm", observed=True).mean().sort_values(ascending=False)
-    judges = sorted(set(rows["judge"]))
+    keys = ["content", "style", *MEASURE]
+    wide = rows.pivot_table("value", keys, "arm", observed=True).dropna()  # what all arms have
+    if not len(wide):
+        raise NoDataError("no pair that every arm has")
+    found = wide.mean().sort_values(ascending=False)
+    judges = sorted(set(wide.reset_index()["judge"]))
     of = f"{judges[0]} as judge" if len(judges) == 1 else f"the mean of {len(judges)} judges"
-    count = len(rows[["content", "style"]].drop_duplicates())
+    count = len(wide.reset_index()[["content", "style"]].drop_duplicates())
     return found, f"{of}, {count} pair{'s' * (count > 1)}"
 
 
@@ -74,13 +77,13 @@ def _spread(names: Sequence[str], most: int) -> list[str]:
     return [names[place] for place in places]
 
 
-def _sentence(scores: "pd.Series[float]", told: str) -> str:
+def _sentence(name: str, scores: "pd.Series[float]", told: str) -> str:
     if len(scores) < 2:
         return ""
     best, worst = scores.index[0], scores.index[-1]
     return (
-        f"{best} covers {scores.iloc[0]:.0%} of the way from the content to the style, {worst} "
-        f"{scores.iloc[-1]:.0%} (sliced Wasserstein distance of maps, {told})."
+        f"{name}: {best} covers {scores.iloc[0]:.0%} of the way from the content to the style, "
+        f"{worst} {scores.iloc[-1]:.0%} (sliced Wasserstein distance of maps, {told})."
     )
 
 
@@ -93,7 +96,7 @@ def make(results: Results) -> Opening | None:
     names = [str(name) for name in jobs["arm"].cat.categories]
     try:
         scores, told = _scores(results)
-        sentence = _sentence(scores, told)
+        sentence = _sentence(results.folder.absolute().name, scores, told)
         names = [str(name) for name in scores.index if name in set(names)] or names
     except NoDataError:
         sentence = ""

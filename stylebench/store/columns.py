@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -212,7 +212,28 @@ def typed(table: pa.Table, schema: Mapping[str, str]) -> pd.DataFrame:
         except (pa.ArrowException, ValueError) as error:
             raise DamagedError(f"column {name}: {describe(error)}") from None
         made[name] = values.fillna("") if schema[name] == "str" else values
+        if name in _OBJECTS:
+            _check_objects(name, set(made[name]))
     return pd.DataFrame(made).astype({n: pd.api.types.pandas_dtype(schema[n]) for n in made})
+
+
+_OBJECTS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "options": lambda found: not any(isinstance(v, dict | list) for v in found.values()),
+    "layer_weights": lambda found: all(isinstance(v, int | float) for v in found.values()),
+    "nodes": lambda found: isinstance(found.get("content"), int | str),
+}
+"""Columns of JSON objects, and what those have to be; empty texts stand for none."""
+
+
+def _check_objects(name: str, texts: Collection[str]) -> None:
+    """Raise DamagedError unless the texts of a column are JSON objects as ours."""
+    for text in filter(None, texts):
+        try:
+            found = json.loads(text)
+        except (ValueError, RecursionError):
+            found = None
+        if not (isinstance(found, dict) and _OBJECTS[name](found)):
+            raise DamagedError(f"column {name}: expected a JSON object of ours, found {text!r:.60}")
 
 
 def frame(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

@@ -180,7 +180,7 @@ def _chosen(
 class _Court:
     """Judges the jobs of a folder; that of a worker process is made once, by `_begin`."""
 
-    here: "_Court"
+    here: "_Court | InputError"
 
     def __init__(self, out: Path, chosen: Mapping[str, WeightsRef], options: JudgeOptions) -> None:
         self._jobs, self._options = out / "jobs", options
@@ -198,11 +198,16 @@ def _begin(
     plugins: Sequence[Path], out: Path, chosen: Mapping[str, WeightsRef], options: JudgeOptions
 ) -> None:
     local.begin(plugins)
-    _Court.here = _Court(out, chosen, options)
+    try:
+        _Court.here = _Court(out, chosen, options)
+    except Exception as error:  # told by every job: what an initializer raises is lost
+        told = str(error) if isinstance(error, InputError) else describe(error)
+        _Court.here = InputError(told)
 
 
 def _in_worker(record: JobRecord) -> str | InputError:
-    return _Court.here.judge(record)
+    court = _Court.here
+    return court.judge(record) if isinstance(court, _Court) else court
 
 
 def _judged(
@@ -224,8 +229,8 @@ def _judged(
         yield from pool.map(_in_worker, jobs)
     except BrokenExecutor:
         raise InputError(
-            "a worker process that judged died; out of memory? What was judged is kept: "
-            f"`stylebench judge {out}` goes on, in one process"
+            "a worker process that judged died; out of memory? What was judged is kept; judge "
+            "again with fewer --jobs"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

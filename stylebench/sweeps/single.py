@@ -42,6 +42,8 @@ def mixed(style: str, weights: str | None, tell: Callable[[str], None]) -> str |
     Raises:
         InputError: another count of weights, or what is no weight.
     """
+    if weights is None and "," not in style:  # a folder of several is no blend
+        return style
     sources = images.resolve(style, "style", tell)
     if weights is None and len(sources) == 1:
         return style

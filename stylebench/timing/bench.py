@@ -185,11 +185,11 @@ def measure(
     """
     seconds: dict[Key, list[float]] = {key: [] for key in steps}
     kind = device.partition(":")[0]
-    warm_up = WARM_UP[kind]
+    warm_up, at_once = (each.get(kind, each["cpu"]) for each in (WARM_UP, AT_ONCE))
     for turn in range(warm_up + turns):
         for key, step in steps.items():
             runtime.configure(tf32=key[1] == "tf32")
-            count = 1 if min(seconds[key], default=0.0) > LONG else AT_ONCE[kind]
+            count = 1 if min(seconds[key], default=0.0) > LONG else at_once
             began = clock()
             for _ in range(count):
                 step()

@@ -48,12 +48,13 @@ class Recorder:
         return tuple(each.clone() for each in self._found)
 
     def _record(self, closure: Closure, given: Tensor) -> None:
-        graph = torch.cuda.CUDAGraph()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(given.device)
         self._given = given.clone()
         try:  # other threads load and save pictures meanwhile, which must not end the recording
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._found = closure(self._given)
         except RuntimeError:
+            torch.cuda.set_stream(current)  # torch leaves its own where the recording fails
             torch.cuda.synchronize(given.device)
         else:
             self._graph = graph

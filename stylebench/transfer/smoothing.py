@@ -55,7 +55,8 @@ def smoothing(
             exponentiate it: where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and
             softmax by a factor of up to e². ``precision: auto`` is fp32 for them.
         fit: of one that is fitted to the style: makes (B, 1, 1, 1) of maps (B, D, H, W) and the
-            parameters. Its exponents are bounded, so that ``auto`` is tf32 for it where there is.
+            parameters. It is of the size of the map's own range, so that rounding moves an exponent
+            by little: ``auto`` is tf32 for it on a GPU.
         shares: parameters between 0 and 1; the others are positive.
 
     Raises:

@@ -131,7 +131,7 @@ def _mixture(style: Any, blend: Sequence[float] | None) -> tuple[list[Any], tupl
     if not styles or (blend is not None and (not many or len(blend) != len(styles))):
         told = "none" if blend is None else len(blend)
         raise InputError(f"blend: expected a weight a style, found {len(styles)} and {told}")
-    return styles, shares(blend or [1.0] * len(styles))
+    return styles, shares([1.0] * len(styles) if blend is None else blend)
 
 
 def _load(style: Any, size: int | None, resize: Resize, scale: float) -> Tensor:

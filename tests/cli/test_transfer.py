@@ -183,6 +183,18 @@ def test_styles_are_blended_by_weights(tmp_path: Path) -> None:
     assert made[None][1] != made["7,3"][1]
 
 
+@pytest.mark.parametrize("style", ["builtin", "."])
+def test_a_folder_of_styles_is_no_blend(
+    style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("red", "blue"):
+        Image.new("RGB", (40, 30), name).save(tmp_path / f"{name}.png")
+    done = invoke("transfer", "chelsea", style, *TINY[3:], "-o", "made.png")
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert "expected one backbone, one content, one style and one smoothing, found" in done.err
+
+
 @pytest.mark.parametrize(
     ("flags", "text"),
     [

@@ -82,7 +82,7 @@ def test_what_the_manifest_and_the_jobs_say_is_text(tmp_path: Path) -> None:
     def change(frame: pd.DataFrame) -> pd.DataFrame:
         frame.loc[0, ["status", "picture", "error"]] = ["failed", "", evil]
         frame.loc[1, ["flags", "weights", "preset"]] = [evil.replace(" ", ""), evil, evil]
-        return frame.assign(device=evil, stop_reason=evil, nodes=evil)
+        return frame.assign(device=evil, stop_reason=evil)
 
     make(tmp_path / "out", ["r-vgg19"], seeds=1, change=change)
     run = {

@@ -22,6 +22,7 @@ from stylebench.errors import DamagedError, InputError
 from stylebench.store import columns, lock, models, status
 from stylebench.tracking import view
 from tests import jobs
+from tests.results import make as made_up
 
 EXAMPLES = settings(
     max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -276,6 +277,21 @@ def test_what_is_no_json_is_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DamagedError, match="is damaged"):
         models.read(tmp_path / "x", models.Announced)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("options", "x"), ("options", "[1]"), ("options", '{"a": {}}'), ("options", "[" * 10_000),
+     ("nodes", "[1]"), ("nodes", "{}"), ("layer_weights", '{"a": "b"}'), ("layer_weights", "1")],
+)  # fmt: skip
+def test_a_column_of_json_that_is_none_of_ours_is_damaged(
+    column: str, text: str, tmp_path: Path
+) -> None:
+    results = made_up(tmp_path / "out", seeds=1)
+    path = results.folder / "results.parquet"
+    pd.read_parquet(path).assign(**{column: text}).to_parquet(path)
+    with pytest.raises(InputError, match=f"column {column}: expected a JSON object of ours"):
+        store.load(results.folder)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-32-be", "utf-8-sig"])

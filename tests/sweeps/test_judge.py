@@ -9,7 +9,7 @@ import pytest
 
 import stylebench
 from stylebench import store
-from stylebench.config import ImageRef
+from stylebench.config import ImageRef, WeightsRef
 from stylebench.errors import InputError
 from stylebench.measures.metrics import METRICS
 from stylebench.store import columns
@@ -55,6 +55,18 @@ def test_worker_processes_say_what_one_process_says(tmp_path: Path) -> None:
     assert parts[0] == [line.replace("two", "one") for line in parts[1]]
     one, two = (store.load(tmp_path / out).metrics for out in ("one", "two"))
     pd.testing.assert_frame_equal(one, two, rtol=1e-4)
+
+
+def test_a_worker_that_cannot_have_its_judges_says_why(tmp_path: Path) -> None:
+    spec = add(tmp_path)
+    made = judge._judged
+    lost = WeightsRef(source="file:lost.safetensors", sha256="0" * 64, path=str(tmp_path / "lost"))
+    options = dataclasses.replace(ONE, workers=2)
+    records = list(store.records(tmp_path)) * 2
+    found = list(made(records, tmp_path, {"p-vgg11": lost}, options))
+    assert all(isinstance(each, InputError) and "lost" in str(each) for each in found), found
+    assert len(found) == 2
+    assert spec.job_id == records[0].job_id
 
 
 def test_only_what_is_missing_is_computed(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_steps_are_measured_in_turns_after_one_of_each() -> None:
     assert turns == ["a", "b"] * 3
     assert 0.01 <= found["a", "fp32"][0] < 0.09
     assert all(0.1 <= seconds < 0.29 for seconds in found["b", "fp32"])
+    assert bench.measure({("m", "fp32"): lambda: None}, "mps", 1)  # whose plan asks for a time
     enough = bench.measure({("c", "fp32"): step("c", [0.1] * 9)}, "cpu", 9, enough=0.15)
     assert len(enough["c", "fp32"]) == 2
 

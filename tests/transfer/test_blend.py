@@ -140,6 +140,8 @@ def test_wrong_blends(backbone: Backbone, style: Any, blend: Any, text: str) -> 
 def test_shares_of_weights_add_up_to_one() -> None:
     assert shares([70, 30]) == shares([0.7, 0.3]) == (0.7, 0.3)
     assert sum(shares([1, 1, 1])) == pytest.approx(1)
+    for kind in (np.float32, np.float64, np.int64):
+        assert shares([*np.array([7, 3], kind)]) == pytest.approx((0.7, 0.3))
 
 
 def test_the_strength_multiplies_the_weight_of_the_style(
