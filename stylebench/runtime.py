@@ -159,7 +159,7 @@ def _temporary_home() -> Path:
 PRECISIONS = ("auto", "fp32", "tf32", "bf16")
 
 
-def has_tensor_cores(device: str) -> bool:
+def _has_tensor_cores(device: str) -> bool:
     """Tell whether a CUDA device has tensor cores for bf16 and TF32: Ampere and later."""
     import torch
 
@@ -190,7 +190,7 @@ def bf16_units() -> list[str]:
 
 def _is_fast_at_bf16(device: str) -> bool:
     """Tell whether a device has units for products of bf16: AMX, AVX512-BF16 or tensor cores."""
-    return bool(bf16_units()) if device == "cpu" else has_tensor_cores(device)
+    return bool(bf16_units()) if device == "cpu" else _has_tensor_cores(device)
 
 
 def resolve_precision(name: str, device: str) -> "Precision":
@@ -207,7 +207,7 @@ def resolve_precision(name: str, device: str) -> "Precision":
         raise InputError(f"--precision expects {', '.join(PRECISIONS)}, found {name!r}")
     if name == "auto":
         return "bf16" if _is_fast_at_bf16(device) else "fp32"
-    if name == "tf32" and not has_tensor_cores(device):
+    if name == "tf32" and not _has_tensor_cores(device):
         raise InputError(
             f"--precision tf32 needs a CUDA GPU of compute capability 8.0 or later, not {device}; "
             "use auto or fp32"

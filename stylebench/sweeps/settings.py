@@ -68,7 +68,7 @@ class SweepConfig(Frozen):
     `nodes`: other nodes for a backbone (without r- or p-). `limit`: at most so many backbones, each
     with all of its options.
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
-    exponentiates the maps, else fp32; tf32 on a GPU for a smoothing that is fitted to them.
+    exponentiates the maps, else fp32.
     `style`: names, or blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``.
     `style_scale`: long side of the style pictures over that of the contents.
     `colours`: those of the ``style``; or the content's, ``luminance`` or ``matched``

@@ -55,8 +55,7 @@ def smoothing(
             exponentiate it: where it is 1000, as in a random ResNet-50, bf16 is off by up to 2, and
             softmax by a factor of up to e². ``precision: auto`` is fp32 for them.
         fit: of one that is fitted to the style: makes (B, 1, 1, 1) of maps (B, D, H, W) and the
-            parameters. It is of the size of the map's own range, so that rounding moves an exponent
-            by little: ``auto`` is tf32 for it on a GPU.
+            parameters.
         shares: parameters between 0 and 1; the others are positive.
 
     Raises:
@@ -300,14 +299,13 @@ def canonical(spec: SmoothingSpec) -> SmoothingSpec:
 
 
 def precision(asked: str, spec: SmoothingSpec, device: str) -> Precision:
-    """Return the precision of a network.
+    """Return the precision of a network; ``auto`` is fp32 for smoothings that exponentiate maps.
 
-    ``auto`` is fp32 for smoothings that exponentiate maps; tf32 on a GPU for those fitted to them.
+    For ``softmax-fitted`` too, whose exponents are bounded: in tf32 it ends elsewhere, and earlier
+    (docs/performance.md).
     """
-    if asked == "auto" and not SMOOTHINGS.fact(spec.name, "linear"):
-        bounded = SMOOTHINGS.fact(spec.name, "fit") is not None
-        asked = "tf32" if bounded and runtime.has_tensor_cores(device) else "fp32"
-    return runtime.resolve_precision(asked, device)
+    exact = asked == "auto" and not SMOOTHINGS.fact(spec.name, "linear")
+    return runtime.resolve_precision("fp32" if exact else asked, device)
 
 
 def _spares(spec: SmoothingSpec, stage: int) -> bool:
