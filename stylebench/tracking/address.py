@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from stylebench import files
 from stylebench.errors import InputError, describe, is_full, masked, without_secrets
@@ -38,17 +39,32 @@ def artifacts(uri: str) -> str | None:
     return None if place is None else (place.resolve().parent / "mlartifacts").as_uri()
 
 
+def client() -> Any:
+    """Return the class of MLflow's clients.
+
+    Raises:
+        InputError: MLflow is not installed, or not whole.
+    """
+    try:
+        from mlflow import MlflowClient
+    except ImportError as error:
+        if error.name == "mlflow" and isinstance(error, ModuleNotFoundError):
+            said = "MLflow is not installed: pip install mlflow"
+        else:
+            said = f"MLflow cannot be imported ({describe(error)}): install it again"
+        raise InputError(f"{said}, or --tracking-uri {OFF}") from None
+    return MlflowClient
+
+
 def create(place: Path) -> None:
     """Make an empty database of MLflow.
 
     MLflow makes its tables one by one, for seconds, and refuses a database that has some of them:
     so a kill meanwhile must leave none behind.
     """
-    from mlflow import MlflowClient
-
     with tempfile.TemporaryDirectory() as folder, files.replacing(place) as file:
         made = Path(folder) / "mlflow.db"
-        MlflowClient(tracking_uri=f"sqlite:///{made}")
+        client()(tracking_uri=f"sqlite:///{made}")
         file.write(made.read_bytes())
 
 

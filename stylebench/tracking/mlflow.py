@@ -87,7 +87,7 @@ class Tracker:
         tags: of every run.
 
     Raises:
-        InputError: no MLflow can be at this address.
+        InputError: no MLflow can be at this address, or none is installed.
     """
 
     def __init__(
@@ -97,8 +97,7 @@ class Tracker:
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         runtime.have_home()  # for which MLflow looks when it is imported
-        from mlflow import MlflowClient
-
+        client = address.client()
         for module in ("alembic", "mlflow"):
             logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
         self._out, self._name, self._began = out, name, time.time()
@@ -122,7 +121,7 @@ class Tracker:
                 if not (out / "mlflow.db").exists():
                     address.create(out / "mlflow.db")
             address.check(self.uri)
-            self._client = MlflowClient(tracking_uri=self.uri)
+            self._client = client(tracking_uri=self.uri)
         except Exception as error:  # of MLflow, and of whatever stands behind the address
             raise address.refused(self.uri, error, out if self.own else None) from None
 
@@ -140,14 +139,22 @@ class Tracker:
             raise address.refused(self.uri, error, self._out if self.own else None) from None
 
     def check_experiment(self) -> None:
-        """Raise InputError where the sweep has its runs in another experiment: they cannot move."""
-        for _, sweep in self._sweeps if self._named else ():
+        """Raise InputError where a sweep has its runs in another experiment: they cannot move.
+
+        The sweep that begins now is looked at alone, as those before it stay where they are.
+        """
+        for sweep in self._meant() if self._named else ():
             there = self._live[self._parents[sweep][0]] if sweep in self._parents else self._named
             if there != self._named:
                 raise InputError(
                     f"--experiment-name {self._named!r}: the sweep {sweep!r} has its runs in "
                     f"{there!r}, and MLflow moves none; give that name or none"
                 )
+
+    def _meant(self) -> list[str]:
+        """Return the sweep that begins now; if none does, all those of the folder."""
+        every = dict.fromkeys(name for _, name in self._sweeps)
+        return [self._name] if self._name else list(every)
 
     @property
     def proven(self) -> bool:
@@ -381,7 +388,7 @@ class Tracker:
             if run.stamp.startswith("ok ") and not run.statistics:
                 self._add_statistics(job_id, run)
         runs = published(store.read_manifest(self._out).get("runs", []))
-        for name in [self._name] if self._name else dict.fromkeys(name for _, name in self._sweeps):
+        for name in self._meant():
             parent = self._parent(name)
             mine = [run["command"] for run in runs if (run.get("config") or {}).get("name") == name]
             for key, value in {**self._tags, "command": "\n".join(dict.fromkeys(mine))}.items():

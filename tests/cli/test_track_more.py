@@ -223,6 +223,24 @@ def test_two_sweeps_in_one_experiment_have_runs_of_their_own(tmp_path: Path, ser
     assert len(_runs(server)["all"]) == 4
 
 
+def test_a_new_sweep_has_an_experiment_of_its_own_beside_an_earlier_one(
+    tmp_path: Path, server: str
+) -> None:
+    out, to = tmp_path / "new", ("--tracking-uri", server)
+    one, two = (write_yaml(tmp_path / f"{name}.yaml", name=name, seed=[seed], smoothing=["none"],
+                           content=["chelsea"], style=["brush"], statistics_images=[])
+                for seed, name in enumerate(("one", "two")))  # fmt: skip
+    assert sweep("--out", out, one, *to).status == 0
+    run = sweep("--out", out, two, *to, "--experiment-name", "b")
+    assert run.status == 0, run
+    assert {name: len(found) for name, found in _runs(server).items()} == {"one": 2, "b": 2}
+    assert "'one' has its runs in 'one'" in refused("track", out, *to, "--experiment-name", "b")
+    for config, name in ((two, "one"), (one, "b")):
+        said = sweep("--out", out, config, *to, "--experiment-name", name).err
+        assert "has its runs in" in said
+    assert _last(out, *to).startswith("0 jobs logged, 2 were there")
+
+
 def test_runs_of_earlier_versions_are_found(out: Path) -> None:
     parent, _, client = runs(out)
     client.delete_tag(parent.info.run_id, "stylebench.sweep")

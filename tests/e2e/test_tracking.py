@@ -10,6 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from stylebench import store
+from stylebench.errors import InputError
+from stylebench.tracking import address
 from stylebench.tracking import mlflow as ours
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import done, job_tags, sweep
@@ -41,7 +43,7 @@ import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "mlflow":
-            raise ModuleNotFoundError(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
 from stylebench.cli.main import main
@@ -52,14 +54,58 @@ main()
 def test_without_tracking_mlflow_is_not_needed_and_can_be_told_later(tmp_path: Path) -> None:
     config, out = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3), tmp_path / "out"
     flags = ["sweep", "--tracking-uri", "off", "--out", str(out), str(config)]
-    ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT, *flags], capture_output=True, text=True, check=False
-    )
+    ran = _without(*flags)
     assert ran.returncode == 0, ran.stderr
     assert not list(out.glob("mlflow*"))
     assert "expected the address of an MLflow" in refused("track", out, "--tracking-uri", "off")
     assert invoke("track", out).status == 0
     assert job_tags(out).keys() == set(store.load_results(out)["job_id"])
+
+
+ABSENT = "MLflow is not installed: pip install mlflow, or --tracking-uri off"
+
+
+def _without(*args: object) -> "subprocess.CompletedProcess[str]":
+    """Run the command line where MLflow is not installed."""
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *map(str, args)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in ran.stderr, ran.stderr
+    return ran
+
+
+def test_without_mlflow_a_sweep_goes_on_and_all_else_says_so(tmp_path: Path) -> None:
+    config, out = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3), tmp_path / "out"
+    to = ("--tracking-uri", "http://127.0.0.1:9")
+    ran = _without("sweep", "--out", out, config, *to)
+    assert (ran.returncode, ran.stderr) == (2, f"stylebench: {ABSENT}\n")
+    assert not (out / "jobs").exists()
+    ran = _without("sweep", "--out", out, config)
+    assert (ran.returncode, f"not tracked: {ABSENT}\n" in ran.stdout) == (0, True), ran
+    assert set(store.load_results(out)["status"]) == {"ok"}
+    for flags in ((), to):
+        ran = _without("track", out, *flags)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"stylebench: {ABSENT}\n")
+    with_database(out)
+    ran = _without("judge", out, "--judge", "r-tiny", "--offline", "--device", "cpu")
+    assert (ran.returncode, f"not in MLflow: {ABSENT}; complete with" in ran.stdout) == (1, True)
+    assert (out / "metrics.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("cannot import name 'x' from 'y'"), ModuleNotFoundError("no z", name="z")]
+)
+def test_mlflow_that_is_not_whole(error: ImportError, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "mlflow":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "mlflow")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(InputError, match=rf"^MLflow cannot be imported \({error}\): install it"):
+        address.client()
 
 
 def test_damaged_database_does_not_stop_a_sweep(tmp_path: Path) -> None:
