@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import itertools
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -126,18 +128,20 @@ def published(value: Any) -> Any:
     Of an absolute path in the working directory the relative one is left, of another one that
     leads out of it the name: folders bear the names of users. It may stand alone, behind ``NAME=``,
     and in a comma list; where it cannot be told from a comma in a folder's name, less is left.
-    What has the key ``command`` is a command line. Keys may be paths too, of the styles of a blend.
+    What has the key ``command`` is a command line. Keys may be paths too, of the styles of a blend;
+    those that become the same are numbered.
 
     >>> published({"content": ["/home/ann/cat.jpg", "vgg19=/data/vgg.pth"]})
     {'content': ['…/cat.jpg', 'vgg19=…/vgg.pth']}
     """
     if isinstance(value, dict):
-        return {
-            published(key): (
-                published_command if key == "command" and isinstance(item, str) else published
-            )(item)
-            for key, item in value.items()
-        }
+        shown: dict[Any, Any] = {}
+        for key, item in value.items():
+            is_command = key == "command" and isinstance(item, str)
+            names = (each for each in _numbered(published(key)) if each not in shown)
+            name = next(each for each in names if each == key or each not in value)
+            shown[name] = published_command(item) if is_command else published(item)
+        return shown
     if isinstance(value, list | tuple):
         return [published(item) for item in value]
     if not isinstance(value, str):
@@ -147,6 +151,12 @@ def published(value: Any) -> Any:
         if (here := str(Path.cwd())) != "/":
             text = re.sub(rf"(^|[=,:]){re.escape(here)}/(?=.)", r"\1", text)
     return _FOLDERS_OF_PATH.sub(r"\1…/", text)
+
+
+def _numbered(key: Any) -> Iterator[Any]:
+    """Yield a key, and what tells it from others like it."""
+    yield key
+    yield from (f"{key} ({number})" for number in itertools.count(2))
 
 
 def published_command(command: str) -> str:

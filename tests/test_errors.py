@@ -101,6 +101,26 @@ def test_folders_are_left_out(text: str, shown: str) -> None:
     assert published(published(text)) == shown
 
 
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        (["/home/a/x.jpg", "/home/b/x.jpg"], ["…/x.jpg", "…/x.jpg (2)"]),
+        (["/a/x.jpg", "../x.jpg", "~/x.jpg"], ["…/x.jpg", "…/x.jpg (2)", "…/x.jpg (3)"]),
+        (["/a/x", "…/x", "/b/x"], ["…/x (2)", "…/x", "…/x (3)"]),
+        (["/a/x", "/b/x", "…/x (2)"], ["…/x", "…/x (3)", "…/x (2)"]),
+        (["/a/x (2)", "/a/x", "/b/x"], ["…/x (2)", "…/x", "…/x (3)"]),
+        (["http://me:a@host", "http://me:b@host"], ["http://***@host", "http://***@host (2)"]),
+        (["brush", "mosaic", "command"], ["brush", "mosaic", "command"]),
+        ([1, 2], [1, 2]),
+    ],
+)
+def test_no_style_of_a_blend_is_lost(keys: list[object], shown: list[object]) -> None:
+    blend = {key: number / 8 for number, key in enumerate(keys)}
+    told = published({"style": {"blend": blend}})["style"]["blend"]
+    assert list(told.items()) == [(key, number / 8) for number, key in enumerate(shown)]
+    assert published(told) == told
+
+
 def test_what_is_below_the_working_directory_stays_relative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
