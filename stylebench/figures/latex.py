@@ -1,6 +1,7 @@
 """Tables for papers: LaTeX with booktabs, every text escaped."""
 
 import math
+import re
 from collections.abc import Iterable
 from numbers import Real
 
@@ -13,9 +14,11 @@ SIGNS = {
     "#": r"\#", "$": r"\$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "α": r"$\alpha$", "β": r"$\beta$",
-    "γ": r"$\gamma$", "∞": r"$\infty$", "…": r"\dots{}", "–": "--",
+    "γ": r"$\gamma$", "∞": r"$\infty$", "…": r"\dots{}", "–": r"\textendash{}",
 }  # fmt: skip
 """What LaTeX takes for a command, or has no letter for, and how it is written."""
+JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|,(?=,)|[?!](?=`)")
+"""What becomes one sign with the next: dashes, quotation marks, and ¿ and ¡."""
 
 
 def escape(text: str) -> str:
@@ -24,7 +27,7 @@ def escape(text: str) -> str:
     >>> escape("r-vgg19_bn 5 % & {x}")
     'r-vgg19\\_bn 5 \\% \\& \\{x\\}'
     """
-    return "".join(SIGNS.get(sign, sign) for sign in one_line(text))
+    return JOINED.sub(r"\g<0>{}", "".join(SIGNS.get(sign, sign) for sign in one_line(text)))
 
 
 def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
@@ -49,7 +52,9 @@ def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """Return a line of a table; LaTeX looks behind the line before it for a star or a bracket."""
+    row = " & ".join(cells) + r" \\"
+    return "{}" * row.lstrip().startswith(("[", "*")) + row
 
 
 def _cell(value: object, spread: object = None) -> str:

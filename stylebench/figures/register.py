@@ -250,15 +250,20 @@ def draw(
         one that is broken, which does not keep the rest from being drawn.
 
     Raises:
-        InputError: an unknown name, or a folder that holds no results.
+        InputError: an unknown name, one in `only` that has none of the formats, or a folder that
+            holds no results.
         OSError: the disk is full.
     """
     load()
     results = store.load(out)
     wanted = list(dict.fromkeys(only or ())) or names(results)
+    formats = [kind for kind in paper.formats if kind != "tex"]
     for name in wanted:
         _check_name(name)
-    formats = [kind for kind in paper.formats if kind != "tex"]
+        if only and not formats and name not in TABLES:
+            raise InputError(
+                f"--format tex is of tables, {name!r} is a figure; expected png, pdf or svg for it"
+            )
     save: Callable[[Results, str], Path]
     jobs: list[tuple[str, Callable[[Results, str], Path]]] = []
     for kind in formats:

@@ -114,8 +114,45 @@ def test_what_latex_takes_for_a_command_is_escaped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a--b", "a-{}-b"),
+        ("---", "-{}-{}-"),
+        ("a-b - c", "a-b - c"),
+        ("``a''", "`{}`a'{}'"),
+        ("'''", "'{}'{}'"),
+        ("it's", "it's"),
+        ("?`!`", "?{}`!{}`"),
+        (",,a, b", ",{},a, b"),
+        ("<<>>", r"\textless{}\textless{}\textgreater{}\textgreater{}"),
+        ("1–2", r"1\textendash{}2"),
+        ("–-––", r"\textendash{}-\textendash{}\textendash{}"),
+        ("−-−−", "$-$-$-$$-$"),
+        ("--{}--", r"-{}-\{\}-{}-"),
+        ("a-\n-b", "a- -b"),
+    ],
+)
+def test_signs_that_latex_joins_stand_apart(text: str, written: str) -> None:
+    assert latex.escape(text) == written
+
+
+@pytest.mark.parametrize("first", ["[2pt]", "*", " [a", "*[a", "[", "[x]--"])
+def test_no_row_is_taken_for_an_argument(first: str) -> None:
+    frame = pd.DataFrame({first: [first, "a [b]*", first, 1.5], "b": ["[", "*", "x", "y"]})
+    lines = latex.table(frame).splitlines()
+    head, *rows = (line for line in lines if line.endswith(r" \\"))
+    begin = "{}" + latex.escape(first)
+    assert head == begin + r" & b \\"
+    assert rows == [begin + r" & [ \\", r"a [b]* & * \\", begin + r" & x \\", r"1.5 & y \\"]
+
+
+@pytest.mark.parametrize(
     ("flags", "told"),
     [
+        (["--format", "tex", "--only", "grid"],
+         "--format tex is of tables, 'grid' is a figure; expected png, pdf or svg for it"),
+        (["--format", "tex", "--only", "summary", "--only", "curves"], "'curves' is a figure"),
+        (["--format", "tex", "--only", "grdi"], "unknown figure or table 'grdi'; did you mean 'grid' or"),
         (["--format", "pfd"], "expects png, pdf, svg, tex, found 'pfd'; did you mean 'pdf'?"),
         (["--format", ""], "expects png, pdf, svg, tex, found ''"),
         (["--width", "3in"], "--width is of PDF and SVG"),
@@ -126,7 +163,7 @@ def test_what_latex_takes_for_a_command_is_escaped() -> None:
         (["--format", "pdf", "--width", "-3in"], "--width expects 2in to 14in"),
         (["--format", "pdf", "--width", "nanin"], "--width expects 2in to 14in"),
     ],
-)
+)  # fmt: skip
 def test_bad_flags(flags: list[str], told: str, results: Results) -> None:
     assert told in refused("figures", results.folder, *flags)
 
