@@ -8,7 +8,7 @@ import typer
 
 from stylebench.cli import options
 from stylebench.cli.progress import say
-from stylebench.errors import InputError
+from stylebench.errors import InputError, masked
 
 if TYPE_CHECKING:
     from stylebench.tracking.place import Place
@@ -91,11 +91,15 @@ def _log(folder: Path, place: "Place") -> bool:
     from stylebench.tracking import background
 
     if not background.is_tracked(folder, place):
+        if background.is_tracked_elsewhere(folder, place):
+            command = f"{background.completing(folder, place)} --tracking-uri …"
+            say(f"not in MLflow: this folder is tracked elsewhere; complete with `{command}`")
         return True
     try:
         done = background.complete(folder, place, say)
     except InputError as error:
-        say(f"not in MLflow: {error}; complete with `stylebench track {folder}`")
+        command = background.completing(folder, place, masked(place.uri or ""))
+        say(f"not in MLflow: {error}; complete with `{command}`")
         return False
     say(f"metrics of {done.there + done.logged} jobs are in MLflow: {done.address}")
     return not (done.missing or done.late)

@@ -178,6 +178,12 @@ def is_proven(out: Path, uri: str) -> bool:
     return _digest(uri) in _words(out / ".tracked")
 
 
+def is_elsewhere(out: Path) -> bool:
+    """Tell whether an address has answered for this folder that is not the database in it."""
+    own = _digest(f"sqlite:///{out.resolve() / 'mlflow.db'}")
+    return any(word != own for word in _words(out / ".tracked"))
+
+
 def remember(out: Path, uri: str) -> None:
     """Write down that an address has answered."""
     files.write_text(out / ".tracked", "\n".join([*_words(out / ".tracked"), _digest(uri)]) + "\n")

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 
 from stylebench import files, store
 from stylebench.errors import InputError, masked
-from stylebench.tracking.address import OFF, is_proven, reason
+from stylebench.tracking.address import OFF, is_elsewhere, is_proven, reason
 from stylebench.tracking.mlflow import Tracker
 from stylebench.tracking.place import EXPERIMENT, OWN, URI, Place
 
@@ -92,10 +92,11 @@ class Writer:
         self.stop()
         self._tell_all()
         if self.late or self.missing:
+            address = "" if self._tracker.own else self.address
             what = f"{len(self.missing)} of {len(self._jobs)} jobs are" if self.missing else ""
             self._tell(
                 f"{what or 'figures or statistics are'} not in MLflow; "
-                f"complete with `{self._command()}`"
+                f"complete with `{completing(self._out, self._place, address)}`"
             )
 
     def stop(self, seconds: float = 0.0) -> None:
@@ -108,13 +109,6 @@ class Writer:
     def address(self) -> str:
         """Where the jobs go, without a password."""
         return masked(self._tracker.uri)
-
-    def _command(self) -> str:
-        given = [] if self._tracker.own else ["--tracking-uri", self.address]
-        given += ["--experiment-name", self._place.experiment] if self._place.experiment else []
-        for key, value in self._place.tags.items():
-            given += ["--tag", f"{key}={value}"]
-        return shlex.join(["stylebench", "track", str(self._out), *given])
 
     def _tell_all(self) -> None:
         while self._messages:
@@ -300,6 +294,22 @@ def complete(out: Path, place: Place, tell: Tell) -> Writer:
     return writer
 
 
+def completing(out: Path, place: Place, address: str = "") -> str:
+    """Return the command that logs what MLflow lacks; an experiment of the environment stays there.
+
+    Args:
+        out: results folder.
+        place: of its jobs.
+        address: of MLflow, without a password; "" for the database in the folder.
+    """
+    given = ["--tracking-uri", address] if address else []
+    if place.experiment and EXPERIMENT not in place.variables:
+        given += ["--experiment-name", place.experiment]
+    for key, value in place.tags.items():
+        given += ["--tag", f"{key}={value}"]
+    return shlex.join(["stylebench", "track", str(out), *given])
+
+
 def is_tracked(out: Path, place: Place) -> bool:
     """Tell whether a folder's jobs are at a place: what only the environment names may be new."""
     if place.uri == OFF:
@@ -307,3 +317,8 @@ def is_tracked(out: Path, place: Place) -> bool:
     if place.uri is None:
         return (out / "mlflow.db").exists()
     return URI not in place.variables or is_proven(out, place.uri)
+
+
+def is_tracked_elsewhere(out: Path, place: Place) -> bool:
+    """Tell whether a folder's jobs are on a server alone that only who began them can name."""
+    return place.uri != OFF and not (out / "mlflow.db").exists() and is_elsewhere(out)

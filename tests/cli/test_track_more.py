@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from stylebench import store
 from stylebench.sweeps import judge
+from stylebench.tracking import address
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, runs, sweep
 
@@ -114,7 +115,7 @@ def test_judge_logs_where_the_folder_is_tracked(out: Path, tmp_path: Path) -> No
     before = dict(job.data.metrics)
     assert "in MLflow" not in invoke("judge", out, *flags, "--tracking-uri", "off").out
     copy = Path(shutil.copytree(out, tmp_path / "copy", ignore=shutil.ignore_patterns("mlflow*")))
-    assert "in MLflow" not in invoke("judge", copy, *flags).out
+    assert "are in MLflow" not in invoke("judge", copy, *flags).out
     assert not (copy / "mlflow.db").exists()
     _last(with_database(copy))
     _, (job,), _ = runs(copy)
@@ -127,6 +128,48 @@ def test_judge_goes_on_where_mlflow_does_not_answer(out: Path) -> None:
     assert run.status == 1
     assert f"complete with `stylebench track {out}`" in run.out
     assert (out / "metrics.parquet").exists()
+
+
+JUDGE = ("--judge", "r-tiny", "--offline", "--device", "cpu")
+
+
+def test_judge_says_where_a_folder_is_tracked_elsewhere(
+    out: Path, tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out / "mlflow.db").unlink()
+    address.remember(out, f"sqlite:///{out.resolve() / 'mlflow.db'}")
+    own = (out / ".tracked").read_text().split()[-1]
+    (out / ".tracked").write_text(own)
+    assert "MLflow" not in invoke("judge", out, *JUDGE).out, "its own database was removed"
+    _last(out, "--tracking-uri", server)
+    here = out.rename(tmp_path / "two words")
+    run = invoke("judge", here, *JUDGE)
+    told = (
+        "not in MLflow: this folder is tracked elsewhere; complete with "
+        f"`stylebench track '{here}' --tracking-uri …`"
+    )
+    assert (run.status, told in run.out.splitlines()) == (0, True), run
+    assert not (here / "mlflow.db").exists()
+    assert "MLflow" not in invoke("judge", here, *JUDGE, "--tracking-uri", "off").out
+    done = invoke("judge", here, *JUDGE, "--tracking-uri", server).out
+    assert f"metrics of 1 jobs are in MLflow: {server}" in done
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert told in invoke("judge", here, *JUDGE).out, "never tracked there"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    assert f"are in MLflow: {server}" in invoke("judge", here, *JUDGE).out
+
+
+@pytest.mark.parametrize("name", ["", "phd/backbones"])
+def test_judge_tells_the_address_that_did_not_answer(
+    name: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", name)
+    uri = "http://me:secret@127.0.0.1:9"
+    run = invoke("judge", out, *JUDGE, "--tracking-uri", uri)
+    (told,) = (line for line in run.out.splitlines() if line.startswith("not in MLflow: "))
+    command = f"stylebench track {out} --tracking-uri 'http://***@127.0.0.1:9'"
+    assert told.endswith(f"; complete with `{command}`")
+    assert (run.status, "secret" in run.out) == (1, False)
 
 
 def test_a_sweep_logs_what_its_judges_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from stylebench.errors import InputError
 from stylebench.tracking import background
-from stylebench.tracking.background import Writer
+from stylebench.tracking.background import Writer, completing
+from stylebench.tracking.place import EXPERIMENT, Place
 
 JOBS = [f"job-{i}" for i in range(5)]
 
@@ -145,6 +146,16 @@ def test_gives_up_a_server_that_gets_nothing_done(mlflow: Mlflow, tmp_path: Path
     assert len(told) == 2
     made._thread.join(5)
     assert not made._thread.is_alive()
+
+
+def test_what_completes_mlflow_names_what_flags_named(tmp_path: Path) -> None:
+    tags = {"who": "x y"}
+    flags = Place("http://a", "b", tags)
+    given = f"stylebench track {tmp_path} --tracking-uri http://a"
+    assert completing(tmp_path, flags, "http://a") == f"{given} --experiment-name b --tag 'who=x y'"
+    variables = Place("http://a", "b", {}, (EXPERIMENT,))
+    assert completing(tmp_path, variables, "http://a") == given, "track heeds the variable itself"
+    assert completing(tmp_path, Place()) == f"stylebench track {tmp_path}"
 
 
 def test_gives_up_a_server_that_hangs(mlflow: Mlflow, tmp_path: Path) -> None:
