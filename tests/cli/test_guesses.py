@@ -47,7 +47,7 @@ ASKED = {
     "workers": ("not needed for one picture;", "--jobs N"),
     "verbose": ("not needed: what happens is told", "not needed: what happens is told"),
 }
-"""Word -> how the hint of transfer, and that of sweep, begins; None where there is such an option."""
+"""Word -> how the hints of transfer and of sweep begin; None where there is such an option."""
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_no_row_is_taken_for_an_argument(first: str) -> None:
         (["--format", "tex", "--only", "grid"],
          "--format tex is of tables, 'grid' is a figure; expected png, pdf or svg for it"),
         (["--format", "tex", "--only", "summary", "--only", "curves"], "'curves' is a figure"),
-        (["--format", "tex", "--only", "grdi"], "unknown figure or table 'grdi'; did you mean 'grid' or"),
+        (["--format", "tex", "--only", "grdi"], "unknown figure or table 'grdi'; did you mean"),
         (["--format", "pfd"], "expects png, pdf, svg, tex, found 'pfd'; did you mean 'pdf'?"),
         (["--format", ""], "expects png, pdf, svg, tex, found ''"),
         (["--width", "3in"], "--width is of PDF and SVG"),
