@@ -49,6 +49,8 @@ _TABLE: tuple[tuple[str, tuple[Hint, ...]], ...] = (
     ("style-weight style-strength strength alpha beta",
      (_flag("--strength X (times the style's weight in the preset)"),
       _key("loss: {style_weight: 20}"))),
+    ("judge judges metrics",
+     (Hint("--dry-run", "`judge: true` in an experiment file, or stylebench judge DIR afterwards"),)),
     ("content-weight",
      (_flag("--strength X (the style's weight over the content's)"),
       _key("loss: {content_weight: 2}"))),

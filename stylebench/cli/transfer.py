@@ -122,8 +122,12 @@ def transfer(
                         evals=evals, seed=[seed], preset=preset, precision=precision,
                         resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
     how = run_options(output.parent, engine_options(device), weights, offline=offline)
-    with watch() as progress:
-        made = transfer_one(flags, how, output, say, progress, every, strength)
+    try:
+        with watch() as progress:
+            made = transfer_one(flags, how, output, say, progress, every, strength)
+    except KeyboardInterrupt:  # before the first evaluation, or a second time
+        say(f"stopped: {output} was not written", error=True)
+        raise typer.Exit(130) from None
     say(_told(output, made, strength))
     if made.record.stop_reason == "stopped":
         say(f"stopped: {output} is the best picture so far")

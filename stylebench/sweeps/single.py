@@ -1,5 +1,6 @@
 """One job by itself: a picture for whoever asks for one, or a job that another machine planned."""
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -97,6 +98,19 @@ def _checked(output: Path, every: int | None) -> None:
         raise InputError(f"--every expects a positive number of evaluations, found {every}")
 
 
+def _check_inputs(output: Path, job: JobSpec) -> None:
+    """Raise InputError where the output is one of the pictures that it is made of."""
+    for picture in (job.content, *job.styles):
+        same = False
+        with contextlib.suppress(OSError, ValueError):  # no such file, as that of a built-in
+            same = output.samefile(picture.ref)
+        if same:
+            raise InputError(
+                f"--output {str(output)!r} is {picture.name}, of which the result is made; "
+                "give another name"
+            )
+
+
 def transfer_one(
     flags: Mapping[str, Any],
     options: RunOptions,
@@ -128,6 +142,8 @@ def transfer_one(
 
     _checked(output, every)
     job = _planned(flags, options, strength, tell)
+    _check_inputs(output, job)
+    between: list[str] = []
     tell(
         f"{job.title}: {job.size} px, up to {job.evals} "
         f"closure evaluations on {options.engine.device} …"
@@ -139,7 +155,8 @@ def transfer_one(
 
     def watch(step: "Step") -> bool | None:
         if every and step.number % every == 0:
-            save(f"{output.stem}-{step.number:04d}{output.suffix}", to_pixels(step.tensor))
+            between.append(f"{output.stem}-{step.number:04d}{output.suffix}")
+            save(between[-1], to_pixels(step.tensor))
         return progress(step)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -148,6 +165,8 @@ def transfer_one(
             raise JobError(record.error)
         made = store.read_picture(store.place(Path(folder), job) / "result.png")
         save(output.name, made)
+    if every:
+        tell(f"on the way: {', '.join(between) or f'nothing, there were fewer than {every}'}")
     height, width = made.shape[:2]
     return Made(job, record, (width, height))
 

@@ -63,11 +63,11 @@ def stronger(loss: LossSpec, strength: float) -> LossSpec:
         InputError: that is no positive number.
     """
     weight = loss.style_weight * strength
-    if not (strength > 0 and weight < math.inf and (weight > 0 or loss.style_weight == 0)):
-        raise InputError(
-            f"strength: expected a positive number, times the style weight {loss.style_weight:g} "
-            f"one too, found {strength:g}"
-        )
+    if not strength > 0:
+        raise InputError(f"strength: expected a positive number, found {strength:g}")
+    if not (weight < math.inf and (weight > 0 or loss.style_weight == 0)):
+        told = f"{strength:g} × {loss.style_weight:g}, the style's weight, = {weight:g}"
+        raise InputError(f"strength: expected a smaller or larger number, found {told}")
     return loss.model_copy(update={"style_weight": weight})
 
 

@@ -183,6 +183,33 @@ def test_styles_are_blended_by_weights(tmp_path: Path) -> None:
     assert made[None][1] != made["7,3"][1]
 
 
+@pytest.mark.parametrize("name", ["photo.png", "link.png", "./photo.png"])
+def test_the_photograph_is_not_overwritten(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 30), "red").save("photo.png")
+    Path("link.png").symlink_to("photo.png")
+    before = Path("photo.png").read_bytes()
+    for pair in (("photo.png", "brush"), ("chelsea", "photo.png"), ("chelsea", "brush,photo.png")):
+        done = invoke("transfer", *pair, *TINY[3:], "-o", name)
+        assert (done.status, done.err.count("\n")) == (2, 1), done
+        assert "of which the result is made; give another name" in done.err
+    assert Path("photo.png").read_bytes() == before
+
+
+def test_control_c_before_the_first_evaluation_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stylebench.sweeps.single.transfer_one", interrupted)
+    done = invoke(*TINY, "-o", tmp_path / "a.png")
+    assert done.status == 130
+    assert done.err == f"stopped: {tmp_path / 'a.png'} was not written\n"
+
+
 @pytest.mark.parametrize("style", ["builtin", "."])
 def test_a_folder_of_styles_is_no_blend(
     style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
