@@ -50,7 +50,7 @@ _TABLE: tuple[tuple[str, tuple[Hint, ...]], ...] = (
      (_flag("--strength X (times the style's weight in the preset)"),
       _key("loss: {style_weight: 20}"))),
     ("judge judges metrics",
-     (Hint("--dry-run", "`judge: true` in an experiment file, or stylebench judge DIR afterwards"),)),
+     (Hint("--dry-run", "`judge: true` in an experiment file, or stylebench judge DIR later"),)),
     ("content-weight",
      (_flag("--strength X (the style's weight over the content's)"),
       _key("loss: {content_weight: 2}"))),
