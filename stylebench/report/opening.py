@@ -77,10 +77,19 @@ def _spread(names: Sequence[str], most: int) -> list[str]:
     return [names[place] for place in places]
 
 
+def _plainly(arm: str) -> str:
+    """Return the name of an arm for somebody who does not know what ``none`` is.
+
+    >>> _plainly("p-vgg19, none, pixels")
+    'p-vgg19, no smoothing, pixels'
+    """
+    return ", ".join("no smoothing" if part == "none" else part for part in arm.split(", "))
+
+
 def _sentence(name: str, scores: "pd.Series[float]", told: str) -> str:
     if len(scores) < 2:
         return ""
-    best, worst = scores.index[0], scores.index[-1]
+    best, worst = _plainly(scores.index[0]), _plainly(scores.index[-1])
     return (
         f"{name}: {best} covers {scores.iloc[0]:.0%} of the way from the content to the style, "
         f"{worst} {scores.iloc[-1]:.0%} (sliced Wasserstein distance of maps, {told})."
@@ -112,7 +121,11 @@ def make(results: Results) -> Opening | None:
         (str(first["content_picture"]), "content", f"content: {pair[0]}"),
         (str(first["style_picture"]), "style", f"style: {pair[1]}"),
         *(
-            (str(own.loc[name, "picture"]), name, f"{pair[0]} in the style of {pair[1]}: {name}")
+            (
+                str(own.loc[name, "picture"]),
+                _plainly(name),
+                f"{pair[0]} in the style of {pair[1]}: {_plainly(name)}",
+            )
             for name in chosen
         ),
     ]
