@@ -153,11 +153,11 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
 
 
 def _fails_when_smoothed(
-    backbone: Any, pairs: Any, settings: TransferSettings, seeds: Any
+    backbone: Any, pairs: Any, settings: TransferSettings, *rest: Any
 ) -> list[Stylization]:
     if settings.smoothing.name == "softmax":
         raise RuntimeError("no luck\nat all")
-    return stylize_batch(backbone, pairs, settings, seeds)
+    return stylize_batch(backbone, pairs, settings, *rest)
 
 
 def test_a_failed_job_is_told_kept_and_run_again(
