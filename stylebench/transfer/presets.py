@@ -66,8 +66,8 @@ def stronger(loss: LossSpec, strength: float) -> LossSpec:
     if not strength > 0:
         raise InputError(f"strength: expected a positive number, found {strength:g}")
     if not (weight < math.inf and (weight > 0 or loss.style_weight == 0)):
-        told = f"{strength:g} × {loss.style_weight:g}, the style's weight, = {weight:g}"
-        raise InputError(f"strength: expected a smaller or larger number, found {told}")
+        told = f"{strength:g}, which makes the style's weight {weight:g}"
+        raise InputError(f"strength: expected a positive number of some size, found {told}")
     return loss.model_copy(update={"style_weight": weight})
 
 
