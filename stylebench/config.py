@@ -32,15 +32,16 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
-Size = Annotated[int, Field(ge=16, le=4096, strict=True)]
+SIDES = (16, 4096)
+"""Px of the long side of a picture, at least and at most: in float32 the first maps of VGG,
+64 × 4096 × 4096, take 4 GB each."""
+Size = Annotated[int, Field(ge=SIDES[0], le=SIDES[1], strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
 Image = Literal["pixels", "fourier"]
 Start = Literal["content", "style", "noise"]
 Colours = Literal["style", "luminance", "matched"]
-SIDES = (16, 4096)
-"""Px of the long side of a picture, at least and at most."""
 
 
 class Frozen(BaseModel):
@@ -198,9 +199,11 @@ def style_size(size: int, scale: float) -> int:
         InputError: it is none that a picture can have.
     """
     found = size * scale
-    if not SIDES[0] - 0.5 < found < SIDES[1] + 0.5:
+    least, most = SIDES
+    if not least - 0.5 < found < most + 0.5:
         told = f"{size} px × {scale:g} = {found:.0f} px"
-        raise InputError(f"style_scale: expected a style picture of 16 to 4096 px, found {told}")
+        expected = f"a style picture of {least} to {most} px"
+        raise InputError(f"style_scale: expected {expected}, found {told}")
     return round(found)
 
 

@@ -5,7 +5,7 @@ import errno
 import itertools
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -120,6 +120,16 @@ _FOLDERS_OF_PATH = re.compile(
     (?:(?:[^,] | ,(?!/|~|\.\.?/|[\w.+-]+[=:]))*/)?      # up to the next one of a list""",
     re.VERBOSE,
 )
+
+
+def some(names: Sequence[str], most: int | None) -> str:
+    """Return the first few of several names, and how many more there are; all without a number.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    rest = len(names) - most if most else 0
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def published(value: Any) -> Any:

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stylebench.errors import InputError, named
+from stylebench.errors import InputError, named, some
 
 T = TypeVar("T")
 GROUP = "stylebench"
@@ -48,9 +48,8 @@ def listing(known: Iterable[str], command: str = "") -> str:
     '(known: a, b, c, d, e, f, g, h, i, j and 3 more, see `stylebench ls letters`)'
     """
     names = list(known)
-    rest = len(names) - NAMED
-    more = f" and {rest} more" + (f", see `{command}`" if command else "") if rest > 0 else ""
-    return f"(known: {', '.join(names[:NAMED]) or 'none'}{more})"
+    others = f", see `{command}`" if command and len(names) > NAMED else ""
+    return f"(known: {some(names, NAMED) or 'none'}{others})"
 
 
 LISTS = {"backbone": "archs"} | {

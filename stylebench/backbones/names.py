@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
-from stylebench.errors import InputError
+from stylebench.errors import InputError, some
 from stylebench.registry import NAMED, PLUGINS, listing, load_plugin, suggestion
 
 TIMM = "timm:"
@@ -303,15 +303,11 @@ def taking(
         if setting not in taken:
             near = [arch for arch in without if setting[0] in find(arch).options]
             known = {key for arch in without for key in find(arch).options}
-            text = f"none of {_some(without)} has an option {setting[0]!r}"
+            text = f"none of {some([*without], NAMED)} has an option {setting[0]!r}"
             raise without[near[0]] if near else InputError(text + suggestion(setting[0], known))
-        tell(f"{'='.join(setting)}: {_some(without)} cannot have it and run without")
+        lacks = some([*without], NAMED)
+        tell(f"{'='.join(setting)}: {lacks} cannot have it and run without")
     return found
-
-
-def _some(names: Collection[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join([*names][:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 @cache

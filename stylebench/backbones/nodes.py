@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.config import NodeChoice
-from stylebench.errors import InputError
+from stylebench.errors import InputError, some
 from stylebench.registry import suggestion
 
 SHOWN = 10
@@ -23,9 +23,7 @@ Spec = TypeVar("Spec", bound=BackboneSpec)
 
 def listed(paths: Sequence[str], most: int | None = None) -> str:
     """Return nodes with their indices as one line: ``0 act1, 1 layer1``; at most so many."""
-    shown = [f"{index} {path}" for index, path in enumerate(paths) if path]
-    rest = len(shown) - most if most else 0
-    return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return some([f"{index} {path}" for index, path in enumerate(paths) if path], most)
 
 
 def modules(paths: Sequence[str]) -> dict[str, str]:

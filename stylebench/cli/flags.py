@@ -127,6 +127,12 @@ def command() -> str:
     return published_command(shlex.join(["stylebench", *sys.argv[1:]]))
 
 
+def check_jobs(jobs: int | None) -> None:
+    """Raise InputError for a number of worker processes that is none."""
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs expects a positive number, found {jobs}")
+
+
 def engine_options(
     device: str,
     name: str | None = None,
@@ -138,8 +144,7 @@ def engine_options(
     from stylebench import runtime
     from stylebench.sweeps.engines import options
 
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs expects a positive number, found {jobs}")
+    check_jobs(jobs)
     if batch != "auto" and not (batch.isdecimal() and int(batch) > 0):
         raise InputError(f"--batch expects auto or a positive number, found {batch!r}")
     return options.choose(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli import options
+from stylebench.cli.flags import check_jobs
 from stylebench.cli.progress import say
 from stylebench.errors import InputError, masked
 
@@ -64,8 +65,7 @@ def judge(
     from stylebench.tracking.place import chosen
 
     place = chosen(tracking_uri)
-    if jobs is not None and jobs < 1:
-        raise InputError(f"--jobs expects a positive number, found {jobs}")
+    check_jobs(jobs)
     given = parse_given(weights or [])
     how = judge.JudgeOptions(
         names=judges or [], given=given, device=runtime.resolve_device(device),

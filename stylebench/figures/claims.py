@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, some
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
@@ -173,8 +173,7 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
 
 def listed(names: Sequence[str]) -> str:
     """Return the first names of arms, quoted, and how many more there are."""
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return ", ".join(map(repr, names[:MOST])) + more
+    return some([*map(repr, names)], MOST)
 
 
 def differences(values: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFrame:

@@ -295,14 +295,12 @@ def dots(
         "◂ beyond the edge. A share is 0 at the content picture and 1 at the style's statistics."
     )
     note = foot(results, told, found)
-    note_lines = note.split("\n")
-    below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5
     total, left, across = frame_of.width(), LEFT, len(found)
     if total < WIDTH:
         left = min(LEFT, 0.4 * total)
         across = min(across, max(1, int((total - left - RIGHT) / (NARROW + BETWEEN))))
         title, note = frame_of.wrapped(title, 11), frame_of.wrapped(note, 7.5)
-        below += LINE * (note.count("\n") + 1) - LINE * len(note_lines)
+    below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5
     bands, band = -(-len(found) // across), HEAD + places.height * ROW
     height = bands * band + below
     figure = Figure(figsize=(total, height))

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from stylebench.config import SIDES
 from stylebench.errors import InputError, describe, is_full
 from stylebench.files import replacing
 from stylebench.images import colour, formats, png, profiles, tiff
@@ -27,9 +28,8 @@ from stylebench.images.formats import Opened
 Picture = npt.NDArray[np.uint8]
 Resize = Literal["aspect", "squash"]
 
-MIN_SIDE = 16
-MAX_SIDE = 4096
-"""Of the working size: in float32 the first maps of VGG, 64 × 4096 × 4096, take 4 GB each."""
+MIN_SIDE, MAX_SIDE = SIDES
+"""Of the working size."""
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 16 * MAX_PIXELS
 """Of a file: four channels in float32, not compressed."""

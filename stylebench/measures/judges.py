@@ -163,14 +163,19 @@ def make(chosen: Mapping[str, WeightsRef], device: str) -> list[Judge]:
     return [Judge(n, ref.label, build(n, ref, 0, device=device)) for n, ref in chosen.items()]
 
 
-def lpips(device: str) -> Lpips | None:
-    """Return LPIPS where AlexNet's weights are in torchvision's cache, else None."""
+def lpips_weights() -> str:
+    """Return the identity of AlexNet's weights in torchvision's cache; "" where there are none."""
     try:
         given = {"alexnet": "torchvision:IMAGENET1K_V1"}
-        ref = pretrained.resolve("p-alexnet", 0, given=given, offline=True)
+        return pretrained.resolve("p-alexnet", 0, given=given, offline=True).label
     except UnavailableError:
-        return None
-    return Lpips(ref.label, device)
+        return ""
+
+
+def lpips(device: str) -> Lpips | None:
+    """Return LPIPS where AlexNet's weights are in torchvision's cache, else None."""
+    label = lpips_weights()
+    return Lpips(label, device) if label else None
 
 
 def judge(

@@ -22,6 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from stylebench.measures.moments import MOST, closeness
 from stylebench.registry import Registry, check_function, check_number
 from stylebench.runtime import float64
+from stylebench.transfer.colours import LUMA
 
 if TYPE_CHECKING:
     from stylebench.measures.judges import Judge, Lpips
@@ -110,7 +111,7 @@ def remembered(function: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
 
 def luminance(picture: Tensor) -> Tensor:
     """Return Y = 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), (1, 1, H, W), in [0, 1]."""
-    weights = torch.tensor((0.299, 0.587, 0.114), dtype=picture.dtype, device=picture.device)
+    weights = torch.tensor(LUMA, dtype=picture.dtype, device=picture.device)
     return (picture * weights.view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
 
 

@@ -62,7 +62,8 @@ def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
             ``results/…/ANCHOR/``.
     """
     rows: list[list[Markup]] = []
-    tokens = dropwhile(lambda token: token.type != "table_open", MARKDOWN.parse(text))
+    every = MARKDOWN.parse(text)
+    tokens = dropwhile(lambda token: token.type != "table_open", every)
     for token in takewhile(lambda token: token.type != "table_close", tokens):
         if token.type == "tr_open":
             rows.append([])
@@ -71,12 +72,11 @@ def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
             rows[-1].append(Markup(MARKDOWN.renderer.render(cell, MARKDOWN.options, {})))
     if not rows:
         return None
-    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:])), *_answer(text))
+    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:])), *_answer(every))
 
 
-def _answer(text: str) -> tuple[str, str]:
+def _answer(tokens: Sequence[Token]) -> tuple[str, str]:
     """Return the first heading of the second level, and the first sentence below it."""
-    tokens = MARKDOWN.parse(text)
     for place, token in enumerate(tokens):
         if (token.type, token.tag) == ("heading_open", "h2"):
             below = next((t.content for t in tokens[place + 3 :] if t.type == "inline"), "")

@@ -117,8 +117,7 @@ def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]
     Raises:
         InputError: all are damaged.
     """
-    by_name = {part.name: part for part in parts}
-    parts = [by_name[name] for name in opening.in_order([*by_name])]
+    parts = sorted(parts, key=lambda part: opening.turn(part.name))
     found: dict[Path, Results] = {}
     trouble: dict[Path, Exception] = {}
     pixels = 0

@@ -28,7 +28,7 @@ from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.step import Pixels, Watcher, to_pixels
 from stylebench.transfer.stylize import Stylization, stylize_batch
-from stylebench.transfer.targets import Blend, Style
+from stylebench.transfer.targets import Blend, Style, pictures
 
 _COMPUTING = threading.Lock()
 
@@ -107,11 +107,10 @@ def _outcome(content: Tensor, style: Style, found: Stylization) -> Outcome:
     tables = {"trace.parquet": found.trace}
     if found.gradients:
         tables["gradients.parquet"] = pd.DataFrame([asdict(term) for term in found.gradients])
-    first = style.pictures[0] if isinstance(style, Blend) else style
-    pictures = {"result": found.tensor, "content": content, "style": first}
+    shown = {"result": found.tensor, "content": content, "style": pictures(style)[0]}
     return Outcome(
         _fields(found),
-        {f"{name}.png": to_pixels(picture) for name, picture in pictures.items()},
+        {f"{name}.png": to_pixels(picture) for name, picture in shown.items()},
         tables,
     )
 

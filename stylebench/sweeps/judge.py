@@ -172,8 +172,8 @@ def _chosen(
     )
     for name, ref in chosen.items():
         tell(f"judge {name}: weights {ref.label}")
-    if (lpips := judges.lpips("cpu")) is not None:
-        tell(f"judge {lpips.name}: weights {lpips.weights}")
+    if label := judges.lpips_weights():
+        tell(f"judge {Lpips.name}: weights {label}")
     return chosen
 
 

@@ -26,7 +26,7 @@ from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
 from stylebench.transfer.step import Step, Watcher, to_pixels
-from stylebench.transfer.targets import Blend, Style
+from stylebench.transfer.targets import Blend, Style, pictures
 
 ROLES: tuple[Role, Role] = ("content", "style")
 EVALS = 200
@@ -95,13 +95,9 @@ def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Ten
     return torch.rand(content.shape, generator=generator).to(content)
 
 
-def _pictures(style: Style) -> tuple[Tensor, ...]:
-    return style.pictures if isinstance(style, Blend) else (style,)
-
-
 def _check(pairs: Sequence[tuple[Tensor, Style]]) -> None:
     for content, style in pairs:
-        named = [("content", content), *(("style", picture) for picture in _pictures(style))]
+        named = [("content", content), *(("style", picture) for picture in pictures(style))]
         for name, picture in named:
             if picture.ndim != 4 or picture.shape[:2] != (1, 3):
                 found = tuple(picture.shape)
@@ -241,7 +237,7 @@ def stylize_batch(
     smoothing.check(settings.smoothing)
     contents = [content for content, _ in pairs]
     pairs = [_prepared(settings, *pair) for pair in pairs]
-    starts = [(settings.start, content, _pictures(style)[0]) for content, style in pairs]
+    starts = [(settings.start, content, pictures(style)[0]) for content, style in pairs]
     images = torch.cat(
         [_start_image(*each, seed) for each, seed in zip(starts, seeds, strict=True)]
     )

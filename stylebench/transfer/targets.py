@@ -55,6 +55,12 @@ class Blend:
 
 Style = Tensor | Blend
 
+
+def pictures(style: Style) -> tuple[Tensor, ...]:
+    """Return the pictures of a style, (1, 3, H, W) each; of a blend all."""
+    return style.pictures if isinstance(style, Blend) else (style,)
+
+
 _ENCODED: "WeakKeyDictionary[Backbone, WeakTensorKeyDictionary]" = WeakKeyDictionary()
 """backbone -> picture -> what it asks: shared by the jobs that share both, and gone with either."""
 

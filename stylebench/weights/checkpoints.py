@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylebench.errors import InputError, describe, one_line
+from stylebench.errors import InputError, describe, one_line, some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,18 +122,12 @@ def _short(key: object) -> str:
     return one_line(str(key))[:40]
 
 
-def listed(names: tuple[str, ...]) -> str:
-    """Return names as one line, `SHOWN` at most."""
-    rest = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def _kind(value: object) -> str:
     """Return what a value is in words; of a mapping what it holds."""
     if not isinstance(value, dict):
         return type(value).__name__
     held = tuple(f"{_short(key)} ({type(each).__name__})" for key, each in value.items())
-    return f"dict of {listed(held)}" if held else "an empty dict"
+    return f"dict of {some(held, SHOWN)}" if held else "an empty dict"
 
 
 def _foreign(path: Path, error: pickle.UnpicklingError) -> str:
@@ -147,7 +141,7 @@ def _foreign(path: Path, error: pickle.UnpicklingError) -> str:
         names = re.findall(r"GLOBAL (\S+)", str(error))[:1]
     if not names:
         return "a corrupt file or a pickle that would run code"
-    foreign = listed(tuple(_short(name) for name in sorted(names)))
+    foreign = some([_short(name) for name in sorted(names)], SHOWN)
     return f"a pickle with {foreign} that would run code"
 
 

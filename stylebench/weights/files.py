@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from stylebench import files
-from stylebench.errors import InputError, describe
+from stylebench.errors import InputError, describe, some
 from stylebench.weights import checkpoints
 from stylebench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+SHOWN = 5
+"""Names of weights that a message shows, at most."""
 
 
 class Architecture(Protocol):
@@ -85,10 +89,6 @@ def load_state(path: str | Path) -> "dict[str, Tensor]":
     return _load(Path(path)).state
 
 
-def _some(keys: list[str], most: int = 5) -> str:
-    return ", ".join(keys[:most]) + (f" and {len(keys) - most} more" if len(keys) > most else "")
-
-
 def _needed(keys: Iterable[str], spec: Architecture) -> set[str]:
     """Return the keys without which the part of a backbone that is used is not that network."""
     return {
@@ -123,7 +123,9 @@ def used_state(state: "Mapping[str, Tensor]", spec: Architecture) -> "dict[str, 
     own = named(state, spec, expected)
     if missing := sorted(_needed(expected, spec) - own.keys()):
         nodes = ", ".join(spec.nodes)
-        raise InputError(f"expected weights of the nodes {nodes}, but they lack {_some(missing)}")
+        raise InputError(
+            f"expected weights of the nodes {nodes}, but they lack {some(missing, SHOWN)}"
+        )
     return {key: value for key, value in own.items() if not key.startswith(spec.unused)}
 
 
@@ -163,10 +165,10 @@ def check(path: Path, name: str, spec: Architecture) -> None:
     kinds = {"lacks": missing, "has other shapes for": wrong, "has unknown": extra}
     problems = {verb: keys for verb, keys in kinds.items() if keys}
     if problems:
-        most = 5 // len(problems)
-        text = "; ".join(f"{verb} {_some(keys, most)}" for verb, keys in problems.items())
+        most = SHOWN // len(problems)
+        text = "; ".join(f"{verb} {some(keys, most)}" for verb, keys in problems.items())
         near = _near(missing[0], extra) if missing else ""
-        beside = checkpoints.listed(found.others)
+        beside = some(found.others, checkpoints.SHOWN)
         held = f"; beside these weights the file holds {beside}" if beside else ""
         raise InputError(f"{path}: expected the weights of {name}, but it {text}{near}{held}")
     odd = sorted(key for key in needed if not _is_like(state[key], expected[key]))
@@ -174,11 +176,13 @@ def check(path: Path, name: str, spec: Architecture) -> None:
         kind = f"{state[odd[0]].dtype}, {state[odd[0]].layout}, {state[odd[0]].device}"
         raise InputError(
             f"{path}: expected dense weights in float16, bfloat16, float32 or float64, found "
-            f"{kind.replace('torch.', '')} in {_some(odd)}; convert it"
+            f"{kind.replace('torch.', '')} in {some(odd, SHOWN)}; convert it"
         )
     bad = sorted(key for key in needed if not bool(torch.isfinite(state[key]).all()))
     if bad:
-        raise InputError(f"{path}: expected finite weights, found NaN or infinity in {_some(bad)}")
+        raise InputError(
+            f"{path}: expected finite weights, found NaN or infinity in {some(bad, SHOWN)}"
+        )
 
 
 def metadata(path: Path) -> dict[str, str]:
