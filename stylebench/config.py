@@ -30,6 +30,7 @@ PRESET = "robust"
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 SIDES = (16, 4096)
@@ -277,7 +278,7 @@ class WeightsRef(Frozen):
 
 _ADDED: dict[str, Any] = {
     "chosen": None, "image": "pixels", "gradients": False, "code": {}, "style_scale": 1.0,
-    "colours": "style", "blend": (),
+    "colours": "style", "blend": (), "tolerance": 0.0,
 }  # fmt: skip
 """Keys that came later, with what jobs did before: at that they do not enter the job id."""
 
@@ -337,6 +338,9 @@ class TransferSettings(Frozen):
     What is not given is as the preset ``balanced`` has it; `stylebench.transfer.presets.settings`
     gives those of the others.
 
+    `evals`: closure evaluations, at most. `tolerance` ends an optimisation before: where the lowest
+    loss fell by less than this share of itself in 20 evaluations
+    (`stylebench.transfer.optimisers.WINDOW`); 0, the default: never.
     `style_scale`: long side of the style picture over that of the content: strokes grow with it.
     `colours`: ``style``, those that the style brings; ``luminance``, the content's, its luminance
     alone is stylised; ``matched``, those of a style whose colours are brought to the mean and
@@ -348,6 +352,7 @@ class TransferSettings(Frozen):
     optimiser: OptimiserSpec = OptimiserSpec()
     start: Start = "content"
     evals: Count = 60
+    tolerance: Share = 0.0
     image: Image = "pixels"
     gradients: bool = False
     style_scale: Positive = 1.0
@@ -408,12 +413,14 @@ class JobSpec(_OfBackbone, TransferSettings):
     def _departures(self) -> list[str]:
         """Return what is not as by default: by it variants of a sweep are told apart."""
         keys: dict[str, Any] = {
-            "start": self.start, "style_scale": self.style_scale, "colours": self.colours
+            "start": self.start, "style_scale": self.style_scale, "colours": self.colours,
+            "tolerance": self.tolerance,
         }  # fmt: skip
         if self.preset.endswith("(modified)"):
             keys |= {"image": self.image} | self.loss.model_dump() | self.optimiser.model_dump()
         plain = {**LossSpec().model_dump(), **OptimiserSpec().model_dump()}
         plain |= {"start": "content", "image": "pixels", "style_scale": 1.0, "colours": "style"}
+        plain |= {"tolerance": 0.0}
         named = [] if self.preset == PRESET else [self.preset.removesuffix(" (modified)")]
         changed = [f"{key}={value}" for key, value in keys.items() if value != plain[key]]
         return [" ".join([*named, *changed])] if named or changed else []

@@ -75,7 +75,7 @@ def _job(number: int, arm: Arm, pair: tuple[str, str], seed: int) -> dict[str, A
         "content_digest": pair[0], "style_digest": pair[1],
         "picture": f"images/{job}.jpg", "content_picture": "images/content.jpg",
         "style_picture": "images/style.jpg", "image": "pixels", "nodes": "", "first_step": "1.0",
-        "style_scale": 1.0, "colours": "style",
+        "style_scale": 1.0, "colours": "style", "tolerance": 0.0,
         "loss_ratio": 0.1, "initial_gradient": 2.0,
         **arm, "options": json.dumps(arm["options"], sort_keys=True),
     }  # fmt: skip

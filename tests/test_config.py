@@ -147,6 +147,7 @@ def ingredient(digest: str, share: float, name: str = "s") -> Ingredient:
         {"precision": "bf16"},
         {"image": "fourier"},
         {"gradients": True},
+        {"tolerance": 0.01},
         {"style_scale": 1.5},
         {"colours": "luminance"},
         {"blend": (ingredient("2", 0.7), ingredient("3", 0.3))},
@@ -184,7 +185,7 @@ def test_job_id_is_the_same_for_ever() -> None:
     as_torch = OptimiserSpec(first_step="torch")
     assert job(optimiser=as_torch).job_id == "60a4e6cd80a97a92"
     added = {"chosen": None, "image": "pixels", "gradients": False, "style_scale": 1.0,
-             "colours": "style", "blend": ()}  # fmt: skip
+             "colours": "style", "blend": (), "tolerance": 0.0}  # fmt: skip
     assert job(optimiser=as_torch, **added).job_id == "60a4e6cd80a97a92"
     chosen = NodeChoice(style=("features.1", "features.6"), content=6)
     assert job(optimiser=as_torch, chosen=chosen).job_id == "51140332020adf2c"

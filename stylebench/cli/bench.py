@@ -1,5 +1,6 @@
 """The command ``stylebench bench``; like main.py, it imports nothing heavy before its use."""
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -10,9 +11,11 @@ import typer
 from stylebench.cli.options import Device
 from stylebench.cli.progress import duration, say
 from stylebench.cli.show import table
+from stylebench.errors import InputError
 
 if TYPE_CHECKING:
     from stylebench.timing.bench import Report
+    from stylebench.timing.race import Report as RaceReport
 
 EVALUATIONS = 500
 """Of one stylisation, where stylisations a minute are told."""
@@ -41,6 +44,16 @@ def bench(
         ),
     ] = None,
     device: Device = "auto",
+    to_loss: Annotated[
+        bool,
+        typer.Option(
+            "--to-loss", help="Time how long it takes to the loss and scores of the plain way."
+        ),
+    ] = False,
+    evals: Annotated[
+        int | None,
+        typer.Option("--evals", help="Evaluations of each way with `--to-loss`; default: 300."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     check: Annotated[
         Path | None,
@@ -57,11 +70,27 @@ def bench(
         stylebench bench
 
         stylebench bench --device cuda --arch vgg19 --size 512 --batch 1 --batch 16
+
+        stylebench bench --to-loss --arch resnet50 --evals 100
     """
     from stylebench import runtime
-    from stylebench.timing import bench, compare
+    from stylebench.timing import bench, compare, race
 
     place = runtime.resolve_device(device)
+    if to_loss:
+        if batch or check:
+            raise InputError("--to-loss takes one picture: expected no --batch and no --check")
+        works = bench.works(arch or (), size or (), [1], precision or ["auto"], place)
+        found = race.run(
+            works, race.EVALUATIONS if evals is None else evals, lambda text: say(text, error=True)
+        )
+        if as_json:
+            print(json.dumps(found.model_dump(mode="json"), indent=1))
+        else:
+            say(*race_lines(found))
+        return
+    if evals is not None:
+        raise InputError("--evals is of --to-loss: expected both, found --evals alone")
     works = bench.works(arch or (), size or (), batch or (), precision or (), place)
     reference = compare.reference(check, place) if check else None
     began = time.monotonic()
@@ -77,6 +106,29 @@ def bench(
         say(*(worse or [fine]), error=True)
         if worse:
             raise typer.Exit(1)
+
+
+def race_lines(report: "RaceReport") -> list[str]:
+    """Return what `bench --to-loss` found as lines of text."""
+    first = report.rows[0]
+    text = [
+        f"{' × '.join(report.pair)}, {first.evaluations} evaluations of each way; judges "
+        f"{', '.join(report.judges)}; torch {report.machine.model_dump()['torch']}",
+        "",
+    ]
+    cells = [["backbone", "size", "precision", "preset", "plain s", "to its loss", "evaluations",
+              "times", "to its scores", "evaluations", "times"]]  # fmt: skip
+    for row in report.rows:
+        ends = ((row.seconds_to_loss, row.loss), (row.seconds_to_scores, row.scores))
+        shown = (
+            ["not reached", "–", "–"]
+            if seconds is None
+            else [f"{seconds:.1f} s", str(count), f"{row.times(seconds):.2f}×"]
+            for seconds, count in ends
+        )
+        named = [row.arch, str(row.size), row.precision, row.preset]
+        cells.append([*named, f"{row.plain_seconds:.1f}", *itertools.chain(*shown)])
+    return text + table(cells)
 
 
 def lines(report: "Report") -> list[str]:

@@ -21,6 +21,7 @@ DESCRIPTIONS = {
     "size": "Long side of the pictures in px.",
     "resize": "`aspect` keeps a picture's proportions, `squash` makes it square.",
     "evals": "Closure evaluations per job, at most.",
+    "tolerance": "A job ends where its loss fell by less than this share in 20 evaluations.",
     "seed": "Seeds of random weights and noise.",
     "precision": "Of the network.",
     "backbone_options": "Options by backbone (without r- or p-): `stylebench ls archs -v`.",

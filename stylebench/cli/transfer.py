@@ -19,13 +19,14 @@ def _told(output: Path, made: "Made", strength: float) -> str:
     """Return the line on a picture that was made."""
     job, record = made.job, made.record
     width, height = made.pixels
+    ended = record.stop_reason == "tolerance"
     smoothing = [] if job.smoothing.name == "none" else [job.smoothing.label]
     parts = [
         f"{output}: {width} × {height} px",
         " ".join([job.label, *smoothing]),
         f"preset {job.preset}",
         *([f"strength {strength:g}"] if strength != 1 else []),
-        f"{record.evals} evaluations",
+        f"{record.evals} evaluations" + (f" (--tolerance {job.tolerance:g})" if ended else ""),
         share(record.style_loss_initial, record.style_loss),
         *record.flags,
         duration(record.seconds or 0.0),
@@ -62,6 +63,13 @@ def transfer(
     plugin: options.Plugin = None,
     size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
     evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance",
+            help="End where the loss fell by less than this share in 20 evaluations; 0: never.",
+        ),
+    ] = 0.02,
     every: Annotated[
         int | None,
         typer.Option(
@@ -119,8 +127,9 @@ def transfer(
     flags = given_flags(arch=[arch], smoothing=[smoothing], content=[content],
                         style=[mixed(style, blend, say)], style_scale=style_scale,
                         colours="luminance" if keep_colours else colours, size=size,
-                        evals=evals, seed=[seed], preset=preset, precision=precision,
-                        resize=resize, nodes=nodes, content_node=content_node)  # fmt: skip
+                        evals=evals, tolerance=tolerance, seed=[seed], preset=preset,
+                        precision=precision, resize=resize, nodes=nodes,
+                        content_node=content_node)  # fmt: skip
     how = run_options(output.parent, engine_options(device), weights, offline=offline)
     try:
         with watch() as progress:

@@ -23,6 +23,7 @@ SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
     "line_search", "first_step", "image", "layer_weights", "nodes", "style_scale", "colours",
+    "tolerance",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 

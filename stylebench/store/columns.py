@@ -29,7 +29,7 @@ RESULT_COLUMNS = {
     "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
     "content_picture": "str", "style_picture": "str", "image": "str",
     "nodes": "str", "first_step": "str", "loss_ratio": "float64", "initial_gradient": "float64",
-    "style_scale": "float64", "colours": "str",
+    "style_scale": "float64", "colours": "str", "tolerance": "float64",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
 ``loss_ratio`` is loss_final/loss_initial, ``initial_gradient`` the L2 norm of the gradient there.
@@ -68,7 +68,7 @@ def of_earlier(frame: pd.DataFrame) -> pd.DataFrame:
         flags = [told_apart(*pair) for pair in zip(frame["flags"], ratio, strict=True)]
         told = pd.Series(flags, index=frame.index, dtype="str")
         frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=told)
-    for key, before in (("style_scale", 1.0), ("colours", "style")):
+    for key, before in (("style_scale", 1.0), ("colours", "style"), ("tolerance", 0.0)):
         if key not in frame:
             frame = frame.assign(**{key: before})
     return frame
@@ -122,7 +122,8 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
 
 
 _SPEC_COLUMNS = (
-    "seed", "size", "resize", "preset", "start", "precision", "image", "style_scale", "colours"
+    "seed", "size", "resize", "preset", "start", "precision", "image", "style_scale", "colours",
+    "tolerance",
 )  # fmt: skip
 
 

@@ -427,6 +427,7 @@ def _statistics(
 
 
 _SHARED = (
-    "optimiser", "start", "size", "resize", "evals", "image", "gradients", "style_scale", "colours"
+    "optimiser", "start", "size", "resize", "evals", "tolerance", "image", "gradients",
+    "style_scale", "colours",
 )  # fmt: skip
 """Keys that a job takes over from its sweep as they are."""

@@ -15,6 +15,7 @@ from stylebench.config import (
     OptimiserSpec,
     Positive,
     Seed,
+    Share,
     Size,
     SmoothingSpec,
     Start,
@@ -70,6 +71,8 @@ class SweepConfig(Frozen):
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
     `style`: names, or blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``.
+    `tolerance`: share of itself by which the lowest loss has to fall within 20 evaluations, else
+    the optimisation ends; 0: it takes all `evals`.
     `style_scale`: long side of the style pictures over that of the contents.
     `colours`: those of the ``style``; or the content's, ``luminance`` or ``matched``
     (`stylebench.transfer.colours`).
@@ -103,6 +106,7 @@ class SweepConfig(Frozen):
     size: Size = 256
     resize: Literal["aspect", "squash"] = "aspect"
     evals: Count = 60
+    tolerance: Share = 0.0
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     image: Image = "pixels"

@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from stylebench import runtime
@@ -34,10 +34,10 @@ from stylebench.config import (
 )
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
+from stylebench.timing.plain import Plain, Step
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
 
-Step = Callable[[], object]
 Key = tuple[str, str]
 """What a step is, and its precision."""
 
@@ -119,50 +119,9 @@ def bare(work: Work) -> Step:
 
 
 def plain(work: Work) -> Step:
-    """Return an evaluation as published scripts make it, of one picture.
-
-    The whole network in float32 and its default layout, forward past the last layer in use, maps by
-    forward hooks, a Gram loss for each style layer and the content loss, torch.optim.LBFGS as it
-    is by default.
-
-    Raises:
-        AttributeError: a node that is no module, which hooks do not reach.
-        RuntimeError: a picture too small for the layers behind the last node.
-    """
+    """Return an evaluation of `Plain`, of one picture, with its network's random weights."""
     spec = names.find(f"r-{work.arch}")
-    network = random_network(spec, 0).eval().requires_grad_(False).to(work.device)
-    paths = {network.get_submodule(path): path for path in spec.nodes}
-    maps: dict[str, Tensor] = {}
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        maps[paths[module]] = output
-
-    for module in paths:
-        module.register_forward_hook(keep)
-    content, style = work.pictures(2).chunk(2)
-
-    def gram(value: Tensor) -> Tensor:
-        flat = value.flatten(2)
-        return flat @ flat.mT / flat[0].numel()
-
-    with torch.no_grad():
-        network(content)
-        wanted_content = maps[spec.content.path]
-        network(style)
-        wanted = {node.path: gram(maps[node.path]) for node in spec.style}
-    image = content.clone().requires_grad_()
-    optimiser = torch.optim.LBFGS([image], max_iter=1)
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        network(image)
-        loss = nn.functional.mse_loss(maps[spec.content.path], wanted_content)
-        for path, target in wanted.items():
-            loss = loss + 1e3 * nn.functional.mse_loss(gram(maps[path]), target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    return lambda: optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return Plain(spec, random_network(spec, 0), *work.pictures(2).chunk(2)).step
 
 
 def product(side: int, kind: torch.dtype, device: str) -> Step:

@@ -1,5 +1,6 @@
 """Optimisers of a batch of independent images on a count of closure evaluations."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from stylebench.errors import InputError
 from stylebench.runtime import float64
 from stylebench.transfer.lbfgs import LBFGS
 
-StopReason = Literal["evaluations", "converged", "diverged", "stopped"]
+StopReason = Literal["evaluations", "converged", "diverged", "stopped", "tolerance"]
 
 DIVERGED = 1e4
 PATIENCE = 10
@@ -24,6 +25,9 @@ step in a line search, which then shortens it, and is divergence without one."""
 RESTART = 20
 """Evaluations after which scipy's L-BFGS-B begins anew, without its history; it ends its line
 search first. Source: ``maxfun`` of each call of fmin_l_bfgs_b in Chollet's Keras example (2016)."""
+WINDOW = 20
+"""Evaluations within which the lowest loss has to fall by the tolerance: single ones of a line
+search go up, and so does that of a batch whose ReLUs change over."""
 LOOK_EVERY = 10
 """Evaluations on a GPU from one look at whether all images have stopped to the next: to look is to
 wait for the device."""
@@ -64,7 +68,8 @@ class Minimum:
         best: which evaluation that was.
         evaluations: how many were made.
         stop_reason: ``evaluations`` (all were used), ``converged`` (the optimiser found no
-            direction of descent), ``diverged``, or ``stopped`` by who watched.
+            direction of descent), ``tolerance`` (it fell by too little), ``diverged``, or
+            ``stopped`` by who watched.
     """
 
     image: Tensor
@@ -76,18 +81,19 @@ class Minimum:
 class Progress:
     """The best iterates of a batch, and which images go on; `count` evaluations were seen."""
 
-    def __init__(self, images: Tensor, line_search: bool) -> None:
+    def __init__(self, images: Tensor, line_search: bool, tolerance: float = 0.0) -> None:
         zeros = torch.zeros(len(images), dtype=torch.long, device=float64(images[:0]).device)
         self.image = images.clone()
         self.best, self.evaluations, self._above = zeros, zeros.clone(), zeros.clone()
         self.lowest = torch.full_like(zeros, torch.inf, dtype=torch.float64)
         self.diverged = torch.zeros_like(zeros, dtype=torch.bool)
-        self.converged = self.diverged.clone()
+        self.converged, self.settled = self.diverged.clone(), self.diverged.clone()
+        self._tolerance, self._earlier = tolerance, deque[Tensor](maxlen=WINDOW)
         self._line_search, self.count, self.stopped = line_search, 0, False
 
     def going(self) -> Tensor:
         """Return (B,): which images have not stopped."""
-        return ~(self.diverged | self.converged)
+        return ~(self.diverged | self.converged | self.settled)
 
     def see(
         self, images: Tensor, loss: Tensor, gradient: Tensor, index: int
@@ -109,6 +115,11 @@ class Progress:
         if self._line_search:
             recoverable = finite | self.lowest.isfinite()
         self.diverged = self.diverged | (going & (~recoverable | (self._above >= PATIENCE)))
+        if self._tolerance:
+            if len(self._earlier) == WINDOW:
+                enough = self.lowest <= (1 - self._tolerance) * self._earlier[0]
+                self.settled = self.settled | (going & ~self.diverged & ~enough)
+            self._earlier.append(self.lowest)
         flat = (~finite).to(gradient.device).view(-1, 1)
         return torch.where(finite, loss, DIVERGED * self.lowest), gradient.masked_fill(flat, 0.0)
 
@@ -129,7 +140,7 @@ class _StopError(Exception):
 
 
 def _by_scipy(
-    objective: Objective, start: Tensor, history: int, evals: int, watch: Watch
+    objective: Objective, start: Tensor, history: int, evals: int, watch: Watch, tolerance: float
 ) -> Progress:
     """Minimise over one image (1, 3, H, W) by runs of scipy's L-BFGS-B; arguments as of `minimise`.
 
@@ -144,7 +155,7 @@ def _by_scipy(
             f"optimiser lbfgsb: expected one picture, found a batch of {len(start)}; "
             "stylise them one by one"
         )
-    progress = Progress(start.detach().flatten(1), line_search=True)
+    progress = Progress(start.detach().flatten(1), line_search=True, tolerance=tolerance)
 
     def value(x: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, np.ndarray[Any, Any]]:
         index = int(progress.evaluations)
@@ -154,7 +165,7 @@ def _by_scipy(
         loss, gradient = objective(trial.view_as(start))
         loss, gradient = progress.see(trial, loss, gradient.flatten(1), index)
         progress.stopped = bool(watch(progress))
-        if progress.stopped or progress.diverged.all():
+        if progress.stopped or not progress.going().any():
             raise _StopError
         return float(loss), float64(gradient)[0].cpu().numpy()
 
@@ -171,7 +182,11 @@ def _by_scipy(
 
 
 def iterate(
-    objective: Objective, start: Tensor, spec: OptimiserSpec, evals: int
+    objective: Objective,
+    start: Tensor,
+    spec: OptimiserSpec,
+    evals: int,
+    tolerance: float = 0.0,
 ) -> Iterator[Progress]:
     """Yield after each closure evaluation, until there were `evals` or all images have stopped.
 
@@ -180,10 +195,12 @@ def iterate(
         start: (B, 3, H, W), not changed.
         spec: the optimiser, ``lbfgs`` or ``adam``: scipy's calls the objective itself.
         evals: the most closure evaluations that it may take.
+        tolerance: an image has stopped where its lowest loss fell by less than this share of itself
+            in `WINDOW` evaluations; 0: it goes on.
     """
     optimiser = _optimiser(start.detach().flatten(1).contiguous(), spec)
     searches = spec.name == "lbfgs" and spec.line_search != "none"
-    progress = Progress(optimiser.trial, searches)
+    progress = Progress(optimiser.trial, searches, tolerance)
     for index in range(evals):
         trial = optimiser.trial
         loss, gradient = objective(trial.view_as(start))
@@ -203,6 +220,7 @@ def minimise(
     spec: OptimiserSpec,
     evals: int,
     watch: Watch = lambda progress: None,
+    tolerance: float = 0.0,
 ) -> list[Minimum]:
     """Minimise an objective over each image of a batch; arguments as of `iterate`.
 
@@ -212,6 +230,7 @@ def minimise(
         spec: any optimiser.
         evals: the same.
         watch: called after each evaluation; where it returns True it was the last.
+        tolerance: as of `iterate`.
 
     Returns:
         For each image the iterate with the lowest loss, and how it ended.
@@ -220,25 +239,24 @@ def minimise(
         InputError: several images for ``lbfgsb``.
     """
     if spec.name == "lbfgsb":
-        progress = _by_scipy(objective, start, spec.history, evals, watch)
+        progress = _by_scipy(objective, start, spec.history, evals, watch, tolerance)
     else:
-        for progress in iterate(objective, start, spec, evals):
+        for progress in iterate(objective, start, spec, evals, tolerance):
             progress.stopped = bool(watch(progress))
             if progress.stopped:
                 break
-    reasons: dict[tuple[bool, bool], StopReason] = {
-        (False, False): "stopped" if progress.stopped else "evaluations",
-        (False, True): "converged",
-        (True, False): "diverged",
-    }
-    found = zip(
-        progress.image,
-        progress.best.tolist(),
-        progress.evaluations.tolist(),
-        zip(progress.diverged.tolist(), progress.converged.tolist(), strict=True),
-        strict=True,
+    ways: tuple[tuple[StopReason, Tensor], ...] = (
+        ("diverged", progress.diverged),
+        ("converged", progress.converged),
+        ("tolerance", progress.settled),
     )
+    left: StopReason = "stopped" if progress.stopped else "evaluations"
     return [
-        Minimum(image.view(start.shape[1:]), int(best), int(evaluations), reasons[how])
-        for image, best, evaluations, how in found
+        Minimum(
+            image.view(start.shape[1:]),
+            int(progress.best[index]),
+            int(progress.evaluations[index]),
+            next((reason for reason, applies in ways if applies[index]), left),
+        )
+        for index, image in enumerate(progress.image)
     ]

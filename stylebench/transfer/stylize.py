@@ -44,7 +44,8 @@ class Stylization:
         tensor: (1, 3, H, W), in [0, 1]: the best iterate, clamped once, at the end.
         evaluations: the losses of every closure evaluation, in order.
         initial, final: the first evaluation, and that of the best iterate (before it is clamped).
-        stop_reason: ``evaluations``, ``converged``, ``diverged``, or ``stopped`` by `progress`.
+        stop_reason: ``evaluations``, ``converged``, ``tolerance``, ``diverged``, or ``stopped`` by
+            `progress`.
         objective_scale: power of two by which the objective was multiplied for the optimiser.
         style_layers: w_l·style_l of the best iterate by node.
         initial_gradient: L2 norm of the gradient of the loss by the pixels at the start.
@@ -180,7 +181,7 @@ def stylize(
             `losses`, and the best `image` so far. Where it returns True the optimisation ends, and
             the best picture so far is the result; what it raises (KeyboardInterrupt) goes through.
         **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, start,
-            evals (200 here by default), image, gradients, style_scale, colours.
+            evals (200 here by default), tolerance, image, gradients, style_scale, colours.
 
     Raises:
         InputError: a picture that cannot be read, unknown names, values out of range.
@@ -261,7 +262,10 @@ def stylize_batch(
         ]  # fmt: skip
         return any(told)
 
-    minima = minimise(objective, space.vector(images), settings.optimiser, settings.evals, watch)
+    start = space.vector(images)
+    minima = minimise(
+        objective, start, settings.optimiser, settings.evals, watch, settings.tolerance
+    )
     made = [
         _stylization(objective, index, images[index : index + 1], space, found, settings.evals)
         for index, found in enumerate(minima)

@@ -12,6 +12,7 @@ from stylebench.backbones import names
 from stylebench.cli.bench import lines
 from stylebench.errors import InputError
 from stylebench.timing import bench, compare
+from stylebench.timing.plain import Step
 from tests.cli.bench import invoke, refused
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +60,7 @@ def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None
 def test_steps_are_measured_in_turns_after_one_of_each() -> None:
     turns = []
 
-    def step(name: str, pauses: list[float]) -> bench.Step:
+    def step(name: str, pauses: list[float]) -> Step:
         left = iter([0.3, *pauses])
 
         def wait() -> None:

@@ -1,0 +1,237 @@
+"""How long it takes to what the plain way reaches: ``stylebench bench --to-loss``.
+
+The plain way and ours take evaluations in turns, each on a clock of its own, so that all see the
+same machine. Ours are two: the preset ``balanced``, which minimises the plain way's loss, and
+``robust``, by which `stylebench transfer` makes its pictures. Afterwards their best pictures on the
+way are looked at: which is the first whose loss, by the plain way's own network in float32, is as
+low as the plain way's lowest, and which the first that judges find as good as the plain way's.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from stylebench import runtime
+from stylebench.backbones import pretrained
+from stylebench.backbones.extractor import build, whole_network
+from stylebench.config import TransferSettings, WeightsRef
+from stylebench.errors import InputError
+from stylebench.images import to_tensor
+from stylebench.measures import judges
+from stylebench.measures.metrics import measure
+from stylebench.timing.bench import Machine, Work, machine
+from stylebench.timing.plain import Plain
+from stylebench.transfer import presets
+from stylebench.transfer.objective import Objective
+from stylebench.transfer.optimisers import iterate
+from stylebench.transfer.parameterisation import parameterise
+from stylebench.transfer.stylize import ROLES
+
+PAIR = ("chelsea", "brush")
+OURS = ("balanced", "robust")
+EVALUATIONS = 300
+"""Of each way. Published scripts take 300 to 1000."""
+LOOK_EVERY = 5
+SCORES = ("colour_share", "swd_share")
+"""By which a picture is as good: shares of the way from the content to the style."""
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Look:
+    """The best picture (1, 3, H, W) after so many evaluations and so much time."""
+
+    evaluations: int
+    seconds: float
+    picture: Tensor
+
+
+@dataclass
+class Way:
+    """One way to a picture: its evaluations, the clock of these, and what it had on the way."""
+
+    step: Iterator[Tensor]
+    seconds: float = 0.0
+    looks: list[Look] = field(default_factory=list)
+
+    def turn(self, number: int) -> None:
+        """Take evaluation `number`, from 1."""
+        began = time.perf_counter()
+        picture = next(self.step, None)
+        self.seconds += time.perf_counter() - began
+        if picture is not None and number % LOOK_EVERY == 0:
+            self.looks.append(Look(number, self.seconds, picture.clamp(0, 1).clone()))
+
+
+class Row(Work):
+    """What one of ours needs to what the plain way has after all of its evaluations.
+
+    Attributes:
+        preset: which of `OURS`.
+        weights: of the network; random ones where there are none on this machine.
+        plain_seconds: of the plain way, as are `plain_loss`, its lowest, and `plain_scores`.
+        loss: evaluations to a loss as low; seconds_to_loss the time until then. None: not reached.
+        scores: evaluations to scores that are each as high; seconds_to_scores likewise.
+        lowest, best: of ours after all evaluations: the lowest loss, the last scores.
+    """
+
+    preset: str
+    weights: str
+    evaluations: int
+    plain_seconds: float
+    plain_loss: float
+    plain_scores: dict[str, float]
+    seconds: float
+    loss: int | None = None
+    seconds_to_loss: float | None = None
+    scores: int | None = None
+    seconds_to_scores: float | None = None
+    lowest: float
+    best: dict[str, float]
+
+    def times(self, seconds: float | None) -> float | None:
+        """Return how many times as fast as the plain way that is."""
+        return seconds and self.plain_seconds / seconds
+
+
+class Report(BaseModel):
+    """What ``stylebench bench --to-loss --json`` prints."""
+
+    machine: Machine
+    pair: tuple[str, str] = PAIR
+    judges: dict[str, str]
+    rows: list[Row]
+
+
+def _weights(arch: str) -> tuple[str, WeightsRef]:
+    """Return the pretrained network of a name without p-, or the random one."""
+    try:
+        return f"p-{arch}", pretrained.resolve(f"p-{arch}", 0, offline=True)
+    except InputError:  # no such weights, or not on this machine
+        return f"r-{arch}", pretrained.resolve(f"r-{arch}", 0)
+
+
+def _plain(made: Plain) -> Iterator[Tensor]:
+    """Yield the best picture so far after each evaluation of the plain way."""
+    lowest, best = float("inf"), made.image.detach()
+    while True:
+        before = made.image.detach().clone()
+        loss = made.step()
+        if loss < lowest:
+            lowest, best = loss, before
+        yield best
+
+
+def _ours(
+    work: Work, arch: str, ref: WeightsRef, pair: tuple[Tensor, Tensor], how: TransferSettings
+) -> Iterator[Tensor]:
+    """Yield the best picture so far after each evaluation of ours, the network built first."""
+    backbone = build(arch, ref, 0, precision=work.precision, device=work.device)
+    content, style = pair
+    space = parameterise(how.image, content)
+    objective = Objective(backbone, [(content, style)], how.smoothing, how.loss, space)
+    if how.loss.balance == "gradient":
+        objective.balance_gradients(content, [0])
+    start = space.vector(content)
+    for seen in iterate(objective, start, how.optimiser, 10**6):
+        yield space.image(seen.image.view_as(content))
+
+
+def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Row]:
+    """Return a row for each of ours.
+
+    Args:
+        work: what to measure; a batch of one.
+        evaluations: of each way.
+        panel: who judges; none of the network's own architecture.
+
+    Raises:
+        InputError: see `run`.
+    """
+    arch, ref = _weights(work.arch)
+    content, style = (
+        to_tensor(name, role, work.size).to(work.device)
+        for name, role in zip(PAIR, ROLES, strict=True)
+    )
+    pair = content, style
+    runtime.configure(tf32=work.precision == "tf32")
+    began = time.perf_counter()
+    try:
+        plain = Plain(*whole_network(arch, ref, 0), *pair)
+    except (AttributeError, RuntimeError) as error:
+        raise InputError(f"{work.title}: the plain way cannot be run: {error}") from None
+    ways = {PLAIN: Way(_plain(plain), time.perf_counter() - began)}
+    for preset in OURS:
+        ways[preset] = Way(_ours(work, arch, ref, pair, presets.settings(preset, {})))
+    for number in range(1, evaluations + 1):
+        for way in ways.values():
+            way.turn(number)
+
+    def loss(look: Look) -> float:
+        with torch.no_grad():
+            return float(plain.loss(look.picture))
+
+    def scores(look: Look) -> dict[str, float]:
+        found = {}
+        for name in SCORES:
+            for who in panel if name == "swd_share" else [None]:
+                key = f"{name} {who.name}" if who else name
+                found[key] = measure(name, look.picture, content, style, who)
+        return found
+
+    least, most = loss(ways[PLAIN].looks[-1]), scores(ways[PLAIN].looks[-1])
+    rows = []
+    for preset in OURS:
+        way = ways[preset]
+        low = _first(way.looks, lambda look: loss(look) <= least)
+        good = _first(
+            way.looks, lambda look: all(value >= most[key] for key, value in scores(look).items())
+        )
+        rows.append(
+            Row(
+                **work.model_dump() | {"arch": arch},
+                preset=preset,
+                weights=ref.label,
+                evaluations=evaluations,
+                plain_seconds=ways[PLAIN].seconds,
+                plain_loss=least,
+                plain_scores=most,
+                seconds=way.seconds,
+                loss=low and low.evaluations,
+                seconds_to_loss=low and low.seconds,
+                scores=good and good.evaluations,
+                seconds_to_scores=good and good.seconds,
+                lowest=loss(way.looks[-1]),
+                best=scores(way.looks[-1]),
+            )
+        )
+    return rows
+
+
+def _first(looks: Sequence[Look], fine: Callable[[Look], bool]) -> Look | None:
+    return next((look for look in looks if fine(look)), None)
+
+
+def run(works: Sequence[Work], evaluations: int, tell: Callable[[str], None]) -> Report:
+    """Race each piece of work, one picture at a time.
+
+    Raises:
+        InputError: a network whose nodes hooks do not reach, a picture too small for it, or fewer
+            evaluations than are looked at.
+    """
+    if evaluations < LOOK_EVERY:
+        raise InputError(f"--evals: expected {LOOK_EVERY} or more, found {evaluations}")
+    archs = [_weights(work.arch)[0] for work in works]
+    chosen = judges.choose(archs)
+    panel = judges.make(chosen, works[0].device)
+    rows: list[Row] = []
+    for work, arch in zip(works, archs, strict=True):
+        tell(f"{work.title}: {evaluations} evaluations of each way …")
+        able = [who for who in panel if judges.judged_by(arch, who.name)]
+        rows += race(work, evaluations, able)
+    named = {name: ref.label for name, ref in chosen.items()}
+    return Report(machine=machine(works[0].device), judges=named, rows=rows)
