@@ -40,7 +40,7 @@ Size = Annotated[int, Field(ge=SIDES[0], le=SIDES[1], strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
-Image = Literal["pixels", "fourier"]
+Image = Literal["pixels", "fourier", "spectrum"]
 Start = Literal["content", "style", "noise"]
 Colours = Literal["style", "luminance", "matched"]
 

@@ -1,4 +1,4 @@
-"""What the optimiser changes: the pixels, or their spectrum in decorrelated colours.
+"""What the optimiser changes: the pixels, or their spectrum.
 
 A parameterisation is a linear bijection T from a vector z to a picture x = T z. It does not change
 which pictures there are or what they lose, only which steps an optimiser takes: one of steepest
@@ -71,12 +71,48 @@ def hartley(tensor: Tensor) -> Tensor:
     return spectrum.real - spectrum.imag
 
 
-class Fourier:
+class Spectrum:
+    """x = F S z: real Fourier coefficients z, larger at low frequencies.
+
+    F is `hartley` and S = f^(−slope), f = max(√(f_y² + f_x²), 1/max(H, W)) in cycles a pixel,
+    divided by its root mean square, so that that of T's singular values is 1. Steepest descent in z
+    changes x by −F S² F g: at slope 1/2 along the amplitude spectrum of photographs, 1/f, halfway
+    between pixels, where all frequencies count alike and coarse changes take many steps, and
+    `Fourier`, where fine ones do. Colours are as they are. Source of the slope: measured by
+    ``bench/bakeoff.py`` (docs/performance.md).
+
+    Args:
+        like: (…, H, W), a picture of the size, type and device of those to come.
+    """
+
+    SLOPE = 0.5
+
+    def __init__(self, like: Tensor) -> None:
+        height, width = like.shape[-2:]
+        rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))
+        frequency = torch.hypot(rows.unsqueeze(1), columns)
+        scale = 1 / frequency.clamp(min=1 / max(height, width)) ** self.SLOPE
+        self._scale = (scale / scale.square().mean().sqrt()).to(like)
+
+    def image(self, vector: Tensor) -> Tensor:
+        """Return x = F S z."""
+        return hartley(self._scale * vector)
+
+    def vector(self, image: Tensor) -> Tensor:
+        """Return z = S⁻¹ F x."""
+        return hartley(image) / self._scale
+
+    def gradient(self, gradient: Tensor) -> Tensor:
+        """Return S F ∂L/∂x."""
+        return self._scale * hartley(gradient)
+
+
+class Fourier(Spectrum):
     """x = C F S z: real Fourier coefficients z of decorrelated colours, large at low frequencies.
 
-    F is `hartley`, C is `COLOUR` and S = 1/max(f, 1/max(H, W)), f = √(f_y² + f_x²) in cycles a
-    pixel, the amplitude spectrum of photographs. C and S are divided by the root mean square of
-    their singular values, so that that of T is 1: white noise z of variance 1 makes a picture of
+    F and S are those of `Spectrum` at slope 1, the amplitude spectrum of photographs, and C is
+    `COLOUR`. C and S are divided by the root mean square of their singular values, so that that of
+    T is 1: white noise z of variance 1 makes a picture of
     mean square 1, and a step of Adam, ±learning rate in every coefficient, changes the pixels by
     the learning rate in the root mean square, as it does without. Lucid's F is the same up to the
     rotation; its sigmoid, which is no linear map, is left out.
@@ -88,27 +124,25 @@ class Fourier:
         like: (…, H, W), a picture of the size, type and device of those to come.
     """
 
+    SLOPE = 1.0
+
     def __init__(self, like: Tensor) -> None:
-        height, width = like.shape[-2:]
-        rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))
-        frequency = torch.hypot(rows.unsqueeze(1), columns)
-        scale = 1 / frequency.clamp(min=1 / max(height, width))
+        super().__init__(like)
         colour = torch.tensor(COLOUR, dtype=torch.float64)
         colour = colour / (colour.square().sum() / 3).sqrt()
-        self._scale = (scale / scale.square().mean().sqrt()).to(like)
         self._colour, self._colour_inverse = colour.to(like), colour.inverse().to(like)
 
     def image(self, vector: Tensor) -> Tensor:
         """Return x = C F S z."""
-        return _mix(self._colour, hartley(self._scale * vector))
+        return _mix(self._colour, super().image(vector))
 
     def vector(self, image: Tensor) -> Tensor:
         """Return z = S⁻¹ F C⁻¹ x."""
-        return hartley(_mix(self._colour_inverse, image)) / self._scale
+        return super().vector(_mix(self._colour_inverse, image))
 
     def gradient(self, gradient: Tensor) -> Tensor:
         """Return S F Cᵀ ∂L/∂x."""
-        return self._scale * hartley(_mix(self._colour.T, gradient))
+        return super().gradient(_mix(self._colour.T, gradient))
 
 
 def _mix(matrix: Tensor, image: Tensor) -> Tensor:
@@ -126,4 +160,6 @@ def parameterise(name: Image, like: Tensor) -> Parameterisation:
         return PIXELS
     if name == "fourier":
         return Fourier(like)
-    raise InputError(f"image: expected pixels or fourier, found {name!r}")
+    if name == "spectrum":
+        return Spectrum(like)
+    raise InputError(f"image: expected pixels, fourier or spectrum, found {name!r}")

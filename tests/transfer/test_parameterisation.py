@@ -1,4 +1,4 @@
-"""The Fourier parameterisation against numpy, autograd and dense matrices."""
+"""The spectral parameterisations against numpy, autograd and dense matrices."""
 
 import copy
 from typing import Any
@@ -21,12 +21,13 @@ from stylebench.config import (
 from stylebench.errors import InputError
 from stylebench.transfer.objective import FIRST_STEP, Objective
 from stylebench.transfer.optimisers import minimise
-from stylebench.transfer.parameterisation import PIXELS, Fourier, parameterise
+from stylebench.transfer.parameterisation import PIXELS, Fourier, Spectrum, parameterise
 from stylebench.transfer.stylize import stylize_batch
 from tests.transfer.pairs import stylize
 
 SIZES = [(16, 24), (17, 24), (16, 23), (17, 23)]
 NONE = SmoothingSpec(name="none")
+SPACES = [Fourier, Spectrum]
 # Lucid, optvis/param/color.py
 LUCID = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
 
@@ -50,17 +51,21 @@ def pairs() -> list[tuple[Tensor, Tensor]]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_round_trips(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", SPACES)
+def test_round_trips(size: tuple[int, int], kind: type[Spectrum]) -> None:
     x = noise(size, dtype=torch.float32)
-    space = Fourier(x)
+    space = kind(x)
     assert_allclose(space.image(space.vector(x)).numpy(), x.numpy(), atol=1e-5)
     assert_allclose(space.vector(space.image(x)).numpy(), x.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_gradient_is_that_of_autograd_and_of_the_adjoint(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", SPACES)
+def test_the_gradient_is_that_of_autograd_and_of_the_adjoint(
+    size: tuple[int, int], kind: type[Spectrum]
+) -> None:
     z, y = noise(size), noise(size, 1)
-    space = Fourier(z)
+    space = kind(z)
     variable = z.clone().requires_grad_()
     (y * space.image(variable).sin()).sum().backward()  # type: ignore[no-untyped-call]
     assert variable.grad is not None
@@ -87,11 +92,32 @@ def test_coefficients_are_those_of_lucid(size: tuple[int, int]) -> None:
     assert_allclose(half**2 + opposite**2, 2 * np.abs(lucid * ratio.flat[0]) ** 2, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_wave_is_one_coefficient_weighed_by_the_root_of_its_frequency(
+    size: tuple[int, int],
+) -> None:
+    """cas of numpy: x = cas 2π(uy/H + vx/W) has z = √(HW)/S at (u, v) and 0 elsewhere."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    like = torch.zeros(1, 1, height, width, dtype=torch.float64)
+    found = []
+    for u, v in ((1, 0), (0, 2), (2, 3)):
+        angle = 2 * np.pi * (u * rows / height + v * columns / width)
+        z = Spectrum(like).vector(like + torch.from_numpy(np.cos(angle) + np.sin(angle)))[0, 0]
+        found.append(float(z[u, v]) / np.hypot(u / height, v / width) ** 0.5)
+        z[u, v] = 0
+        assert_allclose(z.numpy(), 0, atol=1e-10)
+    assert_allclose(found, found[0], rtol=1e-10)
+
+
 @pytest.mark.parametrize("size", [(6, 8), (5, 7)])
-def test_the_mean_square_of_the_singular_values_is_one(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", SPACES)
+def test_the_mean_square_of_the_singular_values_is_one(
+    size: tuple[int, int], kind: type[Spectrum]
+) -> None:
     count = 3 * size[0] * size[1]
     basis = torch.eye(count, dtype=torch.float64).view(count, 3, *size)
-    matrix = Fourier(basis).image(basis).reshape(count, count).numpy()
+    matrix = kind(basis).image(basis).reshape(count, count).numpy()
     values = np.linalg.svd(matrix, compute_uv=False)
     assert_allclose((values**2).mean(), 1, rtol=1e-12)
     assert values.min() > 0.01
@@ -101,15 +127,16 @@ def test_the_first_step_changes_pixels_as_one_in_pixels_does(
     backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
 ) -> None:
     content = pairs[0][0]
-    for space in (PIXELS, Fourier(content)):
+    for space in (PIXELS, *(kind(content) for kind in SPACES)):
         objective = Objective(backbone, pairs[:1], NONE, LossSpec(), space)
         _, gradient = objective(space.vector(content))
         assert 1 <= float(space.image(gradient).abs().mean()) / FIRST_STEP < 2
 
 
-def test_a_quadratic_is_minimised() -> None:
+@pytest.mark.parametrize("kind", SPACES)
+def test_a_quadratic_is_minimised(kind: type[Spectrum]) -> None:
     target = noise((17, 24), 5)
-    space = Fourier(target)
+    space = kind(target)
 
     def distance(vectors: Tensor) -> tuple[Tensor, Tensor]:
         change = space.image(vectors) - target
@@ -120,6 +147,7 @@ def test_a_quadratic_is_minimised() -> None:
     assert_allclose(found.numpy(), target.numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize("image", ["fourier", "spectrum"])
 @pytest.mark.parametrize("start", ["content", "style", "noise"])
 @pytest.mark.parametrize(
     "optimiser",
@@ -130,10 +158,11 @@ def test_it_lowers_the_loss_of_the_pixels(
     pairs: list[tuple[Tensor, Tensor]],
     start: Start,
     optimiser: dict[str, Any],
+    image: str,
 ) -> None:
     spec = OptimiserSpec.model_validate(optimiser)
     pixels = stylize(*pairs[0], backbone, optimiser=spec, start=start, evals=30)
-    found = stylize(*pairs[0], backbone, optimiser=spec, start=start, evals=30, image="fourier")
+    found = stylize(*pairs[0], backbone, optimiser=spec, start=start, evals=30, image=image)
     assert found.initial.loss == pytest.approx(pixels.initial.loss, rel=1e-6)
     assert found.initial_gradient == pytest.approx(pixels.initial_gradient, rel=1e-6)
     assert found.final.loss < 0.9 * found.initial.loss
@@ -164,5 +193,5 @@ def test_a_batch_equals_its_pairs_one_by_one(
 
 
 def test_an_unknown_name_is_told() -> None:
-    with pytest.raises(InputError, match="image: expected pixels or fourier, found 'wavelets'"):
+    with pytest.raises(InputError, match="image: expected pixels, fourier or spectrum, found 'wavelets'"):
         parameterise("wavelets", torch.zeros(1, 3, 8, 8))  # type: ignore[arg-type]
