@@ -8,7 +8,7 @@ configurations have equal job ids, wherever their pictures have equal pixels. A 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -178,6 +178,16 @@ class Ingredient(Frozen):
     share: Positive
 
 
+class Region(Frozen):
+    """One style of several that have their places: where its mask is white.
+
+    Without a mask it is where no other is.
+    """
+
+    picture: ImageRef
+    mask: ImageRef | None = None
+
+
 def shares(weights: Sequence[float]) -> tuple[float, ...]:
     """Return the shares of the styles of a blend: their weights, over the sum of these.
 
@@ -278,7 +288,7 @@ class WeightsRef(Frozen):
 
 _ADDED: dict[str, Any] = {
     "chosen": None, "image": "pixels", "gradients": False, "code": {}, "style_scale": 1.0,
-    "colours": "style", "blend": (), "tolerance": 0.0,
+    "colours": "style", "blend": (), "regions": (), "tolerance": 0.0,
 }  # fmt: skip
 """Keys that came later, with what jobs did before: at that they do not enter the job id."""
 
@@ -362,7 +372,8 @@ class TransferSettings(Frozen):
 class JobSpec(_OfBackbone, TransferSettings):
     """One stylisation: everything that decides its result, and where to read its inputs.
 
-    `style` is the first of a blend, by a name that tells all of it; `blend` is () without one.
+    `style` is the first of a blend, or of the regions that masks give to styles, by a name that
+    tells all of it; `blend` and `regions` are () without.
     """
 
     kind: ClassVar[Kind] = "transfer"
@@ -370,6 +381,7 @@ class JobSpec(_OfBackbone, TransferSettings):
     content: ImageRef
     style: ImageRef
     blend: tuple[Ingredient, ...] = ()
+    regions: tuple[Region, ...] = ()
     preset: str
     size: Size
     resize: Literal["aspect", "squash"]
@@ -392,6 +404,14 @@ class JobSpec(_OfBackbone, TransferSettings):
             raise ValueError("blend: expected two styles or more, the first of them as style")
         if digests and abs(sum(each.share for each in self.blend) - 1) > 1e-6:
             raise ValueError("blend: expected shares that add up to 1")
+        if self.regions:
+            rests = sum(each.mask is None for each in self.regions)
+            if self.blend or self.regions[0].picture.digest != self.style.digest:
+                raise ValueError("regions: expected no blend, and the first of them as style")
+            if rests > (len(self.regions) > 1):
+                raise ValueError("regions: expected masks, of one but the first style at most none")
+            if self.gradients:
+                raise ValueError("gradients: expected a style without a mask")
         return self
 
     @property
@@ -401,8 +421,30 @@ class JobSpec(_OfBackbone, TransferSettings):
 
     @property
     def styles(self) -> tuple[ImageRef, ...]:
-        """The style picture, or all of a blend."""
-        return tuple(each.picture for each in self.blend) or (self.style,)
+        """The style picture, or all of a blend or of regions."""
+        parts = self.blend or self.regions
+        return tuple(each.picture for each in parts) or (self.style,)
+
+    @property
+    def masks(self) -> tuple[ImageRef | None, ...]:
+        """The masks of the styles, None for what takes the rest; () for none at all."""
+        return tuple(each.mask for each in self.regions)
+
+    @property
+    def pictures(self) -> tuple[ImageRef, ...]:
+        """All that is read: content, styles and masks."""
+        return (self.content, *self.styles, *filter(None, self.masks))
+
+    def with_pictures(self, change: Callable[[ImageRef], ImageRef]) -> Self:
+        """Return the job with `change` made to each of its pictures; nothing is checked again."""
+
+        def changed(part: Frozen) -> Frozen:
+            found = {key: value for key, value in part if isinstance(value, ImageRef)}
+            return part.model_copy(update={key: change(ref) for key, ref in found.items()})
+
+        parts = {key: tuple(map(changed, getattr(self, key))) for key in ("blend", "regions")}
+        both = {key: change(getattr(self, key)) for key in ("content", "style")}
+        return self.model_copy(update=both | parts)
 
     @property
     def title(self) -> str:
@@ -428,7 +470,9 @@ class JobSpec(_OfBackbone, TransferSettings):
     @property
     def job_id(self) -> str:
         """Hash of the meaning: 16 hexadecimal digits; paths, names and machines do not enter."""
-        meaning = self.model_dump(exclude={"weights", "content", "style", "blend", "preset"})
+        meaning = self.model_dump(
+            exclude={"weights", "content", "style", "blend", "regions", "preset"}
+        )
         if self.optimiser.name != "lbfgs" or self.optimiser.first_step == "torch":
             del meaning["optimiser"]["first_step"]  # as before there was the key
         return _digest(
@@ -438,6 +482,10 @@ class JobSpec(_OfBackbone, TransferSettings):
                 "content": self.content.digest,
                 "style": self.style.digest,
                 "blend": tuple((each.picture.digest, each.share) for each in self.blend),
+                "regions": tuple(
+                    (each.picture.digest, each.mask.digest if each.mask else "")
+                    for each in self.regions
+                ),
                 "schema": SCHEMA_VERSION,
             }
         )

@@ -13,6 +13,7 @@ from stylebench.config import (
     LossSpec,
     NodeChoice,
     OptimiserSpec,
+    Region,
     SmoothingSpec,
     WeightsRef,
 )
@@ -119,6 +120,11 @@ def test_job_id_ignores_where_things_are_and_what_they_are_called() -> None:
     assert moved.job_id == job().job_id
 
 
+def region(digest: str, mask: str | None = None, name: str = "m") -> Region:
+    ref = None if mask is None else ImageRef(name=name, ref=f"/x/{name}.png", digest=mask)
+    return Region(picture=ImageRef(name="s", ref="/x/s.png", digest=digest), mask=ref)
+
+
 def ingredient(digest: str, share: float, name: str = "s") -> Ingredient:
     return Ingredient(
         picture=ImageRef(name=name, ref=f"/{name}/{digest}", digest=digest), share=share
@@ -151,6 +157,8 @@ def ingredient(digest: str, share: float, name: str = "s") -> Ingredient:
         {"style_scale": 1.5},
         {"colours": "luminance"},
         {"blend": (ingredient("2", 0.7), ingredient("3", 0.3))},
+        {"regions": (region("2", "8"),)},
+        {"regions": (region("2", "8"), region("3"))},
     ],
     ids=lambda change: "-".join(change),
 )
@@ -179,13 +187,54 @@ def test_the_shares_of_a_blend_add_up_to_1() -> None:
         job(blend=(ingredient("2", 5), ingredient("3", 5)))
 
 
+def test_the_id_of_regions_is_of_digests() -> None:
+    def of(*regions: Region) -> str:
+        return job(regions=regions).job_id
+
+    one = of(region("2", "8"), region("3"))
+    assert of(region("2", "8", "other"), region("3")) == one
+    others = (
+        of(region("2", "9"), region("3")),
+        of(region("2", "8"), region("4")),
+        of(region("2"), region("3", "8")),
+        of(region("2", "8"), region("3", "8")),
+        of(region("2", "8")),
+    )
+    assert len({one, *others}) == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"regions": (region("3", "8"),)}, "the first of them as style"),
+        ({"regions": (region("2"),)}, "expected masks"),
+        ({"regions": (region("2"), region("3"))}, "expected masks"),
+        ({"regions": (region("2", "8"),), "gradients": True}, "without a mask"),
+        (
+            {"regions": (region("2", "8"),), "blend": (ingredient("2", 0.5), ingredient("3", 0.5))},
+            "no blend",
+        ),
+    ],
+)
+def test_regions_that_are_none(changes: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        job(**changes)
+
+
+def test_a_change_of_pictures_reaches_each() -> None:
+    spec = job(regions=(region("2", "8"), region("3")))
+    found = spec.with_pictures(lambda ref: ref.model_copy(update={"name": "new"}))
+    assert [picture.name for picture in found.pictures] == ["new"] * 4
+    assert (found.style.name, found.job_id) == ("new", spec.job_id)
+
+
 def test_job_id_is_the_same_for_ever() -> None:
     """A changed id would make every finished job run again: raise SCHEMA_VERSION knowingly."""
     assert job().job_id == "5322216e395f28c0"
     as_torch = OptimiserSpec(first_step="torch")
     assert job(optimiser=as_torch).job_id == "60a4e6cd80a97a92"
     added = {"chosen": None, "image": "pixels", "gradients": False, "style_scale": 1.0,
-             "colours": "style", "blend": (), "tolerance": 0.0}  # fmt: skip
+             "colours": "style", "blend": (), "regions": (), "tolerance": 0.0}  # fmt: skip
     assert job(optimiser=as_torch, **added).job_id == "60a4e6cd80a97a92"
     chosen = NodeChoice(style=("features.1", "features.6"), content=6)
     assert job(optimiser=as_torch, chosen=chosen).job_id == "51140332020adf2c"

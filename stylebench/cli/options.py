@@ -151,7 +151,8 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         help="Take losses, optimiser and image from a preset: `robust` (the default of what "
-        "names none), `balanced`, `paper`, `released` or `keras`.",
+        "names none), `balanced`, `paper`, `released` or `keras`; these two squash pictures to a "
+        "square, unless --resize says otherwise.",
     ),
 ]
 Profile = Annotated[

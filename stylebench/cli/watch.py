@@ -44,7 +44,7 @@ class Watch:
 
     def __init__(self, *, terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._terminal, self._clock = terminal, clock
-        self._line = ""
+        self._line, self._about, self._kept = "", "", "the best so far"
         self._first, self._told = 0.0, clock()
         self._seen = self._stopping = False
         self._open = contextlib.ExitStack()
@@ -84,10 +84,15 @@ class Watch:
         self._stopping = True
         self._line += "   stopping …"
 
+    def begin(self, about: str) -> None:
+        """Tell of another frame from now on; until its first step Ctrl-C ends all at once."""
+        self._line = about
+        self._about, self._kept, self._seen = f"{about}  ", "finished frames", False
+
     def __call__(self, step: "Step") -> bool:
         """Tell of an evaluation; True if it is to be the last."""
         now = self._clock()
-        if not self._seen:
+        if step.number == 1 or not self._seen:
             self._seen, self._first, self._told = True, now, now
         elif now - self._told >= (LOOK if self._terminal else TELL):
             self._told = now
@@ -99,11 +104,11 @@ class Watch:
     def _of(self, step: "Step", seconds: float) -> str:
         """Return the line of a step, at so many seconds an evaluation."""
         parts = (
-            f"[{step.number:>{len(str(step.evals))}}/{step.evals}] "
+            f"{self._about}[{step.number:>{len(str(step.evals))}}/{step.evals}] "
             + share(step.initial.style_loss, step.best.style_loss).replace("its ", ""),
             f"{pace(seconds)} s/evaluation",
             f"{duration(seconds * (step.evals - step.number))} left",
-            "(Ctrl-C keeps the best so far)",
+            f"(Ctrl-C keeps {self._kept})",
         )
         return "   ".join(parts)
 

@@ -39,9 +39,9 @@ def to_tensor(
         found = resolve(os.fspath(given), role)
         if len(found) != 1:
             raise InputError(f"{role} {given!r}: expected one picture, found {len(found)}")
-        return _of_pixels(read(found[0].ref, SIZE if size is None else size, resize=resize))
+        return of_pixels(read(found[0].ref, SIZE if size is None else size, resize=resize))
     if isinstance(given, Image.Image):
-        return _of_pixels(fit(given, role, SIZE if size is None else size, resize))
+        return of_pixels(fit(given, role, SIZE if size is None else size, resize))
     if isinstance(given, np.ndarray):
         channels = given if given.ndim == 3 else np.stack([given] * 3, axis=-1)
         given = torch.from_numpy(channels.copy()).movedim(-1, 0)
@@ -54,7 +54,7 @@ def to_tensor(
     if size is None:
         return picture
     pixels = (picture[0].movedim(0, -1) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return _of_pixels(fit(Image.fromarray(pixels), role, size, resize)).to(picture.device)
+    return of_pixels(fit(Image.fromarray(pixels), role, size, resize)).to(picture.device)
 
 
 def _checked(given: "Tensor", role: Role) -> "Tensor":
@@ -74,7 +74,8 @@ def _checked(given: "Tensor", role: Role) -> "Tensor":
     return picture
 
 
-def _of_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> "Tensor":
+def of_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> "Tensor":
+    """Return uint8 (H, W, 3) as (1, 3, H, W), float32 in [0, 1]."""
     import torch
 
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).unsqueeze(0).float() / 255

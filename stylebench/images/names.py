@@ -27,7 +27,7 @@ from stylebench.images.decode import (
 )
 from stylebench.registry import suggestion
 
-Role = Literal["content", "style"]
+Role = Literal["content", "style", "mask", "start"]
 
 PREFIX = "builtin:"
 

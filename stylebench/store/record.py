@@ -100,6 +100,7 @@ class JobRecord(BaseModel):
         path: dict[str, Any] = {"ref": True}
         without: dict[str, Any] = {"content": path, "style": path, "weights": {"path": True}}
         without |= {"images": {"__all__": path}, "blend": {"__all__": {"picture": path}}}
+        without["regions"] = {"__all__": {"picture": path, "mask": path}}
         known = self.spec.model_dump(exclude=without)
         encodable(json.dumps(known, ensure_ascii=False, default=str))
         return self

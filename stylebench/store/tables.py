@@ -103,19 +103,13 @@ def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[Job
     """
 
     def without_digests(spec: JobSpec) -> str:
-        blank = {"digest": ""}
-        pictures = {"content": spec.content.model_copy(update=blank),
-                    "style": spec.style.model_copy(update=blank),
-                    "blend": tuple(
-                        each.model_copy(update={"picture": each.picture.model_copy(update=blank)})
-                        for each in spec.blend
-                    )}  # fmt: skip
         code = dict.fromkeys(spec.code, "")
         nodes = (
             spec.nodes if spec.chosen or not code else {}
         )  # those of the network's own follow it
-        blanks = {**pictures, "code": code, "nodes": nodes}
-        return str(spec.model_copy(update=blanks).model_dump())  # paths may be no UTF-8
+        blank = spec.with_pictures(lambda picture: picture.model_copy(update={"digest": ""}))
+        blank = blank.model_copy(update={"code": code, "nodes": nodes})
+        return str(blank.model_dump())  # paths may be no UTF-8
 
     ordered = sorted(jobs, key=lambda job: job.job_id in planned)
     last = {without_digests(job.stylisation): job.job_id for job in ordered}

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
 from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError, JobError, one_line, published
+from stylebench.images.given import of_pixels
 from stylebench.measures.statistics import measure_backbone, measure_branches, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.step import Pixels, Watcher, to_pixels
 from stylebench.transfer.stylize import Stylization, stylize_batch
-from stylebench.transfer.targets import Blend, Style, pictures
+from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
 _COMPUTING = threading.Lock()
 
@@ -49,8 +49,7 @@ def load_image(
                 "scikit-learn or Pillow is of another version; install those of constraints.txt"
             )
         raise InputError(f"{ref.ref}: {why}")
-    pixels = torch.from_numpy(images.read(ref.ref, size, resize=resize).copy())
-    return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
+    return of_pixels(images.read(ref.ref, size, resize=resize)).contiguous().to(device)
 
 
 @dataclass(frozen=True)
@@ -82,15 +81,24 @@ def _fields(found: Stylization) -> dict[str, Any]:
 
 
 def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Style]:
-    """Return the content and the style picture, or the blend, of a job."""
+    """Return the content and the style of a job: a picture, a blend, or styles in regions."""
     content = load_image(spec.content, spec.size, spec.resize, device)
     styles = tuple(load_image(ref, spec.style_size, spec.resize, device) for ref in spec.styles)
+    if spec.masks:
+        masks = [
+            None if ref is None else to_pixels(load_image(ref, spec.size, spec.resize, "cpu"))
+            for ref in spec.masks
+        ]
+        names = [picture.name for picture in spec.styles]
+        return content, Regions.of(styles, masks, content, names)
     if len(styles) == 1:
         return content, styles[0]
     return content, Blend(styles, tuple(each.share for each in spec.blend))
 
 
-def _stylize(specs: Sequence[JobSpec], device: str, progress: Watcher | None) -> list[Outcome]:
+def _stylize(
+    specs: Sequence[JobSpec], device: str, progress: Watcher | None, start: Pixels | None
+) -> list[Outcome]:
     spec = specs[0]
     check_code(spec.code)
     runtime.configure(tf32=spec.precision == "tf32")
@@ -99,7 +107,9 @@ def _stylize(specs: Sequence[JobSpec], device: str, progress: Watcher | None) ->
         nodes=spec.chosen, precision=spec.precision, device=device,
     )  # fmt: skip
     pairs = [load_pair(spec, device) for spec in specs]
-    found = stylize_batch(backbone, pairs, spec, [spec.seed for spec in specs], progress)
+    seeds = [spec.seed for spec in specs]
+    starts = None if start is None else [of_pixels(start).contiguous().to(device) for _ in specs]
+    found = stylize_batch(backbone, pairs, spec, seeds, progress, starts)
     return [_outcome(*pair, result) for pair, result in zip(pairs, found, strict=True)]
 
 
@@ -152,7 +162,7 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
         last = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {last[0] if last else ''}"
         known["traceback"] = traceback.format_exc()
-    pictures = (spec.content, *spec.styles) if isinstance(spec, JobSpec) else spec.images
+    pictures = spec.pictures if isinstance(spec, JobSpec) else spec.images
     for path in filter(None, (*(picture.ref for picture in pictures), spec.weights.path)):
         for shown in (path, repr(path)[1:-1], one_line(path)):
             text = text.replace(shown, published(shown))
@@ -160,7 +170,10 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
 
 
 def compute(
-    specs: Sequence[Spec], device: str = "cpu", progress: Watcher | None = None
+    specs: Sequence[Spec],
+    device: str = "cpu",
+    progress: Watcher | None = None,
+    start: Pixels | None = None,
 ) -> list[tuple[JobRecord, Outcome]]:
     """Compute one job, or several stylisations as a batch.
 
@@ -171,6 +184,7 @@ def compute(
         specs: one job, or stylisations that `stylebench.sweeps.batches.groups` put together.
         device: as torch names it.
         progress: of a stylisation, as `stylebench.stylize` takes it.
+        start: picture to start from in place of what the jobs say.
 
     Returns:
         For each job its record, and what is to be written beside it. A failure of a job is a
@@ -182,7 +196,7 @@ def compute(
             found = [_statistics(specs[0], device)]
         else:
             asked = [spec for spec in specs if isinstance(spec, JobSpec)]
-            found = _stylize(asked, device, progress)
+            found = _stylize(asked, device, progress, start)
     except Exception as error:
         failure = [Outcome(_failure(error, specs[0]))]
     else:
@@ -191,7 +205,7 @@ def compute(
         runtime.free_memory(device)
         half = len(specs) // 2
         halves = (specs[:half], specs[half:])
-        return [each for part in halves for each in compute(part, device, progress)]
+        return [each for part in halves for each in compute(part, device, progress, start)]
     ended = time.time()
     shared = {
         "device": device,

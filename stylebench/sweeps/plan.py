@@ -11,21 +11,20 @@ from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import (
     ImageRef,
-    Ingredient,
     JobSpec,
     LossSpec,
     NodeChoice,
     SmoothingSpec,
     StatisticsSpec,
     WeightsRef,
-    shares,
     style_size,
 )
 from stylebench.errors import InputError, UnavailableError
 from stylebench.registry import listing, suggestion
 from stylebench.sweeps.experiment import arms
 from stylebench.sweeps.same import unique
-from stylebench.sweeps.settings import StyleBlend, SweepConfig, preset_label
+from stylebench.sweeps.settings import SweepConfig, preset_label
+from stylebench.sweeps.styles import PlannedStyle, check_masks, named, planned
 
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""
@@ -141,68 +140,35 @@ class _Seen:
         return found
 
 
-@dataclass(frozen=True)
-class _Style:
-    """A style of a sweep: a picture, or the first of a blend under the name of all of it."""
-
-    picture: ImageRef
-    blend: tuple[Ingredient, ...] = ()
-
-
-Mixture = Mapping[images.ImageSource, float]
-"""The pictures of a style and their weights: one, or those of a blend."""
-
-
-def _mixtures(value: str | StyleBlend, tell: Callable[[str], None]) -> list[Mixture]:
-    """Return what one value of the key ``style`` names."""
-    if isinstance(value, str):
-        return [{source: 1.0} for source in images.resolve(value, "style", tell)]
-    found: dict[images.ImageSource, float] = {}
-    for name, weight in value.blend.items():
-        sources = images.resolve(name, "style", tell)
-        if len(sources) != 1:
-            raise InputError(f"blend: expected one picture, found {len(sources)} in {name!r}")
-        found[sources[0]] = found.get(sources[0], 0.0) + weight
-    return [found]
-
-
-def _style(mixture: Mixture, made: Mapping[str, ImageRef]) -> _Style:
-    """Return a style, of pictures that were looked at."""
-    pictures = [made[source.ref] for source in mixture]
-    if len(pictures) == 1:
-        return _Style(pictures[0])
-    parts = zip(pictures, shares(list(mixture.values())), strict=True)
-    blend = tuple(Ingredient(picture=picture, share=share) for picture, share in parts)
-    name = "+".join(f"{each.picture.name}*{each.share:g}" for each in blend)
-    return _Style(pictures[0].model_copy(update={"name": name}), blend)
-
-
 def _pictures(
     config: SweepConfig, pairs: bool, seen: _Seen, tell: Callable[[str], None]
-) -> tuple[list[ImageRef], list[_Style], list[ImageRef]]:
+) -> tuple[list[ImageRef], list[PlannedStyle], list[ImageRef]]:
     """Return content, style and statistics pictures; each is looked at, so bad ones fail now."""
     given: list[tuple[str, ...]] = [config.content if pairs else (), config.statistics_images]
     contents, photographs = (
         [source for value in values for source in images.resolve(value, "content", tell)]
         for values in given
     )
-    styles = [each for value in config.style if pairs for each in _mixtures(value, tell)]
-    mixed = [source for mixture in styles for source in mixture]
-    names = {s.ref: s.name for s in images.unique_names([*contents, *mixed, *photographs])}
+    styles = [each for value in config.style if pairs for each in named(value, tell)]
+    mixed = [source for style in styles for source in style.pictures]
+    masks = [source for style in styles for source in style.masks if source]
+    every = [*contents, *mixed, *photographs, *masks]
+    names = {s.ref: s.name for s in images.unique_names(every)}
 
     def look(sources: Sequence[images.ImageSource], size: int) -> dict[str, ImageRef]:
         digests = {s.ref: seen.digest(s.ref, size, config.resize) for s in sources}
         return {r: ImageRef(name=names[r], ref=r, digest=found) for r, found in digests.items()}
 
-    made = look([*contents, *photographs], config.size)
+    made = look([*contents, *photographs, *masks], config.size)
     of_styles = look(mixed, style_size(config.size, config.style_scale)) if mixed else {}
     content, statistics = ([made[s.ref] for s in group] for group in (contents, photographs))
-    return content, [_style(each, of_styles) for each in styles], list(dict.fromkeys(statistics))
+    found = [planned(each, of_styles, made) for each in styles]
+    return content, found, list(dict.fromkeys(statistics))
 
 
 def _pairs(
-    content: list[ImageRef], style: list[_Style], pairing: str
-) -> list[tuple[ImageRef, _Style]]:
+    content: list[ImageRef], style: list[PlannedStyle], pairing: str
+) -> list[tuple[ImageRef, PlannedStyle]]:
     if pairing == "product":
         return [(c, s) for c in content for s in style]
     if len(content) != len(style):
@@ -365,6 +331,7 @@ def _expand(
     _check(config, variants)
     content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
+    check_masks(matched, config)
     seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
     backbones = _arms(config, variants, strict, seen, tell)
@@ -380,6 +347,7 @@ def _expand(
             content=a,
             style=b.picture,
             blend=b.blend,
+            regions=b.regions,
             preset=preset_label(config),
             loss=_loss(arm.variant.spec, config.loss),
             seed=arm.seed,

@@ -43,19 +43,35 @@ class StyleBlend(Frozen):
     blend: dict[str, Positive] = Field(min_length=1, max_length=64)
 
 
+REST = "rest"
+"""In place of a mask: where no other is white."""
+
+
+class StyleRegions(Frozen):
+    """Styles that have their places in the picture.
+
+    `regions`: picture -> mask, white where it goes; `rest` is where no other mask is.
+    """
+
+    regions: dict[str, str] = Field(min_length=1, max_length=64)
+
+
 def _style(value: Any) -> Any:
-    if isinstance(value, str | StyleBlend):
+    if isinstance(value, str | StyleBlend | StyleRegions):
         return value
     if not isinstance(value, dict):
-        raise ValueError("expected a picture, or {blend: {picture: weight, picture: weight}}")
+        raise ValueError(
+            "expected a picture, {blend: {picture: weight, picture: weight}}, or "
+            "{regions: {picture: mask, picture: rest}}"
+        )
     try:
-        return StyleBlend.model_validate(value)
+        return (StyleRegions if "regions" in value else StyleBlend).model_validate(value)
     except ValidationError as error:
         path, expected, found = first_problem(error)
         raise ValueError(f"{path}: {expected}, found {found!r:.40}") from None
 
 
-StyleName = Annotated[str | StyleBlend, BeforeValidator(_style)]
+StyleName = Annotated[str | StyleBlend | StyleRegions, BeforeValidator(_style)]
 
 
 class SweepConfig(Frozen):
@@ -70,7 +86,8 @@ class SweepConfig(Frozen):
     with all of its options.
     `precision` of the network: ``auto`` is bf16 where the device is fast at it and no smoothing
     exponentiates the maps, else fp32.
-    `style`: names, or blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``.
+    `style`: names; blends, ``{blend: {night.jpg: 0.7, scream.jpg: 0.3}}``; or regions, masks that
+    say where each goes, ``{regions: {night.jpg: sky.png, scream.jpg: rest}}``.
     `tolerance`: share of itself by which the lowest loss has to fall within 20 evaluations, else
     the optimisation ends; 0: it takes all `evals`.
     `style_scale`: long side of the style pictures over that of the contents.

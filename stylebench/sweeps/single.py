@@ -17,6 +17,7 @@ from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.run import RunOptions, jobs
+from stylebench.sweeps.settings import REST
 from stylebench.transfer.presets import stronger
 
 if TYPE_CHECKING:
@@ -32,17 +33,24 @@ class Made:
     pixels: tuple[int, int]
 
 
-def mixed(style: str, weights: str | None, tell: Callable[[str], None]) -> str | dict[str, Any]:
-    """Return the key ``style`` for a comma list of pictures, which are mixed by weights.
+def mixed(
+    style: str, weights: str | None, masks: str | None, tell: Callable[[str], None]
+) -> str | dict[str, Any]:
+    """Return the key ``style`` for a comma list of pictures, mixed by weights or in regions.
 
     Args:
         style: as ``--style`` takes it.
         weights: a comma list of as many positive numbers; equal ones by default.
+        masks: a comma list of pictures, one a style or one less.
         tell: called with a line for every folder of which something is left out.
 
     Raises:
-        InputError: another count of weights, or what is no weight.
+        InputError: another count of weights or masks, or what is no weight.
     """
+    if masks is not None:
+        if weights is not None:
+            raise InputError("--mask and --blend: expected one of both; a mask's grey is a weight")
+        return _placed(style, masks, tell)
     if weights is None and "," not in style:  # a folder of several is no blend
         return style
     sources = images.resolve(style, "style", tell)
@@ -63,7 +71,23 @@ def mixed(style: str, weights: str | None, tell: Callable[[str], None]) -> str |
     return {"blend": found}
 
 
-def _planned(
+def _placed(style: str, masks: str, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return the key ``style`` for styles that have masks; the last takes the rest without one."""
+    styles = [source.ref for source in images.resolve(style, "style", tell)]
+    places = [source.ref for source in images.resolve(masks, "mask", tell)]
+    if len(styles) > 1 and len(places) == len(styles) - 1:
+        places.append(REST)
+    if len(places) != len(styles):
+        raise InputError(
+            "--mask expects a picture a style, or one less, where the last style takes the rest; "
+            f"found {len(places)} for {len(styles)}"
+        )
+    if len({*styles}) != len(styles):
+        raise InputError("--mask expects each style once; join the masks of one that is twice")
+    return {"regions": dict(zip(styles, places, strict=True))}
+
+
+def planned(
     flags: Mapping[str, Any], options: RunOptions, strength: float, tell: Callable[[str], None]
 ) -> JobSpec:
     """Return the one job that flags come to; more than one raise InputError."""
@@ -98,9 +122,9 @@ def _checked(output: Path, every: int | None) -> None:
         raise InputError(f"--every expects a positive number of evaluations, found {every}")
 
 
-def _check_inputs(output: Path, job: JobSpec) -> None:
+def check_inputs(output: Path, job: JobSpec) -> None:
     """Raise InputError where the output is one of the pictures that it is made of."""
-    for picture in (job.content, *job.styles):
+    for picture in job.pictures:
         same = False
         with contextlib.suppress(OSError, ValueError):  # no such file, as that of a built-in
             same = output.samefile(picture.ref)
@@ -141,8 +165,8 @@ def transfer_one(
     from stylebench.transfer.step import to_pixels
 
     _checked(output, every)
-    job = _planned(flags, options, strength, tell)
-    _check_inputs(output, job)
+    job = planned(flags, options, strength, tell)
+    check_inputs(output, job)
     between: list[str] = []
     tell(
         f"{job.title}: {job.size} px, up to {job.evals} "

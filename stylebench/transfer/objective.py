@@ -57,8 +57,9 @@ class TermGradient:
 class _Term:
     """One squared distance: which map, its targets, c and the weight of each image's term.
 
-    c·distance is the term; its weight is α, or β·w_l. `gains` and `fitted` are those of the
-    targets, (B, 1, 1, 1); None where all gains are 1, where nothing is fitted.
+    c·distance is the term; its weight is α, or β·w_l. `gains`, `fitted` and `guides` are those of
+    the targets, (B, 1, 1, 1) or (B, 1, h, w); None where all gains are 1, where nothing is fitted,
+    where no guide is other than 1. A node has a term for each region; `shares` are their λ.
     """
 
     node: str
@@ -66,6 +67,8 @@ class _Term:
     targets: Tensor
     gains: Tensor | None
     fitted: Tensor | None
+    guides: Tensor | None
+    shares: list[float]
     factors: list[float]
     weight: float
     is_style: bool
@@ -105,6 +108,8 @@ class Objective:
                 raise InputError(f"layer_weights: no style node {name!r} (known: {known})")
         self._backbone, self._smooth, self._space, self.spec = backbone, smooth, space, spec
         encoded = [encode(backbone, content, style, smooth) for content, style in pairs]
+        if len({len(targets) for targets in encoded}) > 1:
+            raise InputError("masks: expected as many regions in each pair of a batch")
         self._shapes, self._pixels = encoded[0][0].shapes, pairs[0][0][0, 0].numel()
         self._terms = [self._term(group) for group in zip(*encoded, strict=True)]
         self._tv_factors = [1.0 for _ in pairs]
@@ -128,24 +133,39 @@ class Objective:
             factors = [factor * t.unit**2 for t in targets]
         if spec.balance == "target":  # the unit of the smoothing cancels
             factors = [1 / t.square if t.square > 0 else 0.0 for t in targets]
+        shares = [t.share for t in targets]
+        factors = [factor * share for factor, share in zip(factors, shares, strict=True)]
         values = torch.cat([t.value for t in targets])
         gains = values.new_tensor([t.gain for t in targets]).view(-1, 1, 1, 1)
         needed = gains if (gains != 1).any() else None
         fits = [t.fitted for t in targets if t.fitted is not None]
         fitted = torch.cat(fits) if fits else None
         return _Term(
-            first.node, first.stage, values, needed, fitted, factors, weight, first.is_style
-        )
+            first.node, first.stage, values, needed, fitted, self._guides(targets), shares,
+            factors, weight, first.is_style,
+        )  # fmt: skip
+
+    def _guides(self, targets: Sequence[Target]) -> Tensor | None:
+        """Return what the maps of one node are multiplied by, (B, 1, h, w); None where by 1."""
+        if all(target.guide is None for target in targets):
+            return None
+        ones = targets[0].value.new_ones(1, 1, *self._shapes[targets[0].node][-2:])
+        return torch.cat([ones if t.guide is None else t.guide for t in targets])
 
     def _distances(self, images: Tensor) -> Tensor:
         """Return the squared distances of all terms, and the total variation: (terms + 1, B)."""
         maps = self._backbone(images)
-        values = []
+        values, done = [], {}
         for term in self._terms:
-            found = maps[term.node]
-            smoothed, _ = smoothing.apply(self._smooth, found, term.stage, term.fitted)
+            key = term.node, term.is_style
+            if key not in done:  # the regions of a node share it
+                found = maps[term.node]
+                done[key], _ = smoothing.apply(self._smooth, found, term.stage, term.fitted)
+            smoothed = done[key]
             if term.gains is not None:
                 smoothed = float32(smoothed) * term.gains
+            if term.guides is not None:
+                smoothed = float32(smoothed) * term.guides
             if term.is_style:
                 values.append(losses.gram_distance(smoothed, term.targets))
             else:
@@ -175,12 +195,18 @@ class Objective:
         return norms
 
     def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:
-        """Divide each term by the L2 norm of its own gradient; arguments of `_gradient_norms`."""
+        """Divide each term by the L2 norm of its own gradient; arguments of `_gradient_norms`.
+
+        That of a region is multiplied by √λ, so that each of its pixels, of which there are λ of
+        all, is pulled as hard as without masks.
+        """
         norms = self._gradient_norms(start, seeds)
         inverse = [[1 / norm if norm > 0 else 0.0 for norm in row] for row in norms]
         self._terms = [
-            replace(term, factors=factors)
-            for term, factors in zip(self._terms, inverse[:-1], strict=True)
+            replace(
+                term, factors=[f * share**0.5 for f, share in zip(row, term.shares, strict=True)]
+            )
+            for term, row in zip(self._terms, inverse[:-1], strict=True)
         ]
         self._tv_factors = inverse[-1]
 
@@ -288,10 +314,9 @@ class Objective:
     def _losses(self, image: int, distances: list[float]) -> tuple[Evaluation, dict[str, float]]:
         spec = self.spec
         values = [t.factors[image] * d for t, d in zip(self._terms, distances[:-1], strict=True)]
-        layers = {
-            term.node: spec.layer_weights.get(term.node, 1.0) * value
-            for term, value in zip(self._terms[1:], values[1:], strict=True)
-        }
+        layers = dict.fromkeys((term.node for term in self._terms[1:]), 0.0)
+        for term, value in zip(self._terms[1:], values[1:], strict=True):
+            layers[term.node] += spec.layer_weights.get(term.node, 1.0) * value
         content, style = values[0], sum(layers.values())
         tv = self._tv_factors[image] * distances[-1]
         total = spec.content_weight * content + spec.style_weight * style + spec.tv_weight * tv

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,12 +21,13 @@ from stylebench.config import PRESET, Start, TransferSettings, shares, style_siz
 from stylebench.errors import InputError, JobError
 from stylebench.images import Resize, Role, to_tensor
 from stylebench.images.given import SIZE
+from stylebench.images.masks import check_form
 from stylebench.transfer import colours, presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
-from stylebench.transfer.step import Step, Watcher, to_pixels
-from stylebench.transfer.targets import Blend, Style, pictures
+from stylebench.transfer.step import Pixels, Step, Watcher, to_pixels
+from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
 ROLES: tuple[Role, Role] = ("content", "style")
 EVALS = 200
@@ -96,6 +97,22 @@ def _start_image(start: Start, content: Tensor, style: Tensor, seed: int) -> Ten
     return torch.rand(content.shape, generator=generator).to(content)
 
 
+def _starts(
+    how: TransferSettings,
+    pairs: Sequence[tuple[Tensor, Style]],
+    seeds: Sequence[int],
+    given: Sequence[Tensor | None],
+) -> tuple[Tensor, Tensor]:
+    """Return where optimisation begins, (B, 3, H, W), and where gradients of terms are measured."""
+    images, anchors = [], []
+    for (content, style), seed, start in zip(pairs, seeds, given, strict=True):
+        first = pictures(style)[0]
+        own = _start_image(how.start if start is None else "content", content, first, seed)
+        anchors.append(own)
+        images.append(own if start is None else colours.prepared(how.colours, start, first)[0])
+    return torch.cat(images), torch.cat(anchors)
+
+
 def _check(pairs: Sequence[tuple[Tensor, Style]]) -> None:
     for content, style in pairs:
         named = [("content", content), *(("style", picture) for picture in pictures(style))]
@@ -111,7 +128,7 @@ def _check(pairs: Sequence[tuple[Tensor, Style]]) -> None:
 
 def _prepared(how: TransferSettings, content: Tensor, style: Style) -> tuple[Tensor, Style]:
     """Return a pair with the colours that it is to be optimised in."""
-    if isinstance(style, Blend):
+    if not isinstance(style, Tensor):
         made = [colours.prepared(how.colours, content, picture) for picture in style.pictures]
         return made[0][0], replace(style, pictures=tuple(picture for _, picture in made))
     return colours.prepared(how.colours, content, style)
@@ -140,6 +157,51 @@ def _load(style: Any, size: int | None, resize: Resize, scale: float) -> Tensor:
     return to_tensor(style, "style", size, resize)
 
 
+def _mask(given: Any, size: int) -> Pixels:
+    """Return a mask as a picture; arrays and tensors may be (H, W), and of truth values."""
+    if isinstance(given, Tensor) and given.numel() == math.prod(given.shape[-2:]):
+        given = given.detach().reshape(given.shape[-2:]).cpu().numpy()
+    if isinstance(given, np.ndarray) and given.dtype == bool:
+        given = given.astype(np.uint8) * 255
+    return to_pixels(to_tensor(given, "mask", size))
+
+
+def _regions(masks: Any, styles: Sequence[Tensor], given: Any, content: Tensor) -> Regions:
+    """Return styles with their masks.
+
+    Args:
+        masks: what `stylize` takes.
+        styles: pictures.
+        given: the content as it was given, of which a mask has the proportions.
+        content: (1, 3, H, W).
+    """
+    asked = list(masks) if isinstance(masks, list | tuple) else [masks]
+    if len(asked) == len(styles) - 1:
+        asked.append(None)
+    rests = sum(mask is None for mask in asked)
+    if len(asked) != len(styles) or rests > (len(styles) > 1):
+        raise InputError(
+            "masks: expected one a style, or one less, where the last style takes the rest; found "
+            f"{len(asked) - rests} for {len(styles)}"
+        )
+    size = max(content.shape[-2:])
+    found = [None if mask is None else _mask(mask, size) for mask in asked]
+    form = to_pixels(to_tensor(given, "content", size))
+    for number, mask in enumerate(found, start=1):
+        if mask is not None:
+            check_form(mask, form, f"mask {number}")
+    return Regions.of(styles, found, content, [str(n + 1) for n in range(len(styles))])
+
+
+def _given_start(start: Any, content: Tensor, resize: Resize) -> Tensor:
+    """Return a picture to start from, of the size of the content."""
+    found = to_tensor(start, "start", max(content.shape[-2:]), resize).to(content)
+    if found.shape != content.shape:
+        (height, width), (h, w) = content.shape[-2:], found.shape[-2:]
+        raise InputError(f"start: expected the content's {width}×{height} px, found {w}×{h}")
+    return found
+
+
 def stylize(
     content: Any,
     style: Any,
@@ -150,6 +212,8 @@ def stylize(
     preset: str = PRESET,
     seed: int = 0,
     blend: Sequence[float] | None = None,
+    masks: Any = None,
+    start: Any = "content",
     strength: float = 1.0,
     weights: str | os.PathLike[str] | None = None,
     device: str = "auto",
@@ -172,6 +236,11 @@ def stylize(
         seed: of random weights, of a start from noise, and of the noise at which gradients of terms
             are measured.
         blend: weights of several styles; equal ones by default.
+        masks: in place of a blend: where each style goes, pictures that are white there, in the
+            proportions of the content, or arrays (H, W). One a style; None takes the rest, and so
+            does the last style if there is one mask less.
+        start: ``content``, ``style``, ``noise``, or a picture of the content's size, as the result
+            of the frame before.
         strength: multiplies the weight of the style, `loss.style_weight`.
         weights: of a pretrained backbone: a file, or a source as ``--weights`` takes it.
         device: of a backbone that is named.
@@ -180,14 +249,16 @@ def stylize(
         progress: called after each evaluation with a `stylebench.transfer.step.Step`: its `number`,
             `losses`, and the best `image` so far. Where it returns True the optimisation ends, and
             the best picture so far is the result; what it raises (KeyboardInterrupt) goes through.
-        **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, start,
-            evals (200 here by default), tolerance, image, gradients, style_scale, colours.
+        **settings: keys of `stylebench.config.TransferSettings`: smoothing, loss, optimiser, evals
+            (200 here by default), tolerance, image, gradients, style_scale, colours.
 
     Raises:
         InputError: a picture that cannot be read, unknown names, values out of range.
         JobError: the loss stopped being finite before it fell below that of the start.
     """
-    asked = presets.settings(preset, {"evals": EVALS, **settings})
+    by_name = isinstance(start, str) and start in get_args(Start)
+    kinds = {"evals": EVALS, "start": start if by_name else "content"}
+    asked = presets.settings(preset, {**kinds, **settings})
     asked = asked.model_copy(update={"loss": presets.stronger(asked.loss, strength)})
     smoothing.check(asked.smoothing)
     styles, weighed = _mixture(style, blend)
@@ -205,8 +276,13 @@ def stylize(
     place = backbone.mean.device
     own = to_tensor(content, "content", size, resize).to(place)
     made = tuple(_load(each, size, resize, asked.style_scale).to(place) for each in styles)
-    mixed = Blend(made, weighed) if len(made) > 1 else made[0]
-    return stylize_batch(backbone, [(own, mixed)], asked, [seed], progress)[0]
+    if masks is not None and (blend is not None or isinstance(style, Mapping)):
+        raise InputError("expected blend or masks, found both: each style has weight 1 in its mask")
+    mixed: Style = Blend(made, weighed) if len(made) > 1 else made[0]
+    if masks is not None:
+        mixed = _regions(masks, made, content, own)
+    starts = [None if by_name else _given_start(start, own, resize)]
+    return stylize_batch(backbone, [(own, mixed)], asked, [seed], progress, starts)[0]
 
 
 def stylize_batch(
@@ -215,17 +291,22 @@ def stylize_batch(
     settings: TransferSettings | None = None,
     seeds: Sequence[int] | None = None,
     progress: Watcher | None = None,
+    starts: Sequence[Tensor | None] | None = None,
 ) -> list[Stylization]:
     """Stylise several pairs at once; each is optimised as it would be alone.
 
     Args:
         backbone: from ``stylebench.backbones.extractor``.
         pairs: (content, style), each (1, 3, H, W), RGB in [0, 1], on the backbone's device; all
-            contents have one size. A style may be a blend; a start from it is from its first.
+            contents have one size. A style may be a blend or regions; a start from it is from its
+            first picture.
         settings: those of the preset ``robust`` by default; pictures have their sizes, whatever
             `style_scale` says.
         seeds: one for each pair, see `stylize`; 0 by default.
         progress: see `stylize`; called for each pair in turn. One True ends all.
+        starts: pictures (1, 3, H, W) to start from, in place of what the settings say; what
+            ``balance: gradient`` measures is measured at the content there, so that the frames of a
+            scene have one objective.
 
     Raises:
         InputError: a picture of another shape, contents of several sizes, an unknown smoothing or
@@ -235,18 +316,17 @@ def stylize_batch(
     settings = settings or presets.settings(PRESET, {})
     seeds = seeds or [0] * len(pairs)
     _check(pairs)
+    if settings.gradients and any(isinstance(style, Regions) for _, style in pairs):
+        raise InputError("gradients: expected styles without masks")
     smoothing.check(settings.smoothing)
     contents = [content for content, _ in pairs]
     pairs = [_prepared(settings, *pair) for pair in pairs]
-    starts = [(settings.start, content, pictures(style)[0]) for content, style in pairs]
-    images = torch.cat(
-        [_start_image(*each, seed) for each, seed in zip(starts, seeds, strict=True)]
-    )
+    images, anchors = _starts(settings, pairs, seeds, starts or [None] * len(pairs))
     space = parameterise(settings.image, images)
     objective = Objective(backbone, pairs, settings.smoothing, settings.loss, space)
     if settings.loss.balance == "gradient":
-        objective.balance_gradients(images, seeds)
-    budgets = objective.gradients(images, seeds) if settings.gradients else [()] * len(pairs)
+        objective.balance_gradients(anchors, seeds)
+    budgets = objective.gradients(anchors, seeds) if settings.gradients else [()] * len(pairs)
 
     def finished(index: int, vector: Tensor) -> Tensor:
         result = _picture(space, vector.view_as(images[0]))

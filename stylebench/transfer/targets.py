@@ -8,12 +8,15 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.spec import Node
 from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
+from stylebench.images.decode import Picture
+from stylebench.images.masks import regions
 from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
 
@@ -32,6 +35,9 @@ class Target:
     `gain` is what the smoothed maps are multiplied by (see EXTREME), `unit` that of the smoothing
     divided by it, `fitted` what the smoothing took from the style's map (`smoothing.fit`), `shapes`
     are those of all maps of the picture, (1, D, H, W), by node; `square` is ‖value‖².
+
+    Of a region, `guide` is what maps are multiplied by, √M·T with Σ T² = 1 over the M positions,
+    (1, 1, h, w), or None where that is 1; and `share` is λ, the weight of the region.
     """
 
     node: str
@@ -43,6 +49,8 @@ class Target:
     fitted: Tensor | None
     shapes: dict[str, tuple[int, ...]]
     square: float
+    guide: Tensor | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +61,36 @@ class Blend:
     shares: tuple[float, ...]
 
 
-Style = Tensor | Blend
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Styles that have their places: pictures (1, 3, H', W'), and masks (1, 1, H, W) in [0, 1].
+
+    The masks have the size of the content, and are white where their style goes.
+    """
+
+    pictures: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...]
+
+    @classmethod
+    def of(
+        cls,
+        styles: Sequence[Tensor],
+        given: Sequence[Picture | None],
+        content: Tensor,
+        names: Sequence[str],
+    ) -> "Regions":
+        """Return styles with masks, see `stylebench.images.masks.regions`; names are for errors."""
+        shown = [f"mask of style {name!r}" for name in names]
+        found = regions(given, content.shape[-2:], shown)
+        return cls(tuple(styles), tuple(torch.from_numpy(m)[None, None].to(content) for m in found))
+
+
+Style = Tensor | Blend | Regions
 
 
 def pictures(style: Style) -> tuple[Tensor, ...]:
-    """Return the pictures of a style, (1, 3, H, W) each; of a blend all."""
-    return style.pictures if isinstance(style, Blend) else (style,)
+    """Return the pictures of a style, (1, 3, H, W) each; of a blend, and of regions, all."""
+    return (style,) if isinstance(style, Tensor) else style.pictures
 
 
 _ENCODED: "WeakKeyDictionary[Backbone, WeakTensorKeyDictionary]" = WeakKeyDictionary()
@@ -78,25 +110,61 @@ def encode(
         content: (1, 3, H, W).
         style: (1, 3, H', W'); a smoothing that is fitted is fitted to its maps. The targets of a
             blend are the weighted means of the Gram matrices of its styles; what is fitted is the
-            weighted mean of what is fitted to each, and the same for all of them.
+            weighted mean of what is fitted to each, and the same for all of them. Of regions
+            there is a target each, node by node, and what is fitted is the mean by their areas.
         smooth: applied to the maps.
 
     Raises:
         InputError: a picture that is too small for the backbone.
     """
     node = backbone.content
-    fitted, styles = (
-        _of_blend(backbone, style, smooth)
-        if isinstance(style, Blend)
-        else _of_style(backbone, style, smooth)
-    )
+    if isinstance(style, Tensor):
+        fitted, styles = _of_style(backbone, style, smooth)
+    elif isinstance(style, Blend):
+        fitted, found = _of_several(backbone, style.pictures, style.shares, smooth)
+        styles = tuple(_mixed(each, style.shares) for each in zip(*found, strict=True))
+    else:
+        areas = [float(mask.mean(dtype=torch.float64)) for mask in style.masks]
+        weights = [area / sum(areas) for area in areas]
+        fitted, found = _of_several(backbone, style.pictures, weights, smooth)
+        styles = tuple(target for each in zip(*found, strict=True) for target in each)
     own = fitted[node.name]
     told = () if own is None else tuple(own.flatten().tolist())
 
     def of_content(maps: Mapping[str, Tensor]) -> Target:
         return _target(node, maps, smooth, fitted, is_style=False)
 
-    return (_once(backbone, content, "content", smooth, told, of_content), *styles)
+    first = _once(backbone, content, "content", smooth, told, of_content)
+    if isinstance(style, Regions):
+        masks = style.masks * len(backbone.style)
+        styles = tuple(
+            _guided(each, mask, first.shapes[each.node])
+            for each, mask in zip(styles, masks, strict=True)
+        )
+    return (first, *styles)
+
+
+def _guided(target: Target, mask: Tensor, shape: tuple[int, ...]) -> Target:
+    """Return the target of one region.
+
+    G^r = (T∘F)(T∘F)ᵀ with Σ T² = 1, T ∝ the mask averaged down to the map: of a white mask that is
+    the Gram matrix per position. Source: Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017,
+    "Controlling perceptual factors in neural style transfer", arXiv 1611.07865, eqs. (4) to (6).
+    λ^r there is free; here it is the mean of the squared mask: where a mask is white, a pixel is
+    pulled as hard as it would be without masks, however small the region is. The style picture's
+    own guidance is white.
+
+    Args:
+        target: of the style's whole map.
+        mask: (1, 1, H, W).
+        shape: of the result's map, (1, D, h, w).
+    """
+    wide = float64(mask)
+    small = adaptive_avg_pool2d(wide, (shape[-2], shape[-1]))
+    guide = small / small.square().mean().sqrt()
+    white = bool((guide == 1).all())
+    share = float(wide.square().mean())
+    return replace(target, guide=None if white else guide.to(target.value), share=share)
 
 
 def _of_style(
@@ -116,20 +184,19 @@ def _of_style(
     return _once(backbone, style, "style", smooth, told, make)
 
 
-def _of_blend(
-    backbone: Backbone, blend: Blend, smooth: SmoothingSpec
-) -> tuple[Fitted, tuple[Target, ...]]:
-    """Return what a smoothing takes from the styles of a blend, and their mean targets."""
-    found = [_of_style(backbone, picture, smooth) for picture in blend.pictures]
+def _of_several(
+    backbone: Backbone, styles: Sequence[Tensor], shares: Sequence[float], smooth: SmoothingSpec
+) -> tuple[Fitted, list[tuple[Target, ...]]]:
+    """Return what a smoothing takes from several styles, the weighted mean, and their targets."""
+    found = [_of_style(backbone, picture, smooth) for picture in styles]
     fitted: Fitted = {}
     for name in found[0][0]:
         each = [own[name] for own, _ in found]
         known = [v for v in each if v is not None]
-        fitted[name] = _mean(known, blend.shares) if known else None
+        fitted[name] = _mean(known, shares) if known else None
     if any(value is not None for value in fitted.values()):
-        found = [_of_style(backbone, picture, smooth, fitted) for picture in blend.pictures]
-    nodes = zip(*(targets for _, targets in found), strict=True)
-    return fitted, tuple(_mixed(targets, blend.shares) for targets in nodes)
+        found = [_of_style(backbone, picture, smooth, fitted) for picture in styles]
+    return fitted, [targets for _, targets in found]
 
 
 def _mean(values: Sequence[Tensor], shares: Sequence[float]) -> Tensor:

@@ -183,6 +183,54 @@ def test_styles_are_blended_by_weights(tmp_path: Path) -> None:
     assert made[None][1] != made["7,3"][1]
 
 
+def test_styles_go_where_masks_are_white(tmp_path: Path) -> None:
+    """Colours of the picture on the left are those of the first style, on the right the other's."""
+    mask = tmp_path / "left.png"
+    Image.new("L", (64, 42)).save(mask)
+    with Image.open(mask) as picture:
+        picture.paste(255, (0, 0, 32, 42))
+        picture.save(mask)
+    for name in ("red", "blue"):
+        Image.new("RGB", (40, 40), name).save(tmp_path / f"{name}.png")
+    styles = f"{tmp_path / 'red.png'},{tmp_path / 'blue.png'}"
+    out = tmp_path / "out.png"
+    done = invoke("transfer", "chelsea", styles, *TINY[3:], "--mask", mask, "--strength", 20,
+                  "--evals", 20, "-o", out)  # fmt: skip
+    assert done.status == 0, done
+    assert "chelsea × red@left+blue@rest" in done.out
+    found = pixels(out)
+    redder = (found[..., 0] - found[..., 2]).mean(axis=0)
+    assert redder[:12].mean() > redder[-12:].mean() + 30
+
+
+@pytest.mark.parametrize(
+    ("styles", "flags", "text"),
+    [
+        ("brush", ("--mask", "white.png,white.png"), "or one less, where the last style takes the "
+         "rest; found 2 for 1"),
+        ("brush,mosaic,woodcut", ("--mask", "white.png"), "found 1 for 3"),
+        ("brush,mosaic", ("--mask", "white.png", "--blend", "1,1"), "--mask and --blend: expected"),
+        ("brush,mosaic", ("--mask", "white.png"), "the other masks leave nothing for it"),
+        ("brush,brush", ("--mask", "white.png"), "--mask expects each style once"),
+        ("brush", ("--mask", "black.png"), "but it is all black"),
+        ("brush", ("--mask", "tall.png"), "in the proportions of the content, 32×21, found 21×32"),
+        ("brush", ("--mask", "tall.png", "--resize", "squash"), "in the proportions of the"),
+        ("brush", ("--mask", "sky.png"), "mask 'sky.png' is neither a file, a folder nor"),
+        ("brush", ("--mask", ""), "mask has an empty entry"),
+        ("brush", ("--mask", "white.png", "-o", "white.png"), "of which the result is made"),
+    ],
+)  # fmt: skip
+def test_wrong_masks_are_one_line(
+    styles: str, flags: tuple[str, ...], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, size in {"white": (60, 40), "black": (60, 40), "tall": (40, 60)}.items():
+        Image.new("L", size, 0 if name == "black" else 255).save(f"{name}.png")
+    done = invoke("transfer", "chelsea", styles, *TINY[3:], *flags)
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert text in done.err
+
+
 @pytest.mark.parametrize("name", ["photo.png", "link.png", "./photo.png"])
 def test_the_photograph_is_not_overwritten(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -49,8 +49,8 @@ def test_a_blend_is_one_style(tmp_path: Path) -> None:
     ("style", "text"),
     [
         (5, "style"),
-        ([5], "expected a picture, or {blend: {picture: weight, picture: weight}}, found 5"),
-        ([["brush"]], "expected a picture, or {blend"),
+        ([5], "expected a picture, {blend: {picture: weight, picture: weight}}, or {regions: {"),
+        ([["brush"]], "expected a picture, {blend"),
         ({"mix": {"brush": 1}}, "blend: Field required"),
         ({"blend": {}}, "blend: Dictionary should have at least 1 item"),
         ({"blend": ["brush"]}, "blend: Input should be a valid dictionary"),
@@ -153,3 +153,118 @@ def test_blends_of_one_kind_are_a_batch(tmp_path: Path) -> None:
     )
     sizes = sorted(len(group) for group in groups(found, "cpu", None))
     assert sizes == [2, 2]
+
+
+# ------------------------------------------------------------------------------- regions
+
+
+def drawn(path: Path, size: tuple[int, int] = (60, 40), white: float = 0.5) -> str:
+    """Write a mask that is white on the left, in chelsea's proportions."""
+    mask = Image.new("L", size)
+    mask.paste(255, (0, 0, round(white * size[0]), size[1]))
+    mask.save(path)
+    return str(path)
+
+
+def test_regions_are_one_style(tmp_path: Path) -> None:
+    sky, ground = drawn(tmp_path / "sky.png"), drawn(tmp_path / "ground.png", white=0.3)
+    style = [
+        {"regions": {"brush": sky, "mosaic": "rest"}},
+        {"regions": {"brush": sky, "mosaic": ground}},
+        {"regions": {"brush": sky}},
+        "brush",
+    ]
+    rest, both, one, plain = planned(tmp_path, style=style)
+    assert rest.style.name == "brush@sky+mosaic@rest"
+    assert both.style.name == "brush@sky+mosaic@ground"
+    assert one.style.name == "brush@sky"
+    assert [picture.name for picture in rest.pictures] == ["chelsea", "brush", "mosaic", "sky"]
+    assert {job.style.digest for job in (rest, both, one)} == {plain.style.digest}
+    assert len({job.job_id for job in (rest, both, one, plain)}) == 4
+    assert plain.regions == ()
+    drawn(tmp_path / "sky.png", white=0.6)
+    (again, *_) = planned(tmp_path, style=style)
+    assert again.job_id != rest.job_id, "another mask is another job"
+
+
+@pytest.mark.parametrize(
+    ("regions", "text"),
+    [
+        ({}, "regions: Dictionary should have at least 1 item"),
+        ({"brush": 1}, "regions.brush: Input should be a valid string"),
+        ({"brush": "rest"}, "expected `rest` once, beside masks, found it 1 times"),
+        ({"brush": "rest", "mosaic": "rest"}, "found it 2 times"),
+        (
+            {"brush": "sky.png", "builtin:brush": "sky.png"},
+            "each style once, found 'builtin:brush'",
+        ),
+        ({"brush": "sky.jpg"}, "mask 'sky.jpg' is neither a file"),
+        ({"brush": "builtin"}, "regions: expected one picture, found 5 in 'builtin'"),
+        ({"brush": "square.png"}, "mask 'square' of content 'chelsea': expected a mask in the"),
+        ({"brush": "black.png"}, "mask 'black': expected white where the style goes"),
+        ({"brush": "white.png", "mosaic": "rest"}, "style 'mosaic': .* leave nothing for it"),
+    ],
+)
+def test_wrong_regions_are_one_line(
+    regions: Any, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn(tmp_path / "sky.png")
+    drawn(tmp_path / "square.png", (40, 40))
+    drawn(tmp_path / "black.png", white=0)
+    drawn(tmp_path / "white.png", white=1)
+    for resize in ("aspect", "squash"):
+        with pytest.raises(InputError, match=text) as told:
+            planned(tmp_path, style={"regions": regions}, resize=resize)
+        assert "\n" not in str(told.value)
+
+
+def test_masks_have_no_gradient_budget(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gradients: expected styles without masks"):
+        planned(tmp_path, style={"regions": {"brush": drawn(tmp_path / "a.png")}}, gradients=True)
+
+
+def test_a_sweep_keeps_its_regions(tmp_path: Path) -> None:
+    style = {"regions": {"brush": drawn(tmp_path / "sky.png"), "mosaic": "rest"}}
+    path = write_yaml(tmp_path / "t.yaml", **{**SMALL, "style": [style, "brush"]})
+    out = tmp_path / "out"
+    done = invoke("sweep", path, "--out", out, "--tracking-uri", "off")
+    assert (done.status, "2 ok" in done.out) == (0, True), done
+    again = invoke("sweep", path, "--out", out, "--tracking-uri", "off")
+    assert "0 jobs to run, 2 finished before" in again.out
+    assert str(tmp_path) not in (out / "manifest.json").read_text()
+    results = store.load_results(out)
+    assert set(results["style"]) == {"brush@sky+mosaic@rest", "brush"}
+    drawn(tmp_path / "sky.png", white=0.6)
+    (job, _) = planned(tmp_path, style=[style, "brush"])
+    assert job.job_id not in set(results["job_id"])
+    record = run_job(job, out)
+    assert record.ok
+    store.compact(out)
+    assert len(store.load_results(out)) == 2, "that of the mask of before counts no more"
+    told = judge(out, JudgeOptions(names=["r-tiny"], offline=True), lambda text: None)
+    assert (told.judged, told.failed) == (2, 0)
+
+
+def test_another_machine_gets_the_masks(tmp_path: Path) -> None:
+    sky = drawn(tmp_path / "sky.png")
+    (job,) = planned(tmp_path, style={"regions": {"brush": sky, "mosaic": "rest"}})
+    assert set(inputs(job)) == {sky}
+    there = moved(job, {sky: "/there/sky.png"})
+    assert isinstance(there, JobSpec)
+    assert [mask and mask.ref for mask in there.masks] == ["/there/sky.png", None]
+    assert there.job_id == job.job_id
+    assert JobSpec.model_validate_json(job.model_dump_json()) == job
+    Path(sky).write_bytes(b"")
+    record = run_job(job, tmp_path / "out")
+    assert (record.ok, str(tmp_path) in record.error) == (False, False)
+
+
+def test_contents_with_equal_masks_are_a_batch(tmp_path: Path) -> None:
+    square = drawn(tmp_path / "half.png", (64, 64))
+    for name in ("a", "b"):
+        Image.effect_noise((64, 64), 90).convert("RGB").save(tmp_path / f"{name}.png")
+    contents = [str(tmp_path / f"{name}.png") for name in ("a", "b")]
+    style = {"regions": {"brush": square, "mosaic": "rest"}}
+    found = planned(tmp_path, content=contents, style=[style, "brush"])
+    assert sorted(len(group) for group in groups(found, "cpu", None)) == [2, 2]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import __version__, images, runtime, store
-from stylebench.config import JobSpec, Spec
+from stylebench.config import ImageRef, JobSpec, Spec
 from stylebench.errors import InputError, JobError, published
 from stylebench.registry import carried, load_plugin
 from stylebench.store import JobRecord
@@ -58,7 +58,7 @@ def _ray() -> Any:
 
 def inputs(spec: Spec) -> dict[str, str]:
     """Return the files that a job reads: path -> sha256, or its first digits."""
-    pictures = (spec.content, *spec.styles) if isinstance(spec, JobSpec) else spec.images
+    pictures = spec.pictures if isinstance(spec, JobSpec) else spec.images
     found = {p.ref: p.digest for p in pictures if not p.ref.startswith(images.PREFIX)}
     return found | ({spec.weights.path: spec.weights.sha256} if spec.weights.path else {})
 
@@ -66,19 +66,14 @@ def inputs(spec: Spec) -> dict[str, str]:
 def moved(spec: Spec, places: dict[str, str]) -> Spec:
     """Return a job that reads its files elsewhere: it is the same job (`JobSpec.job_id`)."""
     path = spec.weights.path
-    update: dict[str, Any] = {
-        "weights": spec.weights.model_copy(update={"path": places.get(path, path)})
-    }
+    weights = spec.weights.model_copy(update={"path": places.get(path, path)})
 
-    def at(image: Any) -> Any:
+    def at(image: ImageRef) -> ImageRef:
         return image.model_copy(update={"ref": places.get(image.ref, image.ref)})
 
     if isinstance(spec, JobSpec):
-        blend = tuple(e.model_copy(update={"picture": at(e.picture)}) for e in spec.blend)
-        update |= {"content": at(spec.content), "style": at(spec.style), "blend": blend}
-    else:
-        update["images"] = tuple(map(at, spec.images))
-    return spec.model_copy(update=update)
+        return spec.with_pictures(at).model_copy(update={"weights": weights})
+    return spec.model_copy(update={"weights": weights, "images": tuple(map(at, spec.images))})
 
 
 def _has(path: Path, digest: str) -> bool:

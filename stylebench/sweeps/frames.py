@@ -1,0 +1,247 @@
+"""A folder of frames, stylised in order: each from its content, or from the result before it."""
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from stylebench import files, images
+from stylebench.config import ImageRef, JobSpec
+from stylebench.errors import DamagedError, InputError, JobError, some
+from stylebench.images import stored
+from stylebench.measures.flicker import Flicker, flicker
+from stylebench.store import models
+from stylebench.sweeps.run import RunOptions
+from stylebench.sweeps.single import check_inputs, planned
+
+if TYPE_CHECKING:
+    from stylebench.transfer.step import Watcher
+
+FILE = "frames.json"
+"""In the output folder: with which settings, and from which contents, its frames were made."""
+Start = Literal["content", "style", "noise", "previous"]
+
+
+class _Notes(BaseModel):
+    """frames.json: the settings of the frames in a folder, and the digests of their contents."""
+
+    settings: models.JobId
+    start: Start
+    frames: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Frames that were made: the first job, how many there are and are done, how they flicker."""
+
+    job: JobSpec
+    count: int
+    done: int
+    seconds: float
+    pixels: tuple[int, int]
+    flicker: Flicker | None
+
+
+def _natural(source: images.ImageSource) -> list[str | int]:
+    """Return what sorts frame2 before frame10."""
+    parts = re.split("([0-9]+)", source.name)
+    return [int(part) if index % 2 else part.casefold() for index, part in enumerate(parts)]
+
+
+def listed(content: str, tell: Callable[[str], None]) -> list[images.ImageSource] | None:
+    """Return the frames in a folder, in natural order of their names; None if it is no folder."""
+    is_folder = False
+    with contextlib.suppress(OSError, ValueError):  # a long comma list, a NUL: no folder
+        is_folder = files.expanded(content).is_dir()
+    if not is_folder:
+        return None
+    found = images.resolve(content, "content", tell)
+    if found[0].ref.startswith(images.PREFIX):  # a built-in goes before a folder of its name
+        return None
+    return sorted(found, key=lambda source: (_natural(source), source.name))
+
+
+def _jobs(frames: Sequence[images.ImageSource], first: JobSpec) -> dict[str, JobSpec]:
+    """Return the file that each frame becomes, and its job; frames must have one size."""
+    jobs: dict[str, JobSpec] = {}
+    sizes: dict[tuple[int, ...], str] = {}
+    for frame in frames:
+        name = f"{frame.name}.png"
+        if name in jobs:
+            raise InputError(f"expected frames of different names, found two that become {name!r}")
+        sizes.setdefault(images.read(frame.ref, first.size).shape[:2], frame.name)
+        ref = ImageRef(name=frame.name, ref=frame.ref, digest=images.digest(frame.ref, first.size))
+        jobs[name] = first.model_copy(update={"content": ref})
+    if len(sizes) > 1:
+        told = [f"{name} {width}×{height}" for (height, width), name in sizes.items()]
+        raise InputError(f"expected frames of one size, found {some(told, 3)} px")
+    return jobs
+
+
+def _check_output(output: Path, jobs: Mapping[str, JobSpec]) -> None:
+    """Raise InputError for a folder into which frames cannot go."""
+    if output.suffix.lower() in (".png", ".jpg", ".jpeg") or output.is_file():
+        raise InputError(
+            f"--output expects a folder, as the content is one of frames, found {str(output)!r}"
+        )
+    for name, job in jobs.items():
+        if output.resolve() == Path(job.content.ref).parent:
+            raise InputError(f"--output {str(output)!r} has the frames in it; give another folder")
+        check_inputs(output / name, job)
+
+
+class _Folder:
+    """The output folder: which frames in it were made as they would be made again.
+
+    Args:
+        path: of the folder.
+        jobs: file of each frame -> its job.
+        start: of the frames.
+        force: there are none.
+
+    Raises:
+        InputError: it holds frames of other settings.
+    """
+
+    def __init__(
+        self, path: Path, jobs: Mapping[str, JobSpec], start: Start, *, force: bool
+    ) -> None:
+        job = next(iter(jobs.values()))
+        blank = job.content.model_copy(update={"digest": ""})
+        self._settings = job.model_copy(update={"content": blank}).job_id
+        self._path, self._start = path, start
+        self._wanted = {name: each.content.digest for name, each in jobs.items()}
+        self.done = {} if force else self._before()
+
+    def _before(self) -> dict[str, str]:
+        """Return the frames that are there, and the digests of their contents."""
+        there = [name for name in self._wanted if os.path.lexists(self._path / name)]
+        if not there:
+            return {}
+        try:
+            found = models.read(self._path / FILE, _Notes)
+        except (*files.ABSENT, DamagedError):
+            found = None
+        if found is None or (found.settings, found.start) != (self._settings, self._start):
+            raise InputError(
+                f"--output {str(self._path)!r} holds {some(there, 1)} of other settings; --force "
+                "makes them anew, or give another folder"
+            )
+        kept = [name for name in there if found.frames.get(name) == self._wanted[name]]
+        if self._start == "previous":  # what follows one that is made anew is made anew
+            pairs = zip(kept, self._wanted, strict=False)
+            kept = [name for name, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
+        return {name: self._wanted[name] for name in kept}
+
+    def read(self, name: str) -> images.Picture:
+        """Return a frame of the folder."""
+        return np.asarray(stored.read(self._path / name, self._path))
+
+    def keep(self, name: str, picture: images.Picture) -> None:
+        """Write a frame."""
+        images.save(self._path / name, picture, root=self._path)
+        self.done[name] = self._wanted[name]
+        self.note()
+
+    def note(self) -> None:
+        """Write down which frames there are."""
+        notes = _Notes(settings=self._settings, start=self._start, frames=self.done)
+        files.write_text(self._path / FILE, notes.model_dump_json(indent=1) + "\n", self._path)
+
+
+def transfer_frames(
+    frames: Sequence[images.ImageSource],
+    flags: Mapping[str, Any],
+    options: RunOptions,
+    output: Path,
+    start: Start = "content",
+    tell: Callable[[str], None] = lambda text: None,
+    begin: Callable[[str], None] = lambda text: None,
+    progress: "Watcher" = lambda step: None,
+    strength: float = 1.0,
+    *,
+    force: bool = False,
+) -> Scene:
+    """Stylise frames in order into a folder, and measure how they flicker.
+
+    Frames that are there and would come out the same are kept, so that the same call goes on.
+
+    Args:
+        frames: from `listed`.
+        flags: keys of a SweepConfig that name one backbone, one style and one smoothing.
+        options: device and weights.
+        output: the folder; each frame becomes a PNG of its name.
+        start: of each frame; with ``previous`` that of the first is its content.
+        tell: called with a line when it begins, and for each frame.
+        begin: called with the name of each frame before it is made.
+        progress: as `stylebench.stylize` takes it; where it returns True that frame is given up.
+        strength: multiplies the weight of the style.
+        force: make all frames anew.
+
+    Raises:
+        InputError: wrong input, or an output folder of other frames.
+        JobError: a frame failed; those before it are kept.
+    """
+    own = {} if start == "previous" else {"start": start}
+    first = planned({**flags, **own, "content": [frames[0].ref]}, options, strength, tell)
+    jobs = _jobs(frames, first)
+    _check_output(output, jobs)
+    folder = _Folder(output, jobs, start, force=force)
+    tell(
+        f"{len(jobs)} frames, {len(folder.done)} made before: {first.title}, start {start}: "
+        f"{first.size} px, up to {first.evals} closure evaluations each on "
+        f"{options.engine.device} …"
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    folder.note()
+    seconds = _make(folder, jobs, options, start == "previous", tell, begin, progress)
+    height, width = images.read(first.content.ref, first.size, resize=first.resize).shape[:2]
+    done = len(folder.done)
+    flickers = _flicker(folder, jobs) if done == len(jobs) > 1 else None
+    return Scene(first, len(jobs), done, seconds, (width, height), flickers)
+
+
+def _make(
+    folder: _Folder,
+    jobs: Mapping[str, JobSpec],
+    options: RunOptions,
+    chained: bool,
+    tell: Callable[[str], None],
+    begin: Callable[[str], None],
+    progress: "Watcher",
+) -> float:
+    """Make the frames that are not there; return how many seconds that took."""
+    from stylebench.sweeps.job import compute
+
+    before, seconds = len(folder.done), 0.0
+    previous: images.Picture | None = None
+    for number, (name, job) in enumerate(jobs.items(), start=1):
+        if name in folder.done:
+            previous = folder.read(name) if chained else None
+            continue
+        place = f"{name} ({number}/{len(jobs)})"
+        begin(place)
+        ((record, outcome),) = compute([job], options.engine.device, progress, previous)
+        if not record.ok:
+            raise JobError(f"{name}: {record.error}")
+        if record.stop_reason == "stopped":
+            break
+        result = outcome.pictures["result.png"]
+        folder.keep(name, result)
+        previous = result if chained else None
+        seconds += record.seconds or 0.0
+        left = seconds / (len(folder.done) - before) * (len(jobs) - len(folder.done))
+        tell(f"{place}: {record.evals} evaluations, {record.seconds or 0:.1f} s, {left:.0f} s left")
+    return seconds
+
+
+def _flicker(folder: _Folder, jobs: Mapping[str, JobSpec]) -> Flicker:
+    contents = (images.read(job.content.ref, job.size, resize=job.resize) for job in jobs.values())
+    return flicker(map(folder.read, jobs), contents)
