@@ -31,8 +31,9 @@ def flicker(results: Iterable[Picture], contents: Iterable[Picture]) -> Flicker:
     Source: the temporal error of Ruder, Dosovitskiy & Brox 2016, "Artistic style transfer for
     videos" (arXiv 1604.08610), and Huang et al. 2017, "Real-time neural style transfer for videos",
     without optical flow, of absolute differences, and above those of the contents. For a scene that
-    stands still it is the same; where something moves, what it uncovers counts as flicker unless
-    the contents change there as much.
+    stands still it is the same. Where the scene moves it is no measure of quality: results that
+    move along flicker where their texture has more contrast than the content, results that stay
+    where they are do not.
 
     Args:
         results: uint8 (H, W, 3), two frames or more in order.

@@ -123,12 +123,17 @@ class _Folder:
     def _before(self) -> dict[str, str]:
         """Return the frames that are there, and the digests of their contents."""
         there = [name for name in self._wanted if os.path.lexists(self._path / name)]
-        if not there:
-            return {}
         try:
             found = models.read(self._path / FILE, _Notes)
-        except (*files.ABSENT, DamagedError):
+        except DamagedError:
+            raise InputError(
+                f"{str(self._path / FILE)!r} is damaged, or not ours; --force makes all frames "
+                "anew, or give another folder"
+            ) from None
+        except files.ABSENT:
             found = None
+        if not there:
+            return {}
         if found is None or (found.settings, found.start) != (self._settings, self._start):
             raise InputError(
                 f"--output {str(self._path)!r} holds {some(there, 1)} of other settings; --force "

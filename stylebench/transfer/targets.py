@@ -124,7 +124,7 @@ def encode(
         fitted, found = _of_several(backbone, style.pictures, style.shares, smooth)
         styles = tuple(_mixed(each, style.shares) for each in zip(*found, strict=True))
     else:
-        areas = [float(mask.mean(dtype=torch.float64)) for mask in style.masks]
+        areas = [float(float64(mask).mean()) for mask in style.masks]
         weights = [area / sum(areas) for area in areas]
         fitted, found = _of_several(backbone, style.pictures, weights, smooth)
         styles = tuple(target for each in zip(*found, strict=True) for target in each)
@@ -149,7 +149,8 @@ def _guided(target: Target, mask: Tensor, shape: tuple[int, ...]) -> Target:
 
     G^r = (T∘F)(T∘F)ᵀ with Σ T² = 1, T ∝ the mask averaged down to the map: of a white mask that is
     the Gram matrix per position. Source: Gatys, Ecker, Bethge, Hertzmann & Shechtman 2017,
-    "Controlling perceptual factors in neural style transfer", arXiv 1611.07865, eqs. (4) to (6).
+    "Controlling perceptual factors in neural style transfer", arXiv 1611.07865 ("guided Gram
+    matrices").
     λ^r there is free; here it is the mean of the squared mask: where a mask is white, a pixel is
     pulled as hard as it would be without masks, however small the region is. The style picture's
     own guidance is white.

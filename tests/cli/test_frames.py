@@ -91,9 +91,19 @@ def test_frames_of_other_settings_are_not_overwritten(tmp_path: Path) -> None:
         done = transfer(frames, *flags, "-o", out)
         assert (done.status, done.err.count("\n")) == (2, 1), done
         assert "holds frame0.png and 2 more of other settings; --force makes them" in done.err
-    (out / "frames.json").write_text("{")
-    assert transfer(frames, "-o", out).status == 2, "nor those of nobody knows what"
+    notes = (out / "frames.json").read_text()
+    (out / "frames.json").unlink()
+    assert "of other settings" in transfer(frames, "-o", out).err, "nor those of nobody knows what"
     assert made(out) == before
+    (tmp_path / "strange").mkdir()
+    for folder in (out, tmp_path / "strange"):
+        (folder / "frames.json").write_text('{"frames": [1]}')
+        done = transfer(frames, "-o", folder)
+        assert (done.status, done.err.count("\n")) == (2, 1), done
+        assert "frames.json' is damaged, or not ours; --force makes" in done.err
+        assert (folder / "frames.json").read_text() == '{"frames": [1]}'
+    (out / "frames.json").write_text(notes)
+    assert "3 frames, 3 made before" in transfer(frames, "-o", out).out
     done = transfer(frames, "--start", "previous", "--force", "-o", out)
     assert (done.status, "3 frames, 0 made before" in done.out) == (0, True), done
     assert made(out) != before
