@@ -193,5 +193,6 @@ def test_a_batch_equals_its_pairs_one_by_one(
 
 
 def test_an_unknown_name_is_told() -> None:
-    with pytest.raises(InputError, match="image: expected pixels, fourier or spectrum, found 'wavelets'"):
+    told = "image: expected pixels, fourier or spectrum, found 'wavelets'"
+    with pytest.raises(InputError, match=told):
         parameterise("wavelets", torch.zeros(1, 3, 8, 8))  # type: ignore[arg-type]
