@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep paper figures test test-slow lint check golden reference site bench bench-check gpu clean
+.PHONY: help install sweep paper figures test test-slow lint check golden reference site docs notebook tutorial bench bench-check gpu clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -23,7 +23,10 @@ help:
 	@echo "                CONTENT=FOLDER STYLE=FOLDER: with pictures of your own, every one with every"
 	@echo "                style, into results/paper-standard-own; fig3 keeps its ten photographs"
 	@echo "make reference  make paper, then refresh results/reference from it (PAPER='frontier fig1_2': these alone)"
-	@echo "make site       write results/reference/report.html"
+	@echo "make site       write results/reference/report.html, the page of the results"
+	@echo "make docs       build the documentation into site/, to be read in a browser: site/index.html"
+	@echo "make notebook   write docs/tutorial.md as a Jupyter notebook, tutorial.ipynb"
+	@echo "make tutorial   run docs/tutorial.md and write what its commands print into it"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "stylebench needs Python 3.11 or later, found " + sys.version.split()[0] + "; set PYTHON=...")'
@@ -105,6 +108,15 @@ reference: paper
 site: install
 	$(BIN)/stylebench report results/reference
 
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+notebook: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.tutorial tutorial.ipynb
+
+tutorial: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.tutorial
+
 bench: install
 	$(BIN)/stylebench bench $(ARGS)
 
@@ -115,4 +127,4 @@ gpu: $(VENV)/.installed-dev
 	$(BIN)/python bench/gpu.py results/gpu $(ARGS)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build site tutorial.ipynb *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -178,7 +178,7 @@ def _importing() -> str:
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
-    return str(frame.f_globals["__name__"]) if frame is not None else ""
+    return str(frame.f_globals.get("__name__", "")) if frame is not None else ""
 
 
 def _registering(entry: object) -> str:

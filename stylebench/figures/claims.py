@@ -12,7 +12,7 @@ from stylebench.errors import InputError, some
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
-from stylebench.figures.style import over_seeds
+from stylebench.figures.style import family, over_seeds
 from stylebench.registry import suggestion
 
 PARTS = ["backbone", "smoothing", "setting"]
@@ -137,7 +137,8 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
     """Return the name of the arm that a text means: as tables have it, or by words of it.
 
     ``p-resnet50,softmax`` is a backbone with its options as ``--arch`` takes it, a smoothing, words
-    of its settings. Without a smoothing, ``none`` is meant where there are several.
+    of its settings; where that tells it from others ``net.py:Net`` will do for ``r-net.py:Net``.
+    Without a smoothing, ``none`` is meant where there are several.
 
     Args:
         frame: of `judged`.
@@ -156,7 +157,7 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
         whole = row["arch"] + "".join(
             f"+{k}={v}" for k, v in json.loads(row["options"] or "{}").items()
         )
-        of = " ".join([whole, *(str(row[part]) for part in PARTS)])
+        of = " ".join([whole, family(whole), *(str(row[part]) for part in PARTS)])
         if wanted and wanted <= {*_words(of)}:
             found.append((str(row["arm"]), str(row["smoothing"])))
     if len(found) > 1:

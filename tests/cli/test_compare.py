@@ -88,6 +88,8 @@ def test_json_has_null_for_what_is_not_known() -> None:
         ("softmax r-vgg19", "r-vgg19, softmax"),
         ("r-vgg19,softmax(temperature=10)", "r-vgg19, softmax(temperature=10)"),
         ("r-resnet50", "r-resnet50, none"),
+        ("vgg19", "r-vgg19, none"),
+        ("softmax vgg19", "r-vgg19, softmax"),
         ("r-resnet50+gamma=0+pool=avg", "r-resnet50+gamma=0+pool=avg, none"),
         ("r-resnet50+pool=avg+gamma=0,softmax", "r-resnet50+gamma=0+pool=avg, softmax"),
     ],
