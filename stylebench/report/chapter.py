@@ -79,17 +79,24 @@ class Chapter:
 def _apart(cells: Sequence[Cell]) -> tuple[int, int]:
     """Return which two of the cells with pictures the comparison begins with.
 
-    The two results that differ most in their pixels, by what they look like at 16 × 16 px; of fewer
-    than two results the first two pictures.
+    Two results that differ from each other and from the content, so that neither is a photograph
+    that nothing was done to where others are: of these three distances the least is the largest,
+    by what they look like at 16 × 16 px. Of fewer than two results the first two pictures.
     """
     shown = [cell for cell in cells if cell.picture]
-    made = [place for place, cell in enumerate(shown) if cell.label not in ("content", "style")]
+    small = [pictures.small(cell) for cell in shown]
+    content = [small[i] for i, cell in enumerate(shown) if cell.label == "content"]
+    made = [i for i, cell in enumerate(shown) if cell.label not in ("content", "style")]
     if len(made) < 2:
         return 0, 1
-    small = {place: pictures.small(shown[place]) for place in made}
-    return max(
-        combinations(made, 2), key=lambda two: float(np.abs(small[two[0]] - small[two[1]]).mean())
-    )
+
+    def apart(two: tuple[int, int]) -> tuple[float, float]:
+        one, other = (small[place] for place in two)
+        changes = [np.abs(one - other).mean()]
+        changes += [np.abs(each - given).mean() for given in content for each in (one, other)]
+        return float(min(changes)), float(changes[0])
+
+    return max(combinations(made, 2), key=apart)
 
 
 def make(results: Results, anchor: str, side: int, drawn: Sequence[Figure]) -> Chapter:

@@ -27,7 +27,7 @@ OWN_IDS = ("main", "contents", "contents-title", "findings", "findings-title", "
 """Of the page itself; a chapter of such a name gets another anchor."""
 
 SHOWN_ANYWAY = ("grid",)
-"""Figures that a chapter leaves out, as it shows the same pictures itself."""
+"""Figures that the page leaves out, as it shows the same pictures itself."""
 
 
 def render(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
@@ -107,7 +107,7 @@ def _load(folder: Path) -> Results:
 def _alone(results: Results) -> Chapter:
     """Return the chapter that is the whole page."""
     side = pictures.long_side(pictures.count(results.results))
-    drawn = drawings.read(drawings.paths(results.folder))
+    drawn = drawings.read(drawings.paths(results.folder, SHOWN_ANYWAY))
     return chapter.make(results, "", side, [*drawn.values()])
 
 

@@ -281,6 +281,68 @@ def test_tables_of_an_opened_part(page: Page, several: Path) -> None:
     assert page.complaints == []
 
 
+HINTS = "[...document.querySelectorAll('.hint')].filter((hint) => hint.checkVisibility())"
+
+
+def test_what_is_wider_than_the_screen_says_so(page: Page, path: Path) -> None:
+    page.open(path, width=PHONE)
+    wide = "[...document.querySelectorAll('.scroll')].filter((s) => s.scrollWidth > s.clientWidth)"
+    page.until(f"{HINTS}.length > 2")
+    assert page.run(f"{HINTS}.length") == page.run(f"{wide}.length")
+    assert page.run(f"{HINTS}.every((hint) => hint.parentNode.querySelector('.scroll'))")
+    page.open(path, width=PHONE, script=False)
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    assert page.run("document.querySelectorAll('.hint').length") == 0
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_a_wide_screen_is_used(page: Page, path: Path, dark: bool) -> None:
+    page.open(path, width=2560, dark=dark)
+    assert page.complaints == []
+    assert page.run(OVERFLOW) <= 0
+    assert page.run("document.querySelector('main').clientWidth") > 2000
+    tops = page.run(
+        "[...new Set([...document.querySelectorAll('.glance li')].map((li) => li.offsetTop))]"
+    )
+    assert len(tops) == 1
+    assert page.run("document.querySelector('.glance img').clientWidth") >= 300
+    assert page.run("document.querySelector('.grid img').clientWidth") >= 250
+    assert page.run("document.querySelector('header > p').clientWidth") < 800  # lines to be read
+
+
+def test_what_is_focused_is_seen(page: Page, path: Path) -> None:
+    page.open(path, dark=True)
+    seen = set()
+    outlined = (
+        "(() => { const here = document.activeElement; const stage = here.closest('.compare');"
+        "const style = getComputedStyle(stage ?? here);"
+        "return [here.tagName, style.outlineStyle, parseFloat(style.outlineWidth)]; })()"
+    )
+    for _ in range(60):
+        page.press("Tab")
+        tag, style, width = page.run(outlined)
+        if tag != "BODY":
+            seen.add(tag)
+            assert (style, width) == ("solid", 3), tag
+    assert seen >= {"A", "BUTTON", "DIV", "SELECT", "INPUT"}
+
+
+def test_who_hears_the_page_is_told_what_each_part_is(page: Page, path: Path) -> None:
+    page.open(path)
+    nodes = page.call("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "link", "combobox", "slider", "searchbox", "image", "region", "navigation"}
+    told: dict[str, list[str]] = {}
+    for node in nodes:
+        role = node.get("role", {}).get("value")
+        if not node["ignored"] and role in roles:
+            told.setdefault(role, []).append(node.get("name", {}).get("value", ""))
+    assert {*told} == roles
+    for role, names in told.items():
+        assert all(names), role
+    for role in ("slider", "searchbox", "region"):
+        assert len(set(told[role])) == len(told[role]), role
+
+
 def test_without_script(page: Page, path: Path) -> None:
     page.open(path, script=False)
     page.call("Emulation.setScriptExecutionDisabled", value=False)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.errors import InputError
-from stylebench.report import drawings, page, pictures, tables
+from stylebench.report import chapter, drawings, page, pictures, tables
+from stylebench.report.pictures import Cell, Picture
 from tests.report.html_page import Page, check_structure
 from tests.results import make
 
@@ -77,7 +78,7 @@ def test_chapters_are_shorter_than_a_page_of_their_own(
         [e.attributes["alt"] for e in p.all("img") if "Figure" in e.attributes["alt"]]
         for p in (shown, alone)
     ]
-    assert [len(found) for found in figures_of] == [1, 2]
+    assert [len(found) for found in figures_of] == [1, 1]
     assert figures_of[0] == ["Figure other: other"]
 
 
@@ -151,3 +152,31 @@ def test_figures_keep_to_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_largest_size_within_a_budget(sizes: list[int], budget: int, cap: float) -> None:
     assert drawings.largest(sizes, budget) == cap
     assert sum(min(size, cap) for size in sizes) <= budget
+
+
+def _cell(label: str, *colour: int) -> Cell:
+    picture = Picture("", 16, 16, bytes(colour) * pictures.LITTLE**2)
+    return Cell(label, label, label, picture, "")
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        # still, and two that changed: these, though each of them differs more from the still one
+        ([(0, 0, 0), (90, 90, 90), (200, 0, 0)], ("1", "2")),
+        ([(90, 90, 90), (1, 1, 1), (0, 0, 99)], ("0", "2")),
+        # one alone changed: it and a still one
+        ([(0, 0, 0), (1, 0, 0), (90, 90, 90)], ("1", "2")),
+        # none did
+        ([(0, 0, 0), (0, 0, 0)], ("0", "1")),
+        ([(9, 9, 9)], ("content", "style")),
+    ],
+)
+def test_the_comparison_begins_with_no_untouched_photograph(
+    made: list[tuple[int, int, int]], expected: tuple[str, str]
+) -> None:
+    cells = [_cell("content", 0, 0, 0), _cell("style", 255, 255, 255)]
+    cells += [Cell("x", "x", "x", None, "failed")]
+    cells += [_cell(str(place), *colour) for place, colour in enumerate(made)]
+    shown = [cell.label for cell in cells if cell.picture]
+    assert tuple(shown[place] for place in chapter._apart(cells)) == expected

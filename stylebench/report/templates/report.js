@@ -43,6 +43,8 @@ function makeFilter(table) {
   box.className = "filter";
   input.type = "search";
   told.setAttribute("role", "status");
+  const title = table.closest(".scroll").getAttribute("aria-label");
+  input.setAttribute("aria-label", `Filter ${title}`);
   label.append("Filter ", input);
   box.append(label, told);
   const tell = (shown) => (told.textContent = `${shown} of ${rows.length} rows`);
@@ -65,6 +67,18 @@ function prepare(table) {
   };
   if (!fold || fold.open) ready();
   else fold.addEventListener("toggle", ready, { once: true });
+}
+
+// What is wider than its place says so.
+
+function hint(box) {
+  const told = document.createElement("p");
+  told.className = "hint";
+  told.textContent = "Wider than the screen: scroll sideways →";
+  told.hidden = true;
+  box.before(told);
+  const look = () => (told.hidden = box.scrollWidth <= box.clientWidth);
+  new ResizeObserver(look).observe(box);
 }
 
 // The comparison: a range input over two pictures says how much of the upper one is shown.
@@ -173,6 +187,7 @@ function unfold() {
   if (fold) fold.open = true;
 }
 
+for (const box of document.querySelectorAll(".scroll")) hint(box);
 for (const table of document.querySelectorAll("table.data")) prepare(table);
 for (const part of document.querySelectorAll("section.scripted")) compare(part);
 enlarge(document.querySelectorAll(".glance img, .grid img"));
