@@ -15,12 +15,14 @@ from stylebench.figures import layout as frame_of
 from stylebench.figures.arms import MEASURE, in_common, judged, labelled
 from stylebench.figures.claims import by_pair, judges
 from stylebench.figures.intervals import interval
-from stylebench.figures.layout import LINE, NARROW, WIDTH, annotate
+from stylebench.figures.layout import LINE, NARROW, annotate, below, narrow
 from stylebench.figures.style import Look, arch_looks, caption, flagged, legend_label, shorten
 from stylebench.store import Results
 
 ROW, HEAD, LEFT, RIGHT, BETWEEN = 0.185, 0.92, 2.35, 0.1, 0.13
 """Inches: a row, title and columns' names, the rows' names, the right edge, between columns."""
+SIDES = 0.18, 0.16
+"""`RIGHT` and `BETWEEN` where a figure is narrower, and numbers stand at the ends of axes."""
 NAME, JUDGE = 42, 24
 """Characters: of a row's name, of a judge's."""
 FLAGGED, ARMS = 34, 5
@@ -295,20 +297,22 @@ def dots(
         "◂ beyond the edge. A share is 0 at the content picture and 1 at the style's statistics."
     )
     note = foot(results, told, found)
-    total, left, across = frame_of.width(), LEFT, len(found)
-    if total < WIDTH:
-        left = min(LEFT, 0.4 * total)
-        across = min(across, max(1, int((total - left - RIGHT) / (NARROW + BETWEEN))))
+    total, left, right, across = frame_of.width(), LEFT, RIGHT, len(found)
+    between = BETWEEN
+    if narrow():
+        left, right, between = min(LEFT, 0.4 * total), *SIDES
+        across = min(across, max(1, int((total - left - right + between) / (NARROW + between))))
         title, note = frame_of.wrapped(title, 11), frame_of.wrapped(note, 7.5)
-    below = LINE * (note.count("\n") + 1 + bool(legend)) + 0.5
+    foot_height = below(bool(legend), note) + 0.5
     bands, band = -(-len(found) // across), HEAD + places.height * ROW
-    height = bands * band + below
+    above = LINE * title.count("\n")
+    height = bands * band + foot_height + above
     figure = Figure(figsize=(total, height))
-    width = (total - left - RIGHT - (across - 1) * BETWEEN) / across
+    width = (total - left - right - (across - 1) * between) / across
     for number, column in enumerate(found):
         place, at = divmod(number, across)
-        bottom = height - (place + 1) * band
-        box = (left + at * (width + BETWEEN), bottom, width, band - HEAD)
+        bottom = height - above - (place + 1) * band
+        box = (left + at * (width + between), bottom, width, band - HEAD)
         axes = figure.add_axes((box[0] / total, box[1] / height, box[2] / total, box[3] / height))
         _column(axes, column, frame, places, arch_looks(results), series)
         if not at:

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import pandas as pd
@@ -20,6 +21,12 @@ SIGNS = {
 JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|,(?=,)|[?!](?=`)")
 """What becomes one sign with the next: dashes, quotation marks, and ¿ and ¡."""
 
+TEXT, EM, SMALL, PAGE, ROWS = 20, 0.5, 80, 120, 45
+"""Characters of a column of text until it is broken into lines, and what each takes; characters
+over which a table has small letters, and that a page is wide in these; rows of a page."""
+BREAKS, BREAK = re.compile(r"(?<=[+=,/@:])"), r"\\allowbreak{}"
+"""Where names without spaces may be broken."""
+
 
 def escape(text: str) -> str:
     r"""Return LaTeX that shows a text as it is, on one line.
@@ -30,25 +37,91 @@ def escape(text: str) -> str:
     return JOINED.sub(r"\g<0>{}", "".join(SIGNS.get(sign, sign) for sign in one_line(text)))
 
 
-def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
-    """Return a tabular environment with the rules of booktabs.
+@dataclass(frozen=True)
+class _Column:
+    """A column: its name, cells in LaTeX, and how many characters it is wide."""
 
-    Columns ``x`` and ``x_std`` become one. Numbers have three digits and stand right.
+    name: str
+    cells: tuple[str, ...]
+    numeric: bool
+    wide: int
+    form: str
+    """How a tabular environment is told of it."""
+
+    def broken(self) -> "_Column":
+        """Return it in lines of `TEXT` characters where it is a longer text."""
+        if self.numeric or self.wide <= TEXT:
+            return self
+        cells = (rf"{{\raggedright {BREAKS.sub(BREAK, cell)}\par}}" for cell in self.cells)
+        return replace(self, cells=tuple(cells), wide=TEXT, form=f"p{{{TEXT * EM:g}em}}")
+
+    @property
+    def head(self) -> str:
+        """Its name; a line a word where that is longer than its cells."""
+        words = escape(self.name.replace("_", " ")).split(" ")
+        if len(self.name) <= self.wide:
+            return " ".join(words)
+        lines = r" \\ ".join(words)
+        return rf"\shortstack[{'r' if self.numeric else 'l'}]{{{lines}}}"
+
+
+def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
+    """Return a tabular environment with the rules of booktabs, or longtable of more than a page.
+
+    Columns ``x`` and ``x_std`` become one. Numbers have three digits and stand right. What is the
+    same in all rows goes into a comment, long texts are broken into lines, and a table that is wide
+    has small letters; one that is wider than a page even so says it.
 
     Args:
         frame: the table.
         notes: become comments before it.
     """
-    names = [str(name) for name in frame]
-    head = [name for name in names if name.removesuffix("_std") == name or name[:-4] not in names]
-    numeric = [pd.api.types.is_numeric_dtype(frame[name]) for name in head]
-    lines = [f"% {one_line(note)}" for note in notes]
-    lines += [r"% needs \usepackage{booktabs}",
-              rf"\begin{{tabular}}{{{''.join('r' if n else 'l' for n in numeric)}}}", r"\toprule",
-              _row(escape(name.replace("_", " ")) for name in head), r"\midrule"]  # fmt: skip
-    for row in frame.astype(object).to_dict("records"):
-        lines.append(_row(_cell(row[name], row.get(f"{name}_std")) for name in head))
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    columns, same = _columns(frame)
+    wide = sum(column.wide + 2 for column in columns)
+    small, long = wide > SMALL, len(frame) > ROWS
+    if small:
+        columns = [column.broken() for column in columns]
+        wide = sum(column.wide + 2 for column in columns)
+    told = [f"the same in all rows, for the caption: {'; '.join(same)}"] if same else []
+    told += [r"needs \usepackage{booktabs}" + r", \usepackage{longtable}" * long]
+    if long:
+        told += [f"{len(frame)} rows, more than a page: put it in no table environment"]
+    if wide > PAGE:
+        told += [f"about {wide / PAGE:.1f} pages wide: turn it (sidewaystable of rotating), or drop "
+                 "columns"]  # fmt: skip
+    kind, form = "longtable" if long else "tabular", "".join(column.form for column in columns)
+    return "\n".join([
+        *(f"% {one_line(line)}" for line in (*notes, *told)),
+        *[r"{\footnotesize\setlength{\tabcolsep}{3pt}"] * small,
+        rf"\begin{{{kind}}}{{{form}}}", r"\toprule",
+        _row(column.head for column in columns), r"\midrule", *[r"\endhead"] * long,
+        *(_row(cells) for cells in zip(*(column.cells for column in columns), strict=True)),
+        r"\bottomrule", rf"\end{{{kind}}}" + "}" * small, "",
+    ])  # fmt: skip
+
+
+def _columns(frame: pd.DataFrame) -> tuple[list[_Column], list[str]]:
+    """Return the columns of a table, and in words those that are the same in all rows."""
+    rows = frame.astype(object).to_dict("records")
+    columns, same = [], []
+    for name in map(str, frame):
+        if name.removesuffix("_std") != name and name[:-4] in frame:
+            continue
+        column = _column(name, rows, numeric=pd.api.types.is_numeric_dtype(frame[name]))
+        if len(rows) > 1 and len(set(column.cells)) == 1 and f"{name}_std" not in frame:
+            same.append(f"{name.replace('_', ' ')} {rows[0][name]}")
+        else:
+            columns.append(column)
+    return columns, same
+
+
+def _column(name: str, rows: Sequence[Mapping[Hashable, object]], *, numeric: bool) -> _Column:
+    """Return a column of a table's rows."""
+    texts = [one_line(str(row[name])) for row in rows]
+    cells = [_cell(row[name], row.get(f"{name}_std")) for row in rows]
+    shown = texts if not numeric else [re.sub(r"\\\w+|[${}]", "", cell) for cell in cells]
+    wide = max([*map(len, shown), *map(len, name.split("_"))])
+    return _Column(name, tuple(cells), numeric, wide, "r" if numeric else "l")
 
 
 def _row(cells: Iterable[str]) -> str:

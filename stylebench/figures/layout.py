@@ -9,10 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from stylebench.figures import NoDataError
 from stylebench.figures.style import legend_label, power_of_ten, shorten
 
 WIDTH, HEAD, LINE = 14.0, 0.62, 0.22
@@ -36,11 +34,9 @@ HANDLE, CHARACTER = 0.75, 0.07
 """Inches that an entry of the legend takes beside its text, and each character of it."""
 
 
-NARROW, LOW, APART = 0.8, 1.3, 0.85
-"""Inches, where a figure is narrower than `WIDTH`: of a panel at least, its height at most, and
-between rows at least."""
-SMALLEST = 7.0
-"""Points: text of a figure that is laid out for a width."""
+NARROW, LOW, APART, NEAR, SPARE = 0.8, 1.3, 0.85, 0.14, 0.22
+"""Inches, where a figure is narrower than `WIDTH`: of a panel at least, its height at most, between
+rows at least, a line of the note, and at the right, where half a number stands."""
 _wide: ContextVar[float] = ContextVar("wide", default=WIDTH)
 
 
@@ -59,21 +55,15 @@ def width() -> float:
     return _wide.get()
 
 
-def settle(figure: Figure, inches: float) -> None:
-    """Give a figure a width, and its text `SMALLEST` points at least.
+def narrow() -> bool:
+    """Tell whether figures are narrower than `WIDTH`."""
+    return width() < WIDTH
 
-    Raises:
-        NoDataError: it is wider and cannot be laid out anew: its text would be too small.
-    """
-    if figure.get_figwidth() > inches + 0.01:
-        raise NoDataError(
-            f"no layout of it is narrower than {figure.get_figwidth():.3g} in; leave out --width"
-        )
-    for axes in figure.axes:
-        _wrap_title(axes, axes.get_position().width * inches)
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and float(text.get_fontsize()) < SMALLEST:
-            text.set_fontsize(SMALLEST)
+
+def below(legend: int, note: str) -> float:
+    """Return the inches that so many lines of a legend take, and those of the note."""
+    lines = note.count("\n") + 1
+    return LINE * legend + NEAR * lines if narrow() else LINE * (legend + lines)
 
 
 def legend_columns(labels: Collection[str]) -> int:
@@ -102,27 +92,30 @@ def panels(
         head: room for the title and those of the first panels, in inches.
         foot: room for the labels of the last x axes, in inches, beyond one line and its name.
     """
-    total_width = width()
+    total_width, right = width(), RIGHT
     columns = min(across, count)
-    if total_width < WIDTH:
-        fit = int((total_width - left - RIGHT + BETWEEN) / (NARROW + BETWEEN))
+    if narrow():
+        right, left, head = SPARE, min(left, 0.45 * total_width), max(head, TWO)
+        fit = int((total_width - left - right + BETWEEN) / (NARROW + BETWEEN))
         columns = max(n for n in range(1, columns + 1) if n <= max(1, fit) and columns % n == 0)
         title, note = wrapped(title, 11), wrapped(note, 7.5)
         height, gap = min(height, LOW), max(gap, APART)
         head += LINE * title.count("\n")
     rows = -(-count // columns)
-    lines = -(-len(entries) // legend_columns(entries)) + note.count("\n") + 1
-    foot += LINE * lines + 0.6
+    foot += below(-(-len(entries) // legend_columns(entries)), note) + 0.6
     total = head + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(total_width, total))
-    each = (total_width - left - RIGHT - (columns - 1) * BETWEEN) / columns
+    each = (total_width - left - right - (columns - 1) * BETWEEN) / columns
     place = {
-        "left": left / total_width, "right": 1 - RIGHT / total_width, "top": 1 - head / total,
+        "left": left / total_width, "right": 1 - right / total_width, "top": 1 - head / total,
         "bottom": foot / total, "wspace": BETWEEN / each, "hspace": gap / height,
     }  # fmt: skip
     grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex, gridspec_kw=place)
     for axes in grid.flat[count:]:
         axes.set_axis_off()
+    if narrow():
+        for axes in grid.flat[:count]:
+            axes.tick_params(labelbottom=True)  # a row may come to stand in a file of its own
     annotate(figure, title, note, entries)
     return figure, list(grid.flat[:count])
 
@@ -131,14 +124,6 @@ def wrapped(text: str, size: float) -> str:
     """Return a text in lines of the width of figures; a character takes half its size or so."""
     length = int((width() - 0.1) * 72 / ((0.66 if size > 10 else 0.52) * size))
     return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, length))
-
-
-def _wrap_title(axes: Axes, inches: float) -> None:
-    """Break the title of a panel into lines that stand over it alone."""
-    size = min(float(axes.title.get_fontsize()), 8.0)
-    length = max(8, int((inches + 0.3) * 72 / (0.56 * size)))
-    lines = [p for line in axes.get_title().split("\n") for p in textwrap.wrap(line, length)]
-    axes.set_title("\n".join(lines), fontsize=size)
 
 
 def leftmost(axes: Axes) -> bool:
@@ -164,10 +149,11 @@ def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
     lines = [shorten(line, NOTE_LENGTH) for line in note.split("\n")]
     figure.text(0.5, 0.09 / height, "\n".join(lines), **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
-    labels = [legend_label(shorten(label, LABEL_LENGTH)) for label in entries]
+    room = min(LABEL_LENGTH, int((width() - HANDLE) / CHARACTER))
+    labels = [legend_label(shorten(label, room)) for label in entries]
     figure.legend(
         handles, labels, loc="lower center", ncols=legend_columns(entries), handlelength=3.2,
-        bbox_to_anchor=(0.5, (0.06 + LINE * len(lines)) / height), borderpad=0, borderaxespad=0.2,
+        bbox_to_anchor=(0.5, (0.06 + below(0, note)) / height), borderpad=0, borderaxespad=0.2,
     )  # fmt: skip
 
 

@@ -264,8 +264,8 @@ def draw(
             raise InputError(
                 f"--format tex is of tables, {name!r} is a figure; expected png, pdf or svg for it"
             )
-    save: Callable[[Results, str], Path]
-    jobs: list[tuple[str, Callable[[Results, str], Path]]] = []
+    save: Callable[[Results, str], list[Path]]
+    jobs: list[tuple[str, Callable[[Results, str], list[Path]]]] = []
     for kind in formats:
         save = _save_figure if kind == "png" else partial(_save_vector, kind=kind, paper=paper)
         jobs += [(name, save) for name in wanted if name in FIGURES]
@@ -273,7 +273,8 @@ def draw(
     jobs += [(name, save) for name in wanted if name in TABLES]
     for name, save in jobs:
         try:
-            yield name, save(results, name)
+            for path in save(results, name):
+                yield name, path
         except Exception as error:
             if is_full(error):
                 raise
@@ -300,7 +301,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _save_figure(results: Results, name: str) -> Path:
+def _save_figure(results: Results, name: str) -> list[Path]:
     made = FIGURES[name](results)
     sheet = FIGURES.fact(name, "sheet")
     path = results.folder / "figures" / f"{name}.{'jpg' if sheet else 'png'}"
@@ -318,25 +319,35 @@ def _save_figure(results: Results, name: str) -> Path:
             picture.save(file, "JPEG", quality=QUALITY, optimize=True)
         else:
             picture.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
-    return path
+    return [path]
 
 
-def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> Path:
-    """Save a figure as PDF or SVG, without dates, its fonts embedded, its text text."""
+def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> list[Path]:
+    """Save a figure as PDF or SVG, without dates, its fonts embedded, its text text.
+
+    With a width it is cut into NAME, NAME-2, NAME-3 … of the height of a page at most.
+    """
     from stylebench.figures import layout
+    from stylebench.figures.paper import parts, settle, shown
 
     with layout.wide(paper.width):
         made = FIGURES[name](results)
-    if paper.width:
-        layout.settle(made, paper.width)
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
-    drawn = io.BytesIO()
+    how = {"format": kind, "metadata": {**dates, "Creator": "stylebench"}}
+    drawn = []
     with style(), mpl_settings(VECTOR):
-        made.savefig(drawn, format=kind, metadata={**dates, "Creator": "stylebench"})
-    path = results.folder / "figures" / f"{name}.{kind}"
-    with files.replacing(path, results.folder) as file:
-        file.write(drawn.getvalue())
-    return path
+        if paper.width:
+            settle(made, paper.width)
+        every = parts(made) if paper.width else []
+        for box in (shown(made, part) for part in every) if len(every) > 1 else [None]:
+            drawn.append(io.BytesIO())
+            made.savefig(drawn[-1], bbox_inches=box, **how)
+    folder, paths = results.folder / "figures", []
+    for number, data in enumerate(drawn, 1):
+        paths.append(folder / f"{name}{f'-{number}' * (number > 1)}.{kind}")
+        with files.replacing(paths[-1], results.folder) as file:
+            file.write(data.getvalue())
+    return paths
 
 
 def mpl_settings(settings: dict[str, Any]) -> contextlib.AbstractContextManager[None]:
@@ -346,7 +357,7 @@ def mpl_settings(settings: dict[str, Any]) -> contextlib.AbstractContextManager[
     return mpl.rc_context(settings)  # type: ignore[arg-type]
 
 
-def _save_table(results: Results, name: str, *, tex: bool = False) -> Path:
+def _save_table(results: Results, name: str, *, tex: bool = False) -> list[Path]:
     made = TABLES[name](results)
     folder = results.folder / "tables"
     shown = made.rename(columns=_inert).map(_inert)
@@ -359,7 +370,7 @@ def _save_table(results: Results, name: str, *, tex: bool = False) -> Path:
     if tex:
         path = folder / f"{name}.tex"
         files.write_text(path, latex.table(made, told), results.folder)
-    return path
+    return [path]
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

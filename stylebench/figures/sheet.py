@@ -145,7 +145,7 @@ class Canvas:
         scale = min(width / image.width, height / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         axes = self.blank((x + (width - size[0]) // 2, y + (height - size[1]) // 2, *size))
-        dense = DENSE if layout.width() < layout.WIDTH else 1
+        dense = DENSE if layout.narrow() else 1
         scaled = image.resize((dense * size[0], dense * size[1]), Image.Resampling.LANCZOS)
         pixels = np.asarray(scaled)
         axes.imshow(pixels, interpolation="none", aspect="auto")
@@ -180,7 +180,7 @@ class _Drawing:
     def __init__(self, folder: Path, sheet: Sheet, notes: Mapping[str, str], look: Look) -> None:
         self.folder, self.sheet, self.notes, self.look = folder, sheet, notes, look
         self.limit, most, lines = look.width, PER_LINE, look.rows
-        if layout.width() < layout.WIDTH:
+        if layout.narrow():
             self.limit, lines = (
                 min(look.width, int(layout.width() * DPI)),
                 min(look.rows, PAPER_ROWS),

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from stylebench.figures import FIGURES, draw, latex, layout
+from stylebench.figures import FIGURES, draw, latex, layout, paper
 from stylebench.figures.register import Paper
 from stylebench.store import Results
 from tests.cli.bench import invoke, refused
@@ -30,7 +30,7 @@ def test_text_has_seven_points_and_is_in_the_picture(
 ) -> None:
     with layout.wide(width):
         made = FIGURES[name](results)
-    layout.settle(made, width)
+    paper.settle(made, width)
     canvas: Any = FigureCanvasAgg(made)
     canvas.draw()
     assert made.get_figwidth() <= width + 0.01
@@ -50,8 +50,8 @@ def test_text_has_seven_points_and_is_in_the_picture(
 def test_vector_graphics_are_the_same_again_and_have_their_fonts(results: Results) -> None:
     found = []
     for _ in range(2):
-        paper = Paper(("pdf", "svg"), 3.3)
-        paths = [path for _, path in draw(results.folder, ["statistics"], paper)]
+        kinds = Paper(("pdf", "svg"), 6.9)
+        paths = [path for _, path in draw(results.folder, ["statistics"], kinds)]
         names = [str(path).rpartition("/")[2] for path in paths]
         assert names == ["statistics.pdf", "statistics.svg", "statistics.md"]
         found.append([path.read_bytes() for path in paths[:2] if isinstance(path, Path)])
@@ -83,7 +83,124 @@ def test_scores_are_laid_out_anew(tmp_path: Path) -> None:
     with layout.wide(3.3):
         made = dots(scored(tmp_path / "out"), "A title that is longer than a column of a paper")
     assert made.get_figwidth() == 3.3
-    layout.settle(made, 3.3)
+    paper.settle(made, 3.3)
+
+
+TALL = ["r-resnet50+gamma=0.25", "r-resnet50+downsample=blur+gamma=0.25"]
+
+
+@pytest.fixture(scope="module")
+def tall(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Results of many smoothings and long names, of which figures are taller than a page."""
+    smoothings = ["none", *(f"softmax(temperature={t})@deep" for t in (1, 10, 100))]
+    return make(tmp_path_factory.mktemp("tall") / "out", TALL, smoothings, seeds=1)
+
+
+def _ink(figure: Any) -> list[tuple[Any, Any]]:
+    """Return what a figure is made of with the box of each in inches."""
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [
+        (artist, artist.get_tightbbox(canvas.get_renderer()))
+        for artist in figure.get_children()
+        if artist is not figure.patch and artist.get_visible()
+    ]
+    scaled = [(a, box.transformed(figure.dpi_scale_trans.inverted())) for a, box in boxes if box]
+    return [(artist, box) for artist, box in scaled if box.height > 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("scale_free", 3.3), ("curves", 2.0), ("grid", 3.3), ("gradients", 3.3), ("gradients", 6.9)],
+)
+def test_no_part_is_taller_than_a_page_and_nothing_is_cut(
+    name: str, width: float, tall: Results
+) -> None:
+    with layout.wide(width):
+        made = FIGURES[name](tall)
+    paper.settle(made, width)
+    whole = {id(artist) for artist, _ in _ink(made)}
+    parts = paper.parts(made)
+    drawn: list[int] = []
+    for part in parts:
+        place = paper.shown(made, part)
+        assert place.width == pytest.approx(width, abs=0.01)
+        assert place.height <= paper.TALLEST
+        for artist, box in _ink(made):
+            drawn.append(id(artist))
+            assert box.y0 >= place.y0 - 0.01, artist
+            assert box.y1 <= place.y1 + 0.01, artist
+            assert box.x0 >= -0.02, artist
+            assert box.x1 <= width + 0.02, artist
+        for text in made.findobj(Text):
+            assert not text.get_text() or float(text.get_fontsize()) >= paper.SMALLEST
+    assert len(drawn) == len(set(drawn))
+    assert {*drawn} == whole
+
+
+@pytest.mark.parametrize("width", [2.5, 3.3])
+def test_names_of_panels_stand_apart(width: float, tall: Results) -> None:
+    with layout.wide(width):
+        made = FIGURES["curves"](tall)
+    paper.settle(made, width)
+    canvas: Any = FigureCanvasAgg(made)
+    canvas.draw()
+    found = [made.texts[0], *(axes.title for axes in made.axes if axes.get_title())]
+    found += [axes.xaxis.label for axes in made.axes if axes.get_visible() and axes.lines]
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in found if text.get_text()]
+    for place, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[place + 1 :]), found[place]
+
+
+def test_a_figure_is_cut_where_nothing_is_drawn_into_parts_of_one_height() -> None:
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(3, 20))
+    for number in range(10):
+        made.text(0.5, 0.05 + number / 10, str(number))
+    assert [len(part.artists) for part in paper.parts(made)] == [5, 5]
+    assert [len(part.artists) for part in paper.parts(made, 8)] == [4, 4, 2]
+    assert len(paper.parts(made, 100)) == 1
+    whole = Figure(figsize=(3, 20))
+    whole.add_axes((0.2, 0.05, 0.7, 0.9))
+    assert len(paper.parts(whole)) == 1  # no place to cut
+
+
+def test_tall_figures_become_files(tall: Results) -> None:
+    found = [path for _, path in draw(tall.folder, ["scale_free"], Paper(("pdf", "svg"), 3.3))]
+    names = [path.name for path in found if isinstance(path, Path)]
+    count = len(names) // 2
+    ends = ["", *(f"-{number}" for number in range(2, count + 1))]
+    assert count > 1
+    assert names == [f"scale_free{end}.{kind}" for kind in ("pdf", "svg") for end in ends]
+    for path in found[count:]:
+        assert isinstance(path, Path)
+        flat = re.search(r'<svg [^>]*?height="([\d.]+)pt"', path.read_text())
+        assert flat is not None
+        assert float(flat[1]) <= 72 * paper.TALLEST
+
+
+def test_wide_tables_have_small_letters_and_say_what_is_the_same() -> None:
+    names = [f"r-resnet50+downsample=blur+gamma={n}" for n in range(60)]
+    frame = pd.DataFrame({"preset": "robust", "arch": names, "weights": names, "size": 256,
+                          "a_long_name_of_a_number": range(60), "smoothing": names})  # fmt: skip
+    lines = latex.table(frame[:3]).splitlines()
+    assert lines[0] == "% the same in all rows, for the caption: preset robust; size 256"
+    assert lines[1] == r"% needs \usepackage{booktabs}"
+    assert lines[2:4] == [
+        r"{\footnotesize\setlength{\tabcolsep}{3pt}", r"\begin{tabular}{p{10em}p{10em}rp{10em}}",
+    ]  # fmt: skip
+    assert r"\shortstack[r]{a \\ long \\ name \\ of \\ a \\ number}" in lines[5]
+    assert r"{\raggedright r-resnet50+\allowbreak{}downsample=\allowbreak{}blur" in lines[7]
+    assert lines[-1] == r"\end{tabular}}"
+    long = latex.table(frame[["arch", "size"]].assign(size=range(60))).splitlines()
+    assert long[0] == r"% needs \usepackage{booktabs}, \usepackage{longtable}"
+    assert long[1] == "% 60 rows, more than a page: put it in no table environment"
+    assert long[2] == r"\begin{longtable}{lr}"
+    assert r"\endhead" in long
+    assert long[-1] == r"\end{longtable}"
+    many = latex.table(pd.concat([frame.add_suffix(str(n)) for n in range(3)], axis=1)[:3])
+    assert "pages wide: turn it (sidewaystable of rotating)" in many
 
 
 def test_tables_in_latex(results: Results) -> None:
