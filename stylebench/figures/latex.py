@@ -87,8 +87,8 @@ def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
     if long:
         told += [f"{len(frame)} rows, more than a page: put it in no table environment"]
     if wide > PAGE:
-        told += [f"about {wide / PAGE:.1f} pages wide: turn it (sidewaystable of rotating), or drop "
-                 "columns"]  # fmt: skip
+        pages = f"about {wide / PAGE:.1f} pages wide"
+        told += [f"{pages}: turn it (sidewaystable of rotating), or take columns of the CSV file"]
     kind, form = "longtable" if long else "tabular", "".join(column.form for column in columns)
     return "\n".join([
         *(f"% {one_line(line)}" for line in (*notes, *told)),
