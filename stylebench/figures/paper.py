@@ -95,7 +95,8 @@ def parts(figure: Figure, tallest: float = TALLEST) -> list[Part]:
 
 def _blocks(figure: Figure) -> list[Part]:
     """Return what is drawn, from the top, in blocks between which nothing is."""
-    renderer: Any = FigureCanvasAgg(figure).get_renderer()
+    canvas: Any = FigureCanvasAgg(figure)
+    renderer = canvas.get_renderer()
     figure.draw(renderer)
     found: list[Part] = []
     for artist, bottom, top in sorted(_boxes(figure, renderer), key=lambda box: -box[2]):

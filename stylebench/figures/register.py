@@ -333,7 +333,7 @@ def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> lis
     with layout.wide(paper.width):
         made = FIGURES[name](results)
     dates = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
-    how = {"format": kind, "metadata": {**dates, "Creator": "stylebench"}}
+    how: dict[str, Any] = {"format": kind, "metadata": {**dates, "Creator": "stylebench"}}
     drawn = []
     with style(), mpl_settings(VECTOR):
         if paper.width:
