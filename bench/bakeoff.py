@@ -10,9 +10,8 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,20 +26,42 @@ from stylebench.measures import judges
 from stylebench.measures.metrics import measure
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
-from stylebench.transfer.parameterisation import PIXELS, Fourier, Parameterisation
+from stylebench.transfer.parameterisation import COLOUR, PIXELS, Parameterisation, Spectrum
 
 PAIRS = (("chelsea", "brush"), ("china", "mosaic"), ("rocket", "pointillism"), ("flower", "ihc"))
 LOOKS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500)
 JUDGES = ("r-densenet121", "r-googlenet")
 
 
-class Tilted(Fourier):
-    """`Fourier` with another exponent of the amplitudes; 0: decorrelated colours alone."""
+class Tilted(Spectrum):
+    """`Spectrum` with another slope, in the colours of `COLOUR` to a power: U s^power of its SVD.
 
-    def __init__(self, like: Tensor, exponent: float) -> None:
+    Slope 1 and power 1 are `Fourier`.
+    """
+
+    def __init__(self, like: Tensor, slope: float, power: float) -> None:
+        self.SLOPE = slope
         super().__init__(like)
-        scale = self._scale**exponent
-        self._scale = scale / scale.square().mean().sqrt()
+        u, s, vh = torch.linalg.svd(torch.tensor(COLOUR, dtype=torch.float64))
+        colour = u @ (s**power).diag() @ vh
+        colour = colour / (colour.square().sum() / 3).sqrt()
+        self._colour, self._inverse = colour.to(like), colour.inverse().to(like)
+
+    def image(self, vector: Tensor) -> Tensor:
+        """Return the picture."""
+        return self._mix(self._colour, super().image(vector))
+
+    def vector(self, image: Tensor) -> Tensor:
+        """Return its coefficients."""
+        return super().vector(self._mix(self._inverse, image))
+
+    def gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient by the coefficients."""
+        return super().gradient(self._mix(self._colour.T, gradient))
+
+    @staticmethod
+    def _mix(matrix: Tensor, image: Tensor) -> Tensor:
+        return torch.einsum("ij,bjhw->bihw", matrix, image).contiguous()
 
 
 @dataclass(frozen=True)
@@ -49,36 +70,42 @@ class Arm:
 
     Attributes:
         balance: of the loss.
-        exponent: of the Fourier space; None: pixels.
+        slope: of the amplitudes; None: pixels.
+        power: of the colours.
         stages: (share of the size, evaluations) in turn; None: all that are left.
         optimiser: keys of `OptimiserSpec`.
     """
 
     balance: Any = "gradient"
-    exponent: float | None = 1.0
+    slope: float | None = 0.5
+    power: float = 0.0
     stages: tuple[tuple[float, int | None], ...] = ((1.0, None),)
-    optimiser: Mapping[str, Any] = MappingProxyType({})
+    optimiser: Mapping[str, Any] = field(default_factory=dict)
 
 
-BALANCED = Arm(balance="target", exponent=None)
-_HALF, _QUARTER = ((0.5, 60), (1.0, None)), ((0.25, 60), (0.5, 60), (1.0, None))
+SPECTRUM, FOURIER, PLAIN = Arm(), Arm(slope=1.0, power=1.0), Arm(slope=None)
+BALANCED = Arm(balance="target", slope=None)
+HALF = ((0.5, 60), (1.0, None))
 ARMS = {
-    "robust": Arm(),
-    "pixels": Arm(exponent=None),
-    "fourier 1/4": Arm(exponent=0.25),
-    "fourier 1/2": Arm(exponent=0.5),
-    "history 30": Arm(optimiser={"history": 30}),
-    "no line search": Arm(optimiser={"line_search": "none"}),
-    "adam 0.05": Arm(optimiser={"name": "adam", "learning_rate": 0.05}),
-    "half 60": Arm(stages=_HALF),
-    "quarter 60, half 60": Arm(stages=_QUARTER),
-    "balanced": BALANCED,
-    "balanced, fourier 1/4": replace(BALANCED, exponent=0.25),
-    "balanced, fourier 1/2": replace(BALANCED, exponent=0.5),
-    "balanced, history 30": replace(BALANCED, optimiser={"history": 30}),
-    "balanced, no line search": replace(BALANCED, optimiser={"line_search": "none"}),
-    "balanced, half 60": replace(BALANCED, stages=_HALF),
-    "balanced, quarter 60, half 60": replace(BALANCED, stages=_QUARTER),
+    "spectrum": SPECTRUM,
+    "fourier": FOURIER,
+    "pixels": PLAIN,
+    "slope 1/3": replace(SPECTRUM, slope=1 / 3),
+    "slope 2/3": replace(SPECTRUM, slope=2 / 3),
+    "slope 1": replace(SPECTRUM, slope=1.0),
+    "spectrum, colours 1/2": replace(SPECTRUM, power=0.5),
+    "spectrum, colours 1": replace(SPECTRUM, power=1.0),
+    "slope 2/3, colours 1": replace(SPECTRUM, slope=2 / 3, power=1.0),
+    "fourier, adam": replace(FOURIER, optimiser={"name": "adam", "learning_rate": 0.05}),
+    "fourier, half the size first": replace(FOURIER, stages=HALF),
+    "target, pixels": BALANCED,
+    "target, spectrum": replace(BALANCED, slope=0.5),
+    "target, spectrum, colours 1/2": replace(BALANCED, slope=0.5, power=0.5),
+    "target, spectrum, colours 1": replace(BALANCED, slope=0.5, power=1.0),
+    "target, slope 1/4, colours 1": replace(BALANCED, slope=0.25, power=1.0),
+    "target, pixels, history 30": replace(BALANCED, optimiser={"history": 30}),
+    "target, pixels, no line search": replace(BALANCED, optimiser={"line_search": "none"}),
+    "target, pixels, half the size first": replace(BALANCED, stages=HALF),
 }
 
 
@@ -96,7 +123,7 @@ def _pictures(pair: tuple[str, str], size: int) -> tuple[Tensor, Tensor]:
 
 
 def _space(arm: Arm, like: Tensor) -> Parameterisation:
-    return PIXELS if arm.exponent is None else Tilted(like, arm.exponent)
+    return PIXELS if arm.slope is None else Tilted(like, arm.slope, arm.power)
 
 
 def looks(
