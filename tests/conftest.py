@@ -1,17 +1,20 @@
 """What all tests share: one thread, no weights or caches of their machine, made-up results."""
 
 import dataclasses
+import functools
 import gc
 import hashlib
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stylebench import runtime
+from stylebench import files, runtime
+from stylebench.tracking import address
 
 runtime.wait_passively()
 
@@ -67,6 +70,26 @@ def _arithmetic() -> None:
 def _no_mlflow_of_this_machine() -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_empty_database() -> Iterator[None]:
+    """Let MLflow make its tables once, as it takes seconds for them; folders begin with a copy."""
+    create = address.create
+
+    @functools.cache
+    def made() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            create(Path(folder, "mlflow.db"))
+            return Path(folder, "mlflow.db").read_bytes()
+
+    def copy(place: Path) -> None:
+        with files.replacing(place) as file:
+            file.write(made())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(address, "create", copy)
+        yield
 
 
 @pytest.fixture

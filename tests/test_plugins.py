@@ -29,7 +29,7 @@ from stylebench.sweeps.run import sweep
 from stylebench.transfer import smoothing, targets
 from stylebench.transfer.smoothing import SMOOTHINGS
 from tests import results
-from tests.cli.bench import NO_FIGURES, bare_sweeps, with_database
+from tests.cli.bench import NO_FIGURES, no_figures, with_database
 
 pytestmark = pytest.mark.usefixtures("unloaded")
 
@@ -103,7 +103,7 @@ KEYS: dict[str, Any] = {"content": ["chelsea"], "style": ["brush"], "size": 32, 
 @pytest.fixture(autouse=True)
 def bare() -> Iterator[None]:
     """Let sweeps do no more than what is tested."""
-    with bare_sweeps():
+    with no_figures():
         yield
 
 

@@ -1,12 +1,8 @@
 """Runs the command line for tests: in this process, so that torch is imported once."""
 
 import contextlib
-import functools
 import io
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -14,6 +10,7 @@ from unittest import mock
 import yaml
 
 from stylebench.cli.main import main
+from stylebench.tracking import address
 
 COMMAND = (sys.executable, "-c", "from stylebench.cli.main import main; main()")
 """The command line as a process of its own."""
@@ -85,30 +82,11 @@ def write_yaml(path: Path, **changes: object) -> Path:
     return path
 
 
-@functools.cache
-def _empty_database() -> Path:
-    from stylebench.tracking.mlflow import Tracker
-
-    folder = Path(tempfile.mkdtemp(prefix="stylebench-tests-"))
-    Tracker(folder)
-    return folder / "mlflow.db"
-
-
 def with_database(out: Path) -> Path:
-    """Make a results folder with an empty MLflow database: a copy takes no seconds."""
+    """Make a results folder with an empty MLflow database: other processes take seconds for it."""
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(_empty_database(), out / "mlflow.db")
+    address.create(out / "mlflow.db")
     return out
-
-
-@contextlib.contextmanager
-def bare_sweeps() -> Iterator[None]:
-    """Let sweeps of this process draw nothing, and begin with a copy of an empty database."""
-    from stylebench.tracking import address
-
-    empty = _empty_database()
-    with no_figures(), mock.patch.object(address, "create", functools.partial(shutil.copy, empty)):
-        yield
 
 
 def no_figures() -> contextlib.AbstractContextManager[object]:

@@ -1,5 +1,6 @@
 """Commands are quick to start: none imports what it does not use."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,33 +14,32 @@ FOREIGN = {"mlflow", "ray", "timm", "sklearn", "skimage", "plenoptic", "torchmet
 """Of few commands' use, or of one metric's alone."""
 TABLES = {"pandas", "pyarrow", "scipy", "matplotlib"}
 NETWORKS = {"torch", "torchvision"}
+LISTS = ("archs", "experiments", "smoothings", "images")
 ALL = FOREIGN | TABLES | NETWORKS | {"numpy", "PIL", "yaml", "rich.progress"}
 
-WITHOUT: dict[str, set[str]] = {
-    "--help": ALL,
-    "--version": ALL,
-    "sweep --help": ALL,
-    "ls archs": FOREIGN | TABLES | NETWORKS,
-    "ls experiments": FOREIGN | TABLES | NETWORKS,
-    "ls smoothings": FOREIGN | TABLES | NETWORKS,
-    "ls images": FOREIGN | TABLES | NETWORKS,
-    "ls figures": FOREIGN | NETWORKS | {"scipy", "matplotlib.pyplot"},
-    "ls": FOREIGN | {"torchvision", "scipy", "matplotlib.pyplot"},
-    "sweep --arch r-vgg19 --dry-run": FOREIGN | {"torchvision", "scipy", "matplotlib"},
-    "status RESULTS": FOREIGN | NETWORKS | {"scipy", "matplotlib"},
-    "figures RESULTS --only summary": FOREIGN | NETWORKS | {"scipy", "matplotlib.pyplot"},
-    "transfer chelsea mosaic --arch r-vgg11 --size 48 --evals 1": FOREIGN | {"scipy", "matplotlib"},
-}
-"""Command -> modules that it must not load."""
+WITHOUT: list[tuple[set[str], list[str]]] = [
+    (ALL, ["--help", "--version", "sweep --help"]),
+    (FOREIGN | TABLES | NETWORKS, [f"ls {name}" for name in LISTS]),
+    (FOREIGN | NETWORKS | {"scipy", "matplotlib"}, ["status RESULTS"]),
+    (FOREIGN | NETWORKS | {"scipy", "matplotlib.pyplot"},
+     ["ls figures", "figures RESULTS --only summary"]),
+    (FOREIGN | {"torchvision", "scipy", "matplotlib"}, ["sweep --arch r-vgg19 --dry-run"]),
+    (FOREIGN | {"torchvision", "scipy", "matplotlib.pyplot"}, ["ls"]),
+    (FOREIGN | {"scipy", "matplotlib"},
+     ["transfer chelsea mosaic --arch r-vgg11 --size 48 --evals 1"]),
+]  # fmt: skip
+"""Modules -> commands that must not load them, all of which one process runs."""
 
 CODE = """
-import sys
+import json, sys
 from stylebench.cli.main import main
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0, end.code
-print("LOADED", *sys.modules)
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["stylebench", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (words, end.code)
+    print("LOADED", *sys.modules)
 """
 
 
@@ -51,14 +51,15 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("no_weights")
-@pytest.mark.parametrize("command", WITHOUT)
-def test_command_imports_what_it_uses(command: str, results: Path, tmp_path: Path) -> None:
-    words = command.replace("RESULTS", str(results)).split()
+@pytest.mark.parametrize(("foreign", "commands"), WITHOUT, ids=[c[0] for _, c in WITHOUT])
+def test_commands_import_what_they_use(
+    foreign: set[str], commands: list[str], results: Path, tmp_path: Path
+) -> None:
+    words = [command.replace("RESULTS", str(results)).split() for command in commands]
     done = subprocess.run(
-        [sys.executable, "-c", CODE, *words],
+        [sys.executable, "-c", CODE, json.dumps(words)],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    loaded = set(done.stdout.splitlines()[-1].split())
-    assert "LOADED" in loaded
-    assert sorted(loaded & WITHOUT[command]) == []
+    loaded = [set(line.split()) for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    assert [sorted(each & foreign) for each in loaded] == [[] for _ in commands], commands

@@ -70,8 +70,9 @@ def terminals() -> Iterator[list[Terminal]]:
 
 
 def test_bar_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:
+    out = with_database(tmp_path / "out")
     terminals.append(Terminal("stats", "--arch", "r-tiny", "--content", "chelsea", "--size", 32,
-                              "--seed", 0, "--seed", 1, "--out", tmp_path / "out"))  # fmt: skip
+                              "--seed", 0, "--seed", 1, "--out", out))  # fmt: skip
     terminal = terminals[0]
     terminal.read()
     assert terminal.process.wait() == 0, terminal.shown

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,21 +40,26 @@ AT_256 = {
     "stained-glass": "49b3bbab8179b94d",
 }
 """First digits of the digests at 256 px: others are other jobs, as with another decoder of JPEG."""
-CODE = """
-import json
-from stylebench import images
-from stylebench.sweeps.settings import SweepConfig
-from stylebench.sweeps import plan
-sizes = (32, 100, 256, 640)
-names = [*images.PHOTOGRAPHS, *images.PAINTINGS]
-made = plan.expand(SweepConfig.model_validate_json(%r))
-ids = [spec.job_id for spec in (*made.jobs, *made.statistics)]
-print(json.dumps([{n: [images.digest("builtin:" + n, s) for s in sizes] for n in names}, ids]))
-"""
 SWEEP = SweepConfig(
     arch=("r-resnet18+batchnorm=calibrated", "r-timm:convnext_atto", "r-vgg11+rescale=mean"),
     content=("china",), style=("brush",), size=96, precision="fp32",
 )  # fmt: skip
+
+
+def identities() -> tuple[dict[str, list[str]], list[str]]:
+    """Return the digests of all built-in pictures at four sizes, and the job ids of a sweep."""
+    names = [*images.PHOTOGRAPHS, *images.PAINTINGS]
+    made = plan.expand(SWEEP)
+    ids = [spec.job_id for spec in (*made.jobs, *made.statistics)]
+    sizes = (32, 100, 256, 640)
+    return {n: [images.digest("builtin:" + n, s) for s in sizes] for n in names}, ids
+
+
+CODE = """
+import json
+from tests.images.test_identity import identities
+print(json.dumps(identities()))
+"""
 
 
 def test_builtins_have_the_digests_that_they_had() -> None:
@@ -63,19 +69,14 @@ def test_builtins_have_the_digests_that_they_had() -> None:
 
 def test_digests_and_job_ids_are_those_of_another_processor() -> None:
     """What controls measure, how weights begin and what a picture is are computed by either."""
-    command = [sys.executable, "-c", CODE % SWEEP.model_dump_json()]
-    found = [
-        subprocess.run(
-            command, env={**os.environ, **env}, capture_output=True, text=True, check=True
-        ).stdout.splitlines()[-1]
-        for env in ({}, OTHER_PROCESSOR)
-    ]
-    here, there = map(json.loads, found)
-    assert here == there
-    assert len(here[0]) == 15
-    made = plan.expand(SWEEP)
-    ids = [job.job_id for job in made.jobs] + [job.job_id for job in made.statistics]
-    assert here[1] == ids
+    root = str(Path(__file__).parents[2])
+    ran = subprocess.run(
+        [sys.executable, "-c", CODE], env={**os.environ, **OTHER_PROCESSOR, "PYTHONPATH": root},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    digests, ids = json.loads(ran.stdout.splitlines()[-1])
+    assert len(digests) == 15
+    assert (digests, ids) == identities()
 
 
 def test_a_builtin_that_is_read_otherwise_here_is_told() -> None:

@@ -13,6 +13,7 @@ from stylebench.backbones import pretrained, shortcuts
 from stylebench.figures import TABLES
 from stylebench.measures.statistics import BRANCH_CHANGE
 from stylebench.store import Results
+from tests.cli.bench import no_figures
 
 
 def changes(backbone: str | nn.Module, size: int = 64, **keys: Any) -> pd.DataFrame:
@@ -74,10 +75,12 @@ def test_every_block_of_networks_of_several_kinds_is_a_row(arch: str, count: int
 
 def test_a_folder_that_was_measured_before_is_filled_up(tmp_path: Path) -> None:
     def sweep() -> Results:
-        return stylebench.sweep(
-            out=out, arch=["r-resnet18"], smoothing=["none", "softmax"], content=["chelsea"],
-            style=["brush"], size=64, evals=2, statistics_images=["chelsea"], tell=told.append,
-        )  # fmt: skip
+        with no_figures():
+            return stylebench.sweep(
+                out=out, arch=["r-resnet18"], smoothing=["none", "softmax"], content=["chelsea"],
+                style=["brush"], size=64, evals=2, statistics_images=["chelsea"],
+                tell=told.append, tracking_uri="off",
+            )  # fmt: skip
 
     out, told = tmp_path / "out", list[str]()
     first = sweep().statistics

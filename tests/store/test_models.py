@@ -24,9 +24,8 @@ from stylebench.tracking import view
 from tests import jobs
 from tests.results import make as made_up
 
-EXAMPLES = settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+EXAMPLES = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+some_and_many = pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.slow)])
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text()
@@ -103,12 +102,13 @@ def anew(good: Path, tmp_path: Path) -> Path:
 JSONS = ("jobs/*/record.json", "manifest.json", ".jobs.json", ".holder.json")
 
 
+@some_and_many
 @pytest.mark.parametrize("pattern", JSONS)
-def test_json(pattern: str, good: Path, tmp_path: Path) -> None:
+def test_json(pattern: str, examples: int, good: Path, tmp_path: Path) -> None:
     (source,) = good.glob(pattern)
     document = source.read_text()
 
-    @EXAMPLES
+    @settings(EXAMPLES, max_examples=examples)
     @given(changed(document))
     def is_read_or_refused(text: str) -> None:
         out = anew(good, tmp_path)
@@ -167,12 +167,13 @@ PARQUET = ("jobs/*/trace.parquet", "jobs/*/gradients.parquet", "results.parquet"
            "trace.parquet", "gradients.parquet")  # fmt: skip
 
 
+@some_and_many
 @pytest.mark.parametrize("pattern", PARQUET)
-def test_parquet(pattern: str, good: Path, tmp_path: Path) -> None:
+def test_parquet(pattern: str, examples: int, good: Path, tmp_path: Path) -> None:
     (source,) = good.glob(pattern)
     whole = pq.read_table(source)
 
-    @EXAMPLES
+    @settings(EXAMPLES, max_examples=examples)
     @given(tables(whole))
     def is_read_or_refused(table: Any) -> None:
         out = anew(good, tmp_path)

@@ -5,21 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from PIL import Image
 
+from stylebench.backbones import pretrained
+from stylebench.measures import judges
 from stylebench.store import Results
 from stylebench.store.columns import RESULT_COLUMNS
 from stylebench.sweeps.run import sweep
+from tests.cli.bench import no_figures
 
 
 def run(folder: Path, told: list[str], **keys: Any) -> Results:
-    return sweep(
-        out=folder / "out", arch=["r-tiny"], smoothing=["none"], statistics_images=[], size=32,
-        evals=2, precision="fp32", tell=told.append, **keys,
-    )  # fmt: skip
+    with no_figures():
+        return sweep(
+            out=folder / "out", arch=["r-tiny"], smoothing=["none"], statistics_images=[], size=32,
+            evals=2, precision="fp32", tell=told.append, tracking_uri="off", **keys,
+        )  # fmt: skip
 
 
-def test_a_file_that_joins_later_is_named_beside_the_first(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("one_thread", "no_weights")
+def test_a_file_that_joins_later_is_named_beside_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"r-squeezenet1_1": pretrained.resolve("r-squeezenet1_1", 0)}
+    monkeypatch.setattr(judges, "choose", lambda archs: one)
     first, second, style = (str(tmp_path / f"{name}.png") for name in ("a", "b", "s"))
     Image.linear_gradient("L").save(first)
     Image.radial_gradient("L").save(style)

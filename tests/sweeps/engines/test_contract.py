@@ -123,7 +123,7 @@ def test_nothing_to_do(name: str, tmp_path: Path) -> None:
 @every
 def test_resume(name: str, tmp_path: Path) -> None:
     specs = planned()
-    first = engines.run(specs, tmp_path, options(name))
+    first = engines.run(specs, tmp_path, options(name, workers=1))
     done = next(first)
     assert isinstance(first, Generator)
     first.close()
