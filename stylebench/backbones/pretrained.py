@@ -6,10 +6,11 @@ backbone says of itself. No torch here.
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from stylebench import weights
+from stylebench.backbones import names
 from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_files
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
@@ -35,11 +36,11 @@ def known() -> list[str]:
     return list(dict.fromkeys([*_own(), *(p.backbone for p in PACKAGES.values())]))
 
 
-def _refuse_others(name: str, names: Sequence[str], where: str) -> None:
-    if name not in names:
+def _refuse_others(name: str, those: Sequence[str], where: str) -> None:
+    if name not in those:
         raise InputError(
-            f"{where}: no backbone {name!r} takes weights{suggestion(name, names)} "
-            f"{listing(names, 'stylebench weights ls')}"
+            f"{where}: no backbone {name!r} takes weights{suggestion(name, those)} "
+            f"{listing(those, 'stylebench weights ls')}"
         )
 
 
@@ -68,20 +69,56 @@ def check_name(name: str, where: str) -> None:
         _refuse_others(name, [*of_files(), *_own()], where)
 
 
-def parse_given(values: list[str]) -> dict[str, str]:
-    """Return name -> source for the values of ``--weights NAME=SOURCE``; raises InputError."""
+def asked(archs: Iterable[str]) -> list[str]:
+    """Return the names by which the pretrained among some backbones are given weights.
+
+    A network of a file counts: with weights it is pretrained.
+
+    Args:
+        archs: as ``--arch`` takes them.
+    """
+    stems = [names.parse(part)[0] for part in names.listed(archs)]
+    found = names.expand(stems, [stem.rpartition(":")[2] for stem in stems if names.FILE in stem])
+    every = (BackboneName.parse(arch) for arch in found)
+    return list(dict.fromkeys(names.bare(name.name) for name in every if name.pretrained))
+
+
+def _named(value: str, archs: Iterable[str]) -> tuple[str, str]:
+    """Return name and source of ``NAME=SOURCE``, or of a source that can be of one backbone alone.
+
+    Raises:
+        InputError: it is neither.
+    """
+    name, equals, source = value.partition("=")
+    whole = not equals or sources.expanded(value).is_file()  # runs/lr=0.1/best.pth
+    if not whole and source:
+        return name.removeprefix("p-"), source
+    known = asked(archs) if whole and value else []
+    if len(known) == 1:
+        return known[0], value
+    kinds = "(PATH may be a source: torchvision:ENUM, timm:TAG, registry:NAME)"
+    if len(known) > 1:
+        kinds = f"and several backbones are pretrained; say whose, as {known[0]}={value}"
+    raise InputError(f"--weights expects NAME=PATH, found {value!r} {kinds}")
+
+
+def parse_given(values: Iterable[str], archs: Iterable[str] = ()) -> dict[str, str]:
+    """Return name -> source for the values of ``--weights``.
+
+    Args:
+        values: each ``NAME=SOURCE``, or ``SOURCE`` where one of `archs` alone takes weights.
+        archs: those that are asked for, as ``--arch`` takes them.
+
+    Raises:
+        InputError: another form, or no such backbone or source.
+    """
     result: dict[str, str] = {}
     for value in values:
-        name, equals, source = value.partition("=")
-        name = name.removeprefix("p-")
-        if not equals or not source:
-            raise InputError(
-                f"--weights expects NAME=PATH, found {value!r} (PATH may be a source: "
-                "torchvision:ENUM, timm:TAG, registry:NAME)"
-            )
+        name, source = _named(value, archs)
         check_name(name, "--weights")
         parse(source)
-        result[name] = source
+        if result.setdefault(name, source) != source:
+            raise InputError(f"--weights of {name} is given twice: {result[name]!r}, {source!r}")
     return result
 
 

@@ -4,7 +4,7 @@ import functools
 import inspect
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,14 +157,21 @@ def engine_options(
 
 
 def run_options(
-    out: Path, engine: "engines.EngineOptions", weights: list[str] | None = None, **other: Any
+    out: Path,
+    engine: "engines.EngineOptions",
+    weights: list[str] | None = None,
+    archs: Iterable[str] = (),
+    **other: Any,
 ) -> "RunOptions":
-    """Return how and where to run, from flags; those that are wrong raise InputError."""
+    """Return how and where to run, from flags; those that are wrong raise InputError.
+
+    `archs` are the backbones that are asked for: weights without a name are those of the only one.
+    """
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.sweeps.run import RunOptions, check_folder
 
     check_folder(out)
     runtime.configure()
-    given = parse_given(weights or [])
+    given = parse_given(weights or [], archs)
     return RunOptions(out=out, engine=engine, given=given, command=command(), **other)

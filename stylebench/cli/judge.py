@@ -66,7 +66,7 @@ def judge(
 
     place = chosen(tracking_uri)
     check_jobs(jobs)
-    given = parse_given(weights or [])
+    given = parse_given(weights or [], judges or [])
     how = judge.JudgeOptions(
         names=judges or [], given=given, device=runtime.resolve_device(device),
         workers=jobs or 1, offline=offline, force=force,

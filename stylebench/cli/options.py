@@ -176,7 +176,8 @@ Weights = Annotated[
     typer.Option(
         "--weights",
         metavar="NAME=SOURCE",
-        help="Take a backbone's weights from a file, `registry:vgg19` … Repeatable.",
+        help="Take a backbone's weights from a file, `registry:vgg19` …; of the only pretrained "
+        "backbone without `NAME=`. Repeatable.",
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never download weights.")]

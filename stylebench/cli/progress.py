@@ -56,6 +56,7 @@ class Progress:
         self._as_json = as_json
         self._began = time.monotonic()
         self.jobs = self.done = self.kept = 0
+        self._titles: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -78,9 +79,9 @@ class Progress:
         """Tell one line."""
         self._tell("message", text, text=text)
 
-    def begin(self, jobs: int, finished: int) -> None:
+    def begin(self, jobs: int, finished: int, titles: Mapping[str, str]) -> None:
         """Tell how many jobs there are to do, and how many were done before."""
-        self.jobs, self._began = jobs, time.monotonic()
+        self.jobs, self._began, self._titles = jobs, time.monotonic(), titles
         before = f", {finished} finished before" if finished else ""
         self._tell("begin", f"{jobs} jobs to run{before}", jobs=jobs, finished=finished)
         self._bar.update(self._task, total=jobs)
@@ -94,12 +95,13 @@ class Progress:
         """Tell the outcome of a job."""
         self.done += 1
         self.kept += record.ok
-        left, text = duration(self.left()), outcome(record)
+        title = self._titles.get(record.job_id, record.spec.title)
+        left, text = duration(self.left()), outcome(record, title)
         if self._bar.disable:
             text = f"[{self.done}/{self.jobs}] {text}  ({left} left)"
         known = record.model_dump(include=record.model_fields_set - {"spec"})
         fields = {key: known.get(key) for key in TOLD}
-        self._tell("job", text, **fields, what=record.spec.title)
+        self._tell("job", text, **fields, what=title)
         self._bar.update(self._task, completed=self.done, left=left)
 
     def end(self, totals: Mapping[str, Any]) -> None:
@@ -118,8 +120,8 @@ def reporter(*, as_json: bool) -> Progress:
     return Progress(as_json=as_json, bar=sys.stdout.isatty())
 
 
-def outcome(record: "JobRecord") -> str:
+def outcome(record: "JobRecord", title: str = "") -> str:
     """Return a line on a finished job: status, what it was, how it ended, how long it took."""
     seconds = [] if record.seconds is None else [f"{record.seconds:.1f} s"]
     error = [] if record.ok else [record.error]
-    return "  ".join([record.status, record.spec.title, *error, *record.flags, *seconds])
+    return "  ".join([record.status, title or record.spec.title, *error, *record.flags, *seconds])

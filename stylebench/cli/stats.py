@@ -47,6 +47,6 @@ def stats(
 
     config = load_sweep(None, {"name": "stats", **given, "statistics_images": content or None})
     how = run_options(
-        out, engine_options(device, None, jobs), weights, offline=offline, force=force
+        out, engine_options(device, None, jobs), weights, config.arch, offline=offline, force=force
     )
     carry_out(measure, config, how, as_json)

@@ -51,7 +51,7 @@ def sweep(
 
         stylebench sweep fig1_2 --profile full --device cuda
     """
-    from stylebench.sweeps.experiment import load_sweep, results_folder
+    from stylebench.sweeps.experiment import archs_of, load_sweep, results_folder
     from stylebench.tracking.place import chosen
 
     config = load_sweep(experiment, given, profile)
@@ -59,8 +59,8 @@ def sweep(
         out or results_folder(config),
         engine_options(device, engine, jobs, batch,
                        address=address, time_limit=time_limit, retries=retries),
-        weights, tracking=chosen(tracking_uri, experiment_name, tag or []), offline=offline,
-        force=force,
+        weights, archs_of(config), offline=offline, force=force,
+        tracking=chosen(tracking_uri, experiment_name, tag or []),
     )  # fmt: skip
     if dry_run:
         from stylebench.cli import show

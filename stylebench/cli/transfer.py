@@ -217,7 +217,7 @@ def transfer(
                         evals=evals, tolerance=tolerance, seed=[seed], preset=preset,
                         precision=precision, resize=resize, nodes=nodes,
                         content_node=content_node)  # fmt: skip
-    how = run_options(output.parent, engine_options(device), weights, offline=offline)
+    how = run_options(output.parent, engine_options(device), weights, [arch], offline=offline)
     if frames is not None:
         _frames(frames, flags, how, output, start or "content", strength, force=force)
         return

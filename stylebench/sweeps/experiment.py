@@ -304,6 +304,11 @@ def arms(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
     ] or [config]
 
 
+def archs_of(config: SweepConfig) -> list[str]:
+    """Return the backbones of a sweep and its variants, as ``--arch`` takes them."""
+    return list(dict.fromkeys(arch for arm in arms(config) for arch in arm.arch))
+
+
 QUICK = "quick"
 """The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
 

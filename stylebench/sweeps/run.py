@@ -14,7 +14,7 @@ from stylebench import files, runtime, store
 from stylebench.config import JobSpec, Spec
 from stylebench.errors import InputError, JobError, published
 from stylebench.store import JobRecord, lock
-from stylebench.sweeps import engines, plan, same
+from stylebench.sweeps import engines, plan, same, titles
 from stylebench.sweeps.engines import EngineOptions
 from stylebench.sweeps.experiment import load_sweep, results_folder
 from stylebench.sweeps.settings import SweepConfig
@@ -38,8 +38,14 @@ class Reporter(Protocol):
     def message(self, text: str) -> None:
         """Tell one line."""
 
-    def begin(self, jobs: int, finished: int) -> None:
-        """Tell how many jobs there are to do, and how many were done before."""
+    def begin(self, jobs: int, finished: int, titles: Mapping[str, str]) -> None:
+        """Tell how many jobs there are to do, and how many were done before.
+
+        Args:
+            jobs: to do.
+            finished: before.
+            titles: job id -> what the job is, other for each.
+        """
 
     def job(self, record: JobRecord) -> None:
         """Tell the outcome of a job."""
@@ -158,14 +164,17 @@ class Quiet:
 
     def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
         self.message = tell
+        self._titles: Mapping[str, str] = {}
 
-    def begin(self, jobs: int, finished: int) -> None:
+    def begin(self, jobs: int, finished: int, titles: Mapping[str, str]) -> None:
         """Tell how many jobs there are to do."""
+        self._titles = titles
         self.message(f"{jobs} jobs to run, {finished} finished before")
 
     def job(self, record: JobRecord) -> None:
         """Tell the outcome of a job."""
-        self.message(f"{record.status}  {record.spec.title}")
+        title = self._titles.get(record.job_id, record.spec.title)
+        self.message(f"{record.status}  {title}")
 
 
 def sweep(
@@ -279,7 +288,7 @@ def _work(
         same.add_names(options.out, job)
     if todo or not store.read_manifest(options.out):
         _write_manifest(options, config, planned, report.message)
-    report.begin(len(todo), len(specs) - len(todo))
+    report.begin(len(todo), len(specs) - len(todo), titles.told_apart(specs))
     lost = {spec.job_id for spec in todo}
     try:
         with contextlib.closing(engines.run(todo, options.out, options.engine)) as records:

@@ -23,6 +23,8 @@ Key = tuple[Any, ...]
 
 LONGEST = {"parameter": 500, "error": 4000}
 """Characters that are kept: MLflow refuses more than 6000 of a parameter, 8000 of a tag."""
+SETTINGS = ("content_weight", "style_weight", "tv_weight", "learning_rate", "style_scale")
+"""Columns of numbers that were chosen, not measured: parameters, not metrics."""
 KEY = ("arch", "weights", "smoothing", "seed", "size", "resize")
 """What a job has in common with the statistics of its backbone and smoothing."""
 
@@ -63,12 +65,11 @@ def read(out: Path, job_id: str) -> Entry | None:
     if record is None:
         return None
     row, spec = columns.result_row(record), record.stylisation
-    arch = spec.label
     return Entry(
         job_id=job_id,
         status=record.status,
         error=record.error[: LONGEST["error"]],
-        title=f"{arch} {spec.smoothing.label} {spec.content.name} {spec.style.name}",
+        title=spec.title,
         key=tuple(row[name] for name in KEY),
         params=_params(row),
         numbers=(*_numbers(row), *(_trace(folder) if record.ok else ())),
@@ -121,11 +122,11 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
 
 
 def _params(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return text that is not empty, and whole numbers."""
+    """Return text that is not empty, whole numbers, and other numbers that are settings."""
     return {
         name: str(value)[: LONGEST["parameter"]]
         for name, value in row.items()
-        if isinstance(value, str | int)
+        if (isinstance(value, str | int) or (name in SETTINGS and value is not None))
         and value != ""
         and name not in ("error", "job_id")
         and not name.endswith("picture")
@@ -134,7 +135,7 @@ def _params(row: Mapping[str, Any]) -> dict[str, str]:
 
 def _numbers(row: Mapping[str, Any]) -> Iterator[Number]:
     for name, value in row.items():
-        if isinstance(value, float) and math.isfinite(value):
+        if isinstance(value, float) and math.isfinite(value) and name not in SETTINGS:
             yield name, 0, value
 
 

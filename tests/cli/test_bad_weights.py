@@ -129,6 +129,7 @@ def test_weights_that_no_file_can_be(path: str) -> None:
     [
         ("vgg19", "expects NAME=PATH, found 'vgg19'"),
         ("vgg19=", "expects NAME=PATH"),
+        ("", "expects NAME=PATH, found ''"),
         ("=w.safetensors", "no backbone ''"),
         ("vgg91=w.safetensors", "did you mean 'vgg19'"),
         ("noresnet50=w.safetensors", "no backbone 'noresnet50' takes weights"),
@@ -136,6 +137,49 @@ def test_weights_that_no_file_can_be(path: str) -> None:
 )
 def test_weights_flag(value: str, reason: str) -> None:
     assert reason in refused("sweep", "--arch", "r-tiny", "--weights", value)
+
+
+@pytest.mark.parametrize("arch", ["p-vgg19", "p-vgg19,r-vgg11", "p-vgg19+pool=avg"])
+@pytest.mark.parametrize("path", ["w.safetensors", "lr=0.1.safetensors"])
+def test_weights_without_a_name_are_those_of_the_only_backbone(arch: str, path: str) -> None:
+    _safetensors(Path(path))
+    line = refused("sweep", "--arch", arch, "--weights", path, "--size", 32)
+    assert f"{path}: expected the weights of vgg19" in line
+
+
+def test_weights_without_a_name_in_every_command() -> None:
+    _safetensors(Path("w.safetensors"))
+    flags = ("--arch", "p-vgg19", "--weights", "w.safetensors", "--size", 32)
+    Path("x.yaml").write_text("variants: [{arch: r-tiny}, {arch: p-vgg19}]\nsize: 32\n")
+    for command in (("sweep", *flags, "--dry-run"), ("stats", *flags, "--content", "chelsea"),
+                    ("transfer", "chelsea", "brush", *flags), ("plan", "x.yaml", *flags[2:4]),
+                    ("sweep", "x.yaml", *flags[2:4])):  # fmt: skip
+        assert "expected the weights of vgg19" in refused(*command), command
+
+
+def test_weights_without_a_name_of_several_are_refused() -> None:
+    _safetensors(Path("w.safetensors"))
+    flags = ("--weights", "w.safetensors", "--size", 32)
+    line = refused("sweep", "--arch", "p-vgg19,p-resnet50", *flags)
+    assert "several backbones are pretrained; say whose, as vgg19=w.safetensors" in line
+    assert "expects NAME=PATH" in refused("sweep", "--arch", "r-vgg19", *flags)
+
+
+def test_weights_of_one_backbone_are_given_once() -> None:
+    _safetensors(Path("w.safetensors"))
+    given = ("--weights", "vgg19=w.safetensors", "--weights", "p-vgg19=other.pth")
+    line = refused("sweep", "--arch", "p-vgg19", *given)
+    assert "--weights of vgg19 is given twice: 'w.safetensors', 'other.pth'" in line
+
+
+def test_weights_without_a_name_of_a_network_of_ones_own() -> None:
+    Path("net.py").write_text(
+        "from torch import nn\n\nclass Mine(nn.Sequential):\n    def __init__(self):\n"
+        "        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())\n"
+    )
+    _safetensors(Path("w.safetensors"))
+    line = refused("sweep", "--arch", "net.py:Mine", "--weights", "w.safetensors", "--size", 32)
+    assert "w.safetensors: expected the weights of" in line
 
 
 def test_bad_weights_of_a_group_are_an_error_too() -> None:

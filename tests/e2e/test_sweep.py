@@ -14,6 +14,8 @@ from PIL import Image
 from stylebench import store
 from stylebench.config import TransferSettings
 from stylebench.measures.statistics import STATISTICS
+from stylebench.store import columns
+from stylebench.tracking import view
 from stylebench.transfer.stylize import Stylization, stylize_batch
 from tests.cli.bench import Run, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, rows, runs, snapshot, sweep
@@ -127,8 +129,8 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
     shared = {Path(item.path) for item in client.list_artifacts(parent.info.run_id, "images")}
     kinds = ("content_chelsea", "content_china", "style_brush", "style_mosaic")
     assert {path.name.partition("_32_")[0] for path in shared} == set(kinds)
-    columns = ("content_picture", "style_picture")
-    assert shared == {Path(row[column]) for row in rows(out) for column in columns}
+    kinds = ("content_picture", "style_picture")
+    assert shared == {Path(row[kind]) for row in rows(out) for kind in kinds}
     records = done(out)
     for run in children:
         record = records[run.data.tags["job_id"]]
@@ -137,6 +139,9 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
         assert params["smoothing"] == spec.smoothing.name
         assert (params["content"], params["style"]) in PAIRS
         assert (params["size"], params["seed"], params["preset"]) == ("32", "0", "robust")
+        assert run.info.run_name == spec.title
+        assert (params["style_weight"], params["style_scale"]) == ("10.0", "1.0")
+        assert not {*view.SETTINGS} & {*run.data.metrics}
         for key in ("content_loss", "style_loss", "loss_initial", "seconds", "peak_memory_mb"):
             assert run.data.metrics[key] == pytest.approx(getattr(record, key))
         trace = pd.read_parquet(out / "jobs" / record.job_id / "trace.parquet")
@@ -150,6 +155,12 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
         assert files == {n: (folder / n).stat().st_size for n in ("result.png", "record.json")}
         assert run.info.start_time == int((record.started or 0) * 1000)
         assert run.info.end_time == int(record.finished * 1000)
+
+
+def test_numbers_that_were_chosen_are_parameters() -> None:
+    """Every column of numbers is measured, which the record states, or a setting."""
+    numbers = {name for name, kind in columns.RESULT_COLUMNS.items() if kind == "float64"}
+    assert numbers - {*store.JobRecord.model_fields, "loss_ratio"} == {*view.SETTINGS}
 
 
 def _fails_when_smoothed(

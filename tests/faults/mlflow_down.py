@@ -41,7 +41,7 @@ class Listener:
         """Remember a message."""
         self.messages.append(text)
 
-    def begin(self, jobs: int, finished: int) -> None:
+    def begin(self, jobs: int, finished: int, titles: Mapping[str, str]) -> None:
         """Remember when the jobs began."""
         self.times.append(time.monotonic())
 

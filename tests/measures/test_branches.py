@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import stylebench
 from stylebench.backbones import pretrained, shortcuts
-from stylebench.figures import TABLES
+from stylebench.figures import TABLES, load
 from stylebench.measures.statistics import BRANCH_CHANGE
 from stylebench.store import Results
 from tests.cli.bench import no_figures
@@ -99,6 +99,7 @@ def test_a_folder_that_was_measured_before_is_filled_up(tmp_path: Path) -> None:
     told.clear()
     found = sweep()
     assert told[0] == "0 jobs to run, 3 finished before"
+    load()
     row = TABLES["statistics"](found).query("smoothing == 'none'").iloc[0]
     assert row["layer"] == "stage4"
     deep = blocks.query("stage == 4")["value"]
