@@ -53,13 +53,14 @@ def plan(
 
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
-    from stylebench.sweeps.experiment import archs_of, load_sweep, results_folder
+    from stylebench.sweeps.experiment import archs_of, load_sweep, naming, results_folder
     from stylebench.timing import forecast
 
     config = load_sweep(experiment, given, profile)
     place, engine = out or results_folder(config), engine_options(device, None, jobs, batch)
     asked = run_options(place, engine, weights, archs_of(config), offline=offline, force=force)
-    found = forecast.make(config, asked, bench, functools.partial(say, error=True))
+    with naming(experiment, given, profile):
+        found = forecast.make(config, asked, bench, functools.partial(say, error=True))
     if as_json:
         print(json.dumps(asdict(found), indent=1))
     else:

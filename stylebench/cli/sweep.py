@@ -51,7 +51,7 @@ def sweep(
 
         stylebench sweep fig1_2 --profile full --device cuda
     """
-    from stylebench.sweeps.experiment import archs_of, load_sweep, results_folder
+    from stylebench.sweeps.experiment import archs_of, load_sweep, naming, results_folder
     from stylebench.tracking.place import chosen
 
     config = load_sweep(experiment, given, profile)
@@ -62,14 +62,15 @@ def sweep(
         weights, archs_of(config), offline=offline, force=force,
         tracking=chosen(tracking_uri, experiment_name, tag or []),
     )  # fmt: skip
-    if dry_run:
-        from stylebench.cli import show
+    with naming(experiment, given, profile):
+        if dry_run:
+            from stylebench.cli import show
 
-        show.jobs(config, how, as_json=as_json)
-    else:
-        from stylebench.sweeps.run import run
+            show.jobs(config, how, as_json=as_json)
+        else:
+            from stylebench.sweeps.run import run
 
-        carry_out(run, config, how, as_json)
+            carry_out(run, config, how, as_json)
 
 
 def carry_out(

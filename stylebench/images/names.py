@@ -27,7 +27,7 @@ from stylebench.images.decode import (
 )
 from stylebench.registry import suggestion
 
-Role = Literal["content", "style", "mask", "start"]
+Role = Literal["content", "style", "photograph", "mask", "start"]
 
 PREFIX = "builtin:"
 
@@ -65,7 +65,7 @@ def _resolve_item(item: str, role: Role, tell: Callable[[str], None]) -> list[Im
     if not item:
         raise InputError(f"{role} has an empty entry; give a file, a folder or a built-in image")
     if item == "builtin":
-        names = list(PHOTOGRAPHS if role == "content" else PAINTINGS)
+        names = list(PHOTOGRAPHS if role in ("content", "photograph") else PAINTINGS)
         return [ImageSource(name, PREFIX + name) for name in names]
     name = item.removeprefix(PREFIX)
     if name in PHOTOGRAPHS or name in PAINTINGS:

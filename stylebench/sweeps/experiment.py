@@ -1,13 +1,15 @@
 """From a YAML file and flags to the configuration of a sweep."""
 
+import contextlib
 import itertools
 import math
 import os
 import re
 import reprlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -50,9 +52,24 @@ def _shown(value: object) -> str:
     return found if len(found) <= 60 else found[:57] + "..."
 
 
-def _explain(error: ValidationError, where: str) -> str:
-    """Return the first problem of a validation error in one line, with a suggestion for a key."""
+def _explain(
+    error: ValidationError, data: Mapping[str, Any], where: str, written: Mapping[str, str]
+) -> str:
+    """Return the first problem of a validation error in one line, with a suggestion for a key.
+
+    Args:
+        error: of validating `data`.
+        data: of a sweep.
+        where: they come from.
+        written: where some of the keys are, see `_written`.
+    """
     first, (path, expected, found) = error.errors()[0], first_problem(error)
+    key = str(first["loc"][0]) if first["loc"] else ""
+    where = written.get(key, where)
+    if key in data and len(first["loc"]) == 2 and data[key] == [first["input"]]:
+        path = key  # a single value, where a list may stand
+    if where.startswith("--"):
+        return f"{where}: {expected}, found {_shown(found)}"
     if first["type"] == "extra_forbidden":
         models: dict[str, type[Frozen]] = {
             "loss": LossSpec, "optimiser": OptimiserSpec, "smoothing": SmoothingSpec
@@ -185,16 +202,19 @@ OF_SWEEP = ("name", "description", "profile", "judge", "limit", "variants")
 """Keys that are the whole sweep's and that no variant sets."""
 
 
-def _validated(data: Mapping[str, Any], where: str) -> SweepConfig:
+def _validated(
+    data: Mapping[str, Any], where: str, written: Mapping[str, str] = MappingProxyType({})
+) -> SweepConfig:
     """Return the configuration that a mapping gives, its preset's keys filled in."""
     preset = data.get("preset", PRESET)
     if not isinstance(preset, str) or preset not in PRESETS:
         near = suggestion(str(preset), PRESETS)
+        where = written.get("preset", where)
         raise InputError(f"{where}: unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
     try:
         return SweepConfig.model_validate(_merged(PRESETS[preset], {**data, "preset": preset}))
     except ValidationError as error:
-        raise InputError(_explain(error, where)) from None
+        raise InputError(_explain(error, data, where, written)) from None
 
 
 def _profiled(data: dict[str, Any], profile: str | None, where: str) -> dict[str, Any]:
@@ -214,6 +234,49 @@ def _profiled(data: dict[str, Any], profile: str | None, where: str) -> dict[str
         near = suggestion(name, profiles)
         raise InputError(f"{where}: no profile {name!r}{near} (known: {known})")
     return {**_laid(data, profiles[name]), "profile": name}
+
+
+def _written(
+    data: Mapping[str, Any], profile: str | None, flags: Mapping[str, Any], where: str
+) -> dict[str, str]:
+    """Return where each key of a sweep is written: key -> file, profile of the file, or flag.
+
+    Args:
+        data: of the file.
+        profile: that is laid on it; None: its first.
+        flags: that go before both; those of None are not given.
+        where: the file.
+    """
+    profiles = data.get("profiles") or {}
+    named = profile or next(iter(profiles), "") if isinstance(profiles, Mapping) else ""
+    of_profile = profiles.get(named, {}) if named else {}
+    found = dict.fromkeys(data, where)
+    found |= dict.fromkeys(of_profile, f"{where}: profiles.{named}")
+    given = (key for key, value in flags.items() if value is not None)
+    return found | {key: "--" + key.replace("_", "-") for key in given}
+
+
+@contextlib.contextmanager
+def naming(
+    path: Path | None, flags: Mapping[str, Any] | None = None, profile: str | None = None
+) -> Iterator[None]:
+    """Say of an error in a key of a sweep where the key is written; see `load_sweep` for the rest.
+
+    What is wrong with nodes, pictures or sizes is known when jobs are planned, from no file.
+    """
+    try:
+        yield
+    except InputError as error:
+        found = re.match(r"(\w+)[\w.]*(:?)", str(error))
+        if type(error) is not InputError or not found:
+            raise
+        data = read_yaml(_find(path)) if path else {}
+        place = _written(data, profile, flags or {}, str(path)).get(found[1], "")
+        if not place.startswith("--") and found[1] in SweepConfig.model_fields and place:
+            raise InputError(f"{place}: {error}") from None
+        if place and found[2]:
+            raise InputError(f"{place}{str(error)[found.end(1) :]}") from None
+        raise
 
 
 def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -368,12 +431,14 @@ def load_sweep(
         data.setdefault(
             "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
         )
+    written = _written(data, profile, flags or {}, where)
     data = _profiled(data, profile, where)
     given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
+    gridded = "grid" in data
     crossed = _crossed(data.pop("variants", []), data.pop("grid", None), where)
     variants = _varied(data, crossed, given, where)
-    config = _validated({**_laid(_paired(data), given), "variants": variants}, where)
-    found = arms(config, where)
+    config = _validated({**_laid(_paired(data), given), "variants": variants}, where, written)
+    found = arms(config, f"{where}: grid" if gridded else where)
     _refuse_idle(found, flags or {}, where)
     for arm in found:
         names.load_files(arm.arch)

@@ -144,11 +144,16 @@ def _pictures(
     config: SweepConfig, pairs: bool, seen: _Seen, tell: Callable[[str], None]
 ) -> tuple[list[ImageRef], list[PlannedStyle], list[ImageRef]]:
     """Return content, style and statistics pictures; each is looked at, so bad ones fail now."""
-    given: list[tuple[str, ...]] = [config.content if pairs else (), config.statistics_images]
-    contents, photographs = (
-        [source for value in values for source in images.resolve(value, "content", tell)]
-        for values in given
-    )
+    contents = [
+        each
+        for value in (config.content if pairs else ())
+        for each in images.resolve(value, "content", tell)
+    ]
+    photographs = [
+        each
+        for value in config.statistics_images
+        for each in images.resolve(value, "photograph", tell)
+    ]
     styles = [each for value in config.style if pairs for each in named(value, tell)]
     mixed = [source for style in styles for source in style.pictures]
     masks = [source for style in styles for source in style.masks if source]
@@ -254,7 +259,8 @@ def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(
-                f"layer_weights: no style node {name!r}{suggestion(name, nodes)} {listing(nodes)}"
+                f"loss.layer_weights: no style node {name!r}{suggestion(name, nodes)} "
+                f"{listing(nodes)}"
             )
 
 

@@ -16,7 +16,7 @@ from stylebench.errors import InputError, JobError, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
 from stylebench.sweeps.engines import EngineOptions
-from stylebench.sweeps.experiment import load_sweep, results_folder
+from stylebench.sweeps.experiment import load_sweep, naming, results_folder
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.tracking import background
 from stylebench.tracking.place import Place, chosen
@@ -227,7 +227,8 @@ def sweep(
         given=dict(weights or {}), tracking=tracking, offline=offline, force=force,
         command="stylebench.sweep",
     )  # fmt: skip
-    run(config, options, Quiet(tell))
+    with naming(Path(experiment) if experiment is not None else None, keys, profile):
+        run(config, options, Quiet(tell))
     return store.load(options.out)
 
 

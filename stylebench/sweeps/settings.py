@@ -67,8 +67,8 @@ def _style(value: Any) -> Any:
     try:
         return (StyleRegions if "regions" in value else StyleBlend).model_validate(value)
     except ValidationError as error:
-        path, expected, found = first_problem(error)
-        raise ValueError(f"{path}: {expected}, found {found!r:.40}") from None
+        path, expected, _ = first_problem(error)
+        raise ValueError(f"{path}: {expected}") from None
 
 
 StyleName = Annotated[str | StyleBlend | StyleRegions, BeforeValidator(_style)]

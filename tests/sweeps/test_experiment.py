@@ -54,7 +54,7 @@ def test_a_profile_may_set_what_the_file_pairs(tmp_path: Path) -> None:
         ("grid: {image: pixels}", None, "grid: expected keys with lists of values"),
         ("grid: {image: []}", None, "grid: expected keys with lists of values"),
         ("grid: {3: [4]}", None, "grid: expected keys with lists of values"),
-        ("grid: {loss.balanse: [target]}", None, "variant 1: unknown key 'loss.balanse'"),
+        ("grid: {loss.balanse: [target]}", None, "grid: variant 1: unknown key 'loss.balanse'"),
         ("grid: {image.x: [1]}", None, "variant 1: image"),
         ("grid: {name: [a]}", None, "variant 1: name is the whole sweep's"),
         ("grid: {a: &a [1,1,1,1,1,1,1,1,1,1], b: *a, c: *a, d: *a, e: *a}", None, "at most 1,000"),
