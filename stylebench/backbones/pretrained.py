@@ -15,6 +15,7 @@ from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError
+from stylebench.files import expanded
 from stylebench.registry import listing, suggestion
 from stylebench.weights import Wanted, files, inputs, parse, sources
 from stylebench.weights.packages import PACKAGES
@@ -90,7 +91,7 @@ def _named(value: str, archs: Iterable[str]) -> tuple[str, str]:
         InputError: it is neither.
     """
     name, equals, source = value.partition("=")
-    whole = not equals or sources.expanded(value).is_file()  # runs/lr=0.1/best.pth
+    whole = not equals or expanded(value).is_file()  # runs/lr=0.1/best.pth
     if not whole and source:
         return name.removeprefix("p-"), source
     known = asked(archs) if whole and value else []

@@ -249,9 +249,9 @@ def _written(
     """
     profiles = data.get("profiles") or {}
     named = profile or next(iter(profiles), "") if isinstance(profiles, Mapping) else ""
-    of_profile = profiles.get(named, {}) if named else {}
-    found = dict.fromkeys(data, where)
-    found |= dict.fromkeys(of_profile, f"{where}: profiles.{named}")
+    laid = profiles.get(named) if named else None
+    keys = laid if isinstance(laid, Mapping) else ()
+    found = dict.fromkeys(data, where) | dict.fromkeys(keys, f"{where}: profiles.{named}")
     given = (key for key, value in flags.items() if value is not None)
     return found | {key: "--" + key.replace("_", "-") for key in given}
 

@@ -152,7 +152,9 @@ def _pictures(
     photographs = [
         each
         for value in config.statistics_images
-        for each in images.resolve(value, "photograph", tell)
+        for each in images.resolve(
+            value, "photograph", (lambda text: None) if value in config.content else tell
+        )  # of a folder that is both, what is left out is told once
     ]
     styles = [each for value in config.style if pairs for each in named(value, tell)]
     mixed = [source for style in styles for source in style.pictures]

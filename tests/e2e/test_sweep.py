@@ -129,8 +129,8 @@ def test_mlflow_has_parameters_metrics_and_pictures(swept: tuple[Run, Path]) -> 
     shared = {Path(item.path) for item in client.list_artifacts(parent.info.run_id, "images")}
     kinds = ("content_chelsea", "content_china", "style_brush", "style_mosaic")
     assert {path.name.partition("_32_")[0] for path in shared} == set(kinds)
-    kinds = ("content_picture", "style_picture")
-    assert shared == {Path(row[kind]) for row in rows(out) for kind in kinds}
+    held = ("content_picture", "style_picture")
+    assert shared == {Path(row[column]) for row in rows(out) for column in held}
     records = done(out)
     for run in children:
         record = records[run.data.tags["job_id"]]

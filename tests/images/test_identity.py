@@ -50,7 +50,7 @@ def identities() -> tuple[dict[str, list[str]], list[str]]:
     """Return the digests of all built-in pictures at four sizes, and the job ids of a sweep."""
     names = [*images.PHOTOGRAPHS, *images.PAINTINGS]
     made = plan.expand(SWEEP)
-    ids = [spec.job_id for spec in (*made.jobs, *made.statistics)]
+    ids = [job.job_id for job in made.jobs] + [job.job_id for job in made.statistics]
     sizes = (32, 100, 256, 640)
     return {n: [images.digest("builtin:" + n, s) for s in sizes] for n in names}, ids
 

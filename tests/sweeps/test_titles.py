@@ -17,7 +17,7 @@ ONE = {"smoothing": ["none"], "content": ["chelsea"], "style": ["brush"], "stati
 
 def titles(path: Path, **keys: Any) -> tuple[list[Spec], Mapping[str, str]]:
     made = plan.expand(load_sweep(write_yaml(path / "x.yaml", **{**ONE, **keys})))
-    specs = [*made.jobs, *made.statistics]
+    specs: list[Spec] = [*made.jobs, *made.statistics]
     return specs, told_apart(specs)
 
 
