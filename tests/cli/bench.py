@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -83,9 +85,14 @@ def write_yaml(path: Path, **changes: object) -> Path:
 
 
 def with_database(out: Path) -> Path:
-    """Make a results folder with an empty MLflow database: other processes take seconds for it."""
+    """Make a results folder with an empty MLflow database: other processes take seconds for it.
+
+    One that is there is emptied in place: MLflow keeps it open.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    address.create(out / "mlflow.db")
+    with tempfile.TemporaryDirectory() as folder:
+        address.create(Path(folder, "mlflow.db"))
+        shutil.copy(Path(folder, "mlflow.db"), out)
     return out
 
 
