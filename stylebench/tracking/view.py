@@ -23,7 +23,8 @@ Key = tuple[Any, ...]
 
 LONGEST = {"parameter": 500, "error": 4000}
 """Characters that are kept: MLflow refuses more than 6000 of a parameter, 8000 of a tag."""
-SETTINGS = ("content_weight", "style_weight", "tv_weight", "learning_rate", "style_scale")
+SETTINGS = ("content_weight", "style_weight", "tv_weight", "learning_rate", "style_scale",
+            "tolerance")  # fmt: skip
 """Columns of numbers that were chosen, not measured: parameters, not metrics."""
 KEY = ("arch", "weights", "smoothing", "seed", "size", "resize")
 """What a job has in common with the statistics of its backbone and smoothing."""

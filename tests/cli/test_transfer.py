@@ -276,8 +276,8 @@ def test_a_folder_of_styles_is_no_blend(
         (("--strength", 0), "strength: expected a positive number"),
         (("--strength", "nan"), "strength: expected a positive number"),
         (("--strength", "-1"), "strength: expected a positive number"),
-        (("--style-scale", 0), "style_scale: Input should be greater than 0"),
-        (("--style-scale", "nan"), "style_scale: "),
+        (("--style-scale", 0), "--style-scale: Input should be greater than 0"),
+        (("--style-scale", "nan"), "--style-scale: "),
         (("--style-scale", 0.1), "style_scale: expected a style picture of 16 to 4096 px, found 32 "
          "px × 0.1 = 3 px"),
         (("--style-scale", 1000), "expected a style picture of 16 to 4096 px"),
