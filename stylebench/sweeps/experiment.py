@@ -3,102 +3,22 @@
 import contextlib
 import itertools
 import math
-import os
 import re
-import reprlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from stylebench import files
 from stylebench.backbones import names
-from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec, first_problem
-from stylebench.errors import InputError, describe
-from stylebench.registry import listing, suggestion
+from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `over` laid on it, mappings merged key by key."""
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return result
-
-
-class _Short(reprlib.Repr):
-    """Shows the beginning of a value, at a cost that does not depend on its size."""
-
-    def repr_int(self, value: int, level: int) -> str:
-        """Return the digits of an integer, of a long one how long it is."""
-        bits = value.bit_length()
-        return repr(value) if bits <= 200 else f"an integer of {bits} bits"
-
-
-def _shown(value: object) -> str:
-    """Return a value as in Python, in at most 60 characters."""
-    short = _Short()
-    short.maxlevel = 3
-    short.maxstring = short.maxother = 200
-    found = short.repr(value)
-    return found if len(found) <= 60 else found[:57] + "..."
-
-
-def _explain(
-    error: ValidationError, data: Mapping[str, Any], where: str, written: Mapping[str, str]
-) -> str:
-    """Return the first problem of a validation error in one line, with a suggestion for a key.
-
-    Args:
-        error: of validating `data`.
-        data: of a sweep.
-        where: they come from.
-        written: where some of the keys are, see `_written`.
-    """
-    first, (path, expected, found) = error.errors()[0], first_problem(error)
-    key = str(first["loc"][0]) if first["loc"] else ""
-    where = written.get(key, where)
-    if key in data and len(first["loc"]) == 2 and data[key] == [first["input"]]:
-        path = key  # a single value, where a list may stand
-    if where.startswith("--"):
-        return f"{where}: {expected}, found {_shown(found)}"
-    if first["type"] == "extra_forbidden":
-        models: dict[str, type[Frozen]] = {
-            "loss": LossSpec, "optimiser": OptimiserSpec, "smoothing": SmoothingSpec
-        }  # fmt: skip
-        owner = (
-            models.get(str(first["loc"][0]), SweepConfig) if len(first["loc"]) > 1 else SweepConfig
-        )
-        key = str(first["loc"][-1])
-        near = suggestion(key, owner.model_fields)
-        known = listing(owner.model_fields, "stylebench schema")
-        return f"{where}: unknown key {path!r}{near} {known}"
-    more = len(error.errors()) - 1
-    return f"{where}: {path}: {expected}, found {_shown(found)}" + (
-        f" (and {more} more)" if more else ""
-    )
-
-
-MAX_BYTES = 1_000_000
-"""Of an experiment file; those of experiments/ have 1 to 4 thousand."""
-
-MAX_KEYS = 1000
-"""Of a mapping, with those that ``<<`` merges into it: aliases can multiply them without end."""
-
-MAX_VALUES = 50_000
-"""Of a file, each counted as often as aliases repeat it."""
-
-MAX_DIGITS = 100
-"""Of a number; PyYAML's numbers to the base of 60 (1:30:00) cost the square of their length."""
-_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 MAX_VARIANTS = 1000
 """Of an experiment, its grid multiplied out."""
@@ -110,85 +30,10 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
 
 
-def _find(given: Path) -> Path:
-    """Return the file that is meant by a path, or by the name of a shipped experiment."""
-    if given.name != str(given) or given.suffix or (given.exists() and not given.is_dir()):
-        return given
+def _read(path: Path) -> dict[str, Any]:
+    """Return the mapping in an experiment file, or in a shipped one of that name."""
     known = shipped()
-    if str(given) not in known:
-        near = suggestion(str(given), known)
-        raise InputError(
-            f"no experiment {str(given)!r}{near} {listing(known, 'stylebench ls experiments')}"
-        )
-    return known[str(given)]
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads YAML, and refuses a key that stands twice in a mapping, and far too many values."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._counts: dict[yaml.Node, int] = {}
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node, and count what is in it as often as aliases repeat it."""
-        repeats = self.check_event(yaml.AliasEvent)
-        node = super().compose_node(parent, index)
-        if node is not None and node not in self._counts:
-            if repeats:
-                raise yaml.YAMLError(f"an alias stands in what it repeats{node.start_mark}")
-            inside = node.value if isinstance(node, yaml.CollectionNode) else ()
-            parts = [n for each in inside for n in (each if isinstance(each, tuple) else (each,))]
-            self._counts[node] = 1 + sum(self._counts.get(part, 1) for part in parts)
-            if self._counts[node] > MAX_VALUES:
-                raise yaml.YAMLError(
-                    f"expected at most {MAX_VALUES:,} values, with those that aliases repeat"
-                    f"{node.start_mark}"
-                )
-        return node
-
-    def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
-        """Compose a node, and refuse a number that is far too long."""
-        node = super().compose_scalar_node(anchor)
-        if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
-            raise yaml.YAMLError(
-                f"expected at most {MAX_DIGITS} digits in a number, found {len(node.value):,}"
-                f"{node.start_mark}"
-            )
-        return node
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > MAX_KEYS:
-            raise yaml.YAMLError(f"expected at most {MAX_KEYS} keys in a mapping{node.start_mark}")
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):  # else the reader of YAML says what is wrong
-            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            for key, count in keys.items():
-                if count > 1:
-                    raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file; anything else raises InputError."""
-    if not os.path.lexists(path):
-        near = suggestion(str(path), map(str, path.parent.glob("*.yaml")))
-        near = near or suggestion(path.stem, shipped())
-        raise InputError(f"no experiment file {str(path)!r}{near}")
-    text = files.given(path, "an experiment", MAX_BYTES)
-    try:
-        data = yaml.load(text, _Loader)
-    except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
-        raise InputError(f"{path}: expected YAML: {describe(error, 200)}") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise InputError(
-            f"{path}: expected a mapping of keys to values, found {type(data).__name__}"
-        )
-    return data
+    return read_yaml(located(path, known, "experiment", "stylebench ls experiments"), known)
 
 
 def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,6 +42,11 @@ def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
     single = (str, int, float, dict)
     return {k: [v] if k in plural and isinstance(v, single) else v for k, v in data.items()}
 
+
+PARTS: dict[str, type[Frozen]] = {
+    "loss": LossSpec, "optimiser": OptimiserSpec, "smoothing": SmoothingSpec
+}  # fmt: skip
+"""Keys that are mappings of a model."""
 
 OF_SWEEP = ("name", "description", "profile", "judge", "limit", "variants")
 """Keys that are the whole sweep's and that no variant sets."""
@@ -212,28 +62,11 @@ def _validated(
         where = written.get("preset", where)
         raise InputError(f"{where}: unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")
     try:
-        return SweepConfig.model_validate(_merged(PRESETS[preset], {**data, "preset": preset}))
+        return SweepConfig.model_validate(merged(PRESETS[preset], {**data, "preset": preset}))
     except ValidationError as error:
-        raise InputError(_explain(error, data, where, written)) from None
-
-
-def _profiled(data: dict[str, Any], profile: str | None, where: str) -> dict[str, Any]:
-    """Return a file's keys with those of a profile laid on them: of its first if none is named."""
-    if "profile" in data:
-        raise InputError(f"{where}: profile is chosen by --profile; a file defines profiles")
-    given = data.pop("profiles", None) or {}
-    if not isinstance(given, dict) or not all(isinstance(p, dict) for p in given.values()):
-        expected = "expected names with settings, as quick: {size: 128}"
-        raise InputError(f"{where}: profiles: {expected}")
-    profiles = {str(name): settings for name, settings in given.items()}
-    if profile is None and not profiles:
-        return data
-    name = profile or next(iter(profiles))
-    if name not in profiles:
-        known = ", ".join(profiles) or "none"
-        near = suggestion(name, profiles)
-        raise InputError(f"{where}: no profile {name!r}{near} (known: {known})")
-    return {**_laid(data, profiles[name]), "profile": name}
+        raise InputError(
+            explain(error, where, SweepConfig, PARTS, "stylebench schema", data, written)
+        ) from None
 
 
 def _written(
@@ -270,7 +103,7 @@ def naming(
         found = re.match(r"(\w+)[\w.]*(:?)", str(error))
         if type(error) is not InputError or not found:
             raise
-        data = read_yaml(_find(path)) if path else {}
+        data = _read(path) if path else {}
         place = _written(data, profile, flags or {}, str(path)).get(found[1], "")
         if not place.startswith("--") and found[1] in SweepConfig.model_fields and place:
             raise InputError(f"{place}: {error}") from None
@@ -283,7 +116,7 @@ def _laid(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings laid on others; a preset among them replaces what the other's decided."""
     if "preset" in over:
         data = {key: value for key, value in data.items() if key not in OF_PRESET}
-    return _merged(_as_lists(data), _as_lists(over))
+    return merged(_as_lists(data), _as_lists(over))
 
 
 def _grid(grid: object, where: str) -> list[dict[str, Any]]:
@@ -306,7 +139,7 @@ def _grid(grid: object, where: str) -> list[dict[str, Any]]:
         for key, value in zip(grid, values, strict=True):
             for part in reversed(key.split(".")):
                 value = {part: value}
-            combined = _merged(combined, value)
+            combined = merged(combined, value)
         found.append(combined)
     return found
 
@@ -425,14 +258,14 @@ def load_sweep(
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    data = read_yaml(_find(path)) if path else {}
+    data = _read(path) if path else {}
     where = str(path) if path else "sweep"
     if path:
         data.setdefault(
             "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
         )
     written = _written(data, profile, flags or {}, where)
-    data = _profiled(data, profile, where)
+    data = profiled(data, profile, where, _laid)
     given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
     gridded = "grid" in data
     crossed = _crossed(data.pop("variants", []), data.pop("grid", None), where)

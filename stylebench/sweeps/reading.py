@@ -1,0 +1,212 @@
+"""Reading of experiment files: YAML from anybody, profiles, and what is wrong in one line."""
+
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stylebench import files
+from stylebench.config import Frozen, first_problem
+from stylebench.errors import InputError, describe
+from stylebench.registry import listing, suggestion
+
+MAX_BYTES = 1_000_000
+"""Of an experiment file; those of experiments/ have 1 to 4 thousand."""
+
+MAX_KEYS = 1000
+"""Of a mapping, with those that ``<<`` merges into it: aliases can multiply them without end."""
+
+MAX_VALUES = 50_000
+"""Of a file, each counted as often as aliases repeat it."""
+
+MAX_DIGITS = 100
+"""Of a number; PyYAML's numbers to the base of 60 (1:30:00) cost the square of their length."""
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `over` laid on it, mappings merged key by key."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+class _Short(reprlib.Repr):
+    """Shows the beginning of a value, at a cost that does not depend on its size."""
+
+    def repr_int(self, value: int, level: int) -> str:
+        """Return the digits of an integer, of a long one how long it is."""
+        bits = value.bit_length()
+        return repr(value) if bits <= 200 else f"an integer of {bits} bits"
+
+
+def shown(value: object) -> str:
+    """Return a value as in Python, in at most 60 characters."""
+    short = _Short()
+    short.maxlevel = 3
+    short.maxstring = short.maxother = 200
+    found = short.repr(value)
+    return found if len(found) <= 60 else found[:57] + "..."
+
+
+def explain(
+    error: ValidationError,
+    where: str,
+    whole: type[Frozen],
+    parts: Mapping[str, type[Frozen]],
+    command: str = "",
+    data: Mapping[str, Any] = MappingProxyType({}),
+    written: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Return the first problem of a validation in one line, with a suggestion for a key.
+
+    Args:
+        error: of the validation.
+        where: what was validated comes from.
+        whole: the model.
+        parts: key -> model of a mapping in it.
+        command: that shows all keys.
+        data: what was validated.
+        written: where some of its keys are: a file, a profile of it, or a flag.
+    """
+    first, (path, expected, found) = error.errors()[0], first_problem(error)
+    top = str(first["loc"][0]) if first["loc"] else ""
+    where = written.get(top, where)
+    if top in data and len(first["loc"]) == 2 and data[top] == [first["input"]]:
+        path = top  # a single value, where a list may stand
+    if where.startswith("--"):
+        return f"{where}: {expected}, found {shown(found)}"
+    if first["type"] == "extra_forbidden":
+        *inside, key = map(str, first["loc"])
+        owner = next((parts[part] for part in reversed(inside) if part in parts), whole)
+        near = suggestion(key, owner.model_fields)
+        known = listing(owner.model_fields, command)
+        return f"{where}: unknown key {path!r}{near} {known}"
+    more = len(error.errors()) - 1
+    return f"{where}: {path}: {expected}, found {shown(found)}" + (
+        f" (and {more} more)" if more else ""
+    )
+
+
+def located(given: Path, known: Mapping[str, Path], what: str, command: str) -> Path:
+    """Return the file that is meant by a path, or by a name.
+
+    Args:
+        given: the path, or the name.
+        known: name -> file, of those that come with stylebench.
+        what: they are called.
+        command: that lists them.
+    """
+    if given.name != str(given) or given.suffix or (given.exists() and not given.is_dir()):
+        return given
+    if str(given) not in known:
+        near = suggestion(str(given), known)
+        raise InputError(f"no {what} {str(given)!r}{near} {listing(known, command)}")
+    return known[str(given)]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML, and refuses a key that stands twice in a mapping, and far too many values."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._counts: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node, and count what is in it as often as aliases repeat it."""
+        repeats = self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if node is not None and node not in self._counts:
+            if repeats:
+                raise yaml.YAMLError(f"an alias stands in what it repeats{node.start_mark}")
+            inside = node.value if isinstance(node, yaml.CollectionNode) else ()
+            parts = [n for each in inside for n in (each if isinstance(each, tuple) else (each,))]
+            self._counts[node] = 1 + sum(self._counts.get(part, 1) for part in parts)
+            if self._counts[node] > MAX_VALUES:
+                raise yaml.YAMLError(
+                    f"expected at most {MAX_VALUES:,} values, with those that aliases repeat"
+                    f"{node.start_mark}"
+                )
+        return node
+
+    def compose_scalar_node(self, anchor: dict[Any, yaml.Node]) -> yaml.ScalarNode:
+        """Compose a node, and refuse a number that is far too long."""
+        node = super().compose_scalar_node(anchor)
+        if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+            raise yaml.YAMLError(
+                f"expected at most {MAX_DIGITS} digits in a number, found {len(node.value):,}"
+                f"{node.start_mark}"
+            )
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_KEYS:
+            raise yaml.YAMLError(f"expected at most {MAX_KEYS} keys in a mapping{node.start_mark}")
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):  # else the reader of YAML says what is wrong
+            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+            for key, count in keys.items():
+                if count > 1:
+                    raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the mapping in a YAML file; anything else raises InputError.
+
+    Args:
+        path: of the file.
+        known: names that may be meant where there is no file.
+    """
+    if not os.path.lexists(path):
+        near = suggestion(str(path), map(str, path.parent.glob("*.yaml")))
+        near = near or suggestion(path.stem, known)
+        raise InputError(f"no experiment file {str(path)!r}{near}")
+    text = files.given(path, "an experiment", MAX_BYTES)
+    try:
+        data = yaml.load(text, _Loader)
+    except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
+        raise InputError(f"{path}: expected YAML: {describe(error, 200)}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise InputError(
+            f"{path}: expected a mapping of keys to values, found {type(data).__name__}"
+        )
+    return data
+
+
+Laid = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+"""Lays settings on others."""
+
+
+def profiled(
+    data: dict[str, Any], profile: str | None, where: str, laid: Laid = merged
+) -> dict[str, Any]:
+    """Return a file's keys with those of a profile laid on them: of its first if none is named."""
+    if "profile" in data:
+        raise InputError(f"{where}: profile is chosen by --profile; a file defines profiles")
+    given = data.pop("profiles", None) or {}
+    if not isinstance(given, dict) or not all(isinstance(p, dict) for p in given.values()):
+        expected = "expected names with settings, as quick: {size: 128}"
+        raise InputError(f"{where}: profiles: {expected}")
+    profiles = {str(name): settings for name, settings in given.items()}
+    if profile is None and not profiles:
+        return data
+    name = profile or next(iter(profiles))
+    if name not in profiles:
+        known = ", ".join(profiles) or "none"
+        near = suggestion(name, profiles)
+        raise InputError(f"{where}: no profile {name!r}{near} (known: {known})")
+    return {**laid(data, profiles[name]), "profile": name}
