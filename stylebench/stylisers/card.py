@@ -1,0 +1,152 @@
+"""A trained styliser as a file: MODEL.safetensors, with a card that says how it came about.
+
+The card is JSON in the metadata of the file, so that one sha256 stands for all that its pictures
+depend on; MODEL.json beside it is a copy for people and is never read. A file may come from a
+stranger: what the card says is bounded before anything of its size is made.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from stylebench import files
+from stylebench.config import Count, Frozen, Seed, WeightsRef, first_problem
+from stylebench.errors import InputError, describe
+
+KEY = "stylebench"
+"""Of the metadata: one key alone, as safetensors writes several in any order."""
+MOST = 1 << 30
+"""Bytes of a file; SANet with VGG-19 has 47 million."""
+MOST_CARD = 1_000_000
+"""Characters of a card; ours have some thousands."""
+Width = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Text = Annotated[str, Field(max_length=10_000)]
+
+
+class Data(Frozen):
+    """Pictures that a network was trained on: how many, their names if few, and one digest."""
+
+    count: Count
+    names: tuple[Text, ...] = Field((), max_length=100)
+    digest: Text
+
+
+class Card(Frozen):
+    """What a trained styliser is, and how it came about.
+
+    Attributes:
+        format: of the card.
+        name: the method.
+        encoder: the backbone with its options, as ``--arch`` takes it.
+        weights: of the encoder, without a path.
+        seed: of a random encoder's weights.
+        code: of an encoder of a user's own: its plug-in, with the digest of its sources.
+        nodes: names of the encoder's nodes, the shallower first.
+        widths: channels of their maps.
+        decoder: channels of the decoder at strides 8, 4, 2 and 1.
+        steps: of the training.
+        training: its settings.
+        data: contents and styles.
+        losses: terms, the mean of the last steps.
+        versions: of stylebench, Python and packages.
+        command: that trained it.
+    """
+
+    format: Literal[1] = 1
+    name: Literal["adain", "sanet"]
+    encoder: Text
+    weights: WeightsRef
+    seed: Seed
+    code: dict[Text, Text] = Field({})
+    nodes: tuple[Text, ...] = Field(min_length=1, max_length=2)
+    widths: tuple[Width, ...] = Field(min_length=1, max_length=2)
+    decoder: tuple[Width, Width, Width, Width]
+    steps: Count
+    training: dict[str, Any]
+    data: dict[Literal["content", "style"], Data]
+    losses: dict[str, float]
+    versions: dict[str, str]
+    command: Text = ""
+
+
+def _expected(path: Path) -> str:
+    return f"{str(path)!r}: expected a model that `stylebench train` wrote"
+
+
+def read(path: Path) -> Card:
+    """Return the card of a model.
+
+    Raises:
+        InputError: there is no such file, it is damaged, too large, or not ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    files.check_regular(path, "a model that `stylebench train` wrote")
+    try:
+        if path.stat().st_size > MOST:
+            raise InputError(f"{_expected(path)}, found one of over {MOST:,} bytes")
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY, "")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{_expected(path)}: {describe(error)}") from None
+    if not text:
+        raise InputError(f"{_expected(path)}, found safetensors without its card: other weights?")
+    return _parsed(text, path)
+
+
+def _parsed(text: str, path: Path) -> Card:
+    if len(text) > MOST_CARD:
+        raise InputError(f"{_expected(path)}, found a card of {len(text):,} characters")
+    try:
+        return Card.model_validate_json(text)
+    except ValidationError as error:
+        place, expected, found = first_problem(error)
+        shown = f"{found!r:.60}"
+        raise InputError(f"{_expected(path)}: card: {place}: {expected}, found {shown}") from None
+
+
+def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the tensors of a model, which have these names and shapes, float32 and finite.
+
+    Raises:
+        InputError: they are others.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = set(file.keys())
+            odd = sorted(names ^ wanted.keys())
+            odd += [
+                name
+                for name in sorted(names & wanted.keys())
+                if tuple(file.get_slice(name).get_shape()) != wanted[name]
+                or file.get_slice(name).get_dtype() != "F32"
+            ]
+            if odd:
+                raise InputError(f"{_expected(path)}: {odd[0]!r} is not as its card says")
+            found = {name: file.get_tensor(name) for name in wanted}
+    except (SafetensorError, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{_expected(path)}: {describe(error)}") from None
+    for name, value in found.items():
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"{_expected(path)}: {name!r} has values that are not finite")
+    return found
+
+
+def write(path: Path, card: Card, state: Mapping[str, Any]) -> None:
+    """Write a model and, beside it, its card for people; each whole or not at all."""
+    from safetensors.torch import save
+
+    text = card.model_dump_json()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with files.replacing(path) as file:
+        file.write(save(dict(state), {KEY: text}))
+    pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    files.write_text(path.with_suffix(".json"), pretty + "\n")

@@ -1,0 +1,74 @@
+"""The decoder: from the map at stride 8 back to a picture, by one rule for every encoder."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import Tensor, nn
+
+STRIDES = (8, 4, 2, 1)
+COUNTS = (1, 4, 2, 2)
+"""Convolutions at each stride: VGG-19's up to relu4_1 in a mirror, as in the released code."""
+GREY = (0.45, 0.1)
+"""Mean and deviation of the picture that training begins with."""
+LEAST = 32
+"""Channels at each stride, at least: some encoders begin with 16."""
+
+
+def widths(encoder: Mapping[int, int], factor: float) -> tuple[int, ...]:
+    """Return the channels of the decoder at `STRIDES`.
+
+    They are those of the encoder's style node at that stride; of the next coarser one where the
+    encoder has none there (ResNets have no map of stride 1). So of VGG-19: 512, 256, 128, 64.
+
+    Args:
+        encoder: stride -> channels of its style nodes, stride 8 among them.
+        factor: by which they are multiplied, but for those of stride 8, which the maps have.
+    """
+    found = [encoder[STRIDES[0]]]
+    own = found[0]
+    for stride in STRIDES[1:]:
+        own = encoder.get(stride, own)
+        found.append(max(LEAST, round(own * factor)))
+    return tuple(found)
+
+
+def convolution(inputs: int, outputs: int) -> nn.Sequential:
+    """Return a 3 × 3 convolution with reflection padding."""
+    return nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(inputs, outputs, 3))
+
+
+class Decoder(nn.Sequential):
+    """Convolutions with ReLUs behind all but the last; nearest upsampling at each stride but 1.
+
+    3 × 3, reflection padding, no BatchNorm. Source: the released code of AdaIN, which SANet takes
+    over; with VGG-19 and a factor of 1 it is theirs. Deviation: weights begin as He et al. 2015
+    have it, and the picture grey; torch's own make maps smaller by 1/√3 a layer, so that the first
+    thousands of steps go by before the nine layers pass anything on.
+
+    Args:
+        widths: channels at `STRIDES`.
+    """
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        layers: list[nn.Module] = []
+        before = widths[0]
+        for index, count in enumerate(COUNTS):
+            following = (*widths, 3)[index + 1]
+            for number in range(count):
+                after = following if number == count - 1 else widths[index]
+                layers += [convolution(before, after), nn.ReLU()]
+                before = after
+            layers.append(nn.Upsample(scale_factor=2, mode="nearest"))
+        super().__init__(*layers[:-2])  # the picture is not cut off at 0, nor enlarged
+        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        for each in convolutions:
+            nn.init.kaiming_normal_(each.weight, nonlinearity="relu")
+            nn.init.zeros_(cast("Tensor", each.bias))
+        nn.init.normal_(convolutions[-1].weight, std=GREY[1] / (9 * widths[-1]) ** 0.5)
+        nn.init.constant_(cast("Tensor", convolutions[-1].bias), GREY[0])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (B, D, H, W) to a picture (B, 3, 8·H, 8·W), nominally in [0, 1]."""
+        for layer in self:
+            maps = layer(maps)
+        return maps

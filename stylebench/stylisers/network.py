@@ -1,0 +1,183 @@
+"""A trained styliser: encoder, what its method does with maps, and decoder; how one is loaded."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from stylebench import files
+from stylebench.backbones.extractor import Backbone
+from stylebench.errors import InputError
+from stylebench.registry import check_code
+from stylebench.runtime import float32
+from stylebench.stylisers import card, encoder
+from stylebench.stylisers.adain import AdaIN, Maps
+from stylebench.stylisers.decoder import Decoder
+from stylebench.stylisers.sanet import SANet
+from stylebench.transfer.targets import Blend
+
+METHODS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
+
+
+class Generator(nn.Module):
+    """What is trained: the part that joins maps (`METHODS`), and the decoder behind it.
+
+    Args:
+        method: its name.
+        widths: channels of the encoder's maps.
+        decoder: channels of the decoder, as `stylebench.stylisers.decoder.widths` has them.
+    """
+
+    def __init__(self, method: str, widths: Sequence[int], decoder: tuple[int, ...]) -> None:
+        super().__init__()
+        self.join = METHODS[method](widths)
+        self.decoder = Decoder(decoder)
+
+    def forward(self, content: Maps, style: Maps) -> Tensor:
+        """Return pictures (B, 3, 8·H, 8·W), not cut off, from maps of contents and styles."""
+        picture: Tensor = self.decoder(self.join(content, style))
+        return picture
+
+
+class Network(nn.Module):
+    """Pictures to pictures: the frozen encoder and the generator.
+
+    Args:
+        backbone: gives the maps of `paths`.
+        paths: of its nodes, the finest first.
+        generator: as trained.
+    """
+
+    def __init__(self, backbone: Backbone, paths: Sequence[str], generator: Generator) -> None:
+        super().__init__()
+        self.backbone, self.generator = backbone, generator
+        self._paths = tuple(paths)
+
+    def encode(self, picture: Tensor) -> Maps:
+        """Return the maps of pictures (B, 3, H, W), in float32 at least."""
+        return self.taken(self.backbone(picture))
+
+    def taken(self, maps: Mapping[str, Tensor]) -> Maps:
+        """Return, of the maps of a backbone, those of the encoder."""
+        return tuple(float32(maps[path]) for path in self._paths)
+
+    def blended(
+        self,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        shares: Sequence[float | Tensor],
+        strength: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Return pictures in a mixture of styles: weighted means of the decoder's inputs.
+
+        Source: Huang & Belongie 2017, eqs. (14) and (15); Park & Lee 2019 for the strength of
+        SANet, with the content in place of the style.
+
+        Args:
+            content: (B, 3, H, W), H and W multiples of the coarsest stride.
+            styles: (B, 3, H', W') each.
+            shares: of the styles.
+            strength: 0 to 1.
+        """
+        own = self.encode(content)
+        join, plain = self.generator.join, self.generator.join.plain(own)
+        mixed = plain
+        for style, share in zip(styles, shares, strict=True):
+            mixed = mixed + strength * share * (join(own, self.encode(style)) - plain)
+        picture: Tensor = self.generator.decoder(mixed)
+        return picture.clamp(0, 1)
+
+    def forward(self, content: Tensor, style: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """Return pictures in one style; arguments as of `blended`."""
+        return self.blended(content, [style], [1.0], strength)
+
+
+class Trained:
+    """A styliser that was trained here, as `stylebench.stylisers.styliser.Styliser` says.
+
+    Attributes:
+        name: the method.
+        sha256: of its file.
+        card: what the file says of it.
+        network: pictures to pictures, for sides that are multiples of `multiple`.
+        multiple: the stride of its coarsest map.
+    """
+
+    def __init__(self, found: card.Card, network: Network, digest: str = "") -> None:
+        self.name, self.sha256, self.card, self.network = found.name, digest, found, network
+        self.multiple = max(METHODS[found.name].strides)
+
+    def stylise(self, content: Tensor, style: Tensor | Blend, strength: float = 1.0) -> Tensor:
+        """Return the content picture in a style; see `Styliser.stylise`.
+
+        A content whose sides are no multiples of the coarsest stride is continued at its right and
+        lower border by its last pixels, and the result is cut to its size.
+        """
+        check_strength(strength)
+        styles = style.pictures if isinstance(style, Blend) else (style,)
+        shares = style.shares if isinstance(style, Blend) else (1.0,)
+        height, width = content.shape[-2:]
+        below, right = -height % self.multiple, -width % self.multiple
+        padded = pad(content, (0, right, 0, below), mode="replicate")
+        with torch.no_grad():
+            made = self.network.blended(padded, styles, shares, strength)
+        if made.shape != padded.shape:  # of an encoder whose convolutions pad nothing
+            made = interpolate(made, size=padded.shape[-2:], mode="bilinear", align_corners=False)
+        return made[..., :height, :width]
+
+
+def check_strength(strength: float) -> None:
+    """Raise InputError for a strength that is not between 0 and 1."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
+
+
+def load(
+    path: Path,
+    *,
+    given: Mapping[str, str] | None = None,
+    device: str = "cpu",
+    offline: bool = False,
+) -> Trained:
+    """Return the styliser in MODEL.safetensors; see `stylebench.stylisers.styliser.load`."""
+    found = card.read(path)
+    expected = f"{str(path)!r}: expected a model that `stylebench train` wrote"
+    strides = METHODS[found.name].strides
+    with torch.device("meta"):
+        sketch = Generator(found.name, _widths(found, expected), found.decoder)
+    shapes = {name: tuple(value.shape) for name, value in sketch.state_dict().items()}
+    state = card.tensors(path, shapes)
+    try:
+        check_code(found.code)
+        chosen = encoder.choose(
+            found.encoder, given or {}, found.seed, strides, offline=offline, own=False
+        )
+    except InputError as error:
+        raise type(error)(f"{str(path)!r}: its encoder {found.encoder}: {error}") from None
+    if chosen.weights.sha256 != found.weights.sha256:
+        raise InputError(
+            f"{str(path)!r}: expected the weights of {found.encoder} with sha256 "
+            f"{found.weights.sha256[:12]}, found {chosen.weights.sha256[:12]} "
+            f"({chosen.weights.source}); give --weights NAME=SOURCE ({found.weights.source})"
+        )
+    nodes = encoder.at_strides(chosen.arch, chosen.known, strides)
+    if tuple(level.width for level in nodes) != found.widths:
+        raise InputError(f"{expected}: its encoder has maps of other widths")
+    generator = Generator(found.name, found.widths, found.decoder)
+    generator.load_state_dict(state)
+    network = Network(
+        chosen.build([level.node for level in nodes], device),
+        [level.node.path for level in nodes],
+        generator.eval().requires_grad_(False).to(device),
+    )
+    return Trained(found, network, files.sha256(path))
+
+
+def _widths(found: card.Card, expected: str) -> tuple[int, ...]:
+    """Return the widths that a card says; InputError where they are not of its method."""
+    strides = METHODS[found.name].strides
+    if len(found.widths) != len(strides) or found.decoder[0] != found.widths[0]:
+        raise InputError(f"{expected}: card: widths {found.widths} and {found.decoder} do not fit")
+    return found.widths

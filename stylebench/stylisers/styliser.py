@@ -1,0 +1,80 @@
+"""What stylises a picture in one pass, and how one is loaded: trained here, or published."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
+
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from stylebench.transfer.targets import Blend
+
+REGISTRY = "registry:"
+"""Before the name of a published styliser."""
+PUBLISHED = {"magenta": "stylebench.stylisers.magenta:load"}
+"""Published stylisers: name -> ``module:function`` that loads one, of the keywords of `load`."""
+
+
+@runtime_checkable
+class Styliser(Protocol):
+    """A network that stylises any picture in any style.
+
+    Attributes:
+        name: the method: ``adain``, ``sanet``, ``magenta``.
+        sha256: of the file that it came from.
+    """
+
+    name: str
+    sha256: str
+
+    def stylise(
+        self, content: "Tensor", style: "Tensor | Blend", strength: float = 1.0
+    ) -> "Tensor":
+        """Return the content picture in a style.
+
+        Args:
+            content: (1, 3, H, W), RGB in [0, 1].
+            style: (1, 3, H', W'), or a blend of several.
+            strength: 0 is the content as the network passes it on, 1 all of the style.
+
+        Returns:
+            (1, 3, H, W), in [0, 1].
+        """
+
+
+def load(
+    source: str | Path,
+    *,
+    given: "Mapping[str, str] | None" = None,
+    device: str = "cpu",
+    offline: bool = False,
+) -> Styliser:
+    """Return a styliser.
+
+    Args:
+        source: MODEL.safetensors that `stylebench.stylisers.training` wrote, or ``registry:NAME``.
+        given: backbone name (without prefix) -> source of the encoder's weights.
+        device: as torch names it.
+        offline: never download.
+
+    Raises:
+        InputError: there is none, it is damaged, or its encoder's weights are not at hand.
+    """
+    text = str(source)
+    if text.startswith(REGISTRY):
+        name = text.removeprefix(REGISTRY)
+        if name not in PUBLISHED:
+            near = suggestion(name, PUBLISHED)
+            raise InputError(f"no styliser {text!r}{near} (known: {', '.join(PUBLISHED)})")
+        target = PUBLISHED[name]
+    else:
+        target = "stylebench.stylisers.network:load"
+    module, _, function = target.partition(":")
+    loader = getattr(import_module(module), function)
+    first = () if text.startswith(REGISTRY) else (Path(source),)
+    return cast("Styliser", loader(*first, given=given, device=device, offline=offline))

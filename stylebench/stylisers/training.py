@@ -1,0 +1,401 @@
+"""How a generator is trained, and how a training that was stopped goes on to the same bits.
+
+What is in the folder of a training:
+
+model.safetensors    the result, with its card (`stylebench.stylisers.card`); model.json for people
+checkpoint.pt        weights, Adam's state, the step and the losses so far; gone at the end
+losses.csv           the terms of every step, up to the last checkpoint
+samples/             pictures at each checkpoint
+
+What a step draws follows from the seed and its number (`stylebench.stylisers.data`), so that no
+state of a random generator has to be kept.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylebench import files, images, runtime
+from stylebench.backbones.names import code_of, find
+from stylebench.config import NodeChoice
+from stylebench.errors import InputError, JobError, describe, published
+from stylebench.stylisers import card, data, decoder, encoder
+from stylebench.stylisers.adain import Maps
+from stylebench.stylisers.losses import LossNetwork
+from stylebench.stylisers.network import METHODS, Generator, Network, Trained
+from stylebench.stylisers.settings import TrainSettings
+from stylebench.transfer import smoothing
+from stylebench.transfer.step import to_pixels
+
+MODEL, CHECKPOINT, LOSSES, SAMPLES = "model.safetensors", "checkpoint.pt", "losses.csv", "samples"
+TERMS = ("loss", "content", "style", "identity_pixels", "identity_maps")
+LAST = 100
+"""Steps at the end, of which the card has the mean losses."""
+SHOWN = 3
+"""Styles of the sample pictures, at most."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is told after each step: its number from 1, how many in all, terms, seconds left."""
+
+    number: int
+    steps: int
+    losses: Mapping[str, float]
+    seconds_left: float
+
+
+@dataclass
+class State:
+    """Where a training is: what a checkpoint holds."""
+
+    generator: Generator
+    adam: torch.optim.Adam
+    losses: list[tuple[float, ...]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Steps that were made."""
+        return len(self.losses)
+
+
+class Training:
+    """One training in a folder of its own.
+
+    Args:
+        settings: what is trained, and on what.
+        out: its folder, made if need be.
+        given: backbone name (without prefix) -> source of its weights.
+        device: as torch names it.
+        offline: never download.
+        command: that trains, for the card.
+        tell: called with a line for every folder of pictures of which something is left out.
+
+    Raises:
+        InputError: wrong settings, pictures or weights; a folder that holds another training.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, out: Path, *, given: Mapping[str, str] | None = None,
+        device: str = "cpu", offline: bool = False, command: str = "",
+        tell: Callable[[str], None] = lambda text: None,
+    ) -> None:  # fmt: skip
+        self.settings, self.out, self.device, self._command = settings, out, device, command
+        smoothing.check(settings.loss.smoothing)
+        self._precision = smoothing.precision(settings.precision, settings.loss.smoothing, device)
+        strides = METHODS[settings.method].strides
+        self._encoder, self._seer = (
+            encoder.choose(name, given or {}, settings.seed, strides, offline=offline)
+            for name in (settings.encoder, settings.loss.network or settings.encoder)
+        )
+        for chosen in (self._encoder, self._seer):
+            least = find(chosen.arch).min_side
+            if settings.crop < least:
+                raise InputError(
+                    f"crop: expected at least {least} px, which {chosen.arch} needs, found "
+                    f"{settings.crop}"
+                )
+        self._pools = {
+            role: data.pool(role, values, settings.size, settings.crop, tell)
+            for role, values in zip(data.ROLES, (settings.content, settings.style), strict=True)
+        }
+        self._data = {role: pool.data() for role, pool in self._pools.items()}
+        self._samples = self._chosen_samples(tell)
+        self._nodes = self._style_nodes()
+        self._seconds: list[float] = []
+        self.digest = self._identity()
+        if (out / MODEL).exists():
+            self._check_finished(out / MODEL)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many contents and styles there are."""
+        return {role: self._data[role].count for role in data.ROLES}
+
+    def _chosen_samples(self, tell: Callable[[str], None]) -> list[tuple[str, Tensor]]:
+        """Return the sample contents by name, at the size of the crops."""
+        wanted = self.settings.samples
+        found = [s for value in wanted for s in images.resolve(value, "content", tell)]
+        chosen = (found or list(self._pools["content"].sources[:1]))[:16]
+        return [(s.name, images.to_tensor(s.ref, size=self.settings.crop)) for s in chosen]
+
+    def _identity(self) -> str:
+        """Return what tells this training from others, whatever pictures and weights are called."""
+        own = self.settings.model_dump_json(exclude={"name", "description", "profile", "samples"})
+        weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
+        pictures = [self._data[role].digest for role in data.ROLES]
+        code = [code_of(self._encoder.arch), code_of(self._seer.arch)]
+        code.append(smoothing.SMOOTHINGS.code(self.settings.loss.smoothing.name))
+        parts = [own, *weights, *pictures, self._precision, repr(code)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def _levels(self, chosen: encoder.Chosen) -> tuple[encoder.Level, ...]:
+        strides = METHODS[self.settings.method].strides
+        return encoder.at_strides(chosen.arch, chosen.known, strides)
+
+    def _generator(self) -> Generator:
+        """Return the generator with weights drawn from the seed."""
+        known = {level.stride: level.width for level in self._encoder.known}
+        widths = [level.width for level in self._levels(self._encoder)]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            made = Generator(
+                self.settings.method, widths, decoder.widths(known, self.settings.width)
+            )
+        return made.to(self.device)
+
+    def _style_nodes(self) -> list[Any]:
+        """Return the nodes at which the loss network sees style."""
+        how, seer = self.settings.loss, self._seer
+        if how.nodes:
+            choice = NodeChoice(style=how.nodes, content=how.nodes[-1])
+            return list(find(seer.arch).choose(seer.arch, choice, seer.weights.options).style)
+        coarsest = METHODS[self.settings.method].strides[-1]
+        return [level.node for level in seer.known if level.stride <= coarsest]
+
+    def _loss_network(self) -> LossNetwork:
+        style = self._nodes
+        content = [level.node for level in self._levels(self._seer)]
+        every = {node.path: node for node in (*style, *content)}
+        order = {level.node.path: index for index, level in enumerate(self._seer.known)}
+        nodes = sorted(every.values(), key=lambda node: order.get(node.path, -1))
+        backbone = self._seer.build(nodes, self.device, self._precision)
+        return LossNetwork(backbone, content, style, self.settings.loss, self.settings.method)
+
+    def _adam(self, generator: Generator) -> torch.optim.Adam:
+        return torch.optim.Adam(generator.parameters(), lr=self.settings.learning_rate)
+
+    def _state(self) -> State:
+        """Return the state at the start, or that of the checkpoint.
+
+        Raises:
+            InputError: the checkpoint is damaged, or of another training.
+        """
+        generator = self._generator()
+        state = State(generator, self._adam(generator))
+        with contextlib.suppress(*files.ABSENT):
+            _restore(state, files.read(self.out / CHECKPOINT, most=card.MOST), self)
+        return state
+
+    def run(self, watch: Callable[[Step], bool | None], saved: Callable[[], None]) -> Path | None:
+        """Train from where it is to the end; return the model's file.
+
+        Args:
+            watch: called after each step; where it returns True, that was the last, and there is a
+                checkpoint but no model: None is returned.
+            saved: called after each checkpoint, when losses and samples are in the folder.
+
+        Raises:
+            JobError: the loss stopped being finite.
+            InputError: the folder holds another training.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        model = self.out / MODEL
+        if model.exists():
+            return model
+        state, loss = self._state(), self._loss_network()
+        network = self._network(state, loss)
+        batches = self._batches(state.step)
+        for number, (content, style) in enumerate(batches, start=state.step + 1):
+            began = time.monotonic()
+            state.losses.append(self._step(state, network, loss, content, style))
+            self._seconds = [*self._seconds[-50:], time.monotonic() - began]
+            left = self.settings.steps - number
+            pace = sum(self._seconds) / len(self._seconds)
+            terms = dict(zip(TERMS, state.losses[-1], strict=True))
+            stop = watch(Step(number, self.settings.steps, terms, left * pace))
+            if number % self.settings.checkpoint == 0 or stop or not left:
+                self._save(state, network)
+                saved()
+            if stop and left:
+                return None
+        card.write(model, self._card(state), state.generator.state_dict())
+        (self.out / CHECKPOINT).unlink(missing_ok=True)
+        return model
+
+    def _check_finished(self, model: Path) -> None:
+        """Raise InputError for a model of another training than this."""
+        if card.read(model).training.get("digest") != self.digest:
+            raise InputError(
+                f"{str(self.out)!r} holds a model of other settings, pictures or weights; give "
+                "another --out, or remove it"
+            )
+
+    def _network(self, state: State, loss: LossNetwork) -> Network:
+        """Return the network, with the loss network as its encoder where they are one."""
+        paths = [level.node.path for level in self._levels(self._encoder)]
+        same = (self._seer.label, self._seer.weights) == (
+            self._encoder.label, self._encoder.weights)  # fmt: skip
+        nodes = [level.node for level in self._levels(self._encoder)]
+        backbone = (
+            loss.backbone if same else self._encoder.build(nodes, self.device, self._precision)
+        )
+        return Network(backbone, paths, state.generator)
+
+    def _batches(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield contents and styles of the steps to come; the next ones are read meanwhile."""
+        how = self.settings
+
+        def draw(step: int) -> tuple[Tensor, ...]:
+            return tuple(self._pools[r].draw(how.seed, step, how.batch) for r in data.ROLES)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            coming = pool.submit(draw, done)
+            for step in range(done, how.steps):
+                content, style = (part.to(self.device) for part in coming.result())
+                if step + 1 < how.steps:
+                    coming = pool.submit(draw, step + 1)
+                yield content, style
+
+    def _step(
+        self, state: State, network: Network, loss: LossNetwork, content: Tensor, style: Tensor
+    ) -> tuple[float, ...]:
+        """Make one step of Adam; return the losses before it, as `TERMS` names them."""
+        how = self.settings
+        if state.step == how.reconstruct > 0:  # gradients of these terms are of another size
+            state.adam = self._adam(state.generator)
+        for group in state.adam.param_groups:
+            group["lr"] = how.learning_rate / (1 + how.decay * state.step)
+        pictures = torch.cat([content, style])
+        if state.step < how.reconstruct:
+            terms = self._reconstruction(network, pictures)
+            total = terms[2]
+        else:
+            terms = self._terms(network, loss, pictures)
+            weights = (how.loss.content_weight, how.loss.style_weight, how.loss.identity_pixels,
+                       how.loss.identity_maps)  # fmt: skip
+            total = torch.stack([w * t for w, t in zip(weights, terms, strict=True) if w]).sum()
+        state.adam.zero_grad()
+        total.backward()  # type: ignore[no-untyped-call]
+        state.adam.step()
+        found = tuple(torch.stack([total, *terms]).detach().double().cpu().tolist())
+        if not math.isfinite(found[0]):
+            raise JobError(
+                f"the loss became {found[0]} at step {state.step + 1}: lower learning_rate, or "
+                "look at the scale of the loss network (balance: target)"
+            )
+        return found
+
+    def _reconstruction(self, network: Network, pictures: Tensor) -> tuple[Tensor, ...]:
+        """Return the terms of pictures that are made of themselves: that of the pixels alone."""
+        with torch.no_grad():
+            maps = network.encode(pictures)
+        made = self._made(network, maps, maps)
+        nothing = made.new_zeros(())
+        pixels = 2 * (made - pictures).square().mean()  # of contents and of styles, a mean each
+        return nothing, nothing, pixels, nothing
+
+    def _made(self, network: Network, content: Maps, style: Maps) -> Tensor:
+        """Return what the generator makes of maps, in the precision of the training."""
+        bf16 = self._precision == "bf16"
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=bf16):
+            made = network.generator(content, style)
+        return runtime.float32(made)
+
+    def _terms(self, network: Network, loss: LossNetwork, pictures: Tensor) -> tuple[Tensor, ...]:
+        """Return the terms of a batch, contents and then styles, as `LossNetwork.terms`."""
+        count = len(pictures) // 2
+        with torch.no_grad():
+            maps = loss.backbone(pictures)
+            same = network.backbone is loss.backbone
+            both = network.taken(maps) if same else network.encode(pictures)
+        own, other = (tuple(m[at : at + count] for m in both) for at in (0, count))
+        pairs = [(own, other)]
+        if self.settings.loss.has_identity:
+            pairs += [(own, own), (other, other)]
+        sides = [
+            tuple(map(torch.cat, zip(*side, strict=True))) for side in zip(*pairs, strict=True)
+        ]
+        return loss.terms(self._made(network, *sides), pictures, maps)
+
+    def _save(self, state: State, network: Network) -> None:
+        """Write losses, samples and checkpoint; the checkpoint last, so that none is ahead."""
+        buffer = io.StringIO()
+        rows = csv.writer(buffer, lineterminator="\n")
+        rows.writerow(("step", *TERMS))
+        rows.writerows((n, *map(repr, row)) for n, row in enumerate(state.losses, start=1))
+        files.write_text(self.out / LOSSES, buffer.getvalue())
+        name = f"step-{state.step:06d}.png"
+        images.save(self.out / SAMPLES / name, self._sheet(state, network))
+        held = io.BytesIO()
+        torch.save(
+            {
+                "digest": self.digest,
+                "generator": state.generator.state_dict(),
+                "adam": state.adam.state_dict(),
+                "losses": torch.tensor(state.losses, dtype=torch.float64),
+            },
+            held,
+        )
+        with files.replacing(self.out / CHECKPOINT) as file:
+            file.write(held.getvalue())
+
+    def _sheet(self, state: State, network: Network) -> images.Picture:
+        """Return the samples: styles above, and below each content what is made of it."""
+        side = self.settings.crop
+        found = self._pools["style"].sources[:SHOWN]
+        styles = [images.to_tensor(s.ref, "style", side, "squash") for s in found]
+        styliser = Trained(self._card(state), network)
+        rows = [[np.full((side, side, 3), 255, np.uint8), *map(to_pixels, styles)]]
+        for _, content in self._samples:
+            made = [styliser.stylise(content.to(self.device), s.to(self.device)) for s in styles]
+            rows.append(list(map(to_pixels, [content, *made])))
+        return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+
+    def _card(self, state: State) -> card.Card:
+        """Return the card of what is trained so far."""
+        levels = self._levels(self._encoder)
+        known = {level.stride: level.width for level in self._encoder.known}
+        own = self.settings.model_dump(mode="json")
+        last = torch.tensor(state.losses[-LAST:], dtype=torch.float64).mean(dim=0).tolist()
+        return card.Card(
+            name=self.settings.method,
+            encoder=self._encoder.label,
+            weights=self._encoder.weights.model_copy(update={"path": ""}),
+            seed=self.settings.seed,
+            code=code_of(self._encoder.arch),
+            nodes=tuple(level.node.name for level in levels),
+            widths=tuple(level.width for level in levels),
+            decoder=cast("Any", decoder.widths(known, self.settings.width)),
+            steps=state.step,
+            training={**published(own), "digest": self.digest, "precision": self._precision},
+            data={role: self._data[role] for role in data.ROLES},
+            losses=dict(zip(TERMS, last, strict=True)),
+            versions=dict(runtime.environment()),
+            command=self._command,
+        )
+
+
+def _restore(state: State, held: bytes, training: Training) -> None:
+    """Bring a state to where a checkpoint is.
+
+    Raises:
+        InputError: it is damaged, or of another training.
+    """
+    where = repr(str(training.out / CHECKPOINT))
+    try:
+        with warnings.catch_warnings(action="ignore"):  # torch's remarks on what others wrote
+            found = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
+        digest, losses = found["digest"], found["losses"].tolist()
+    except Exception as error:  # torch raises nearly anything for what is no checkpoint
+        raise InputError(f"{where}: expected a checkpoint: {describe(error)}; remove it") from None
+    if digest != training.digest:
+        raise InputError(
+            f"{where} is of other settings, pictures or weights; give another --out, or remove it"
+        )
+    state.generator.load_state_dict(found["generator"])
+    state.adam.load_state_dict(found["adam"])
+    state.losses = [tuple(row) for row in losses]
