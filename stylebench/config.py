@@ -203,6 +203,24 @@ def shares(weights: Sequence[float]) -> tuple[float, ...]:
     return tuple(found)
 
 
+def blend_weights(text: str | None, count: int) -> list[float]:
+    """Return the weights of so many styles from ``--blend``; equal ones where it is not given.
+
+    Raises:
+        InputError: what is no weight, or another count of them.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")] if text else [1.0] * count
+    except ValueError:
+        raise InputError(f"--blend expects numbers, as 0.7,0.3, found {text!r}") from None
+    if text is not None and (len(numbers) != count or count < 2):
+        raise InputError(
+            f"--blend expects a weight for each of two styles or more, found {count} styles "
+            f"and {len(numbers)} weights"
+        )
+    return numbers
+
+
 def style_size(size: int, scale: float) -> int:
     """Return the long side in px of style pictures, `scale` times that of the content.
 

@@ -47,6 +47,13 @@ def experiments(incomplete: str) -> list[str]:
     return [name for name in shipped() if name.startswith(incomplete)]
 
 
+def trainings(incomplete: str) -> list[str]:
+    """Return shipped trainings; a shell adds files where none fits."""
+    from stylebench.sweeps.training import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
 def kinds(incomplete: str) -> list[str]:
     """Return what ``stylebench ls`` lists."""
     from stylebench.cli.show import KINDS

@@ -106,14 +106,16 @@ GUESSES: dict[str, tuple[Hint, ...]] = {
 COMMANDS = {
     word: command
     for command, words in {
-        "transfer": "stylize stylise style stylization apply run-transfer neural-style convert",
-        "sweep": "run train start launch execute experiment experiments grid",
+        "transfer": "stylize stylise style stylization run-transfer neural-style convert",
+        "sweep": "run start launch execute experiment experiments grid",
         "ls": "list show models archs",
         "judge": "eval evaluate metrics score measure",
         "figures": "figure plot plots draw tables",
         "report": "html view page",
         "stats": "statistics stat",
         "track": "mlflow log",
+        "train": "fit training",
+        "apply": "infer inference predict",
         "weights get": "download fetch",
         "plan": "estimate cost",
     }.items()

@@ -17,8 +17,8 @@ def ls(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="What to list: archs, smoothings, statistics, metrics, images, figures or "
-            "experiments; default: all of them.",
+            help="What to list: archs, smoothings, statistics, metrics, images, figures, "
+            "experiments or trainings; default: all of them.",
             autocompletion=kinds,
         ),
     ] = None,

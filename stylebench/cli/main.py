@@ -10,6 +10,7 @@ import typer
 
 from stylebench import __version__
 from stylebench.cli import (
+    apply,
     bench,
     compare,
     figures,
@@ -24,6 +25,7 @@ from stylebench.cli import (
     status,
     sweep,
     track,
+    train,
     transfer,
     weights,
 )
@@ -67,6 +69,8 @@ def _check_encoding(args: list[str]) -> None:
 
 app.command()(sweep.sweep)
 app.command()(transfer.transfer)
+app.command()(train.train)
+app.command()(apply.apply)
 app.command()(stats.stats)
 app.command()(figures.figures)
 app.command("run-job")(run_job.run_job)

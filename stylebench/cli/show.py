@@ -1,7 +1,7 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -173,12 +173,25 @@ def _figures(*, verbose: bool) -> list[str]:
 
 
 def _experiments(*, verbose: bool) -> list[str]:
-    from stylebench.sweeps.experiment import read_yaml, shipped
+    from stylebench.sweeps.experiment import shipped
+
+    return _of_files(shipped(), verbose=verbose)
+
+
+def _trainings(*, verbose: bool) -> list[str]:
+    from stylebench.sweeps.training import shipped
+
+    return _of_files(shipped(), verbose=verbose)
+
+
+def _of_files(shipped: Mapping[str, Path], *, verbose: bool) -> list[str]:
+    """Return what YAML files say they are for."""
+    from stylebench.sweeps.reading import read_yaml
 
     return table(
         [
             (name, _remark(path) if verbose else str(read_yaml(path).get("description", "")))
-            for name, path in shipped().items()
+            for name, path in shipped.items()
         ]
     )
 
@@ -197,6 +210,7 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "images": _images,
     "figures": _figures,
     "experiments": _experiments,
+    "trainings": _trainings,
 }
 
 

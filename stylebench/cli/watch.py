@@ -7,12 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 from stylebench.cli.progress import duration, say
-
-if TYPE_CHECKING:
-    from stylebench.transfer.step import Step
 
 LOOK = 0.1
 """Seconds from one look at the losses to the next, on a terminal."""
@@ -45,7 +42,7 @@ class Watch:
     def __init__(self, *, terminal: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._terminal, self._clock = terminal, clock
         self._line, self._about, self._kept = "", "", "the best so far"
-        self._first, self._told = 0.0, clock()
+        self._first, self._told, self._begin = 0.0, clock(), 1
         self._seen = self._stopping = False
         self._open = contextlib.ExitStack()
 
@@ -89,19 +86,19 @@ class Watch:
         self._line = about
         self._about, self._kept, self._seen = f"{about}  ", "finished frames", False
 
-    def __call__(self, step: "Step") -> bool:
+    def __call__(self, step: Any) -> bool:
         """Tell of an evaluation; True if it is to be the last."""
         now = self._clock()
         if step.number == 1 or not self._seen:
-            self._seen, self._first, self._told = True, now, now
+            self._seen, self._first, self._told, self._begin = True, now, now, step.number
         elif now - self._told >= (LOOK if self._terminal else TELL):
             self._told = now
-            self._line = self._of(step, (now - self._first) / (step.number - 1))
+            self._line = self.line(step, (now - self._first) / max(step.number - self._begin, 1))
             if not self._terminal:
                 say(self._line)
         return self._stopping
 
-    def _of(self, step: "Step", seconds: float) -> str:
+    def line(self, step: Any, seconds: float) -> str:
         """Return the line of a step, at so many seconds an evaluation."""
         parts = (
             f"{self._about}[{step.number:>{len(str(step.evals))}}/{step.evals}] "

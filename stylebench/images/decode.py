@@ -103,6 +103,13 @@ def read_file(
     return _resized(shown, rgb, size, resize)
 
 
+def long_side(path: Path) -> int:
+    """Return the long side of the picture in a file in px; InputError for what is no picture."""
+    check_file(path)
+    with _opened(path, path) as opened:
+        return max(opened.size)
+
+
 def is_amended(path: Path) -> bool:
     """Tell whether versions before 0.1 had other pixels of a file: see `stylebench.images.digest`.
 

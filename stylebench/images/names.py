@@ -22,6 +22,7 @@ from stylebench.images.decode import (
     Resize,
     check_file,
     is_amended,
+    long_side,
     read_file,
     reason,
 )
@@ -197,6 +198,14 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
         return read_file(Path(ref), size, resize)
     name = ref.removeprefix(PREFIX)
     return (PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name].render(size, resize)
+
+
+def own_size(ref: str) -> int:
+    """Return the long side of a picture as it is in its file, in px; arguments as of `read`."""
+    if not ref.startswith(PREFIX):
+        return long_side(Path(ref))
+    name = ref.removeprefix(PREFIX)
+    return long_side((PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name].path)
 
 
 def digest(ref: str, size: int) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from stylebench import images, runtime, store
 from stylebench.backbones import names
-from stylebench.config import JobSpec, first_problem, shares
+from stylebench.config import JobSpec, blend_weights, first_problem, shares
 from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
@@ -56,15 +56,7 @@ def mixed(
     sources = images.resolve(style, "style", tell)
     if weights is None and len(sources) == 1:
         return style
-    try:
-        numbers = [float(text) for text in weights.split(",")] if weights else [1.0] * len(sources)
-    except ValueError:
-        raise InputError(f"--blend expects numbers, as 0.7,0.3, found {weights!r}") from None
-    if len(numbers) != len(sources) or len(sources) < 2:
-        raise InputError(
-            f"--blend expects a weight for each of two styles or more, found {len(sources)} styles "
-            f"and {len(numbers)} weights"
-        )
+    numbers = blend_weights(weights, len(sources))
     found: dict[str, float] = {}
     for source, share in zip(sources, shares(numbers), strict=True):
         found[source.ref] = found.get(source.ref, 0.0) + share

@@ -63,6 +63,38 @@ class Run(NamedTuple):
         return float(self.stamp.split()[-1]) if self.stamp else float("-inf")
 
 
+def connection(out: Path, uri: str | None) -> tuple[Any, str, bool]:
+    """Return a client of MLflow, its address, and whether it is the database in a results folder.
+
+    Args:
+        out: the results folder; its database is made if need be.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+
+    Raises:
+        InputError: no MLflow can be at this address, or none is installed.
+    """
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    runtime.have_home()  # for which MLflow looks when it is imported
+    client = address.client()
+    for module in ("alembic", "mlflow"):
+        logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
+    database = out.resolve() / "mlflow.db"
+    own = uri is None or address.database(uri) == database
+    found = uri or f"sqlite:///{database}"
+    if not uri and set("%?") & set(found):  # MLflow and SQLAlchemy read these differently
+        raise InputError(f"{found} has % or ? in its path, which MLflow takes for another")
+    try:
+        if own:
+            address.check_own(out)
+            if not (out / "mlflow.db").exists():
+                address.create(out / "mlflow.db")
+        address.check(found)
+        return client(tracking_uri=found), found, own
+    except Exception as error:  # of MLflow, and of whatever stands behind the address
+        raise address.refused(found, error, out if own else None) from None
+
+
 class Tracker:
     """Writes the jobs of one results folder to an MLflow server or database.
 
@@ -94,18 +126,8 @@ class Tracker:
         self, out: Path, uri: str | None = None, name: str = "", *, experiment: str = "",
         tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
-        for key, value in ENVIRONMENT.items():
-            os.environ.setdefault(key, value)
-        runtime.have_home()  # for which MLflow looks when it is imported
-        client = address.client()
-        for module in ("alembic", "mlflow"):
-            logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
         self._out, self._name, self._began = out, name, time.time()
-        database = out.resolve() / "mlflow.db"
-        self.own = uri is None or address.database(uri) == database
-        self.uri = uri or f"sqlite:///{database}"
-        if not uri and set("%?") & set(self.uri):  # MLflow and SQLAlchemy read these differently
-            raise InputError(f"{self.uri} has % or ? in its path, which MLflow takes for another")
+        self._client, self.uri, self.own = connection(out, uri)
         self._known: dict[str, Run] = {}
         self._parents: dict[str, tuple[str, str]] = {}
         self._named, self._tags = experiment, tags
@@ -115,16 +137,6 @@ class Tracker:
         self._live: dict[str, str] = {}
         self._before = {folder.name for folder in files.listed(out / "jobs", out)}
         self._elsewhere: set[str] = set()
-        try:
-            if self.own:
-                address.check_own(out)
-                if not (out / "mlflow.db").exists():
-                    address.create(out / "mlflow.db")
-            address.check(self.uri)
-            self._client = client(tracking_uri=self.uri)
-        except Exception as error:  # of MLflow, and of whatever stands behind the address
-            raise address.refused(self.uri, error, out if self.own else None) from None
-
         self.connected = False
 
     def check(self) -> None:

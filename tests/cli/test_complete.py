@@ -29,6 +29,7 @@ COMPLETIONS = {
     "stats --content ch": ["chelsea", "china"],
     "transfer chelsea mo": ["mosaic", "motorcycle"],
     "ls e": ["experiments"],
+    "train s": ["sanet"],
 }  # fmt: skip
 
 

@@ -1,0 +1,81 @@
+"""The command ``stylebench apply``; like main.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.cli import complete, options
+from stylebench.cli.progress import say
+
+
+def apply(
+    model: Annotated[
+        str,
+        typer.Argument(help="MODEL.safetensors of `stylebench train`, or `registry:magenta`."),
+    ],
+    content: Annotated[
+        str,
+        typer.Argument(
+            help="Photographs: a file, a folder, a built-in name, or a comma list of these.",
+            autocompletion=complete.photographs,
+        ),
+    ],
+    style: Annotated[
+        str,
+        typer.Argument(
+            help="A style: a file or a built-in name; or several, a comma list, that are mixed.",
+            autocompletion=complete.styles,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="PNG or JPEG to write; of several photographs a folder."
+        ),
+    ] = Path("stylized.png"),
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", help="Long side in px; default: the photograph's own, up to 1024 px."
+        ),
+    ] = None,
+    style_size: Annotated[
+        int, typer.Option("--style-size", help="Long side of the style in px.")
+    ] = 512,
+    strength: Annotated[
+        float, typer.Option("--strength", help="How much of the style, from 0 to 1.")
+    ] = 1.0,
+    blend: Annotated[
+        str | None,
+        typer.Option(
+            "--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."
+        ),
+    ] = None,
+    plugin: options.Plugin = None,
+    device: options.Device = "auto",
+    weights: options.Weights = None,
+    offline: options.Offline = False,
+) -> None:
+    """Stylise photographs with a network that was trained for it, in one pass each.
+
+    Examples:
+
+        stylebench apply results/train_adain/model.safetensors chelsea mosaic -o cat.png
+
+        stylebench apply model.safetensors photos/ night.jpg,scream.jpg --blend 0.7,0.3 -o styled/
+
+        stylebench apply registry:magenta me.jpg night.jpg --strength 0.6
+    """
+    from stylebench import runtime
+    from stylebench.backbones.pretrained import parse_given
+    from stylebench.stylisers.applying import Applied, apply_to
+
+    def told(made: Applied) -> None:
+        say(f"{made.output}: {made.width} × {made.height} px, {made.name}, {made.seconds:.2f} s")
+
+    apply_to(
+        model, content, style, output, size=size, style_size=style_size, strength=strength,
+        blend=blend, given=parse_given(weights or []), device=runtime.resolve_device(device),
+        offline=offline, tell=say, done=told,
+    )  # fmt: skip

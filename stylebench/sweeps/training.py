@@ -1,0 +1,108 @@
+"""A training of a styliser: its settings from an experiment file, and what MLflow gets of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from stylebench import files
+from stylebench.config import Frozen, SmoothingSpec
+from stylebench.errors import InputError
+from stylebench.registry import suggestion
+from stylebench.stylisers.settings import METHODS, TrainingLoss, TrainSettings
+from stylebench.sweeps.experiment import QUICK
+from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
+from stylebench.tracking.place import OWN, Place
+
+if TYPE_CHECKING:
+    from stylebench.stylisers.training import Step, Training
+
+PARTS: dict[str, type[Frozen]] = {"loss": TrainingLoss, "smoothing": SmoothingSpec}
+COMMAND = "stylebench ls trainings"
+
+
+def shipped() -> dict[str, Path]:
+    """Return the trainings that come with stylebench: name -> file."""
+    folder = files.locate("experiments")
+    return {path.stem: path for path in sorted(folder.glob("train/*.yaml"))} if folder else {}
+
+
+def load_training(
+    path: Path, flags: Mapping[str, Any] | None = None, profile: str | None = None
+) -> TrainSettings:
+    """Return the settings of a training.
+
+    Args:
+        path: its file, or the name of one of `shipped`.
+        flags: keys from the command line, which go before the file's; None values are left out.
+        profile: of the file's ``profiles``, laid on its other settings; by default the first.
+
+    Raises:
+        InputError: unknown keys, values of the wrong type or range; the text names the first.
+    """
+    known = shipped()
+    data = read_yaml(located(path, known, "training", COMMAND), known)
+    data.setdefault("name", "train")
+    data = merged(profiled(data, profile, str(path)), _given(flags or {}))
+    method = data.get("method")
+    if method not in METHODS:
+        near = suggestion(str(method), METHODS) if method else ""
+        found = repr(method) if method else "none: a sweep's file? It is run by `stylebench sweep`"
+        raise InputError(f"{path}: method: expected {' or '.join(METHODS)}, found {found}{near}")
+    try:
+        return TrainSettings.model_validate(data)
+    except ValidationError as error:
+        raise InputError(explain(error, str(path), TrainSettings, PARTS)) from None
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in flags.items() if value not in (None, [])}
+
+
+def results_folder(settings: TrainSettings) -> Path:
+    """Return where a training goes: results/NAME, with its profile unless that is quick."""
+    profile = "" if settings.profile in ("", QUICK) else f"-{settings.profile}"
+    return Path("results") / f"{settings.name}{profile}"
+
+
+def train(
+    settings: TrainSettings,
+    out: Path,
+    watch: "Callable[[Step], bool | None]" = lambda step: None,
+    tell: Callable[[str], None] = lambda text: None,
+    *,
+    tracking: Place = OWN,
+    begin: "Callable[[Training], None]" = lambda training: None,
+    **how: Any,
+) -> Path | None:
+    """Train a styliser, from the last checkpoint in its folder on; return the model's file.
+
+    Args:
+        settings: what is trained, and on what.
+        out: its folder.
+        watch: called after each step; where it returns True, that was the last, and there is a
+            checkpoint but no model: None is returned.
+        tell: called with lines.
+        tracking: where in MLflow it is logged, at each checkpoint; MLflow that is away is told, and
+            gets what it lacks when the same training is run again.
+        begin: called once all that is needed is there.
+        **how: given, device, offline and command of `stylebench.stylisers.training.Training`.
+
+    Raises:
+        InputError: wrong settings, pictures or weights; a folder that holds another training.
+        JobError: the loss stopped being finite.
+    """
+    from stylebench.stylisers.training import Training
+    from stylebench.tracking.training import Writer
+
+    training = Training(settings, out, tell=tell, **how)
+    out.mkdir(parents=True, exist_ok=True)
+    writer = Writer(out, tracking, settings.name, training.digest, tell)
+    begin(training)
+    whole = settings.model_dump(mode="json", exclude={"description"})
+    terms = whole.pop("loss")
+    params = {**whole, **{f"loss.{key}": value for key, value in terms.items()}}
+    model = training.run(watch, lambda: writer.log(params))
+    writer.log(params, ended=model is not None)
+    return model

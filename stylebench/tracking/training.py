@@ -1,0 +1,167 @@
+"""A training in MLflow: one run, a view of the training's folder, which holds the truth.
+
+At each checkpoint the run gets the losses that it lacks, and the sample pictures. A training that
+goes on has the same run, known by the folder (`stylebench.tracking.address.identities`) and by what
+is trained.
+"""
+
+import contextlib
+import csv
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stylebench import files
+from stylebench.errors import InputError, masked, published
+from stylebench.tracking import address
+from stylebench.tracking.mlflow import BATCH, connection
+from stylebench.tracking.place import Place
+from stylebench.tracking.view import LONGEST
+
+LOSSES, SAMPLES, RESULT = "losses.csv", "samples", ("model.json",)
+POINTS = 2000
+"""Steps of which a run has the losses, at most: of longer trainings every so many."""
+
+
+class Writer:
+    """Logs one training; whatever MLflow does, the training goes on.
+
+    Args:
+        out: the training's folder.
+        place: where it is logged.
+        name: of the training: the experiment, where `place` names none.
+        digest: what is trained.
+        tell: called with a line if MLflow is away.
+
+    Raises:
+        InputError: no MLflow can be at this address, or none is installed.
+    """
+
+    def __init__(
+        self, out: Path, place: Place, name: str, digest: str, tell: Callable[[str], None]
+    ) -> None:
+        self._out, self._place, self._digest, self._tell = out, place, digest, tell
+        self._name = place.experiment or name
+        self._off = place.uri == address.OFF
+        self._run = ""
+        self._sent: set[str] = set()
+        self._last = 0
+        if place.told:
+            tell(place.told)
+        if not self._off:
+            self._connect()
+
+    def _connect(self) -> None:
+        """Connect at the start, where an address that does not answer is taken for a wrong one.
+
+        It is not if it has answered for this folder before. Without an address, and without an
+        MLflow, the training is not tracked.
+        """
+        try:
+            self._client, self._uri, self._own = connection(self._out, self._place.uri)
+            if not address.is_proven(self._out, self._uri):
+                self._prove()
+        except InputError as error:
+            if self._place.uri is not None:
+                raise
+            self._off = True
+            self._tell(f"not tracked: {error}")
+
+    def _prove(self) -> None:
+        try:
+            self._client.search_experiments(max_results=1)
+        except Exception as error:  # of MLflow, and of the network
+            raise address.refused(self._uri, error, self._out if self._own else None) from None
+        address.remember(self._out, self._uri)
+
+    def log(self, params: Mapping[str, Any], *, ended: bool = False) -> None:
+        """Log what the folder has and the run has not.
+
+        Args:
+            params: settings of the training.
+            ended: whether the training has ended.
+        """
+        if self._off:
+            return
+        try:
+            self._begin(params)
+            self._measure()
+            self._upload(ended)
+            if ended:
+                self._client.set_terminated(self._run, "FINISHED")
+        except InputError:
+            raise
+        except Exception as error:  # MLflow's, or of the network
+            self._off = True
+            why = address.reason(error, self._uri)
+            self._tell(
+                f"MLflow at {masked(self._uri)}: {why}; the training goes on, and the same command "
+                "logs it later"
+            )
+
+    def _begin(self, params: Mapping[str, Any]) -> None:
+        """Find the run of this training, or make it."""
+        if self._run:
+            return
+        from mlflow.entities import Param
+
+        mine = address.identities(self._out, own=self._own)[0]
+        tags = {"stylebench.out": mine, "stylebench.training": self._digest}
+        where = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+        place = self._experiment()
+        found = self._client.search_runs([place], where, max_results=1)
+        if found:
+            self._run = found[0].info.run_id
+            told = self._client.get_metric_history(self._run, "loss")
+            self._last = max((metric.step for metric in told), default=0)
+            return
+        made = self._client.create_run(
+            place, tags={**self._place.tags, **tags, "mlflow.runName": self._name}
+        )
+        self._run = made.info.run_id
+        shown = published(dict(params))
+        self._client.log_batch(
+            self._run,
+            params=[Param(k, str(v)[: LONGEST["parameter"]]) for k, v in shown.items()],
+        )
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(self._name)
+        if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self._client.restore_experiment(found.experiment_id)
+            return str(found.experiment_id)
+        return str(self._client.create_experiment(self._name, address.artifacts(self._uri)))
+
+    def _rows(self) -> Iterable[dict[str, str]]:
+        with contextlib.suppress(*files.ABSENT):
+            text = files.read_text(self._out / LOSSES, self._out)
+            yield from csv.DictReader(text.splitlines())
+
+    def _measure(self) -> None:
+        """Send the losses of steps that the run lacks."""
+        from mlflow.entities import Metric
+
+        rows, now = list(self._rows()), int(time.time() * 1000)
+        every = max(1, len(rows) // POINTS)
+        metrics = [
+            Metric(term, float(value), now, int(row["step"]))
+            for row in rows
+            if int(row["step"]) > self._last and int(row["step"]) % every == 0
+            for term, value in row.items()
+            if term != "step"
+        ]
+        for begin in range(0, len(metrics), BATCH):
+            self._client.log_batch(self._run, metrics=metrics[begin : begin + BATCH])
+        if metrics:
+            self._last = max(metric.step for metric in metrics)
+
+    def _upload(self, ended: bool) -> None:
+        pictures = files.listed(self._out / SAMPLES, self._out, "step-*.png")
+        new = [(path, SAMPLES) for path in pictures if path.name not in self._sent]
+        if ended:
+            new += [(self._out / name, "") for name in RESULT]
+        for path, folder in new:
+            self._client.log_artifact(self._run, str(path), folder or None)
+            self._sent.add(path.name)

@@ -1,0 +1,222 @@
+"""`train` and `apply`: what they write and tell, and what wrong input ends in."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from stylebench.errors import InputError
+from stylebench.sweeps import training
+from tests.cli.bench import COMMAND, invoke, refused, with_database
+from tests.stylisers.tiny import model
+
+pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
+
+TINY: dict[str, Any] = {
+    "method": "adain", "encoder": "r-tiny", "size": 48, "crop": 32, "batch": 1, "steps": 3,
+    "checkpoint": 2, "content": ["chelsea"], "style": ["mosaic"],
+}  # fmt: skip
+OFF = ("--tracking-uri", "off")
+
+
+def written(**changes: Any) -> Path:
+    path = Path("t.yaml")
+    path.write_text(yaml.safe_dump({**TINY, **changes}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model(tmp_path_factory.mktemp("trained"), steps=1, method="adain")
+
+
+def test_a_training_tells_how_it_goes_and_is_not_run_twice() -> None:
+    done = invoke("train", written(), "--out", "o", *OFF)
+    assert (done.status, done.err) == (0, "")
+    first, last = done.out.splitlines()
+    assert first == "adain  r-tiny: 1 contents × 1 styles, 32 px, batches of 1, 3 steps on cpu …"
+    assert last.startswith("o/model.safetensors: 3 steps, loss ")
+    before = Path("o/model.safetensors").stat().st_mtime_ns
+    assert invoke("train", "t.yaml", "--out", "o", *OFF).status == 0
+    assert Path("o/model.safetensors").stat().st_mtime_ns == before
+    card = json.loads(Path("o/model.json").read_text())
+    assert card["command"] == "stylebench train t.yaml --out o --tracking-uri off"
+    line = refused("train", "t.yaml", "--out", "o", "--steps", 4, *OFF)
+    assert "'o' holds a model of other settings" in line
+
+
+def test_flags_go_before_the_file() -> None:
+    flags = ("--steps", 1, "--seed", 3, "--content", "coffee", "--style", "brush,mosaic")
+    assert invoke("train", written(), "--out", "o", *flags, *OFF).status == 0
+    told = json.loads(Path("o/model.json").read_text())
+    assert (told["steps"], told["seed"]) == (1, 3)
+    assert [told["data"][role]["names"] for role in ("content", "style")] == [
+        ["coffee"], ["brush", "mosaic"]
+    ]  # fmt: skip
+
+
+def test_a_training_is_in_mlflow_once() -> None:
+    from mlflow import MlflowClient
+
+    with_database(Path("o"))
+    assert invoke("train", written(name="mine"), "--out", "o").status == 0
+    assert invoke("train", "t.yaml", "--out", "o").status == 0
+    client = MlflowClient(tracking_uri="sqlite:///o/mlflow.db")
+    (place,) = [e for e in client.search_experiments() if e.name == "mine"]
+    (run,) = client.search_runs([place.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert (run.data.params["method"], run.data.params["loss.style_weight"]) == ("adain", "10.0")
+    told = client.get_metric_history(run.info.run_id, "style")
+    assert [metric.step for metric in told] == [1, 2, 3]
+    assert [f.path for f in client.list_artifacts(run.info.run_id)] == ["model.json", "samples"]
+    samples = client.list_artifacts(run.info.run_id, "samples")
+    assert [Path(f.path).name for f in samples] == ["step-000002.png", "step-000003.png"]
+
+
+def test_an_mlflow_that_is_away_is_told() -> None:
+    line = refused("train", written(), "--out", "o", "--tracking-uri", "http://127.0.0.1:9")
+    assert line.startswith("stylebench: MLflow at http://127.0.0.1:9: ")
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_trained() -> None:
+    written(steps=100_000, checkpoint=100_000)
+    with subprocess.Popen(
+        [*COMMAND, "train", "t.yaml", "--out", "o", *OFF], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        while not line.startswith("["):
+            line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130
+    assert "stopped: what is trained is kept in o; run the same command again to go on" in rest
+    assert Path("o/checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metod": "adain"}, "t.yaml: unknown key 'metod'; did you mean 'method'"),
+        ({"loss": {"smothing": "none"}}, "unknown key 'loss.smothing'; did you mean 'smoothing'?"),
+        ({"loss": 3}, "t.yaml: loss: "),
+        ({"method": "adian"}, "method: expected adain or sanet, found 'adian'; did you mean"),
+        ({"method": None}, "method: expected adain or sanet, found none: a sweep's file?"),
+        ({"encoder": "r-tniy"}, "unknown backbone 'r-tniy'"),
+        ({"encoder": "p-vgg19"}, "p-vgg19"),
+        ({"encoder": "r-*"}, "expected one backbone"),
+        ({"encoder": "r-tiny+gamma=1"}, "r-tiny has no option 'gamma'"),
+        ({"loss": {"network": "r-vit"}}, "unknown backbone 'r-vit'"),
+        ({"loss": {"smoothing": "softmx"}}, "softmx"),
+        ({"loss": {"smoothing": {"name": "softmax", "temperature": -1}}}, "must be positive"),
+        ({"loss": {"nodes": ["stage9"]}}, "has no node 'stage9'"),
+        ({"loss": {"style_weight": -1}}, "loss.style_weight"),
+        ({"crop": 33}, "crop: expected a multiple of 16 px, found 33"),
+        ({"crop": 64}, "crop: expected at most size, 48 px, found 64"),
+        ({"batch": 10**9}, "t.yaml: batch: "),
+        ({"steps": "many"}, "t.yaml: steps: "),
+        ({"content": "nowhere/"}, "content 'nowhere/' is neither a file"),
+        ({"samples": "nothing"}, "content 'nothing' is neither a file"),
+        ({"precision": "fp8"}, "t.yaml: precision"),
+        ({"profiles": {"quick": {"stps": 1}}}, "unknown key 'stps'; did you mean 'steps'"),
+        ({"profiles": 3}, "profiles: expected names with settings"),
+    ],
+)
+def test_a_training_that_is_wrong(changes: dict[str, Any], message: str) -> None:
+    line = refused("train", written(**changes), "--out", "o", *OFF)
+    assert message in line
+    assert not Path("o/checkpoint.pt").exists()
+
+
+def test_a_training_that_is_not_there() -> None:
+    line = refused("train", "adian")
+    assert "no training 'adian'; did you mean 'adain'? (known: adain, sanet)" in line
+    assert "no experiment file 'none.yaml'" in refused("train", "none.yaml")
+    assert "'t.yaml' is not a folder" in refused("train", written(), "--out", "t.yaml", *OFF)
+    assert "no profile 'ful'; did you mean 'full'?" in refused("train", "adain", "--profile", "ful")
+
+
+@pytest.mark.parametrize("name", training.shipped())
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_shipped_trainings_are_right(name: str, profile: str) -> None:
+    found = training.load_training(Path(name), {}, profile)
+    assert found.method == name
+    assert found.description
+    if profile == "full":
+        assert (found.size, found.crop, found.steps) == (512, 256, 160_000)
+        assert (found.learning_rate, found.decay) == (1e-4, 5e-5)
+    else:
+        assert found.crop == 128
+        assert not set(found.samples) & set(found.content)
+
+
+def test_trainings_are_listed() -> None:
+    shown = invoke("ls", "trainings").out.splitlines()
+    assert [line.split()[0] for line in shown] == ["adain", "sanet"]
+    assert "stylebench" not in invoke("ls", "experiments").out.split("\n")[0]
+
+
+def test_a_picture(trained: Path) -> None:
+    done = invoke("apply", trained, "chelsea", "mosaic", "-o", "x.png", "--size", 50)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("x.png: 50 × 33 px, adain, ")
+    with Image.open("x.png") as made:
+        assert made.size == (50, 33)
+    assert invoke("apply", trained, "coffee", "brush,mosaic", "--strength", 0.5).status == 0
+    with Image.open("stylized.png") as made:
+        assert made.size == (600, 400)  # its own
+
+
+def test_a_folder_of_photographs(trained: Path) -> None:
+    for name, size in (("a", (40, 30)), ("b", (20, 50))):
+        Path("photos").mkdir(exist_ok=True)
+        Image.new("RGB", size, "teal").save(f"photos/{name}.png")
+    blend = ("--blend", "3,1", "--style-size", 64)
+    done = invoke("apply", trained, "photos", "brush,mosaic", "-o", "made", *blend)
+    assert (done.status, done.err) == (0, "")
+    assert [line.split(", ")[0] for line in done.out.splitlines()] == [
+        "made/a.png: 40 × 30 px", "made/b.png: 20 × 50 px"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nothing.safetensors", "chelsea", "mosaic"), "'nothing.safetensors': expected a model"),
+        (("registry:nothing", "chelsea", "mosaic"), "no styliser 'registry:nothing'"),
+        (("MODEL", "nowhere.jpg", "mosaic"), "content 'nowhere.jpg' is neither a file"),
+        (("MODEL", "chelsea", "mosiac"), "did you mean 'mosaic'"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "1.5"), "--strength expects a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "nan"), "--strength expects a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--size", "5"), "--size expects 16 to 4096 px, found 5"),
+        (("MODEL", "chelsea", "mosaic", "--style-size", "9999"), "--style-size expects 16 to 4096"),
+        (("MODEL", "chelsea", "mosaic", "--blend", "1"), "a weight for each of two styles or more"),
+        (("MODEL", "chelsea", "mosaic,brush", "--blend", "1,x"), "--blend expects numbers"),
+        (("MODEL", "chelsea", "mosaic,brush", "--blend", "0,1"), "weight"),
+        (("MODEL", "chelsea", "mosaic", "-o", "x.gif"), "--output expects a name in .png"),
+        (("MODEL", "chelsea,china", "mosaic", "-o", "x.png"), "expects a folder for 2 photographs"),
+        (("MODEL", "chelsea", "mosaic", "--weights", "vgg19"), "--weights expects NAME=PATH"),
+        (("MODEL", "chelsea", "mosaic", "--device", "gpu"), "--device expects"),
+    ],
+)
+def test_apply_that_is_wrong(trained: Path, words: tuple[str, ...], message: str) -> None:
+    line = refused("apply", *(str(trained) if word == "MODEL" else word for word in words))
+    assert message in line
+    assert not list(Path().glob("*.png"))
+
+
+def test_an_input_is_never_overwritten(trained: Path) -> None:
+    Image.new("RGB", (40, 30), "teal").save("a.png")
+    line = refused("apply", trained, "a.png", "mosaic", "-o", "a.png")
+    assert "'a.png' is a, of which results are made" in line
+
+
+def test_settings_are_read_without_torch() -> None:
+    with pytest.raises(InputError, match="expected adain or sanet"):
+        training.load_training(written(method="x"))
