@@ -13,7 +13,7 @@ from stylebench import images, runtime
 from stylebench.config import SIDES, blend_weights, shares
 from stylebench.errors import InputError
 from stylebench.images import ImageSource
-from stylebench.stylisers.styliser import load
+from stylebench.stylisers.styliser import REGISTRY, load
 from stylebench.transfer.step import to_pixels
 from stylebench.transfer.targets import Blend
 
@@ -75,6 +75,8 @@ def apply_to(
     for name, side in (("--size", size), ("--style-size", style_size)):
         if side is not None and not SIDES[0] <= side <= SIDES[1]:
             raise InputError(f"{name} expects {SIDES[0]} to {SIDES[1]} px, found {side}")
+    if given and model.startswith(REGISTRY):
+        raise InputError(f"--weights are of the encoder of a model, which {model} has not")
     contents = images.unique_names(images.resolve(content, "content", tell))
     styles = images.resolve(style, "style", tell)
     weights = blend_weights(blend, len(styles))

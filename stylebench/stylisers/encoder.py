@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stylebench.backbones import names, pretrained
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.graph import shapes
+from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.config import NodeChoice, WeightsRef
 from stylebench.errors import InputError
@@ -97,3 +98,11 @@ def choose(
     at_strides(arch, known, strides)
     ref = pretrained.resolve(arch, seed, given=given, options=options, offline=offline)
     return Chosen(arch + ref.settings, arch, ref, seed, known)
+
+
+def check_given(given: Mapping[str, str], networks: Sequence[Chosen]) -> None:
+    """Raise InputError for weights that are given for none of some networks."""
+    own = {name for each in networks for name in (BackboneName.parse(each.arch).name,)}
+    for name in given:
+        if not any(name in (full, BackboneName.parse(f"p-{full}").model) for full in own):
+            raise InputError(f"--weights {name}=…: expected those of {', '.join(sorted(own))}")

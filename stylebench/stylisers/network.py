@@ -154,6 +154,7 @@ def load(
         chosen = encoder.choose(
             found.encoder, given or {}, found.seed, strides, offline=offline, own=False
         )
+        encoder.check_given(given or {}, [chosen])
     except InputError as error:
         raise type(error)(f"{str(path)!r}: its encoder {found.encoder}: {error}") from None
     if chosen.weights.sha256 != found.weights.sha256:

@@ -101,13 +101,7 @@ class Training:
             encoder.choose(name, given or {}, settings.seed, strides, offline=offline)
             for name in (settings.encoder, settings.loss.network or settings.encoder)
         )
-        for chosen in (self._encoder, self._seer):
-            least = find(chosen.arch).min_side
-            if settings.crop < least:
-                raise InputError(
-                    f"crop: expected at least {least} px, which {chosen.arch} needs, found "
-                    f"{settings.crop}"
-                )
+        self._check_networks(given or {})
         self._pools = {
             role: data.pool(role, values, settings.size, settings.crop, tell)
             for role, values in zip(data.ROLES, (settings.content, settings.style), strict=True)
@@ -119,6 +113,18 @@ class Training:
         self.digest = self._identity()
         if (out / MODEL).exists():
             self._check_finished(out / MODEL)
+
+    def _check_networks(self, given: Mapping[str, str]) -> None:
+        """Raise InputError for crops that are too small for a network, or weights of no one's."""
+        chosen = (self._encoder, self._seer)
+        encoder.check_given(given, chosen)
+        for each in chosen:
+            least = find(each.arch).min_side
+            if self.settings.crop < least:
+                raise InputError(
+                    f"crop: expected at least {least} px, which {each.arch} needs, found "
+                    f"{self.settings.crop}"
+                )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -389,13 +395,13 @@ def _restore(state: State, held: bytes, training: Training) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's remarks on what others wrote
             found = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
-        digest, losses = found["digest"], found["losses"].tolist()
+        if found["digest"] == training.digest:
+            state.generator.load_state_dict(found["generator"])
+            state.adam.load_state_dict(found["adam"])
+            state.losses = [tuple(row) for row in found["losses"].view(-1, len(TERMS)).tolist()]
+            return
     except Exception as error:  # torch raises nearly anything for what is no checkpoint
         raise InputError(f"{where}: expected a checkpoint: {describe(error)}; remove it") from None
-    if digest != training.digest:
-        raise InputError(
-            f"{where} is of other settings, pictures or weights; give another --out, or remove it"
-        )
-    state.generator.load_state_dict(found["generator"])
-    state.adam.load_state_dict(found["adam"])
-    state.losses = [tuple(row) for row in losses]
+    raise InputError(
+        f"{where} is of other settings, pictures or weights; give another --out, or remove it"
+    )

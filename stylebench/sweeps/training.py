@@ -10,6 +10,7 @@ from stylebench import files
 from stylebench.config import Frozen, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
+from stylebench.store import lock
 from stylebench.stylisers.settings import METHODS, TrainingLoss, TrainSettings
 from stylebench.sweeps.experiment import QUICK
 from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
@@ -97,12 +98,12 @@ def train(
     from stylebench.tracking.training import Writer
 
     training = Training(settings, out, tell=tell, **how)
-    out.mkdir(parents=True, exist_ok=True)
-    writer = Writer(out, tracking, settings.name, training.digest, tell)
-    begin(training)
     whole = settings.model_dump(mode="json", exclude={"description"})
     terms = whole.pop("loss")
     params = {**whole, **{f"loss.{key}": value for key, value in terms.items()}}
-    model = training.run(watch, lambda: writer.log(params))
-    writer.log(params, ended=model is not None)
+    with lock.claim(out, how.get("command", "")):
+        writer = Writer(out, tracking, settings.name, training.digest, tell)
+        begin(training)
+        model = training.run(watch, lambda: writer.log(params))
+        writer.log(params, ended=model is not None)
     return model

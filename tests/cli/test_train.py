@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from stylebench.errors import InputError
+from stylebench.store import lock
 from stylebench.sweeps import training
 from tests.cli.bench import COMMAND, invoke, refused, with_database
 from tests.stylisers.tiny import model
@@ -134,6 +135,17 @@ def test_a_training_that_is_wrong(changes: dict[str, Any], message: str) -> None
     assert not Path("o/checkpoint.pt").exists()
 
 
+def test_weights_of_no_network_are_refused() -> None:
+    line = refused("train", written(), "--out", "o", "--weights", "vgg19=x.pth", *OFF)
+    assert "--weights vgg19=…: expected those of tiny" in line
+
+
+def test_two_trainings_do_not_write_into_one_folder() -> None:
+    with lock.claim(Path("o"), "another"):
+        line = refused("train", written(), "--out", "o", *OFF)
+    assert "'o' is being written by another command (another: process " in line
+
+
 def test_a_training_that_is_not_there() -> None:
     line = refused("train", "adian")
     assert "no training 'adian'; did you mean 'adain'? (known: adain, sanet)" in line
@@ -202,6 +214,8 @@ def test_a_folder_of_photographs(trained: Path) -> None:
         (("MODEL", "chelsea", "mosaic", "-o", "x.gif"), "--output expects a name in .png"),
         (("MODEL", "chelsea,china", "mosaic", "-o", "x.png"), "expects a folder for 2 photographs"),
         (("MODEL", "chelsea", "mosaic", "--weights", "vgg19"), "--weights expects NAME=PATH"),
+        (("MODEL", "chelsea", "mosaic", "--weights", "vgg19=x.pth"), "expected those of tiny"),
+        (("registry:magenta", "chelsea", "mosaic", "--weights", "vgg19=x"), "which registry:mag"),
         (("MODEL", "chelsea", "mosaic", "--device", "gpu"), "--device expects"),
     ],
 )
