@@ -16,6 +16,7 @@ from stylebench.stylisers import card, encoder
 from stylebench.stylisers.adain import AdaIN, Maps
 from stylebench.stylisers.decoder import Decoder
 from stylebench.stylisers.sanet import SANet
+from stylebench.stylisers.styliser import check_strength
 from stylebench.transfer.targets import Blend
 
 METHODS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
@@ -126,12 +127,6 @@ class Trained:
         if made.shape != padded.shape:  # of an encoder whose convolutions pad nothing
             made = interpolate(made, size=padded.shape[-2:], mode="bilinear", align_corners=False)
         return made[..., :height, :width]
-
-
-def check_strength(strength: float) -> None:
-    """Raise InputError for a strength that is not between 0 and 1."""
-    if not 0 <= strength <= 1:
-        raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
 
 
 def load(

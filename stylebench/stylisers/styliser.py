@@ -47,6 +47,12 @@ class Styliser(Protocol):
         """
 
 
+def check_strength(strength: float) -> None:
+    """Raise InputError for a strength that is not between 0 and 1."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
+
+
 def load(
     source: str | Path,
     *,
