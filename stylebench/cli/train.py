@@ -92,8 +92,8 @@ def train(
 ) -> None:
     """Train a network that stylises in one pass: AdaIN or SANet, with any backbone.
 
-    It goes on from its last checkpoint, to the same bits on the same machine. OUT/model.safetensors
-    is what `stylebench apply` takes.
+    It goes on from its last checkpoint, on a CPU to the same bits on the same machine.
+    OUT/model.safetensors is what `stylebench apply` takes.
 
     Examples:
 

@@ -8,7 +8,8 @@ losses.csv           the terms of every step, up to the last checkpoint
 samples/             pictures at each checkpoint
 
 What a step draws follows from the seed and its number (`stylebench.stylisers.data`), so that no
-state of a random generator has to be kept.
+state of a random generator has to be kept. The bits are those of a CPU with as many threads: on a
+GPU the gradients of padding, upsampling and attention are summed in any order.
 """
 
 import contextlib
