@@ -120,7 +120,7 @@ class LossNetwork:
         """Return content, style and both identity terms, means over the batch, in this order.
 
         Identity in pixels is ‖I_cc − I_c‖² + ‖I_ss − I_s‖², means over entries; eq. (10) of Park &
-        Lee 2019, first term. Without identities both are 0.
+        Lee 2019, first term. Without identities both are 0, and that of the maps at weight 0.
 
         Args:
             made: (B, 3, H, W) from contents and styles; behind them, where there are identities,
@@ -130,21 +130,25 @@ class LossNetwork:
         """
         count = len(pictures) // 2
         own, target = _parts(maps, count)
-        results = list(_parts(self.backbone(made), count))
+        seen = made if self.how.identity_maps else made[:count]
+        results = list(_parts(self.backbone(seen), count))
         fits = self.fit(target)
         content, style = self.smoothed(own, fits), self.smoothed(target, fits)
         first = self.smoothed(results[0], fits)
         terms = (self.content(first, content, style).mean(), self.style(first, style).mean())
+        nothing = made.new_zeros(())
+        if len(made) == count:
+            return *terms, nothing, nothing
+        pixels = mean_square(made[count : 2 * count], pictures[:count])
+        pixels = (pixels + mean_square(made[2 * count :], pictures[count:])).mean()
         if len(results) == 1:
-            return *terms, made.new_zeros(()), made.new_zeros(())
+            return *terms, pixels, nothing
         plain = self.fit(own)
         again = (
             self.identity(self.smoothed(results[1], plain), self.smoothed(own, plain)).mean()
             + self.identity(self.smoothed(results[2], fits), style).mean()
         )
-        pixels = mean_square(made[count : 2 * count], pictures[:count])
-        pixels = pixels + mean_square(made[2 * count :], pictures[count:])
-        return *terms, pixels.mean(), again
+        return *terms, pixels, again
 
 
 def _parts(maps: Maps, count: int) -> Iterator[Maps]:

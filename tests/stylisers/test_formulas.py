@@ -219,6 +219,11 @@ def test_without_identities_their_terms_are_zero() -> None:
     )
     assert [float(value) for value in again[2:]] == [0, 0]
     assert found[:2] == again[:2]
+    pixels = network("adain", identity_maps=0.0).terms(
+        torch.cat([pictures[:2], 0.5 * pictures]), pictures, Stages()(pictures)
+    )
+    assert float(pixels[3]) == 0
+    close(pixels[2], 0.5 * float(pictures.square().mean()))
 
 
 def test_maps_are_smoothed_as_the_style_has_it_fitted() -> None:
