@@ -45,6 +45,8 @@ MODEL, CHECKPOINT, LOSSES, SAMPLES = "model.safetensors", "checkpoint.pt", "loss
 TERMS = ("loss", "content", "style", "identity_pixels", "identity_maps")
 LAST = 100
 """Steps at the end, of which the card has the mean losses."""
+WARM = 100
+"""Steps after those of reconstruction in which the rate grows to what it is: Adam begins anew."""
 SHOWN = 3
 """Styles of the sample pictures, at most."""
 
@@ -274,8 +276,10 @@ class Training:
         how = self.settings
         if state.step == how.reconstruct > 0:  # gradients of these terms are of another size
             state.adam = self._adam(state.generator)
+        since = state.step - how.reconstruct
+        warm = min(1.0, (since + 1) / WARM) if since >= 0 < how.reconstruct else 1.0
         for group in state.adam.param_groups:
-            group["lr"] = how.learning_rate / (1 + how.decay * state.step)
+            group["lr"] = warm * how.learning_rate / (1 + how.decay * state.step)
         pictures = torch.cat([content, style])
         if state.step < how.reconstruct:
             terms = self._reconstruction(network, pictures)
