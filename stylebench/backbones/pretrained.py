@@ -33,8 +33,9 @@ def _own() -> list[str]:
 
 
 def known() -> list[str]:
-    """Return the backbones whose weights are listed: registered ones, and those of packages."""
-    return list(dict.fromkeys([*_own(), *(p.backbone for p in PACKAGES.values())]))
+    """Return whose weights are listed: registered backbones, and what there are packages of."""
+    of_packages = (package.backbone or name for name, package in PACKAGES.items())
+    return list(dict.fromkeys([*_own(), *of_packages]))
 
 
 def _refuse_others(name: str, those: Sequence[str], where: str) -> None:
@@ -46,12 +47,12 @@ def _refuse_others(name: str, those: Sequence[str], where: str) -> None:
 
 
 def canonical(name: str) -> str:
-    """Return a backbone's name from one that a user gives; unknown raises InputError.
+    """Return the name of a backbone or styliser from what a user gives; unknown: InputError.
 
     ``p-vgg19`` is vgg19; a package may be named by its short name (``efficientnet_lite0``).
     """
     name = name.removeprefix("p-")
-    name = PACKAGES[name].backbone if name in PACKAGES else name
+    name = (PACKAGES[name].backbone or name) if name in PACKAGES else name
     if not name.startswith(TIMM):
         _refuse_others(name, known(), "weights")
     return name

