@@ -13,6 +13,8 @@ from stylebench.cli import (
     apply,
     bench,
     compare,
+    demo,
+    export,
     figures,
     guesses,
     judge,
@@ -71,6 +73,8 @@ app.command()(sweep.sweep)
 app.command()(transfer.transfer)
 app.command()(train.train)
 app.command()(apply.apply)
+app.command()(export.export)
+app.command()(demo.demo)
 app.command()(stats.stats)
 app.command()(figures.figures)
 app.command("run-job")(run_job.run_job)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stylebench.errors import InputError
 from stylebench.stylisers import ort
+from stylebench.stylisers.styliser import check_strength
 from stylebench.weights import Source, Wanted, find, sha256
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class Magenta:
         self.sha256 = sha256(path)
         files = load_file(path)
         predict, transform = (_network(files[key].tobytes(), key) for key in _ENDS)
-        self._vectors = [_graph(ENCODE), predict]
-        self._picture = [_graph(PAINT), transform, _graph(CUT)]
+        self._vectors = [parsed(ENCODE), predict]
+        self._picture = [parsed(PAINT), transform, parsed(CUT)]
         self._encode = self._session(self._vectors, ("content", "style"), "vectors")
         self._paint = self._session(self._picture, ("content", "vector"), "picture")
 
@@ -113,13 +113,14 @@ class Magenta:
 
     def graph(self) -> Any:
         """Return both networks as one, of content, style and strength: an `onnx.ModelProto`."""
-        parts = [*self._vectors, _graph(MIX), *self._picture]
+        parts = [*self._vectors, parsed(MIX), *self._picture]
         return joined(parts, ("content", "style", "strength"), "picture")
 
     def stylise(self, content: "Tensor", style: "Style", strength: float = 1.0) -> "Tensor":
         """Return the content picture in a style, or in the mean of several; see `Styliser`."""
         import torch
 
+        check_strength(strength)
         alone = isinstance(style, torch.Tensor)
         pictures, shares = ((style,), (1.0,)) if alone else (style.pictures, style.shares)
         own = content.detach().cpu().float().numpy()
@@ -192,7 +193,8 @@ def _dequantised(node: Any, values: Any, scale: Any, zero: Any) -> "Array":
     return found
 
 
-def _graph(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """Return the `onnx.GraphProto` that a text describes."""
     import onnx
 
     return onnx.parser.parse_graph(text)
@@ -225,5 +227,5 @@ def joined(graphs: Iterable[Any], inputs: tuple[str, ...], output: str) -> Any:
     ]
     nodes = [node for part in parts for node in part.node]
     weights = [tensor for part in parts for tensor in part.initializer]
-    graph = helper.make_graph(nodes, NAME, ends[:-1], ends[-1:], weights)
+    graph = helper.make_graph(nodes, "stylise", ends[:-1], ends[-1:], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)

@@ -83,9 +83,9 @@ class Page:
         return result
 
     def open(
-        self, path: Path, *, width: int = 1280, dark: bool = False, script: bool = True
+        self, place: Path | str, *, width: int = 1280, dark: bool = False, script: bool = True
     ) -> None:
-        """Load a file in a window of a width (px), light or dark, and wait until it has loaded."""
+        """Load a file, or an address, in a window of a width (px), and wait until it has loaded."""
         self.requests.clear()
         self.complaints.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=800,
@@ -95,7 +95,8 @@ class Page:
         self.call("Emulation.setTouchEmulationEnabled", enabled=width < 600)
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
         loads = self._loads
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        url = place.resolve().as_uri() if isinstance(place, Path) else place
+        self.call("Page.navigate", url=url)
         while self._loads == loads:
             self._receive()
 

@@ -1,0 +1,43 @@
+"""The command ``stylebench export``; like main.py, it imports nothing heavy before its use."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stylebench.cli import options
+from stylebench.cli.progress import say
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(help="MODEL.safetensors of `stylebench train`, or `registry:magenta`."),
+    ],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size.")
+    ] = False,
+    weights: options.Weights = None,
+    offline: options.Offline = False,
+) -> None:
+    """Write a trained network as ONNX, for pictures of any size, and check that it makes the same.
+
+    Examples:
+
+        stylebench export results/train_adain/model.safetensors adain.onnx
+
+        stylebench export registry:magenta magenta.onnx --fp16
+    """
+    from stylebench.backbones.pretrained import parse_given
+    from stylebench.stylisers import export as exporting
+    from stylebench.stylisers.styliser import load
+
+    exporting.check_output(output)
+    styliser = load(model, given=parse_given(weights or []), offline=offline)
+    made = exporting.export(styliser, half=fp16)
+    exporting.write(output, made)
+    say(
+        f"{output}: {styliser.name}, {len(made.data) / 1e6:.1f} MB, opset {exporting.OPSET}; its "
+        f"pictures differ by {made.error:.1g} of their largest value (bound {made.bound:g})"
+    )

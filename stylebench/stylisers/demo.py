@@ -1,0 +1,227 @@
+"""A page that runs stylisers in the browser: a folder of files, of which none is loaded elsewhere.
+
+What computes there is onnxruntime-web, the npm package, as its user has it or as npm fetches it;
+the rest is ours: `web/` and ONNX files of `stylebench.stylisers.export`.
+"""
+
+import io
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from stylebench import __version__, files, images
+from stylebench.errors import InputError, UnavailableError, describe
+from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
+from stylebench.stylisers import export, ort
+from stylebench.stylisers.styliser import load
+from stylebench.weights import packages
+from stylebench.weights.files import cache_folder
+
+WEB = Path(__file__).resolve().parent / "web"
+ONNXRUNTIME_WEB = packages.Package(
+    backbone="",
+    tool="npm",
+    package="onnxruntime-web",
+    version="1.30.0",
+    folder="package/dist/",
+    sha256="d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71",
+    converted="",
+    licence="MIT",
+)
+LOADERS = ("ort.wasm.min.js", "ort.webgpu.min.js")
+"""Of the package's dist, for WebAssembly and for WebGPU; each names the module that it loads."""
+SIZES = (256, 384, 512, 768)
+SIZE = 384
+STORED = 512
+"""Long side in px of the built-in pictures beside the page."""
+SHOWN = ("chelsea", "astronaut", "coffee", "china", "flower", "rocket")
+"""Photographs whose licence lets a page show them."""
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
+    "connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A network on the page: its name and file there, what is said of it, and its bytes."""
+
+    name: str
+    file: str
+    about: str
+    data: bytes
+
+
+def write(
+    models: Sequence[str],
+    out: Path,
+    *,
+    dist: Path | None = None,
+    given: Mapping[str, str] | None = None,
+    offline: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
+) -> int:
+    """Write the page of some stylisers, and return how many bytes it has in all.
+
+    Args:
+        models: as `stylebench.stylisers.styliser.load` takes them, or files that `stylebench
+            export` wrote.
+        out: a folder that is empty, or is made.
+        dist: the folder ``dist`` of the npm package onnxruntime-web; fetched with npm by default.
+        given: backbone name (without prefix) -> source of an encoder's weights.
+        offline: fetch nothing.
+        tell: called with a line for every network.
+
+    Raises:
+        InputError: what is no model, a folder that is not empty, no onnxruntime-web.
+    """
+    _check_empty(out)
+    ort.require("demo")
+    runtime = runtime_files(dist, offline=offline)
+    shown = [_shown(model, given, offline, tell) for model in models]
+    names = [each.name for each in shown]
+    shown = [
+        Shown(f"{e.name} {names[: i + 1].count(e.name)}", f"models/{i + 1}-{e.file}", e.about, e.data)
+        if names.count(e.name) > 1 else Shown(e.name, f"models/{e.file}", e.about, e.data)
+        for i, e in enumerate(shown)
+    ]  # fmt: skip
+    made: dict[str, bytes] = {f"ort/{name}": data for name, data in runtime.items()}
+    made |= {each.file: each.data for each in shown}
+    contents = [_picture(name, PHOTOGRAPHS[name], made) for name in SHOWN]
+    styles = [_picture(name, PAINTINGS[name], made) for name in PAINTINGS]
+    made |= {name: (WEB / name).read_bytes() for name in ("demo.js", "demo.css")}
+    made["index.html"] = _page(shown, contents, styles, runtime).encode()
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in made.items():  # index.html is the last one
+        with files.replacing(out / name, out) as file:
+            file.write(data)
+    return sum(map(len, made.values()))
+
+
+def _check_empty(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {str(out)!r} is a file; expected a new or empty folder")
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(
+            f"--out {str(out)!r} is not empty; expected a new or empty folder: name another one"
+        )
+
+
+def runtime_files(dist: Path | None, *, offline: bool) -> dict[str, bytes]:
+    """Return what a page needs of onnxruntime-web: name -> content.
+
+    The archive that npm fetched is kept in the cache, and checked whenever it is taken.
+
+    Raises:
+        UnavailableError: there is none, and npm cannot fetch it.
+        InputError: `dist` is no folder of the package.
+    """
+    if dist is not None:
+        whole = {
+            name: files.read(dist / name)
+            for name in (path.name for path in files.listed(dist, pattern="ort*"))
+            if name in LOADERS or re.fullmatch(r"ort-wasm-[\w.-]+\.(mjs|wasm)", name)
+        }
+        return _needed(whole, str(dist))
+    package = ONNXRUNTIME_WEB
+    kept = cache_folder() / "registry" / f"{package.package}-{package.version}.tgz"
+    if kept.is_file():
+        packages.check(package, kept)
+    elif offline:
+        raise UnavailableError(
+            f"demo needs onnxruntime-web, which is not on this machine: {_REMEDY}"
+        )
+    else:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                data = packages.download(package, Path(folder)).read_bytes()
+        except UnavailableError as error:
+            raise UnavailableError(f"demo needs onnxruntime-web: {error}; or: {_REMEDY}") from None
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(kept) as file:
+            file.write(data)
+    members = packages.members(kept, package.folder)
+    return _needed({Path(name).name: data for name, data in members.items()}, package.label)
+
+
+_REMEDY = (
+    f"npm install onnxruntime-web@{ONNXRUNTIME_WEB.version}, then --ort node_modules/"
+    "onnxruntime-web/dist"
+)
+
+
+def _needed(whole: Mapping[str, bytes], where: str) -> dict[str, bytes]:
+    """Return the loaders, and the modules that they name, of all files of a package."""
+    found: dict[str, bytes] = {}
+    for loader in LOADERS:
+        if loader not in whole:
+            continue
+        modules = re.findall(rb"ort-wasm-[a-z.-]+\.mjs", whole[loader])
+        stems = {module.decode().removesuffix(".mjs") for module in modules}
+        parts = {f"{stem}{suffix}" for stem in stems for suffix in (".mjs", ".wasm")}
+        if stems and parts <= whole.keys():
+            found |= {name: whole[name] for name in sorted({loader, *parts})}
+    if LOADERS[0] not in found:
+        raise InputError(
+            f"{where!r}: expected the dist folder of onnxruntime-web with {LOADERS[0]} and the "
+            f"modules that it loads, found none: {_REMEDY}"
+        )
+    return found
+
+
+def _version(runtime: Mapping[str, bytes]) -> str:
+    found = re.search(rb"ONNX Runtime Web v([\w.-]+)", runtime[LOADERS[0]][:1000])
+    return found[1].decode() if found else ""
+
+
+def _shown(
+    model: str, given: Mapping[str, str] | None, offline: bool, tell: Callable[[str], None]
+) -> Shown:
+    """Return a network as the page has it, exported if need be."""
+    if model.lower().endswith(".onnx"):
+        data, card = export.read(Path(model))
+    else:
+        tell(f"{model}: exporting …")
+        styliser = load(model, given=given, offline=offline)
+        data, card = export.export(styliser).data, export.card_of(styliser)
+    name = str(card["name"])
+    encoder = str((card.get("card") or {}).get("encoder", ""))
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{encoder}").strip("-")[:60]
+    about = f"sha256 {str(card['sha256'])[:12]}, {len(data) / 1e6:.1f} MB"
+    shown = Shown(f"{name}, {encoder}" if encoder else name, f"{stem}.onnx", about, data)
+    tell(f"{model}: {shown.name}, {len(data) / 1e6:.1f} MB")
+    return shown
+
+
+def _picture(name: str, builtin: Builtin, made: dict[str, bytes]) -> dict[str, object]:
+    """Put a built-in picture among the files, without loss, and return what is said of it."""
+    pixels = images.read(PREFIX + name, STORED)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", optimize=True)
+    made[f"pictures/{name}.png"] = file.getvalue()
+    height, width = pixels.shape[:2]
+    return {"name": name, "file": f"pictures/{name}.png", "width": width, "height": height,
+            "description": builtin.description, "credit": builtin.credit}  # fmt: skip
+
+
+def _page(
+    shown: Sequence[Shown],
+    contents: Sequence[Mapping[str, object]],
+    styles: Sequence[Mapping[str, object]],
+    runtime: Mapping[str, bytes],
+) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template("index.html.j2").render(
+        models=shown, contents=contents, styles=styles, content=SHOWN[0], style="mosaic",
+        sizes=SIZES, size=SIZE, policy=POLICY, version=__version__, ort=_version(runtime),
+        webgpu=LOADERS[1] in runtime,
+    )  # fmt: skip

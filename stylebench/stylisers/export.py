@@ -1,0 +1,250 @@
+"""Stylisers as ONNX files, for other programs and for browsers; checked against what they are.
+
+All have the same three inputs and one output, whatever network is in them: ``content`` (1, 3, H, W)
+and ``style`` (1, 3, H', W'), RGB in [0, 1], of sizes that do not depend on each other; ``strength``
+(1,), from 0 to 1; ``picture`` (1, 3, H, W) in [0, 1].
+"""
+
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from stylebench import __version__, files, images
+from stylebench.errors import InputError, JobError, describe, published
+from stylebench.stylisers import ort
+from stylebench.stylisers.card import KEY
+from stylebench.stylisers.magenta import OPSET, Magenta, joined, parsed
+from stylebench.stylisers.network import Network, Trained
+from stylebench.stylisers.styliser import Styliser
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+BOUND = 1e-4
+"""By so much of the largest value may a picture differ from the network's."""
+BOUND_HALF = 5e-2
+"""Likewise with weights in 16 bits."""
+TRIED = (("chelsea", 96, "brush", 80, 1.0), ("coffee", 119, "mosaic", 101, 0.6),
+         ("astronaut", 80, "woodcut", 131, 0.0))  # fmt: skip
+"""Content and its size, style and its size, strength: what a file is checked on."""
+NAMES = ("content", "style", "strength")
+
+PAD = """
+pad (float[1,3,H,W] content) => (float[1,3,V,U] canvas)
+<int64 multiple = {MULTIPLE}, int64[4] before = {0, 0, 0, 0}, int64[2] none = {0, 0}>
+{
+  sides = Shape<start = 2>(content)
+  negative = Neg(sides)
+  missing = Mod(negative, multiple)
+  pads = Concat<axis = 0>(before, none, missing)
+  canvas = Pad<mode = "edge">(content, pads)
+}
+"""
+"""The content, continued to multiples of a stride as `Trained.stylise` does it."""
+CUT = """
+cut (float[1,3,V,U] painted, float[1,3,H,W] content) => (float[1,3,H,W] picture)
+<int64[2] begin = {0, 0}, int64[2] axes = {2, 3}>
+{
+  end = Shape<start = 2>(content)
+  picture = Slice(painted, begin, end, axes)
+}
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A styliser in ONNX: the file's bytes, and by how much its pictures are off, at most."""
+
+    data: bytes
+    error: float
+    bound: float
+
+
+def export(styliser: Styliser, *, half: bool = False) -> Exported:
+    """Return a styliser as ONNX, of any sizes, checked on three pairs of pictures.
+
+    Args:
+        styliser: as `stylebench.stylisers.styliser.load` returned it.
+        half: store weights in 16 bits, in half the space; they are computed with in 32.
+
+    Raises:
+        UnavailableError: what exports is not installed.
+        InputError: its network cannot be exported.
+        JobError: what was exported makes other pictures.
+    """
+    ort.require("export")
+    if isinstance(styliser, Magenta):
+        model = styliser.graph()
+    elif isinstance(styliser, Trained):
+        model = _graph(styliser)
+    else:
+        raise InputError(f"export: expected a model of stylebench, found {type(styliser).__name__}")
+    if half:
+        _halve(model.graph)
+    model.producer_name, model.producer_version = KEY, __version__
+    about = model.metadata_props.add()
+    about.key, about.value = KEY, json.dumps(card_of(styliser, half=half), ensure_ascii=False)
+    data = model.SerializeToString()
+    error, bound = difference(styliser, data), BOUND_HALF if half else BOUND
+    if not error <= bound:
+        raise JobError(
+            f"export: pictures of the ONNX network differ by {error:.2g} of their largest value, "
+            f"expected at most {bound:g}; nothing was written"
+        )
+    return Exported(data, error, bound)
+
+
+def write(path: Path, exported: Exported) -> None:
+    """Write an ONNX file, whole or not at all."""
+    with files.replacing(path) as file:
+        file.write(exported.data)
+
+
+def check_output(path: Path) -> None:
+    """Raise InputError for a place where no ONNX file can be written."""
+    if path.suffix.lower() != ".onnx":
+        raise InputError(f"export expects a name in .onnx, found {str(path)!r}")
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder; expected the name of an ONNX file")
+    if not path.parent.is_dir():
+        raise InputError(f"{str(path)!r}: no folder {str(path.parent)!r}")
+
+
+def card_of(styliser: Styliser, *, half: bool = False) -> dict[str, Any]:
+    """Return what an ONNX file says of the styliser in it."""
+    found: dict[str, Any] = {"name": styliser.name, "sha256": styliser.sha256, "half": half}
+    if isinstance(styliser, Trained):
+        found["card"] = published(styliser.card.model_dump(mode="json"))
+    return found
+
+
+def read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return an ONNX file that `export` made, and what it says of itself.
+
+    Raises:
+        InputError: it is none.
+    """
+    expected = f"{str(path)!r}: expected an ONNX file that `stylebench export` wrote"
+    files.check_regular(path, "an ONNX file that `stylebench export` wrote")
+    try:
+        data = files.read(path)
+    except FileNotFoundError:
+        raise InputError(f"{expected}, found no file") from None
+    text = ort.Session(data, repr(str(path))).metadata().get(KEY, "")
+    try:
+        card = json.loads(text)
+    except ValueError:
+        card = None
+    if not isinstance(card, dict) or not {"name", "sha256"} <= card.keys():
+        raise InputError(f"{expected}, found another network")
+    return data, card
+
+
+def difference(styliser: Styliser, data: bytes) -> float:
+    """Return by how much pictures of an ONNX network are off, of their largest value, at most."""
+    session, worst = ort.Session(data, "export"), 0.0
+    for content, size, style, style_size, strength in TRIED:
+        pair = images.to_tensor(content, size=size), images.to_tensor(style, "style", style_size)
+        expected = styliser.stylise(*pair, strength)
+        given = (*pair, torch.tensor([strength]))
+        found = session(**{k: v.numpy() for k, v in zip(NAMES, given, strict=True)})
+        if found.shape != expected.shape:
+            return float("inf")
+        off = (torch.from_numpy(found) - expected.cpu()).abs().max() / expected.abs().max()
+        worst = max(worst, float(off))
+    return worst
+
+
+class _Whole(nn.Module):
+    """A network for contents of full size: where convolutions pad nothing, it is enlarged."""
+
+    def __init__(self, network: Network, enlarge: bool) -> None:
+        super().__init__()
+        self.network, self.enlarge = network, enlarge
+
+    def forward(self, canvas: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+        made: Tensor = self.network(canvas, style, strength)
+        size = canvas.shape[-2:]
+        return interpolate(made, size=size, mode="bilinear") if self.enlarge else made
+
+
+def _graph(styliser: Trained) -> Any:
+    """Return a trained network as an `onnx.ModelProto` that takes contents of any size."""
+    multiple = styliser.multiple
+    with _bare(styliser.network) as network:
+        made = _traced(network, multiple)
+    parts = [parsed(PAD.replace("MULTIPLE", str(multiple))), made, parsed(CUT)]
+    return joined(parts, NAMES, "picture")
+
+
+@contextlib.contextmanager
+def _bare(network: Network) -> Iterator[Network]:
+    """Have a backbone of timm without what brings pictures to a size that it takes."""
+    backbone = network.backbone
+    features = backbone.features
+    maps = getattr(features, "maps", None)
+    if isinstance(maps, nn.Module):
+        backbone.features = maps
+    try:
+        yield network
+    finally:
+        backbone.features = features
+
+
+def _traced(network: Network, multiple: int) -> Any:
+    """Return the graph of a network for contents whose sides are multiples of a number."""
+    from torch.export import Dim
+
+    side = 6 * multiple
+    given = (torch.rand(1, 3, side, side + multiple), torch.rand(1, 3, side + 5, side + 9),
+             torch.rand(1))  # fmt: skip
+    with torch.no_grad():
+        enlarge = network(*given).shape != given[0].shape
+    height, width = (Dim(name, min=1, max=1024) * multiple for name in ("height", "width"))
+    shapes = ({2: height, 3: width}, {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, {})
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.export.export(
+                _Whole(network, enlarge).eval(), given, dynamic_shapes=shapes, strict=False
+            )
+            return _translated(program)
+    except Exception as error:  # of many kinds, of every layer that cannot be exported
+        raise InputError(
+            f"{network.backbone.arch} cannot be exported to ONNX: {describe(error)}"
+        ) from None
+
+
+def _translated(program: "ExportedProgram") -> Any:
+    found = torch.onnx.export(
+        program, input_names=["canvas", *NAMES[1:]], output_names=["painted"],
+        opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+    )  # fmt: skip
+    return cast("Any", found).model_proto.graph
+
+
+def _halve(graph: Any) -> None:
+    """Store weights of an `onnx.GraphProto` in 16 bits, each with a cast behind it."""
+    import numpy as np
+    import onnx
+
+    casts = []
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < 2:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=1))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
