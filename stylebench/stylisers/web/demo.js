@@ -78,8 +78,9 @@ function toImage(values, [, , height, width]) {
 
 function resample({ image, size }) {
   const scale = size / Math.max(image.width, image.height);
-  const width = Math.round(image.width * scale);
-  const height = Math.round(image.height * scale);
+  const even = (side) => (side % 1 === 0.5 ? 2 * Math.round(side / 2) : Math.round(side)); // as Python
+  const width = even(image.width * scale);
+  const height = even(image.height * scale);
   if (Math.min(width, height) < 16) {
     throw new Error("The picture is too narrow: its short side would be under 16 px.");
   }
@@ -133,6 +134,7 @@ function weigh(data, { to, spans, lines }, from, into) {
 
 // The page.
 
+const ENDED = new Error("Another worker was begun."); // told to nobody: it is asked anew
 const LARGEST = 4096; // px of a side that is read; some phones refuse larger canvases
 
 function page() {
@@ -153,7 +155,7 @@ function page() {
   // A new worker for a backend: the other one has another onnxruntime.
   function start() {
     worker?.terminate();
-    waiting.forEach(({ no }) => no(new Error("begun anew")));
+    waiting.forEach(({ no }) => no(ENDED));
     waiting.clear();
     worker = new Worker("demo.js");
     worker.onmessage = ({ data: { id, answer, error } }) => {
@@ -200,25 +202,27 @@ function page() {
       complain(`${name} is no picture that this browser can read.`);
       return;
     }
-    await set(role, name, pixels(bitmap, bitmap.width, bitmap.height));
+    await change({ [role]: { name, original: pixels(bitmap, bitmap.width, bitmap.height) } });
   }
 
-  async function set(role, name, original) {
+  // Bring pictures, by role, to the chosen size, and compute anew.
+  async function change(pictures) {
     complain("");
     try {
-      const image = await ask("resample", { image: original, size: Number(part("size").value) });
-      given[role] = { name, original, image };
-      show(part(`${role}-canvas`), image);
-      part(`${role}-name`).textContent = `${name}, ${image.width} × ${image.height} px`;
+      for (const [role, { name, original }] of Object.entries(pictures)) await fit(role, name, original);
     } catch (error) {
-      complain(error.message);
+      if (error !== ENDED) complain(error.message);
       return;
     }
     await compute();
   }
 
-  async function resized() {
-    for (const [role, { name, original }] of Object.entries(given)) await set(role, name, original);
+  async function fit(role, name, original) {
+    const size = Number(part("size").value);
+    const image = await ask("resample", { image: original, size });
+    given[role] = { name, original, image };
+    show(part(`${role}-canvas`), image);
+    part(`${role}-name`).textContent = `${name}, ${image.width} × ${image.height} px`;
   }
 
   async function builtin(role, radio) {
@@ -258,7 +262,7 @@ function page() {
       tell(`${image.width} × ${image.height} px in ${seconds.toPrecision(2)} s, ${name}, ${how}`);
     } catch (error) {
       tell("");
-      complain(`${name}: ${error.message}`);
+      if (error !== ENDED) complain(`${name}: ${error.message}`);
     }
   }
 
@@ -289,7 +293,7 @@ function page() {
       stream.getTracks().forEach((track) => track.stop());
       if (!taken) return;
       uncheck(role);
-      set(role, "camera", taken);
+      change({ [role]: { name: "camera", original: taken } });
     };
     dialog.returnValue = "";
     dialog.showModal();
@@ -333,10 +337,10 @@ function page() {
     part("strength").addEventListener("input", () => (part("share").textContent = `${part("strength").value} %`));
     part("strength").addEventListener("change", compute);
     part("model").addEventListener("change", compute);
-    part("size").addEventListener("change", resized);
+    part("size").addEventListener("change", () => change(given));
     part("backend").addEventListener("change", () => {
       start();
-      resized();
+      change(given);
     });
     part("save").addEventListener("click", save);
     for (const role of ["content", "style"]) await builtin(role, radios(role).find((radio) => radio.checked));
