@@ -141,18 +141,19 @@ def _network(data: bytes, key: str) -> Any:
 
     graph = onnx.load_from_string(data).graph
     if key == "predict":  # of two pictures at once: content and style
+        shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
         for tensor in graph.initializer:
-            if tensor.name.startswith("new_shape"):
-                shape = onnx.numpy_helper.to_array(tensor).copy()
-                shape[0] = -1
-                tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))
+            if tensor.name in shapes:
+                shape = [-1, *onnx.numpy_helper.to_array(tensor)[1:]]
+                made = onnx.numpy_helper.from_array(np.array(shape, np.int64), tensor.name)
+                tensor.CopyFrom(made)
     unrounded(graph)
     ends = [each.name for each in (*graph.input, *graph.output)]
     named = dict(zip(ends, _ENDS[key], strict=True))
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [named.get(name, f"{key}/{name}" if name else "") for name in names]
-        node.name = f"{key}/{node.name}"
+        node.name = ""  # two might be the same
     for tensor in graph.initializer:
         tensor.name = f"{key}/{tensor.name}"
     return graph
@@ -175,7 +176,8 @@ def unrounded(graph: Any) -> None:
             node.input[:] = inputs
             kept.append(node)
     for output in graph.output:
-        kept.append(onnx.helper.make_node("Identity", [alias[output.name]], [output.name]))
+        if output.name in alias:
+            kept.append(onnx.helper.make_node("Identity", [alias[output.name]], [output.name]))
     used = {name for node in kept for name in node.input}
     made = [onnx.numpy_helper.from_array(stored[name], name) for name in stored if name in used]
     for old, new in ((graph.node, kept), (graph.initializer, made), (graph.value_info, [])):

