@@ -4,6 +4,7 @@ What computes there is onnxruntime-web, the npm package, as its user has it or a
 the rest is ours: `web/` and ONNX files of `stylebench.stylisers.export`.
 """
 
+import functools
 import io
 import re
 import tempfile
@@ -15,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from stylebench import __version__, files, images
-from stylebench.errors import InputError, UnavailableError, describe
+from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
 from stylebench.stylisers import export, ort
 from stylebench.stylisers.styliser import load
@@ -187,8 +188,8 @@ def _shown(
     if model.lower().endswith(".onnx"):
         data, card = export.read(Path(model))
     else:
-        tell(f"{model}: exporting …")
         styliser = load(model, given=given, offline=offline)
+        tell(f"{model}: exporting …")
         data, card = export.export(styliser).data, export.card_of(styliser)
     name = str(card["name"])
     encoder = str((card.get("card") or {}).get("encoder", ""))
@@ -199,14 +200,19 @@ def _shown(
     return shown
 
 
+@functools.cache
+def _png(name: str) -> tuple[bytes, tuple[int, int]]:
+    """Return a built-in picture without loss, and its width and height."""
+    image, file = Image.fromarray(images.read(PREFIX + name, STORED)), io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue(), image.size
+
+
 def _picture(name: str, builtin: Builtin, made: dict[str, bytes]) -> dict[str, object]:
-    """Put a built-in picture among the files, without loss, and return what is said of it."""
-    pixels = images.read(PREFIX + name, STORED)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", optimize=True)
-    made[f"pictures/{name}.png"] = file.getvalue()
-    height, width = pixels.shape[:2]
-    return {"name": name, "file": f"pictures/{name}.png", "width": width, "height": height,
+    """Put a built-in picture among the files, and return what is said of it."""
+    file, (width, height) = f"pictures/{name}.png", _png(name)[1]
+    made[file] = _png(name)[0]
+    return {"name": name, "file": file, "width": width, "height": height,
             "description": builtin.description, "credit": builtin.credit}  # fmt: skip
 
 

@@ -212,7 +212,7 @@ def _traced(network: Network, multiple: int) -> Any:
     height, width = (Dim(name, min=1, max=1024) * multiple for name in ("height", "width"))
     shapes = ({2: height, 3: width}, {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, {})
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.export.export(
                 _Whole(network, enlarge).eval(), given, dynamic_shapes=shapes, strict=False
