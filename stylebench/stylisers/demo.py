@@ -9,7 +9,7 @@ import io
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -85,15 +85,9 @@ def write(
     _check_empty(out)
     ort.require("demo")
     runtime = runtime_files(dist, offline=offline)
-    shown = [_shown(model, given, offline, tell) for model in models]
-    names = [each.name for each in shown]
-    shown = [
-        Shown(f"{e.name} {names[: i + 1].count(e.name)}", f"models/{i + 1}-{e.file}", e.about, e.data)
-        if names.count(e.name) > 1 else Shown(e.name, f"models/{e.file}", e.about, e.data)
-        for i, e in enumerate(shown)
-    ]  # fmt: skip
+    shown = _apart([_shown(model, given, offline, tell) for model in models])
     made: dict[str, bytes] = {f"ort/{name}": data for name, data in runtime.items()}
-    made |= {each.file: each.data for each in shown}
+    made |= {f"models/{each.file}": each.data for each in shown}
     contents = [_picture(name, PHOTOGRAPHS[name], made) for name in SHOWN]
     styles = [_picture(name, PAINTINGS[name], made) for name in PAINTINGS]
     made |= {name: (WEB / name).read_bytes() for name in ("demo.js", "demo.css")}
@@ -198,6 +192,17 @@ def _shown(
     shown = Shown(f"{name}, {encoder}" if encoder else name, f"{stem}.onnx", about, data)
     tell(f"{model}: {shown.name}, {len(data) / 1e6:.1f} MB")
     return shown
+
+
+def _apart(shown: Sequence[Shown]) -> list[Shown]:
+    """Return networks with numbers where several have one name."""
+    names = [each.name for each in shown]
+    return [
+        replace(each, name=f"{each.name} {number}", file=f"{number}-{each.file}")
+        if names.count(each.name) > 1
+        else each
+        for number, each in enumerate(shown, start=1)
+    ]
 
 
 @functools.cache

