@@ -115,6 +115,8 @@ COMMANDS = {
         "stats": "statistics stat",
         "track": "mlflow log",
         "train": "fit training",
+        "export": "onnx to-onnx",
+        "demo": "browser web serve gradio app",
         "apply": "infer inference predict",
         "weights get": "download fetch",
         "plan": "estimate cost",

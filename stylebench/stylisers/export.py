@@ -20,9 +20,10 @@ from torch.nn.functional import interpolate
 
 from stylebench import __version__, files, images
 from stylebench.errors import InputError, JobError, describe, published
-from stylebench.stylisers import ort
+from stylebench.stylisers import graphs, ort
 from stylebench.stylisers.card import KEY
-from stylebench.stylisers.magenta import OPSET, Magenta, joined, parsed
+from stylebench.stylisers.graphs import OPSET
+from stylebench.stylisers.magenta import Magenta
 from stylebench.stylisers.network import Network, Trained
 from stylebench.stylisers.styliser import Styliser
 
@@ -89,7 +90,7 @@ def export(styliser: Styliser, *, half: bool = False) -> Exported:
     else:
         raise InputError(f"export: expected a model of stylebench, found {type(styliser).__name__}")
     if half:
-        _halve(model.graph)
+        graphs.halve(model.graph)
     model.producer_name, model.producer_version = KEY, __version__
     about = model.metadata_props.add()
     about.key, about.value = KEY, json.dumps(card_of(styliser, half=half), ensure_ascii=False)
@@ -182,8 +183,10 @@ def _graph(styliser: Trained) -> Any:
     multiple = styliser.multiple
     with _bare(styliser.network) as network:
         made = _traced(network, multiple)
-    parts = [parsed(PAD.replace("MULTIPLE", str(multiple))), made, parsed(CUT)]
-    return joined(parts, NAMES, "picture")
+    pad = PAD.replace("MULTIPLE", str(multiple))
+    parts = [graphs.parsed(pad), made, graphs.parsed(CUT)]
+    inputs = graphs.CONTENT | graphs.STYLE | graphs.STRENGTH
+    return graphs.joined(parts, inputs, graphs.PICTURE)
 
 
 @contextlib.contextmanager
@@ -230,21 +233,3 @@ def _translated(program: "ExportedProgram") -> Any:
         opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
     )  # fmt: skip
     return cast("Any", found).model_proto.graph
-
-
-def _halve(graph: Any) -> None:
-    """Store weights of an `onnx.GraphProto` in 16 bits, each with a cast behind it."""
-    import numpy as np
-    import onnx
-
-    casts = []
-    for tensor in graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.ndim < 2:
-            continue
-        name = tensor.name
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=1))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)

@@ -15,25 +15,25 @@ Strength and blends are as the authors have them: weighted means of vectors, of 
 and the style's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stylebench.stylisers import ort
+from stylebench.stylisers import graphs, ort
+from stylebench.stylisers.graphs import CONTENT, PICTURE, STRENGTH, STYLE, parsed
 from stylebench.stylisers.styliser import check_strength
 from stylebench.weights import Source, Wanted, find, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stylebench.stylisers.ort import Array
     from stylebench.transfer.targets import Style
 
 NAME = "magenta"
-OPSET, IR = 18, 10
-"""Of ONNX: 18 is the first whose Resize has no aliasing."""
+VECTOR: dict[str, graphs.Shape] = {"vector": (1, 1, 1, 100)}
+VECTORS: dict[str, graphs.Shape] = {"vectors": (2, 1, 1, 100)}
 
 ENCODE = """
 encode (float[1,3,H,W] content, float[1,3,h,w] style) => (float[2,256,256,3] pictures)
@@ -105,24 +105,25 @@ class Magenta:
         predict, transform = (_network(files[key].tobytes(), key) for key in _ENDS)
         self._vectors = [parsed(ENCODE), predict]
         self._picture = [parsed(PAINT), transform, parsed(CUT)]
-        self._encode = self._session(self._vectors, ("content", "style"), "vectors")
-        self._paint = self._session(self._picture, ("content", "vector"), "picture")
-
-    def _session(self, parts: list[Any], inputs: tuple[str, ...], output: str) -> ort.Session:
-        return ort.Session(joined(parts, inputs, output).SerializeToString(), NAME)
+        encode = graphs.joined(self._vectors, CONTENT | STYLE, VECTORS)
+        paint = graphs.joined(self._picture, CONTENT | VECTOR, PICTURE)
+        self._encode = ort.Session(encode.SerializeToString(), NAME)
+        self._paint = ort.Session(paint.SerializeToString(), NAME)
 
     def graph(self) -> Any:
         """Return both networks as one, of content, style and strength: an `onnx.ModelProto`."""
         parts = [*self._vectors, parsed(MIX), *self._picture]
-        return joined(parts, ("content", "style", "strength"), "picture")
+        return graphs.joined(parts, CONTENT | STYLE | STRENGTH, PICTURE)
 
     def stylise(self, content: "Tensor", style: "Style", strength: float = 1.0) -> "Tensor":
         """Return the content picture in a style, or in the mean of several; see `Styliser`."""
         import torch
 
         check_strength(strength)
-        alone = isinstance(style, torch.Tensor)
-        pictures, shares = ((style,), (1.0,)) if alone else (style.pictures, style.shares)
+        if isinstance(style, torch.Tensor):
+            pictures, shares = (style,), (1.0,)
+        else:
+            pictures, shares = style.pictures, style.shares
         own = content.detach().cpu().float().numpy()
         pairs = [self._encode(content=own, style=each.cpu().float().numpy()) for each in pictures]
         mixed = sum(share * pair[1:] for share, pair in zip(shares, pairs, strict=True))
@@ -147,7 +148,7 @@ def _network(data: bytes, key: str) -> Any:
                 shape = [-1, *onnx.numpy_helper.to_array(tensor)[1:]]
                 made = onnx.numpy_helper.from_array(np.array(shape, np.int64), tensor.name)
                 tensor.CopyFrom(made)
-    unrounded(graph)
+    graphs.unrounded(graph)
     ends = [each.name for each in (*graph.input, *graph.output)]
     named = dict(zip(ends, _ENDS[key], strict=True))
     for node in graph.node:
@@ -157,76 +158,3 @@ def _network(data: bytes, key: str) -> Any:
     for tensor in graph.initializer:
         tensor.name = f"{key}/{tensor.name}"
     return graph
-
-
-def unrounded(graph: Any) -> None:
-    """Take quantisation out of an `onnx.GraphProto`: integers become the numbers they stand for."""
-    import onnx
-
-    stored = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
-    alias: dict[str, str] = {}
-    kept = []
-    for node in graph.node:
-        inputs = [alias.get(name, name) for name in node.input]
-        if node.op_type == "DequantizeLinear" and inputs[0] in stored:
-            stored[node.output[0]] = _dequantised(node, *(stored[name] for name in inputs))
-        elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            alias[node.output[0]] = inputs[0]
-        else:
-            node.input[:] = inputs
-            kept.append(node)
-    ends = [each.name for each in graph.output if each.name in alias]
-    kept += [onnx.helper.make_node("Identity", [alias[name]], [name]) for name in ends]
-    used = {name for node in kept for name in node.input}
-    made = [onnx.numpy_helper.from_array(stored[name], name) for name in stored if name in used]
-    for old, new in ((graph.node, kept), (graph.initializer, made), (graph.value_info, [])):
-        del old[:]
-        old.extend(new)
-
-
-def _dequantised(node: Any, values: Any, scale: Any, zero: Any) -> "Array":
-    """Return the numbers that integers stand for, by one scale, or by one for each of an axis."""
-    axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
-    if scale.ndim:
-        shape = [-1 if place == axis else 1 for place in range(values.ndim)]
-        scale, zero = scale.reshape(shape), zero.reshape(shape)
-    found: Array = (values.astype(np.float32) - zero.astype(np.float32)) * scale
-    return found
-
-
-def parsed(text: str) -> Any:
-    """Return the `onnx.GraphProto` that a text describes."""
-    import onnx
-
-    return onnx.parser.parse_graph(text)
-
-
-_SHAPES: dict[str, tuple[int | str, ...]] = {
-    "content": (1, 3, "height", "width"),
-    "style": (1, 3, "style_height", "style_width"),
-    "strength": (1,),
-    "vector": (1, 1, 1, 100),
-    "vectors": (2, 1, 1, 100),
-    "picture": (1, 3, "height", "width"),
-}
-
-
-def joined(graphs: Iterable[Any], inputs: tuple[str, ...], output: str) -> Any:
-    """Return graphs one behind the other as an `onnx.ModelProto`; equal names are one value.
-
-    Args:
-        graphs: in the order in which they are computed.
-        inputs: names, of `_SHAPES`.
-        output: the name of what is returned.
-    """
-    import onnx
-
-    helper, parts = onnx.helper, list(graphs)
-    ends = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, _SHAPES[name])
-        for name in (*inputs, output)
-    ]
-    nodes = [node for part in parts for node in part.node]
-    weights = [tensor for part in parts for tensor in part.initializer]
-    graph = helper.make_graph(nodes, "stylise", ends[:-1], ends[-1:], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)

@@ -24,8 +24,8 @@ OF_WEIGHTS: dict[str, Any] = {
 
 def test_all_commands_of_the_contract_are_there() -> None:
     assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job", "weights",
-                             "apply", "bench", "compare", "judge", "plan", "report", "schema",
-                             "status", "track", "train"}  # fmt: skip
+                             "apply", "bench", "compare", "demo", "export", "judge", "plan",
+                             "report", "schema", "status", "track", "train"}  # fmt: skip
     assert set(OF_WEIGHTS) == {f"weights {name}" for name in ("ls", "get", "import", "verify")}
     shown = invoke("--help")
     assert shown.status == 0
