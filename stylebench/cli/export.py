@@ -31,6 +31,7 @@ def export(
     """
     from stylebench.backbones.pretrained import parse_given
     from stylebench.stylisers import export as exporting
+    from stylebench.stylisers.graphs import OPSET
     from stylebench.stylisers.styliser import load
 
     exporting.check_output(output)
@@ -38,6 +39,6 @@ def export(
     made = exporting.export(styliser, half=fp16)
     exporting.write(output, made)
     say(
-        f"{output}: {styliser.name}, {len(made.data) / 1e6:.1f} MB, opset {exporting.OPSET}; its "
+        f"{output}: {styliser.name}, {len(made.data) / 1e6:.1f} MB, opset {OPSET}; its "
         f"pictures differ by {made.error:.1g} of their largest value (bound {made.bound:g})"
     )

@@ -22,7 +22,6 @@ from stylebench import __version__, files, images
 from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import graphs, ort
 from stylebench.stylisers.card import KEY
-from stylebench.stylisers.graphs import OPSET
 from stylebench.stylisers.magenta import Magenta
 from stylebench.stylisers.network import Network, Trained
 from stylebench.stylisers.styliser import Styliser
@@ -213,7 +212,7 @@ def _traced(network: Network, multiple: int) -> Any:
     with torch.no_grad():
         enlarge = network(*given).shape != given[0].shape
     height, width = (Dim(name, min=1, max=1024) * multiple for name in ("height", "width"))
-    shapes = ({2: height, 3: width}, {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, {})
+    shapes: Any = ({2: height, 3: width}, {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, {})
     try:
         with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -230,6 +229,6 @@ def _traced(network: Network, multiple: int) -> Any:
 def _translated(program: "ExportedProgram") -> Any:
     found = torch.onnx.export(
         program, input_names=["canvas", *NAMES[1:]], output_names=["painted"],
-        opset_version=OPSET, dynamo=True, external_data=False, verbose=False,
+        opset_version=graphs.OPSET, dynamo=True, external_data=False, verbose=False,
     )  # fmt: skip
     return cast("Any", found).model_proto.graph

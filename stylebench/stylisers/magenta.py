@@ -29,7 +29,7 @@ from stylebench.weights import Source, Wanted, find, sha256
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stylebench.transfer.targets import Style
+    from stylebench.transfer.targets import Blend, Style
 
 NAME = "magenta"
 VECTOR: dict[str, graphs.Shape] = {"vector": (1, 1, 1, 100)}
@@ -120,16 +120,17 @@ class Magenta:
         import torch
 
         check_strength(strength)
-        if isinstance(style, torch.Tensor):
-            pictures, shares = (style,), (1.0,)
-        else:
-            pictures, shares = style.pictures, style.shares
+        parts = [(style, 1.0)] if isinstance(style, torch.Tensor) else _parts(style)
         own = content.detach().cpu().float().numpy()
-        pairs = [self._encode(content=own, style=each.cpu().float().numpy()) for each in pictures]
-        mixed = sum(share * pair[1:] for share, pair in zip(shares, pairs, strict=True))
+        pairs = [self._encode(content=own, style=each.cpu().float().numpy()) for each, _ in parts]
+        mixed = sum(share * pair[1:] for (_, share), pair in zip(parts, pairs, strict=True))
         vector = (1 - strength) * pairs[0][:1] + strength * mixed
         made = self._paint(content=own, vector=vector.astype(np.float32))
         return torch.from_numpy(made).to(content.device)
+
+
+def _parts(blend: "Blend") -> "list[tuple[Tensor, float]]":
+    return list(zip(blend.pictures, blend.shares, strict=True))
 
 
 _ENDS = {"predict": ("pictures", "vectors"), "transform": ("canvas", "vector", "painted")}

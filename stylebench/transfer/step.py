@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 
-from stylebench.transfer.objective import Evaluation, Objective
+if TYPE_CHECKING:  # else a styliser that needs no backbone would load them all
+    from stylebench.transfer.objective import Evaluation, Objective
 
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -32,22 +34,22 @@ class Step:
     number: int
     evals: int
     index: int
-    _objective: Objective
+    _objective: "Objective"
     _best: Tensor
     _made: Callable[[], Tensor]
 
     @property
-    def losses(self) -> Evaluation:
+    def losses(self) -> "Evaluation":
         """The losses of this evaluation."""
         return self._objective.losses(self.index, self.number - 1)
 
     @property
-    def initial(self) -> Evaluation:
+    def initial(self) -> "Evaluation":
         """The losses of the first evaluation."""
         return self._objective.losses(self.index, 0)
 
     @property
-    def best(self) -> Evaluation:
+    def best(self) -> "Evaluation":
         """The losses of the best evaluation so far."""
         return self._objective.losses(self.index, int(self._best))
 

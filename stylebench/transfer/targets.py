@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.spec import Node
 from stylebench.config import SmoothingSpec
 from stylebench.errors import InputError
@@ -19,6 +18,9 @@ from stylebench.images.decode import Picture
 from stylebench.images.masks import regions
 from stylebench.runtime import float32, float64
 from stylebench.transfer import losses, smoothing
+
+if TYPE_CHECKING:
+    from stylebench.backbones.extractor import Backbone
 
 T = TypeVar("T")
 
@@ -101,7 +103,7 @@ Fitted = dict[str, "Tensor | None"]
 
 
 def encode(
-    backbone: Backbone, content: Tensor, style: Style, smooth: SmoothingSpec
+    backbone: "Backbone", content: Tensor, style: Style, smooth: SmoothingSpec
 ) -> tuple[Target, ...]:
     """Return the target of the content node, and those of the style nodes.
 
@@ -169,7 +171,7 @@ def _guided(target: Target, mask: Tensor, shape: tuple[int, ...]) -> Target:
 
 
 def _of_style(
-    backbone: Backbone, style: Tensor, smooth: SmoothingSpec, given: Fitted | None = None
+    backbone: "Backbone", style: Tensor, smooth: SmoothingSpec, given: Fitted | None = None
 ) -> tuple[Fitted, tuple[Target, ...]]:
     """Return what a smoothing takes from a style's maps, and its targets with that or a `given`."""
     nodes = sorted({*backbone.style, backbone.content}, key=lambda node: node.name)
@@ -186,7 +188,7 @@ def _of_style(
 
 
 def _of_several(
-    backbone: Backbone, styles: Sequence[Tensor], shares: Sequence[float], smooth: SmoothingSpec
+    backbone: "Backbone", styles: Sequence[Tensor], shares: Sequence[float], smooth: SmoothingSpec
 ) -> tuple[Fitted, list[tuple[Target, ...]]]:
     """Return what a smoothing takes from several styles, the weighted mean, and their targets."""
     found = [_of_style(backbone, picture, smooth) for picture in styles]
@@ -216,7 +218,7 @@ def _mixed(targets: Sequence[Target], shares: Sequence[float]) -> Target:
 
 
 def _once(
-    backbone: Backbone,
+    backbone: "Backbone",
     picture: Tensor,
     role: Literal["content", "style"],
     smooth: SmoothingSpec,

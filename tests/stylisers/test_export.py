@@ -41,11 +41,11 @@ def compare(data: bytes, styliser: Styliser, content: tuple[int, int], style: tu
             strength: float) -> float:  # fmt: skip
     """Return the largest difference of two pictures."""
     random = torch.Generator().manual_seed(content[0])
-    pair = [torch.rand(1, 3, *size, generator=random) for size in (content, style)]
+    first, second = (torch.rand(1, 3, *size, generator=random) for size in (content, style))
     found = ort.Session(data, "file")(
-        content=pair[0].numpy(), style=pair[1].numpy(), strength=np.array([strength], np.float32)
+        content=first.numpy(), style=second.numpy(), strength=np.array([strength], np.float32)
     )
-    return float((torch.from_numpy(found) - styliser.stylise(*pair, strength)).abs().max())
+    return float((torch.from_numpy(found) - styliser.stylise(first, second, strength)).abs().max())
 
 
 SIZES = [((48, 64), (80, 72), 1.0), ((71, 53), (49, 101), 0.4), ((40, 41), (33, 40), 0.0)]

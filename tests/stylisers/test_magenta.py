@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,15 @@ def test_it_is_no_backbone() -> None:
 def test_an_unknown_one_is_refused_with_what_is_near() -> None:
     with pytest.raises(InputError, match=r"no styliser 'registry:magneta'.*magenta"):
         load("registry:magneta")
+
+
+def test_applying_it_loads_no_backbones() -> None:
+    code = (
+        "import sys, stylebench.stylisers.applying, stylebench.stylisers.magenta;"
+        "print(*{'torchvision', 'torch._dynamo', 'timm'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_without_onnxruntime_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
