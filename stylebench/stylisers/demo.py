@@ -42,6 +42,8 @@ STORED = 512
 """Long side in px of the built-in pictures beside the page."""
 SHOWN = ("chelsea", "astronaut", "coffee", "china", "flower", "rocket")
 """Photographs whose licence lets a page show them."""
+MOST_NAME = 60
+"""Characters of a name that a file states."""
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
     "connect-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; "
@@ -185,9 +187,10 @@ def _shown(
         styliser = load(model, given=given, offline=offline)
         tell(f"{model}: exporting …")
         data, card = export.export(styliser).data, export.card_of(styliser)
-    name = str(card["name"])
-    encoder = str((card.get("card") or {}).get("encoder", ""))
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{encoder}").strip("-")[:60]
+    own = card.get("card")
+    name = str(card["name"])[:MOST_NAME]
+    encoder = str(own.get("encoder", "") if isinstance(own, dict) else "")[:MOST_NAME]
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{encoder}").strip("-")[:MOST_NAME]
     about = f"sha256 {str(card['sha256'])[:12]}, {len(data) / 1e6:.1f} MB"
     shown = Shown(f"{name}, {encoder}" if encoder else name, f"{stem}.onnx", about, data)
     tell(f"{model}: {shown.name}, {len(data) / 1e6:.1f} MB")

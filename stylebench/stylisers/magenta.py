@@ -35,25 +35,54 @@ NAME = "magenta"
 VECTOR: dict[str, graphs.Shape] = {"vector": (1, 1, 1, 100)}
 VECTORS: dict[str, graphs.Shape] = {"vectors": (2, 1, 1, 100)}
 
+SIDE = 256
+"""Of the picture of which a vector is made."""
+WEIGHTS = """
+  size_KEY = Shape<start = AXIS, end = BEHIND>(PICTURE)
+  count_KEY = Squeeze(size_KEY)
+  numbers_KEY = Range(zero, count_KEY, step)
+  float_KEY = Cast<to = 1>(numbers_KEY)
+  places_KEY = Add(float_KEY, half)
+  length_KEY = Cast<to = 1>(count_KEY)
+  scale_KEY = Div(length_KEY, side)
+  centres_KEY = Mul(rows, scale_KEY)
+  off_KEY = Sub(places_KEY, centres_KEY)
+  away_KEY = Abs(off_KEY)
+  reach_KEY = Max(scale_KEY, one)
+  share_KEY = Div(away_KEY, reach_KEY)
+  rest_KEY = Sub(one, share_KEY)
+  height_KEY = Relu(rest_KEY)
+  sum_KEY = ReduceSum(height_KEY, last)
+  weights_KEY = Div(height_KEY, sum_KEY)
+"""
+"""Weights (256, N) of the N lines of a picture along an axis: triangles, wider where it shrinks.
+
+Resize with ``antialias`` does the same, but onnxruntime has it on processors alone.
+"""
+SMALL = """
+  high_PICTURE = MatMul(weights_PICTURE_rows, PICTURE)
+  lying_PICTURE = Transpose<perm = [1, 0]>(weights_PICTURE_columns)
+  small_PICTURE = MatMul(high_PICTURE, lying_PICTURE)
+"""
 ENCODE = """
 encode (float[1,3,H,W] content, float[1,3,h,w] style) => (float[2,256,256,3] pictures)
-<int64[4] small = {1, 3, 256, 256}>
+<int64 zero = {0}, int64 step = {1}, float half = {0.5}, float one = {1}, float side = {256},
+ int64[1] last = {1}>
 {
-  small_content = Resize<mode = "linear", antialias = 1>(content, , , small)
-  small_style = Resize<mode = "linear", antialias = 1>(style, , , small)
+BODY
   pair = Concat<axis = 0>(small_content, small_style)
   pictures = Transpose<perm = [0, 2, 3, 1]>(pair)
 }
 """
 MIX = """
 mix (float[2,1,1,100] vectors, float[1] strength) => (float[1,1,1,100] vector)
-<float[1] one = {1}, int64[4] column = {2, 1, 1, 1}, int64[1] rows = {0}>
+<float[1] whole_share = {1}, int64[4] column = {2, 1, 1, 1}, int64[1] batch = {0}>
 {
-  rest = Sub(one, strength)
+  rest = Sub(whole_share, strength)
   shares = Concat<axis = 0>(rest, strength)
   standing = Reshape(shares, column)
   parts = Mul(vectors, standing)
-  vector = ReduceSum(parts, rows)
+  vector = ReduceSum(parts, batch)
 }
 """
 PAINT = """
@@ -103,7 +132,7 @@ class Magenta:
         self.sha256 = sha256(path)
         files = load_file(path)
         predict, transform = (_network(files[key].tobytes(), key) for key in _ENDS)
-        self._vectors = [parsed(ENCODE), predict]
+        self._vectors = [_encode(), predict]
         self._picture = [parsed(PAINT), transform, parsed(CUT)]
         encode = graphs.joined(self._vectors, CONTENT | STYLE, VECTORS)
         paint = graphs.joined(self._picture, CONTENT | VECTOR, PICTURE)
@@ -135,6 +164,22 @@ def _parts(blend: "Blend") -> "list[tuple[Tensor, float]]":
 
 _ENDS = {"predict": ("pictures", "vectors"), "transform": ("canvas", "vector", "painted")}
 """Network -> what its inputs and its output are called here."""
+
+
+def _encode() -> Any:
+    """Return the graph that brings two pictures to the size of which vectors are made."""
+    import onnx
+
+    body = ""
+    for picture in ("content", "style"):
+        for axis, key in ((2, "rows"), (3, "columns")):
+            text = WEIGHTS.replace("AXIS", str(axis)).replace("BEHIND", str(axis + 1))
+            body += text.replace("KEY", f"{picture}_{key}").replace("PICTURE", picture)
+        body += SMALL.replace("PICTURE", picture)
+    graph = parsed(ENCODE.replace("BODY", body))
+    rows = np.arange(SIDE, dtype=np.float32)[:, None] + np.float32(0.5)
+    graph.initializer.append(onnx.numpy_helper.from_array(rows, "rows"))
+    return graph
 
 
 def _network(data: bytes, key: str) -> Any:

@@ -131,14 +131,20 @@ class Page:
 
 
 @contextlib.contextmanager
-def browser(command: str) -> Iterator[Page]:
-    """Start the browser with a profile of its own, and end it and remove that afterwards."""
+def browser(command: str, *flags: str) -> Iterator[Page]:
+    """Start the browser with a profile of its own, and end it and remove that afterwards.
+
+    Args:
+        command: its path.
+        flags: beside `FLAGS`.
+    """
     to_page, from_us = os.pipe()
     to_us, from_page = os.pipe()
     # The browser reads from descriptor 3 and writes to 4.
     shell = f'exec "$@" 3<&{to_page} 4>&{from_page}'
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        args = ["bash", "-c", shell, "browser", command, *FLAGS, f"--user-data-dir={profile}"]
+        own = f"--user-data-dir={profile}"
+        args = ["bash", "-c", shell, "browser", command, *FLAGS, *flags, own]
         process = subprocess.Popen(
             args, pass_fds=(to_page, from_page), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

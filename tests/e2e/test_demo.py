@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from stylebench.errors import UnavailableError
 from stylebench.stylisers.styliser import Styliser, load
 from stylebench.transfer.step import to_pixels
 from stylebench.weights import packages
-from tests.e2e.browser import Page, browser, find
+from tests.e2e.browser import FLAGS, Page, browser, find
 from tests.stylisers.tiny import model
 
 demo = pytest.importorskip("stylebench.stylisers.demo", reason="needs stylebench[onnx]")
@@ -115,6 +116,14 @@ def test_the_picture_is_that_of_python(
     page: Page, site: tuple[Path, str], stylisers: dict[str, Styliser], name: str
 ) -> None:
     ready(page, site)
+    check(page, site, name, stylisers[name])
+    status = page.run("document.getElementById('status').textContent")
+    assert status.startswith("256 × ")
+    assert status.endswith(f" s, {name}, WebAssembly")
+
+
+def check(page: Page, site: tuple[Path, str], name: str, styliser: Styliser) -> None:
+    """Check pictures of a network on the page against Python's."""
     options = "[...document.getElementById('model').options]"
     place = page.run(f"{options}.map((each) => each.textContent)").index(name)
     choose(page, "model", page.run(f"{options}[{place}].value"))
@@ -125,13 +134,43 @@ def test_the_picture_is_that_of_python(
     style = images.to_tensor(pictures / "mosaic.png", "style", 256)
     for part, tensor in (("content", content), ("style", style)):
         assert np.abs(shown(page, part) - to_pixels(tensor)).max() <= 2
-    expected = to_pixels(stylisers[name].stylise(content, style, 0.7)).astype(float)
+    expected = to_pixels(styliser.stylise(content, style, 0.7)).astype(float)
     found = shown(page, "result")
     assert found.shape == expected.shape
     assert np.abs(found - expected).mean() < GREY_LEVELS
-    status = page.run("document.getElementById('status').textContent")
-    assert status.startswith(f"256 × {expected.shape[0]} px in ")
-    assert status.endswith(f"s, {name}, WebAssembly")
+
+
+@pytest.mark.slow
+def test_by_webgpu_too(site: tuple[Path, str], stylisers: dict[str, Styliser]) -> None:
+    command = find()
+    assert command is not None
+    flags = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
+             "--enable-features=Vulkan")  # fmt: skip
+    patched = mock.patch("tests.e2e.browser.FLAGS", [f for f in FLAGS if f != "--disable-gpu"])
+    with patched, browser(command, *flags) as page:
+        ready(page, site)
+        if page.run("document.getElementById('backends').hidden"):
+            pytest.skip("this Chromium has no WebGPU")
+        choose(page, "size", "256")
+        choose(page, "backend", "webgpu")
+        check(page, site, "magenta", stylisers["magenta"])
+        check(page, site, "adain, r-tiny", stylisers["adain, r-tiny"])
+        assert page.run("document.getElementById('status').textContent").endswith("WebGPU")
+
+
+def test_the_camera_takes_a_picture(site: tuple[Path, str]) -> None:
+    command = find()
+    assert command is not None
+    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with browser(command, *flags) as page:
+        ready(page, site, width=390)
+        page.run("document.getElementById('content-camera').click()")
+        page.until("document.getElementById('camera').open")
+        page.until("document.getElementById('video').videoWidth > 0")
+        page.run("document.getElementById('status').textContent = ''")
+        page.run("document.querySelector('#camera [value=take]').click()")
+        page.until("document.getElementById('content-name').textContent.startsWith('camera, 384')")
+        page.until(DONE, 120)
 
 
 @pytest.mark.parametrize("width", [1400, 390])

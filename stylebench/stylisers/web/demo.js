@@ -31,7 +31,7 @@ function session(model, backend) {
   }
   if (!sessions[model]) {
     const executionProviders = backend === "webgpu" ? ["webgpu", "wasm"] : ["wasm"];
-    sessions[model] = ort.InferenceSession.create(model, { executionProviders });
+    sessions[model] = ort.InferenceSession.create(model, { executionProviders, logSeverityLevel: 3 });
     sessions[model].catch(() => delete sessions[model]);
   }
   return sessions[model];
@@ -329,7 +329,8 @@ function page() {
     }
     const offered = "webgpu" in part("backends").dataset ? navigator.gpu : null;
     const gpu = await offered?.requestAdapter().catch(() => null);
-    part("backend").value = gpu ? "webgpu" : "wasm";
+    const slow = gpu?.info?.isFallbackAdapter ?? gpu?.isFallbackAdapter; // computed by the processor
+    part("backend").value = gpu && !slow ? "webgpu" : "wasm";
     part("backends").hidden = !gpu;
     start();
     ["content", "style"].forEach(connect);
