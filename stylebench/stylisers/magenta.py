@@ -29,7 +29,7 @@ from stylebench.weights import Source, Wanted, find, sha256
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from stylebench.transfer.targets import Blend, Style
+    from stylebench.transfer.targets import Blend
 
 NAME = "magenta"
 VECTOR: dict[str, graphs.Shape] = {"vector": (1, 1, 1, 100)}
@@ -144,7 +144,9 @@ class Magenta:
         parts = [*self._vectors, parsed(MIX), *self._picture]
         return graphs.joined(parts, CONTENT | STYLE | STRENGTH, PICTURE)
 
-    def stylise(self, content: "Tensor", style: "Style", strength: float = 1.0) -> "Tensor":
+    def stylise(
+        self, content: "Tensor", style: "Tensor | Blend", strength: float = 1.0
+    ) -> "Tensor":
         """Return the content picture in a style, or in the mean of several; see `Styliser`."""
         import torch
 
