@@ -40,5 +40,6 @@ def export(
     exporting.write(output, made)
     say(
         f"{output}: {styliser.name}, {len(made.data) / 1e6:.1f} MB, opset {OPSET}; its "
-        f"pictures differ by {made.error:.1g} of their largest value (bound {made.bound:g})"
+        f"pictures differ by {made.error:.1g} (relative; bound {made.bound:g}), no pixel by more "
+        f"than {made.levels:.2g} of 255 grey levels"
     )

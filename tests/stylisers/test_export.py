@@ -75,7 +75,7 @@ def test_adain_is_exported_by_the_command(adain: Path, tmp_path: Path) -> None:
     done = invoke("export", adain, path)
     assert done.status == 0, done.err
     assert "adain" in done.out
-    assert "(bound 0.0001)" in done.out
+    assert "bound 0.0001)" in done.out
     data, card = export.read(path)
     assert card["card"]["encoder"] == "r-tiny"
     for content, style, strength in SIZES:
