@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 BOUND = 1e-4
-"""‖found − expected‖ / ‖expected‖ of a picture, at most; a pixel may be off by more in float32, where
-channels of an encoder that hardly vary are divided by their deviation."""
-BOUND_HALF = 1e-2
+"""‖found − expected‖ / ‖expected‖ of a picture, at most; a pixel may be off by more in float32,
+where channels of an encoder that hardly vary are divided by their deviation."""
+BOUND_HALF = 2e-2
 """Likewise with weights in 16 bits."""
 TRIED = (("chelsea", 96, "brush", 80, 1.0), ("coffee", 119, "mosaic", 101, 0.6),
          ("astronaut", 80, "woodcut", 131, 0.0))  # fmt: skip
