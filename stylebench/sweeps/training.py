@@ -10,7 +10,6 @@ from stylebench import files
 from stylebench.config import Frozen, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.store import lock
 from stylebench.stylisers.settings import METHODS, TrainingLoss, TrainSettings
 from stylebench.sweeps.experiment import QUICK
 from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
@@ -94,6 +93,7 @@ def train(
         InputError: wrong settings, pictures or weights; a folder that holds another training.
         JobError: the loss stopped being finite.
     """
+    from stylebench.store import lock
     from stylebench.stylisers.training import Training
     from stylebench.tracking.training import Writer
 
