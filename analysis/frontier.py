@@ -28,6 +28,8 @@ NAME = "frontier"
 YARDSTICK = "p-vgg19"
 PRESETS = ("balanced", "robust")
 """Whose settings are called by their names."""
+BESIDE = {("gradient", "fourier"): "robust, fourier"}
+"""Settings that are a preset's but for the image: by balance and image."""
 HEIGHT, GAP = 2.9, 0.85
 """Inches: a panel, and between rows of them."""
 MARGIN = 0.02
@@ -40,7 +42,7 @@ def _points(results: Results, *, common: bool = True) -> pd.DataFrame:
     """Return `points`; where all settings are those of `PRESETS` these name them."""
     decided = ["balance", "image"]
     made = {name: presets.settings(name, {}) for name in PRESETS}
-    known = {(each.loss.balance, each.image): name for name, each in made.items()}
+    known = BESIDE | {(each.loss.balance, each.image): name for name, each in made.items()}
     jobs = results.results
     preset = jobs["preset"].str.removesuffix(" (modified)")  # a style weight may be that of none
     found = pd.Series(jobs[decided].itertuples(index=False, name=None), jobs.index).map(known)

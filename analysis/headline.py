@@ -28,7 +28,7 @@ def columns(results: Results) -> Figure:
     setting = pd.Categorical(names, order)
     told = (
         "As published: eqs. (3) and (4) with the weights of Gatys et al. 2016, the same for both "
-        "backbones. Robust: terms matched by their gradients, in Fourier space."
+        "backbones. Robust: terms matched by their gradients, the picture as its spectrum."
     )
     alone = jobs.assign(setting=setting, backbone="", smoothing="")
     return pictures(results, alone, told=told, look=Look(width=WIDTH, widest=320))

@@ -46,7 +46,7 @@ def test_a_preset_from_the_command_line_replaces_what_the_file_says(tmp_path: Pa
 def test_the_default_preset_is_robust() -> None:
     config = load_sweep()
     found = (config.preset, config.loss.balance, config.image)
-    assert found == ("robust", "gradient", "fourier")
+    assert found == ("robust", "gradient", "spectrum")
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -67,7 +67,7 @@ def test_presets_set_the_loss_and_yaml_goes_before_them(preset: str, tmp_path: P
     optimiser = OptimiserSpec.model_validate(PRESETS[preset].get("optimiser", {}))
     assert config.optimiser == optimiser
     assert config.resize == ("squash" if preset in ("released", "keras") else "aspect")
-    assert config.image == ("fourier" if preset == "robust" else "pixels")
+    assert config.image == ("spectrum" if preset == "robust" else "pixels")
 
 
 def test_the_presets_of_published_code_are_theirs() -> None:

@@ -128,7 +128,7 @@ def transfer(
             "--tolerance",
             help="End where the loss fell by less than this share in 20 evaluations; 0: never.",
         ),
-    ] = 0.02,
+    ] = 0.05,
     start: Annotated[
         str | None,
         typer.Option(

@@ -48,8 +48,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     # every backbone, and a line search, so that none is lost to a step that goes too far.
     "balanced": {},
     # Ours too: each term divided by its own gradient, so that the layers that carry colour count in
-    # every backbone, and the picture as its decorrelated spectrum (analysis/frontier.py).
-    "robust": {"loss": {"balance": "gradient"}, "image": "fourier"},
+    # every backbone, and the picture as its spectrum, in which far fewer evaluations do
+    # (analysis/frontier.py, bench/bakeoff.py).
+    "robust": {"loss": {"balance": "gradient"}, "image": "spectrum"},
 }
 """What each preset sets; what is given beside it goes before it."""
 OF_PRESET = ("loss", "optimiser", "resize", "image")

@@ -88,12 +88,17 @@ def test_arms_of_presets_have_their_names(tmp_path: Path) -> None:
     given = [
         arm
         for weight in WEIGHTS
-        for image, balance in (("pixels", "target"), ("fourier", "gradient"))
+        for image in ("pixels", "fourier", "spectrum")
+        for balance in ["target" if image == "pixels" else "gradient"]
         for arm in arms(("p-resnet50",), ("none",), image=image, balance=balance,
                         preset=f"balanced{' (modified)' * (weight != 10)}", style_weight=weight)
     ]  # fmt: skip
     table = TABLES["frontier"](write(tmp_path, given, PAIRS, 1, scores, name="frontier"))
-    assert set(zip(table["a"], table["b"], strict=True)) == {("preset balanced", "preset robust")}
+    assert set(zip(table["a"], table["b"], strict=True)) == {
+        ("preset balanced", "preset robust"),
+        ("preset balanced", "preset robust, fourier"),
+        ("preset robust", "preset robust, fourier"),
+    }
 
 
 def test_effectiveness_is_compared_and_shown_as_it_is(tmp_path: Path) -> None:

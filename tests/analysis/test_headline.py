@@ -17,7 +17,7 @@ PAIRS = [("chelsea", "brush"), ("coffee", "woodcut"), ("china", "mosaic")]
 def made(out: Path) -> Results:
     given = [
         *arms(("p-vgg19", "p-resnet50"), ("none",), preset="paper", balance="none"),
-        *arms(("p-resnet50",), ("none",), preset="robust", balance="gradient", image="fourier"),
+        *arms(("p-resnet50",), ("none",), preset="robust", balance="gradient", image="spectrum"),
     ]
     return write(
         out, given, PAIRS, 1, lambda jobs: [("ssim", NOBODY, jobs["_pair"] / 9)], name="headline"

@@ -21,7 +21,13 @@ from stylebench.config import (
 from stylebench.errors import InputError
 from stylebench.transfer.objective import FIRST_STEP, Objective
 from stylebench.transfer.optimisers import minimise
-from stylebench.transfer.parameterisation import PIXELS, Fourier, Spectrum, parameterise
+from stylebench.transfer.parameterisation import (
+    PIXELS,
+    Fourier,
+    Parameterisation,
+    Spectrum,
+    parameterise,
+)
 from stylebench.transfer.stylize import stylize_batch
 from tests.transfer.pairs import stylize
 
@@ -127,7 +133,8 @@ def test_the_first_step_changes_pixels_as_one_in_pixels_does(
     backbone: Backbone, pairs: list[tuple[Tensor, Tensor]]
 ) -> None:
     content = pairs[0][0]
-    for space in (PIXELS, *(kind(content) for kind in SPACES)):
+    spaces: list[Parameterisation] = [PIXELS, *(kind(content) for kind in SPACES)]
+    for space in spaces:
         objective = Objective(backbone, pairs[:1], NONE, LossSpec(), space)
         _, gradient = objective(space.vector(content))
         assert 1 <= float(space.image(gradient).abs().mean()) / FIRST_STEP < 2
