@@ -25,6 +25,7 @@ from stylebench.cli import (
     schema,
     stats,
     status,
+    study,
     sweep,
     track,
     train,
@@ -87,6 +88,7 @@ app.command()(compare.compare)
 app.command()(report.report)
 app.command()(track.track)
 app.command()(bench.bench)
+app.add_typer(study.app, name="study")
 app.add_typer(weights.app, name="weights")
 
 

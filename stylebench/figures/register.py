@@ -360,7 +360,7 @@ def mpl_settings(settings: dict[str, Any]) -> contextlib.AbstractContextManager[
 def _save_table(results: Results, name: str, *, tex: bool = False) -> list[Path]:
     made = TABLES[name](results)
     folder = results.folder / "tables"
-    shown = made.rename(columns=_inert).map(_inert)
+    shown = made.rename(columns=inert).map(inert)
     text = shown.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     files.write_text(folder / f"{name}.csv", text, results.folder)
     told = [*filter(None, [made.attrs.get("note")]), *provenance(results)]
@@ -377,7 +377,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets compute begins so."""
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """Return a cell of a CSV file that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 

@@ -116,7 +116,7 @@ class Page:
     def press(self, key: str, times: int = 1) -> None:
         """Press a key that writes no text, such as ``ArrowRight``; ``Enter`` presses buttons."""
         codes = {"ArrowRight": 39, "ArrowLeft": 37, "Home": 36, "End": 35, "Enter": 13, "Tab": 9,
-                 "Escape": 27}  # fmt: skip
+                 "Escape": 27, "ArrowDown": 40, "Backspace": 8, " ": 32}  # fmt: skip
         for _ in range(times):
             both = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key]}
             text = {"text": "\r"} if key == "Enter" else {}
