@@ -120,6 +120,7 @@ COMMANDS = {
         "apply": "infer inference predict",
         "weights get": "download fetch",
         "plan": "estimate cost",
+        "study": "survey user-study preference preferences questionnaire mos",
     }.items()
     for word in words.split()
 }

@@ -16,9 +16,10 @@ from random import Random
 from typing import Annotated, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stylebench import files, store
+from stylebench import files
+from stylebench.config import first_problem
 from stylebench.errors import InputError
 from stylebench.figures import arms, claims
 from stylebench.figures.style import family, still
@@ -286,11 +287,17 @@ def _trial(
     of_jobs: tuple[str, str],
     **other: object,
 ) -> Trial:
-    return Trial.model_validate({
-        "trial": _key(chance), "kind": kind, "part": 0,
-        "content": cell[0], "style": cell[1], "seed": cell[2],
-        "a": names[0], "b": names[1], "job_a": of_jobs[0], "job_b": of_jobs[1], **other,
-    })  # fmt: skip
+    try:
+        return Trial.model_validate({
+            "trial": _key(chance), "kind": kind, "part": 0,
+            "content": cell[0], "style": cell[1], "seed": cell[2],
+            "a": names[0], "b": names[1], "job_a": of_jobs[0], "job_b": of_jobs[1], **other,
+        })  # fmt: skip
+    except ValidationError as error:
+        where, expected, found = first_problem(error)
+        raise InputError(
+            f"results.parquet has a job whose {where} is {str(found)[:40]!r}: {expected}"
+        ) from None
 
 
 def _repeats(trials: Sequence[Trial], chance: Random) -> list[Trial]:

@@ -190,8 +190,8 @@ def _opened(shown: _Shown, folder: Path) -> Image.Image:
 
 def _in_pieces(image: Image.Image) -> Image.Image:
     """Return a picture cut into squares that lie anyhow, always the same for the same picture."""
-    side = max(1, max(image.size) // TILES)
-    across, down = max(1, image.width // side), max(1, image.height // side)
+    side = max(1, min(max(image.size) // TILES, *image.size))
+    across, down = image.width // side, image.height // side
     places = [(x * side, y * side) for x in range(across) for y in range(down)]
     made = Image.new("RGB", (across * side, down * side))
     order = Random(0).sample(places, len(places))
@@ -204,7 +204,7 @@ def _jpeg(image: Image.Image, side: int) -> bytes:
     smaller = image.copy()
     smaller.thumbnail((side, side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    smaller.save(buffer, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    smaller.save(buffer, "JPEG", quality=QUALITY, subsampling=0)
     return buffer.getvalue()
 
 

@@ -14,7 +14,6 @@ from stylebench import files, store
 from stylebench.errors import DamagedError, InputError
 from stylebench.figures.register import inert
 from stylebench.store import columns
-from stylebench.study import answers as given
 from stylebench.study import scores
 from stylebench.study.answers import Answers, Choice, Participant
 from stylebench.study.design import METRICS, Design, Trial

@@ -27,9 +27,13 @@ def bradley_terry(wins: Array, near: Array | None = None) -> Array:
 
     prior = 0.5 * (1 - np.eye(len(wins)))
     found: Array = choix.ilsr_pairwise_dense(
-        np.asarray(wins) + prior, initial_params=near, max_iter=10_000, tol=1e-8 if near is None else 1e-4
+        np.asarray(wins) + prior,
+        initial_params=near,
+        max_iter=10_000,
+        tol=1e-8 if near is None else 1e-4,
     )
-    return found - found.mean()
+    centred: Array = found - found.mean()
+    return centred
 
 
 def intervals(wins: Array, chance: np.random.Generator) -> Array:
@@ -101,9 +105,7 @@ def _rank_agreements(x: Array, y: Array, weights: Array) -> Array:
 
     A rank less the mean of ranks is half the sum of the signs of what a value is above or below.
     """
-    a, b = (
-        weights @ (np.sign(v[:, None] - v) + np.sign(v[:, None] + v)).T / 2 for v in (x, y)
-    )
+    a, b = (weights @ (np.sign(v[:, None] - v) + np.sign(v[:, None] + v)).T / 2 for v in (x, y))
     products = ((weights * one * other).sum(axis=1) for one, other in ((a, b), (a, a), (b, b)))
     both, of_a, of_b = products
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -17,23 +17,29 @@ from tests.cli.bench import invoke
 ROOT = Path(__file__).resolve().parents[2]
 GROUP: Any = typer.main.get_command(main.app)
 COMMANDS: dict[str, Any] = GROUP.commands
-OF_WEIGHTS: dict[str, Any] = {
-    f"weights {name}": command for name, command in COMMANDS["weights"].commands.items()
+OF_GROUPS: dict[str, Any] = {
+    f"{group} {name}": command
+    for group in ("study", "weights")
+    for name, command in COMMANDS[group].commands.items()
 }
 
 
 def test_all_commands_of_the_contract_are_there() -> None:
     assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job", "weights",
-                             "apply", "bench", "compare", "demo", "export", "judge", "plan",
-                             "report", "schema", "status", "track", "train"}  # fmt: skip
-    assert set(OF_WEIGHTS) == {f"weights {name}" for name in ("ls", "get", "import", "verify")}
+                             "apply", "bench", "compare", "demo", "export", "judge",
+                             "plan", "report", "schema", "status", "study", "track",
+                             "train"}  # fmt: skip
+    assert set(OF_GROUPS) == {
+        *(f"weights {name}" for name in ("ls", "get", "import", "verify")),
+        *(f"study {name}" for name in ("make", "serve", "read")),
+    }
     shown = invoke("--help")
     assert shown.status == 0
     for name in COMMANDS:
         assert re.search(rf"\b{name} ", shown.out)
 
 
-@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
+@pytest.mark.parametrize("name", COMMANDS | OF_GROUPS)
 def test_help_has_examples(name: str) -> None:
     for flag in ("--help", "-h"):
         shown = invoke(*name.split(), flag)
@@ -43,9 +49,9 @@ def test_help_has_examples(name: str) -> None:
         assert f"stylebench {name}" in shown.out
 
 
-@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
+@pytest.mark.parametrize("name", COMMANDS | OF_GROUPS)
 def test_help_of_each_option_is_a_sentence(name: str) -> None:
-    for parameter in (COMMANDS | OF_WEIGHTS)[name].params:
+    for parameter in (COMMANDS | OF_GROUPS)[name].params:
         text = getattr(parameter, "help", None) or ""
         if text:
             assert re.fullmatch(r"(?!Of )[A-Z].*\.", text), (parameter.name, text)
@@ -86,8 +92,8 @@ def _check(words: list[str]) -> None:
         assert words[1] in COMMANDS, words
         command, args = COMMANDS[words[1]], words[2:]
         if words[1] == "weights" and args and not args[0].startswith("-"):
-            assert f"weights {args[0]}" in OF_WEIGHTS, words
-            command, args = OF_WEIGHTS[f"weights {args[0]}"], args[1:]
+            assert f"weights {args[0]}" in OF_GROUPS, words
+            command, args = OF_GROUPS[f"weights {args[0]}"], args[1:]
     else:
         command, args = GROUP, words[1:]
     try:
@@ -117,9 +123,9 @@ def test_commands_in_the_readme_parse() -> None:
         _check(words)
 
 
-@pytest.mark.parametrize("name", COMMANDS | OF_WEIGHTS)
+@pytest.mark.parametrize("name", COMMANDS | OF_GROUPS)
 def test_commands_in_the_help_parse(name: str) -> None:
-    text = inspect.getdoc((COMMANDS | OF_WEIGHTS)[name].callback) or ""
+    text = inspect.getdoc((COMMANDS | OF_GROUPS)[name].callback) or ""
     lines = re.findall(r"^ +(stylebench .*)$", text, re.M)
     assert lines
     for line in lines:

@@ -65,6 +65,7 @@ COMMANDS: dict[str, Callable[[Path], Run]] = {
     "judge": lambda out: invoke("judge", out, *JUDGES),
     "compare": lambda out: invoke("compare", out, "--a", "none", "--b", "softmax"),
     "track": lambda out: invoke("track", out),
+    "study": lambda out: invoke("study", "make", out, "--out", out.parent / "study"),
 }
 
 
@@ -118,8 +119,8 @@ READ = [
     ("tables/y.md", ["track"]),
     ("images/content_x.jpg", ["track"]),
     ("manifest.json", ["track", "figures", "report", "sweep"]),
-    ("results.parquet", ["figures", "report", "judge", "compare"]),
-    ("metrics.parquet", ["figures", "report", "compare"]),
+    ("results.parquet", ["figures", "report", "judge", "compare", "study"]),
+    ("metrics.parquet", ["figures", "report", "compare", "study"]),
     (".jobs.json", ["status"]),
     (".holder.json", ["status"]),
     (".tracked", ["track"]),

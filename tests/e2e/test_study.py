@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from stylebench import files
-from stylebench.study import answers, design, page as study_page, read
+from stylebench.study import answers, design, read
+from stylebench.study import page as study_page
 from stylebench.study.design import Design
 from stylebench.study.serve import Server
 from tests.e2e.browser import Page, browser, find
@@ -204,7 +205,7 @@ def test_languages_are_chosen_and_kept(page: Page, folder: Path) -> None:
     assert page.run("document.querySelector('.question').textContent").endswith("가깝습니까?")
 
 
-@pytest.mark.parametrize("spoiled", ['"{"', '"null"', 'JSON.stringify({order: [1], choices: []})'])
+@pytest.mark.parametrize("spoiled", ['"{"', '"null"', "JSON.stringify({order: [1], choices: []})"])
 def test_what_is_kept_may_be_spoiled(page: Page, folder: Path, spoiled: str) -> None:
     page.run(f"localStorage.setItem(key, {spoiled})")
     page.open(folder / "study" / "index.html", width=390)

@@ -171,6 +171,22 @@ def test_arms_without_common_pictures(tmp_path: Path) -> None:
         design.make(failed, "style")
 
 
+@pytest.mark.parametrize("change", [{"seed": -1}, {"job_id": "../../x"}])
+def test_jobs_that_are_none_of_ours(tmp_path: Path, change: dict[str, object]) -> None:
+    found = results(tmp_path / "out", pairs=2)
+    found.results[[*change]] = [*change.values()]
+    with pytest.raises(InputError, match=r"results\.parquet has a job whose"):
+        design.make(found, "style")
+
+
+def test_links_in_a_results_folder_are_not_followed(tmp_path: Path) -> None:
+    found = results(tmp_path / "out", pairs=2)
+    (tmp_path / "out" / "images").rename(tmp_path / "home")
+    (tmp_path / "out" / "images").symlink_to(tmp_path / "home")
+    with pytest.raises(InputError, match="is a symbolic link"):
+        design.make(found, "style")
+
+
 def test_a_design_is_read_as_it_was_written(found: Results, tmp_path: Path) -> None:
     made = design.make(found, "content", command="stylebench study make")
     (tmp_path / "study").mkdir()

@@ -1,0 +1,138 @@
+"""The commands ``stylebench study make``, ``serve`` and ``read``."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stylebench.study import design, scores
+from tests.cli.bench import COMMAND, invoke, refused
+from tests.study.simulated import people, results
+
+pytestmark = pytest.mark.usefixtures("in_an_empty_folder")
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scores, "RESAMPLES", 100)
+
+
+def test_a_study_is_made_and_read(few: None) -> None:
+    results(Path("out"), pairs=4)
+    done = invoke("study", "make", "out", "--arms", "p-vgg19,p-resnet50,r-vgg19", "--pairs", "12",
+                  "--out", "study")  # fmt: skip
+    assert (done.status, done.err) == (0, "")
+    assert re.match(r"study/index\.html: 12 comparisons, 2 repeats, 2 attention checks; 0\.\d MB, "
+                    "English, 한국어, Deutsch\n", done.out)  # fmt: skip
+    assert sorted(path.name for path in Path("study").iterdir()) == [
+        "design.json", "index.html", "metrics.parquet",
+    ]  # fmt: skip
+    made = design.read(Path("study"))
+    assert made.command.startswith("stylebench study make out --arms")
+    files = people(Path("answers"), made, 3)
+    Path("answers/bad\x1b.json").write_text("{}")
+    shown = invoke("study", "read", "study", *files, "answers/bad\x1b.json")
+    assert shown.status == 0
+    assert shown.err.startswith("bad\\x1b.json: left out: no answers to a study: ")
+    lines = shown.out.splitlines()
+    assert lines[:2] == [
+        "SIMULATED: programs gave these answers, no people",
+        "3 participants, 4 pairs of pictures",
+    ]
+    assert re.match(r"question: style +score +95 % interval +won", lines[2])
+    assert [line.split()[0] for line in lines[3:6]] == list(
+        pd.read_csv("study/tables/scores.csv")["arm"]
+    )
+    assert re.search(r"^between participants: Krippendorff's alpha  -?\d\.\d\d$", shown.out, re.M)
+    assert re.search(r"^gram +p-timm:efficientnet_lite0 registry\S+ +[+-]", shown.out, re.M)
+    assert lines[-1] == "tables: study/tables"
+
+
+def test_simulated_ones_are_no_people(few: None) -> None:
+    results(Path("out"), pairs=2)
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    made = design.read(Path("study"))
+    real = people(Path("answers"), made, 2, simulated=False)
+    fake = people(Path("fake"), made, 1, seed=5)
+    shown = invoke("study", "read", "study", *real, *fake)
+    assert shown.err == "p00.json: left out: simulated, beside answers of people\n"
+    assert "SIMULATED" not in shown.out
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--question", "stile", "-o", "s"], "--question expects one of style, content, overall, "
+     "found 'stile'; did you mean 'style'?"),
+    (["-o", "out"], "--out 'out': expected a new or an empty folder"),
+    (["-o", "s", "--arms", "p-vgg19,p-resnet5"], "--arms, found"),
+    (["-o", "s", "--language", "none.json"], "no such file"),
+    (["-o", "s", "--pairs", "1"], "--pairs 1: expected a multiple of 3"),
+    (["-o", "s", "--pairs", "-3"], "--pairs -3"),
+])  # fmt: skip
+def test_wrong_wishes_leave_nothing(words: list[str], message: str) -> None:
+    results(Path("out"), pairs=2)
+    assert message in refused("study", "make", "out", *words)
+    assert not Path("s").exists()
+
+
+def test_what_is_no_study() -> None:
+    assert "holds no results" in refused("study", "make", ".", "-o", "s")
+    assert "holds no study" in refused("study", "read", ".", "x.json")
+    assert "holds no study" in refused("study", "serve", ".")
+    results(Path("out"), pairs=2)
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    done = invoke("study", "read", "study", "x.json")
+    assert done.status == 2
+    assert "no answers that count: 1 files, all left out" in done.err
+    assert not Path("study/tables").exists()
+
+
+def test_tables_name_nothing_that_a_spreadsheet_computes(few: None) -> None:
+    found = results(Path("out"), ("p-vgg19", "=SUM(A1)"), 2)
+    assert "=SUM(A1)" in {*found.results["arch"]}
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    made = design.read(Path("study"))
+    true = dict.fromkeys(made.arms, 0.0)
+    files = people(Path("answers"), made, 2, scores=true)
+    assert invoke("study", "read", "study", *files).status == 0
+    for path in Path("study/tables").iterdir():
+        cells = pd.read_csv(path, dtype=str).fillna("").to_numpy().ravel()
+        assert not [cell for cell in cells if cell.startswith("=")], path.name
+
+
+def test_a_study_is_served_until_ctrl_c() -> None:
+    results(Path("out"), pairs=2)
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    process = subprocess.Popen(
+        [*COMMAND, "study", "serve", "study", "--port", "0"], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split(": Ctrl-C")[0]
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address, timeout=10) as page:
+            assert page.read() == Path("study/index.html").read_bytes()
+        made = design.read(Path("study"))
+        (path,) = people(Path("mine"), made, 1)
+        sent = urllib.request.Request(
+            f"{address}answers", path.read_bytes(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(sent, timeout=10) as answer:
+            assert answer.status == 201
+        (kept,) = Path("study/answers").iterdir()
+        assert process.stdout.readline() == f"{kept}\n"
+        assert json.loads(kept.read_text()) == json.loads(path.read_text())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
