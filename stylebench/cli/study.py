@@ -174,9 +174,10 @@ def _lines(found: "Reading") -> list[str]:
 
     scores, metrics = found.tables["scores"], found.tables["metrics"]
     label = ["SIMULATED: programs gave these answers, no people"] if found.simulated else []
+    tag = " (simulated)" if found.simulated else ""
     counts = scores.iloc[0]
     told = f"{counts['participants']} participants, {counts['pairs']} pairs of pictures"
-    rows = [[f"question: {found.design.question}", "score", "95 % interval", "won"]]
+    rows = [[f"question: {found.design.question}{tag}", "score", "95 % interval", "won"]]
     rows += [
         [one_line(row["arm"]), f"{row['score']:+.2f}", _interval(row["low"], row["high"]),
          f"{100 * row['won']:.0f} %"]
@@ -184,19 +185,23 @@ def _lines(found: "Reading") -> list[str]:
     ]  # fmt: skip
     agreement = found.tables["agreement"].to_dict("records")
     lines = [*label, told, *table(rows), ""]
-    lines += [f"{row['measure']}  {row['value']:.2f}" for row in agreement]
+    lines += [f"{row['measure']}{tag}  {_number(row['value'], '.2f')}" for row in agreement]
     if len(metrics):
-        head = ["metric", "judge", "ρ", "95 % interval", "same side"]
+        head = [f"metric{tag}", "judge", "ρ", "95 % interval", "same side", "comparisons"]
         body = [
             [one_line(row["metric"]), one_line(f"{row['judge']} {row['judge_weights']}".strip()),
-             f"{row['rho']:+.2f}", _interval(row["low"], row["high"]),
-             f"{100 * row['same_side']:.0f} %"]
+             _number(row["rho"], "+.2f"), _interval(row["low"], row["high"]),
+             _number(row["same_side"], ".0%"), str(row["comparisons"])]
             for row in metrics.to_dict("records")
         ]  # fmt: skip
         lines += ["", *table([head, *body])]
     else:
         lines += ["", "no metrics: judge the results (`stylebench judge`), then --results DIR"]
     return lines
+
+
+def _number(value: float, how: str) -> str:
+    return format(value, how) if value == value else "–"
 
 
 def _interval(low: float, high: float) -> str:

@@ -189,6 +189,8 @@ def _metrics(preferences: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
         better = KNOWN[key[0]].better if key[0] in KNOWN else ""
         differences = ((a - b) * (-1 if better == "lower" else 1)).to_numpy(dtype=float)
         known = np.isfinite(differences)
+        if not known.any():  # a judge that judged no two of them: it was one of the networks
+            continue
         x = differences[known]
         y = preferences["preference"].to_numpy(dtype=float)[known]
         pairs = preferences.loc[known, ["content", "style"]].itertuples(index=False, name=None)

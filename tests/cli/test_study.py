@@ -45,11 +45,11 @@ def test_a_study_is_made_and_read(few: None) -> None:
         "SIMULATED: programs gave these answers, no people",
         "3 participants, 4 pairs of pictures",
     ]
-    assert re.match(r"question: style +score +95 % interval +won", lines[2])
+    assert re.match(r"question: style \(simulated\) +score +95 % interval +won", lines[2])
     assert [line.split()[0] for line in lines[3:6]] == list(
         pd.read_csv("study/tables/scores.csv")["arm"]
     )
-    assert re.search(r"^between participants: Krippendorff's alpha  -?\d\.\d\d$", shown.out, re.M)
+    assert re.search(r"^between participants: Krippendorff's alpha \(simulated\)  -?\d\.\d\d$", shown.out, re.M)
     assert re.search(r"^gram +p-timm:efficientnet_lite0 registry\S+ +[+-]", shown.out, re.M)
     assert lines[-1] == "tables: study/tables"
 
