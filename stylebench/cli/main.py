@@ -18,6 +18,7 @@ from stylebench.cli import (
     figures,
     guesses,
     judge,
+    leaderboard,
     ls,
     plan,
     report,
@@ -86,6 +87,7 @@ app.command()(status.status)
 app.command()(judge.judge)
 app.command()(compare.compare)
 app.command()(report.report)
+app.command()(leaderboard.leaderboard)
 app.command()(track.track)
 app.command()(bench.bench)
 app.add_typer(study.app, name="study")

@@ -199,11 +199,12 @@ def provenance(results: Results) -> list[str]:
         lines.append("weights: " + ", ".join(sorted(weights)))
     runs = results.manifest.get("runs", [])
     lines += [f"command: {published_command(str(run['command']))}" for run in runs]
-    lines += [f"versions: {_versions(run['environment'])}" for run in runs]
+    lines += [f"versions: {versions(run['environment'])}" for run in runs]
     return list(dict.fromkeys(lines))
 
 
-def _versions(environment: dict[str, str]) -> str:
+def versions(environment: dict[str, str]) -> str:
+    """Return the versions of what numbers come from, of a run's environment in a manifest."""
     known = [key for key in ("stylebench", "torch", "torchvision") if key in environment]
     return ", ".join(f"{key} {environment[key]}" for key in known)
 

@@ -1,5 +1,6 @@
 """What a study says: tables of its answers, and lines of them to be printed."""
 
+import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,15 +12,18 @@ import numpy as np
 import pandas as pd
 
 from stylebench import files, store
-from stylebench.errors import DamagedError, InputError
+from stylebench.errors import DamagedError, InputError, describe
 from stylebench.figures.register import inert
 from stylebench.store import columns
+from stylebench.study import design as designs
 from stylebench.study import scores
 from stylebench.study.answers import Answers, Choice, Participant
 from stylebench.study.design import METRICS, Design, Trial
 
 Preference = dict[Choice, float]
 POINTS: Preference = {"a": 1.0, "b": -1.0, "same": 0.0}
+MOST = 10_000_000
+"""Bytes of a table."""
 MEASURE = ["metric", "judge", "judge_weights"]
 
 
@@ -100,6 +104,42 @@ def metrics_of(design: Design, folder: Path, results: Path | None = None) -> pd.
     if not jobs & {*loaded.results["job_id"]}:
         raise InputError(f"--results {str(results)!r} has none of the jobs of this study")
     return loaded.metrics[loaded.metrics["job_id"].isin(jobs)]
+
+
+def preferred(folder: Path) -> dict[str, tuple[str, float, float, float]]:
+    """Return question, score, low and high of the arm of each job of a study that was read.
+
+    Raises:
+        InputError: it was not read, or its answers are simulated: nobody prefers anything there.
+    """
+    made, path = designs.read(folder), folder / "tables" / "scores.csv"
+    try:
+        table = pd.read_csv(io.BytesIO(files.read(path, folder, MOST)), dtype={"arm": str})
+        scored = {
+            str(row["arm"]).removeprefix("'"): tuple(
+                float(row[k]) for k in ("score", "low", "high")
+            )
+            for row in table.to_dict("records")
+        }
+        simulated = bool(table["simulated"].astype(bool).any())
+    except files.ABSENT:
+        raise InputError(
+            f"{str(folder)!r} was not read yet: `stylebench study read {folder} ANSWERS.json…`"
+        ) from None
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{str(path)!r} is damaged ({describe(error)}): read the study again"
+        ) from None
+    if simulated:
+        raise InputError(
+            f"{str(folder)!r}: its answers are simulated; nobody prefers anything there"
+        )
+    return {
+        job: (made.question, *scored[arm])  # type: ignore[misc]
+        for trial in made.of_kind("pair")
+        for arm, job in ((trial.a, trial.job_a), (trial.b, trial.job_b))
+        if arm in scored
+    }
 
 
 def write(reading: Reading, folder: Path) -> list[Path]:

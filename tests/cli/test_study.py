@@ -49,7 +49,9 @@ def test_a_study_is_made_and_read(few: None) -> None:
     assert [line.split()[0] for line in lines[3:6]] == list(
         pd.read_csv("study/tables/scores.csv")["arm"]
     )
-    assert re.search(r"^between participants: Krippendorff's alpha \(simulated\)  -?\d\.\d\d$", shown.out, re.M)
+    assert re.search(
+        r"^between participants: Krippendorff's alpha \(simulated\)  -?\d\.\d\d$", shown.out, re.M
+    )
     assert re.search(r"^gram +p-timm:efficientnet_lite0 registry\S+ +[+-]", shown.out, re.M)
     assert lines[-1] == "tables: study/tables"
 
@@ -136,3 +138,25 @@ def test_a_study_is_served_until_ctrl_c() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_leaderboard_shows_what_people_prefer(few: None) -> None:
+    results(Path("out"), pairs=4)
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    assert "was not read yet" in refused("leaderboard", "out", "--study", "study")
+    made = design.read(Path("study"))
+    fake, real = (people(Path(n), made, 2, simulated=n == "fake") for n in ("fake", "real"))
+    assert invoke("study", "read", "study", *fake).status == 0
+    assert "answers are simulated" in refused("leaderboard", "out", "--study", "study")
+    assert invoke("study", "read", "study", *real).status == 0
+    shown = invoke("leaderboard", "out", "--study", "study", "-o", "board")
+    assert (shown.status, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("board 1: 64 px (aspect), 4 evaluations, preset balanced")
+    assert re.search(r"p-vgg19 +0\.\d+ +\[.*\] +4 × 1 +style \+\d\.\d\d \[", shown.out)
+    assert lines[-2:] == ["board/leaderboard.html", "board/leaderboard.csv"]
+    Path("study/tables/scores.csv").write_text("arm\n")
+    assert "is damaged" in refused("leaderboard", "out", "--study", "study")
+    assert "expected a folder, found a file" in refused(
+        "leaderboard", "out", "-o", "board/leaderboard.csv"
+    )
