@@ -147,15 +147,15 @@ def _marked(jobs: pd.DataFrame) -> pd.DataFrame:
     own = [key for key in SETTINGS if key not in {*FIXED, *WEIGHTS}]
     ratio = (jobs["style_weight"] / jobs["content_weight"]).round(9)
     pair = zip(jobs["content_digest"], jobs["style_digest"], strict=True)
-    return marked.assign(
-        fixed=[*marked[[*FIXED]].itertuples(index=False, name=None)],
-        key=[
-            *marked[[*own, "arch", "options", "smoothing", "network"]].itertuples(
-                index=False, name=None
-            )
-        ],
-        cell=[*zip(ratio, pair, strict=True)],
-    )
+    keys = [*own, "arch", "options", "smoothing", "network"]
+    columns = {
+        "fixed": marked[[*FIXED]].itertuples(index=False, name=None),
+        "key": marked[keys].itertuples(index=False, name=None),
+        "cell": zip(ratio, pair, strict=True),
+    }
+    for name, values in columns.items():
+        marked[name] = pd.Series([*values], marked.index, dtype=object)
+    return marked
 
 
 def _boards(every: pd.DataFrame) -> Iterator[tuple[Shared, pd.DataFrame]]:
@@ -165,7 +165,8 @@ def _boards(every: pd.DataFrame) -> Iterator[tuple[Shared, pd.DataFrame]]:
     with every arm that has as much; one whose arms have more in common on another is left out.
     """
     marked = _marked(every)
-    for fixed, part in marked.groupby("fixed", sort=False):
+    for _, part in marked.groupby("fixed", sort=False):
+        fixed: Shared = part["fixed"].iloc[0]
         grids = {key: {*cells} for key, cells in part.groupby("key", sort=False)["cell"]}
         asked = {
             _whole({*cells}) for _, cells in part.groupby(["key", "folder"], sort=False)["cell"]

@@ -160,7 +160,7 @@ def _parted(frame: pd.DataFrame, texts: Sequence[str]) -> list[str]:
 
 def make(
     results: Results,
-    question: Question,
+    question: str,
     texts: Sequence[str] = (),
     comparisons: int | None = None,
     command: str = "",
@@ -170,7 +170,7 @@ def make(
 
     Args:
         results: of the folder.
-        question: what is asked.
+        question: what is asked, of `QUESTIONS`.
         texts: the arms, as `chosen` takes them.
         comparisons: how many, of all arms together; by default up to `COMPARISONS`. Repeats and
             attention checks are added.
@@ -195,10 +195,10 @@ def make(
     checks = _checks(frame[frame["arm"].isin(names)], question, shown, chance)
     every = [*trials, *repeated, *checks]
     chance.shuffle(every)
-    return Design(
-        study=_key(chance), made=datetime.now(UTC).strftime("%Y-%m-%d"), question=question,
-        command=command, arms=names, trials=every,
-    )  # fmt: skip
+    return Design.model_validate({
+        "study": _key(chance), "made": datetime.now(UTC).strftime("%Y-%m-%d"), "question": question,
+        "command": command, "arms": names, "trials": every,
+    })  # fmt: skip
 
 
 def _key(chance: Random) -> str:
@@ -326,7 +326,7 @@ def _part(trials: Sequence[Trial], early: set[str], chance: Random) -> None:
 
 
 def _checks(
-    frame: pd.DataFrame, question: Question, shown: dict[str, dict[Cell, str]], chance: Random
+    frame: pd.DataFrame, question: str, shown: dict[str, dict[Cell, str]], chance: Random
 ) -> list[Trial]:
     """Return the attention checks: one in the first part, one in the last, on either side.
 

@@ -103,8 +103,8 @@ def language(path: Path) -> Language:
 
 def languages(more: Iterable[Path] = ()) -> list[Language]:
     """Return the languages of the package, and those of files: of one code, the last one."""
-    found = [language(path) for path in ((TEMPLATES / f"{n}.json" for n in LANGUAGES), more)
-             for path in path]  # fmt: skip
+    paths = [*(TEMPLATES / f"{name}.json" for name in LANGUAGES), *more]
+    found = map(language, paths)
     return [*{each.code: each for each in found}.values()]
 
 

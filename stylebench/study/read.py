@@ -226,7 +226,8 @@ def _metrics(preferences: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     for key, part in metrics.dropna(subset="value").groupby(MEASURE, sort=False):
         value = part.drop_duplicates("job_id", keep="last").set_index("job_id")["value"]
         a, b = (preferences[side].map(value) for side in ("job_a", "job_b"))
-        better = KNOWN[key[0]].better if key[0] in KNOWN else ""
+        metric = str(key[0])
+        better = KNOWN[metric].better if metric in KNOWN else ""
         differences = ((a - b) * (-1 if better == "lower" else 1)).to_numpy(dtype=float)
         known = np.isfinite(differences)
         if not known.any():  # a judge that judged no two of them: it was one of the networks
@@ -275,7 +276,7 @@ def _participants(design: Design, participants: Sequence[Participant]) -> pd.Dat
         row: dict[str, Any] = {"file": each.name, "left_out": each.left_out}
         if each.answers:
             choices = [each.answers.chosen[trial.trial] for trial in design.of_kind("pair")]
-            left = "b" if each.answers.exchanged else "a"
+            left: Choice = "b" if each.answers.exchanged else "a"
             row |= {
                 "simulated": each.answers.simulated, "language": each.answers.language,
                 "repeats_alike": consistency(each.answers, design),

@@ -1,6 +1,7 @@
 """Leaderboards: jobs are merged, arms ranked, and what does not compare is kept apart."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -21,7 +22,7 @@ def scores(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[fl
     return [("ssim", NOBODY, kept), ("swd_share", JUDGE, given), ("gram_share", JUDGE, 0 * given)]
 
 
-def at(weights: tuple[float, ...] = (1.0, 10.0), first: int = 0, **more: object) -> Change:
+def at(weights: tuple[float, ...] = (1.0, 10.0), first: int = 0, **more: Any) -> Change:
     """Return a change that runs all jobs with style weights, numbered from a number on."""
 
     def change(frame: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def test_a_job_of_two_folders_counts_once(tmp_path: Path) -> None:
     ({"evals_budget": 9}, "other evaluations"), ({"resize": "square"}, "other resizing"),
 ])  # fmt: skip
 def test_what_was_run_otherwise_is_kept_apart(
-    tmp_path: Path, more: dict[str, object], told: str
+    tmp_path: Path, more: dict[str, Any], told: str
 ) -> None:
     folder(tmp_path / "one", ("p-a", "p-b"), at())
     folder(tmp_path / "two", ("p-c",), at(first=1000, **more))

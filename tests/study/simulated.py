@@ -24,7 +24,7 @@ def results(out: Path, names: tuple[str, ...] = ARMS, pairs: int = 8) -> Results
 
 def study(out: Path, found: Results, question: str = "style", **more: Any) -> Design:
     """Write the design of a study; return it."""
-    made = design.make(found, question, **more)  # type: ignore[arg-type]
+    made = design.make(found, question, **more)
     out.mkdir()
     design.write(made, found, out)
     return made

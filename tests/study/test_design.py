@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -62,7 +63,7 @@ def test_repeats_come_after_what_they_repeat_with_sides_exchanged(found: Results
     [("style", UNTOUCHED, False), ("content", UNTOUCHED, True), ("overall", SCRAMBLED, False)],
 )
 def test_attention_checks(found: Results, question: str, beside: str, right: bool) -> None:
-    made = design.make(found, question)  # type: ignore[arg-type]
+    made = design.make(found, question)
     checks = made.of_kind("check")
     assert sorted(check.expected for check in checks) == ["a", "b"]
     assert sorted(check.part for check in checks) == [0, 2]
@@ -172,9 +173,10 @@ def test_arms_without_common_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"seed": -1}, {"job_id": "../../x"}])
-def test_jobs_that_are_none_of_ours(tmp_path: Path, change: dict[str, object]) -> None:
+def test_jobs_that_are_none_of_ours(tmp_path: Path, change: dict[str, Any]) -> None:
     found = results(tmp_path / "out", pairs=2)
-    found.results[[*change]] = [*change.values()]
+    for key, value in change.items():
+        found.results[key] = value
     with pytest.raises(InputError, match=r"results\.parquet has a job whose"):
         design.make(found, "style")
 

@@ -44,7 +44,7 @@ def colour(image: Image.Image) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("question", design.QUESTIONS)
 def test_each_trial_shows_the_pictures_of_its_jobs(found: Results, question: str) -> None:
-    made = design.make(found, question)  # type: ignore[arg-type]
+    made = design.make(found, question)
     data = data_of(page.build(made, found, page.languages(), Random(0)))
     files = found.results.set_index("job_id")["picture"]
     shown = {trial["trial"]: trial for part in data["parts"] for trial in part}
