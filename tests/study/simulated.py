@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ def results(out: Path, names: tuple[str, ...] = ARMS, pairs: int = 8) -> Results
 
 
 def study(out: Path, found: Results, question: str = "style", **more: Any) -> Design:
-    """Write the design of a study; return it."""
-    made = design.make(found, question, **more)
+    """Write the design of a study, always the same of the same results; return it."""
+    made = design.make(found, question, chance=Random(0), **more)
     out.mkdir()
     design.write(made, found, out)
     return made
