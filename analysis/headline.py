@@ -12,6 +12,8 @@ from stylebench.store import Results
 NAME = "headline"
 CALLED = {"paper": "as published"}
 """What a preset is called over its column."""
+IMAGES = {"fourier": "in Fourier space", "spectrum": "the picture as its spectrum"}
+"""What was optimised, where it was not the pixels."""
 WIDTH = 1600
 """Pixels, so that five pictures of 300 and more stand side by side."""
 
@@ -22,13 +24,19 @@ def columns(results: Results) -> Figure:
     if not len(results.results):
         raise NoDataError("no stylisations in these results")
     jobs = labelled(results.results)
-    preset = jobs["preset"].replace(CALLED)
+    robust = jobs[jobs["preset"] == "robust"]
+    images = list(robust["image"].drop_duplicates())
+    beside = jobs["image"].where(jobs["preset"].eq("robust") & (len(images) > 1), "")
+    preset = jobs["preset"].replace(CALLED) + beside.map(lambda image: image and f", {image}")
     names = jobs["backbone"].astype(str) + ", " + preset
     order = names[jobs.sort_values("backbone", kind="stable").index].drop_duplicates()
     setting = pd.Categorical(names, order)
     told = (
         "As published: eqs. (3) and (4) with the weights of Gatys et al. 2016, the same for both "
-        "backbones. Robust: terms matched by their gradients, the picture as its spectrum."
+        "backbones."
     )
+    if images:
+        what = " or ".join(IMAGES.get(image, image) for image in images)
+        told += f" Robust: terms matched by their gradients, {what}."
     alone = jobs.assign(setting=setting, backbone="", smoothing="")
     return pictures(results, alone, told=told, look=Look(width=WIDTH, widest=320))

@@ -3,7 +3,7 @@
 Each arm stylises the same pairs. At some evaluations the best picture so far is taken, and told:
 the processor time until then (one thread, targets and balance included, judging not), the losses of
 two fixed objectives, whatever the arm minimised, and what judges say. One row a picture that was
-taken; arms and pairs that the file has are not run again.
+taken; what the file has, by network, size, precision, arm and pair, is not run again.
 """
 
 import argparse
@@ -183,11 +183,18 @@ class Scores:
         return found
 
 
-def _done(out: Path) -> set[tuple[str, str]]:
+def _done(out: Path) -> dict[tuple[str, ...], int]:
+    """Return how many evaluations there are rows of, by network, size, precision, arm and pair."""
     if not out.exists():
-        return set()
+        return {}
     with out.open(newline="") as file:
-        return {(row["arm"], row["pair"]) for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    keys = ("arch", "size", "precision", "arm", "pair")
+    most: dict[tuple[str, ...], int] = {}
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        most[key] = max(most.get(key, 0), int(row["evaluations"]))
+    return most
 
 
 def main() -> None:
@@ -205,11 +212,14 @@ def main() -> None:
     precision = runtime.resolve_precision(given.precision, "cpu")
     network = backbone(given.arch, precision=precision, offline=True)
     panel = judges.make(judges.named(JUDGES, {}, offline=True), "cpu")
-    done = _done(given.out)
+    done, last = _done(given.out), max((n for n in LOOKS if n <= given.evals), default=0)
+    if not last:
+        parser.error(f"--evals: expected {LOOKS[0]} or more, found {given.evals}")
     for pair in PAIRS[: given.pairs]:
         scores = Scores(network, panel, pair, given.size)
         for arm in given.arms:
-            if (arm, "×".join(pair)) in done:
+            key = given.arch, str(given.size), precision, arm, "×".join(pair)
+            if done.get(key, 0) >= last:
                 continue
             rows = [
                 {"arm": arm, "pair": "×".join(pair), "arch": given.arch, "size": given.size,

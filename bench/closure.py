@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 from unittest import mock
 
-import torch
 from torch.profiler import ProfilerActivity, profile
 
 from stylebench import runtime
-from stylebench.timing.bench import Work, ours
+from stylebench.timing.bench import Work, ours, wait
 from stylebench.transfer.graphs import Recorder
 
 WARM_UP, EVALUATIONS, KERNELS = 4, 12, 25
@@ -32,12 +31,6 @@ def milliseconds(step: Callable[[], object], device: str) -> float:
         step()
     wait(device)
     return 1000 * (time.perf_counter() - began) / EVALUATIONS
-
-
-def wait(device: str) -> None:
-    """Wait for a GPU to have done what it was given."""
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
 
 
 def launched() -> "mock._patch[Callable[..., object]]":

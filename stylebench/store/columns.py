@@ -33,8 +33,8 @@ RESULT_COLUMNS = {
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
 ``loss_ratio`` is loss_final/loss_initial, ``initial_gradient`` the L2 norm of the gradient there.
-``image`` is what was optimised: pixels or fourier; ``nodes`` are those that the experiment chose,
-as JSON, empty for the backbone's own."""
+``image`` is what was optimised: pixels, fourier or spectrum; ``nodes`` are those that the
+experiment chose, as JSON, empty for the backbone's own."""
 
 
 def first_step(optimiser: OptimiserSpec) -> str:

@@ -160,8 +160,9 @@ def transfer_one(
     job = planned(flags, options, strength, tell)
     check_inputs(output, job)
     between: list[str] = []
+    title = job.model_copy(update={"tolerance": 0.0}).title  # the command has one by default
     tell(
-        f"{job.title}: {job.size} px, up to {job.evals} "
+        f"{title}: {job.size} px, up to {job.evals} "
         f"closure evaluations on {options.engine.device} …"
     )
 

@@ -152,13 +152,18 @@ def measure(
             began = clock()
             for _ in range(count):
                 step()
-            if kind == "cuda":
-                torch.cuda.synchronize(device)
+            wait(device)
             seconds[key].append((clock() - began) / count)
         counted = {key: each[warm_up:] for key, each in seconds.items()}
         if turn >= warm_up and sum(map(sum, counted.values())) >= enough:
             break
     return counted
+
+
+def wait(device: str) -> None:
+    """Wait for a GPU to have done what it was given."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
 
 
 def operations(spec: BackboneSpec, options: Mapping[str, str]) -> float:

@@ -7,6 +7,7 @@ way are looked at: which is the first whose loss, by the plain way's own network
 low as the plain way's lowest, and which the first that judges find as good as the plain way's.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,14 +17,14 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from stylebench import runtime
-from stylebench.backbones import pretrained
+from stylebench.backbones import names, pretrained
 from stylebench.backbones.extractor import build, whole_network
 from stylebench.config import TransferSettings, WeightsRef
-from stylebench.errors import InputError
+from stylebench.errors import InputError, UnavailableError
 from stylebench.images import to_tensor
 from stylebench.measures import judges
 from stylebench.measures.metrics import measure
-from stylebench.timing.bench import Machine, Work, machine
+from stylebench.timing.bench import Machine, Work, machine, wait
 from stylebench.timing.plain import Plain
 from stylebench.transfer import presets
 from stylebench.transfer.objective import Objective
@@ -55,15 +56,31 @@ class Way:
     """One way to a picture: its evaluations, the clock of these, and what it had on the way."""
 
     step: Iterator[Tensor]
+    device: str = "cpu"
     seconds: float = 0.0
     looks: list[Look] = field(default_factory=list)
+    _best: tuple[int, Tensor] = (0, torch.empty(0))
 
     def turn(self, number: int) -> None:
-        """Take evaluation `number`, from 1."""
+        """Take evaluation `number`, from 1; a GPU has done what others gave it, and this, by then.
+
+        Where nothing is left to gain the last picture stays, and the clock stands.
+        """
+        wait(self.device)
         began = time.perf_counter()
         picture = next(self.step, None)
+        wait(self.device)
+        if picture is None:
+            return
         self.seconds += time.perf_counter() - began
-        if picture is not None and number % LOOK_EVERY == 0:
+        self._best = number, picture
+        if number % LOOK_EVERY == 0:
+            self.look()
+
+    def look(self) -> None:
+        """Keep the best picture so far, once."""
+        number, picture = self._best
+        if not self.looks or self.looks[-1].evaluations < number:
             self.looks.append(Look(number, self.seconds, picture.clamp(0, 1).clone()))
 
 
@@ -109,10 +126,10 @@ class Report(BaseModel):
 
 def _weights(arch: str) -> tuple[str, WeightsRef]:
     """Return the pretrained network of a name without p-, or the random one."""
-    try:
-        return f"p-{arch}", pretrained.resolve(f"p-{arch}", 0, offline=True)
-    except InputError:  # no such weights, or not on this machine
-        return f"r-{arch}", pretrained.resolve(f"r-{arch}", 0)
+    if f"p-{arch}" in pretrained.known() or arch.startswith(names.TIMM):
+        with contextlib.suppress(UnavailableError):
+            return f"p-{arch}", pretrained.resolve(f"p-{arch}", 0, offline=True)
+    return f"r-{arch}", pretrained.resolve(f"r-{arch}", 0)
 
 
 def _plain(made: Plain) -> Iterator[Tensor]:
@@ -164,12 +181,15 @@ def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Ro
         plain = Plain(*whole_network(arch, ref, 0), *pair)
     except (AttributeError, RuntimeError) as error:
         raise InputError(f"{work.title}: the plain way cannot be run: {error}") from None
-    ways = {PLAIN: Way(_plain(plain), time.perf_counter() - began)}
+    ways = {PLAIN: Way(_plain(plain), work.device, time.perf_counter() - began)}
     for preset in OURS:
-        ways[preset] = Way(_ours(work, arch, ref, pair, presets.settings(preset, {})))
+        made = _ours(work, arch, ref, pair, presets.settings(preset, {}))
+        ways[preset] = Way(made, work.device)
     for number in range(1, evaluations + 1):
         for way in ways.values():
             way.turn(number)
+    for way in ways.values():
+        way.look()
 
     def loss(look: Look) -> float:
         with torch.no_grad():
@@ -220,11 +240,11 @@ def run(works: Sequence[Work], evaluations: int, tell: Callable[[str], None]) ->
     """Race each piece of work, one picture at a time.
 
     Raises:
-        InputError: a network whose nodes hooks do not reach, a picture too small for it, or fewer
-            evaluations than are looked at.
+        InputError: a network whose nodes hooks do not reach, a picture too small for it, or no
+            evaluations.
     """
-    if evaluations < LOOK_EVERY:
-        raise InputError(f"--evals: expected {LOOK_EVERY} or more, found {evaluations}")
+    if evaluations < 1:
+        raise InputError(f"--evals: expected a positive number, found {evaluations}")
     archs = [_weights(work.arch)[0] for work in works]
     chosen = judges.choose(archs)
     panel = judges.make(chosen, works[0].device)

@@ -30,6 +30,32 @@ def test_columns_are_backbones_and_presets(tmp_path: Path) -> None:
     assert [text for text in told if text in names] == names
 
 
+def test_what_robust_was_is_told_of_the_jobs(tmp_path: Path) -> None:
+    """It was Fourier space once: a folder may have jobs of both."""
+    given = [
+        *arms(("p-resnet50",), ("none",), preset="paper", balance="none"),
+        *(
+            arm
+            for image in ("fourier", "spectrum")
+            for arm in arms(
+                ("p-resnet50",), ("none",), preset="robust", balance="gradient", image=image
+            )
+        ),
+    ]
+
+    def drawn(name: str, count: int) -> list[str]:
+        return list(texts(FIGURES["headline"](write(
+            tmp_path / name, given[:count], PAIRS, 1,
+            lambda jobs: [("ssim", NOBODY, jobs["_pair"] / 9)], name="headline",
+        ))))  # fmt: skip
+
+    alone, both = drawn("alone", 2), drawn("both", 3)
+    assert "p-resnet50, robust" in alone
+    assert "matched by their gradients, in Fourier space." in "\n".join(alone)
+    assert {"p-resnet50, robust, fourier", "p-resnet50, robust, spectrum"} <= set(both)
+    assert "in Fourier space or the picture as its spectrum." in " ".join(both)
+
+
 def test_its_pictures_are_at_least_300_px_wide(tmp_path: Path) -> None:
     list(draw(made(tmp_path).folder, ["headline"]))
     with Image.open(tmp_path / "figures" / "headline.jpg") as drawn:
