@@ -126,7 +126,7 @@ class Report(BaseModel):
 
 def _weights(arch: str) -> tuple[str, WeightsRef]:
     """Return the pretrained network of a name without p-, or the random one."""
-    if f"p-{arch}" in pretrained.known() or arch.startswith(names.TIMM):
+    if arch in pretrained.known() or arch.startswith(names.TIMM):
         with contextlib.suppress(UnavailableError):
             return f"p-{arch}", pretrained.resolve(f"p-{arch}", 0, offline=True)
     return f"r-{arch}", pretrained.resolve(f"r-{arch}", 0)
