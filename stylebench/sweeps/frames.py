@@ -1,10 +1,11 @@
 """A folder of frames, stylised in order: each from its content, or from the result before it."""
 
 import contextlib
+import hashlib
 import itertools
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +31,7 @@ Start = Literal["content", "style", "noise", "previous"]
 
 
 class _Notes(BaseModel):
-    """frames.json: the settings of the frames in a folder, and the digests of their contents."""
+    """frames.json: the settings of the frames in a folder, and the digests of their origins."""
 
     settings: models.JobId
     start: Start
@@ -97,6 +98,19 @@ def _check_output(output: Path, jobs: Mapping[str, JobSpec]) -> None:
         check_inputs(output / name, job)
 
 
+def _origins(jobs: Mapping[str, JobSpec], start: Start) -> dict[str, str]:
+    """Return file of each frame -> digest of its content, and of those before if they are chained.
+
+    Chained, a frame comes out the same only where all of those before it do.
+    """
+    digests: Iterable[str] = (job.content.digest for job in jobs.values())
+    if start == "previous":
+        digests = itertools.accumulate(
+            digests, lambda before, own: hashlib.sha256(f"{before} {own}".encode()).hexdigest()
+        )
+    return dict(zip(jobs, digests, strict=True))
+
+
 class _Folder:
     """The output folder: which frames in it were made as they would be made again.
 
@@ -104,24 +118,33 @@ class _Folder:
         path: of the folder.
         jobs: file of each frame -> its job.
         start: of the frames.
+        pixels: width and height of each.
         force: there are none.
 
     Raises:
-        InputError: it holds frames of other settings.
+        InputError: it holds frames of other settings, or what is no such frame.
     """
 
     def __init__(
-        self, path: Path, jobs: Mapping[str, JobSpec], start: Start, *, force: bool
+        self,
+        path: Path,
+        jobs: Mapping[str, JobSpec],
+        start: Start,
+        pixels: tuple[int, int],
+        *,
+        force: bool,
     ) -> None:
         job = next(iter(jobs.values()))
         blank = job.content.model_copy(update={"digest": ""})
         self._settings = job.model_copy(update={"content": blank}).job_id
         self._path, self._start = path, start
-        self._wanted = {name: each.content.digest for name, each in jobs.items()}
+        self._wanted = _origins(jobs, start)
         self.done = {} if force else self._before()
+        for name in self.done:
+            self._check(name, pixels)
 
     def _before(self) -> dict[str, str]:
-        """Return the frames that are there, and the digests of their contents."""
+        """Return the frames that are there, and the digests of their origins."""
         there = [name for name in self._wanted if os.path.lexists(self._path / name)]
         try:
             found = models.read(self._path / FILE, _Notes)
@@ -144,6 +167,21 @@ class _Folder:
             pairs = zip(kept, self._wanted, strict=False)
             kept = [name for name, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
         return {name: self._wanted[name] for name in kept}
+
+    def _check(self, name: str, pixels: tuple[int, int]) -> None:
+        """Raise InputError for a finished frame that is not as it was made."""
+        path, remedy = self._path / name, "delete it, or --force makes all frames anew"
+        try:
+            stored.check(files.read(path, self._path))
+            found = stored.size(path, self._path)
+        except DamagedError as error:
+            raise InputError(f"{str(path)!r} is {error}; {remedy}") from None
+        if found != pixels:
+            (width, height), (wide, high) = found, pixels
+            raise InputError(
+                f"{str(path)!r} is {width}×{height} px, expected {wide}×{high} as of its content; "
+                f"{remedy}"
+            )
 
     def read(self, name: str) -> images.Picture:
         """Return a frame of the folder."""
@@ -198,7 +236,8 @@ def transfer_frames(
     first = planned({**flags, **own, "content": [frames[0].ref]}, options, strength, tell)
     jobs = _jobs(frames, first)
     _check_output(output, jobs)
-    folder = _Folder(output, jobs, start, force=force)
+    height, width = images.read(first.content.ref, first.size, resize=first.resize).shape[:2]
+    folder = _Folder(output, jobs, start, (width, height), force=force)
     tell(
         f"{len(jobs)} frames, {len(folder.done)} made before: {first.title}, start {start}: "
         f"{first.size} px, up to {first.evals} closure evaluations each on "
@@ -207,7 +246,6 @@ def transfer_frames(
     output.mkdir(parents=True, exist_ok=True)
     folder.note()
     seconds = _make(folder, jobs, options, start == "previous", tell, begin, progress)
-    height, width = images.read(first.content.ref, first.size, resize=first.resize).shape[:2]
     done = len(folder.done)
     flickers = _flicker(folder, jobs) if done == len(jobs) > 1 else None
     return Scene(first, len(jobs), done, seconds, (width, height), flickers)

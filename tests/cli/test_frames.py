@@ -83,6 +83,51 @@ def test_a_frame_that_changed_is_made_anew(tmp_path: Path) -> None:
     assert first.out.splitlines()[-1] != again.out.splitlines()[-1]
 
 
+@pytest.mark.parametrize("gone", ["frame0", "frame1", "frame2"])
+def test_what_follows_a_frame_that_is_gone_is_made_anew(gone: str, tmp_path: Path) -> None:
+    frames, out, flags = (
+        write_frames(tmp_path / "frames"),
+        tmp_path / "out",
+        ("--start", "previous"),
+    )
+    for folder in (out, tmp_path / "each"):
+        assert transfer(frames, *(flags if folder == out else ()), "-o", folder).status == 0
+    each = made(tmp_path / "each")
+    (frames / f"{gone}.png").unlink()
+    again = transfer(frames, *flags, "-o", out)
+    assert f"2 frames, {int(gone[-1])} made before: " in again.out, again
+    assert transfer(frames, *flags, "-o", tmp_path / "fresh").status == 0
+    fresh, gone = made(tmp_path / "fresh"), f"{gone}.png"
+    assert {name: data for name, data in made(out).items() if name != gone} == fresh
+    assert "2 frames, 2 made before: " in transfer(frames, "-o", tmp_path / "each").out
+    assert made(tmp_path / "each") == each, "those that begin with their contents come out the same"
+
+
+@pytest.mark.parametrize("start", ["content", "previous"])
+@pytest.mark.parametrize(("name", "size"), [("frame0", (32, 32)), ("frame2", (27, 32))])
+def test_a_finished_frame_of_another_size_is_one_line(
+    name: str, size: tuple[int, int], start: str, tmp_path: Path
+) -> None:
+    frames, out, flags = write_frames(tmp_path / "frames"), tmp_path / "out", ("--start", start)
+    transfer(frames, *flags, "-o", out)
+    before = made(out)
+    Image.new("RGB", size).save(out / f"{name}.png")
+    found = made(out)
+    done = transfer(frames, *flags, "-o", out)
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert (
+        f"{name}.png' is {size[0]}×{size[1]} px, expected 32×27 as of its content; delete it, or "
+        "--force makes all frames anew" in done.err
+    )
+    assert made(out) == found
+    (out / f"{name}.png").write_bytes(before[f"{name}.png"][:-20])
+    done = transfer(frames, *flags, "-o", out)
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert "is a picture that is not whole; delete it, or --force makes" in done.err
+    assert transfer(frames, *flags, "--force", "-o", out).status == 0
+    assert made(out) == before
+
+
 def test_frames_of_other_settings_are_not_overwritten(tmp_path: Path) -> None:
     frames, out = write_frames(tmp_path / "frames"), tmp_path / "out"
     transfer(frames, "-o", out)
