@@ -8,16 +8,23 @@ from stylebench.config import Spec
 
 
 def _settings(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values in nested mappings by their paths: ``loss.balance``."""
+    """Return the values in nested mappings by their paths: ``loss.balance``, ``blend.0.share``.
+
+    Where files lie is of no job's meaning: of pictures `ref` is left out.
+    """
     found: dict[str, Any] = {}
     for key, each in value.items():
-        inner = isinstance(each, Mapping)
-        found |= _settings(each, f"{path}{key}.") if inner else {f"{path}{key}": each}
+        if isinstance(each, list) and any(isinstance(one, Mapping) for one in each):
+            each = dict(enumerate(each))
+        if isinstance(each, Mapping):
+            found |= _settings(each, f"{path}{key}.")
+        elif key != "ref" or "digest" not in value:
+            found[f"{path}{key}"] = each
     return found
 
 
-_UNTOLD: Any = {"weights": {"path", "missing"}, "content": {"ref"}, "style": {"ref"}}
-"""Of no job's meaning: where files lie."""
+_UNTOLD: Any = {"weights": {"path", "missing"}}
+"""Of no job's meaning too."""
 
 
 def _differing(every: Sequence[Mapping[str, Any]], keys: Iterable[str]) -> list[str]:

@@ -73,6 +73,57 @@ def test_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert len(set(found.values())) == 2
 
 
+MASKS = [{"regions": {"brush": f"{name}.png", "mosaic": "rest"}} for name in ("left", "right")]
+BLENDS = [{"blend": {"brush": share, "mosaic": 1 - share}} for share in (0.5, 0.75)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"grid": {"style": [[BLENDS[0]]], "size": [32, 48]}}, {"size=32", "size=48"}),
+        ({"grid": {"style": [[BLENDS[0]], [BLENDS[1]]], "size": [32, 48]}}, {"size=32", "size=48"}),
+        ({"grid": {"style": [[MASKS[0]]], "size": [32, 48]}}, {"size=32", "size=48"}),
+        ({"grid": {"style": [[MASKS[0]], [MASKS[1]]], "size": [32, 48]}}, {"size=32", "size=48"}),
+        ({"grid": {"size": [32, 48]}, "statistics_images": ["chelsea", "mosaic"]},
+         {"size=32", "size=48"}),
+        ({"variants": [{"statistics_images": [["chelsea", "mosaic"][n], "brush"]} for n in (0, 1)]},
+         {"images.0.name=chelsea", "images.0.name=mosaic", ""}),
+    ],
+)  # fmt: skip
+def test_of_pictures_in_lists_only_what_differs_is_told(
+    keys: dict[str, Any], told: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for name, place in (("left", (0, 0, 20, 30)), ("right", (20, 0, 40, 30))):
+        mask = Image.new("L", (45, 30))
+        mask.paste(255, place)
+        mask.save(f"{name}.png")
+    specs, found = titles(tmp_path, **keys)
+    titled = {spec.job_id: spec.title for spec in specs}
+    assert {text.removeprefix(titled[job]).strip() for job, text in found.items()} == told
+    assert len({*found.values()}) == len(found)
+
+
+def test_masks_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    from PIL import Image
+
+    styles = []
+    for folder, width in (("a", 20), ("b", 30)):
+        (tmp_path / folder).mkdir()
+        mask = Image.new("L", (45, 30))
+        mask.paste(255, (0, 0, width, 30))
+        mask.save(tmp_path / folder / "m.png")
+        regions = {"brush": str(tmp_path / folder / "m.png"), "mosaic": "rest"}
+        styles.append([{"regions": regions}])
+    specs, found = titles(tmp_path, grid={"style": styles})
+    assert len({*found.values()}) == len(found) == 2
+    for spec in specs:
+        assert found[spec.job_id].startswith(f"{spec.title}  regions.0.mask.digest=")
+    assert not any(str(tmp_path) in text for text in found.values())
+
+
 def test_what_is_told_apart_by_its_title_has_no_more_said(tmp_path: Path) -> None:
     specs, found = titles(tmp_path, smoothing=["none", "softmax"], seed=[0, 1])
     assert found == {spec.job_id: spec.title for spec in specs}
