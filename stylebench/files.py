@@ -312,6 +312,13 @@ def replacing(path: Path, root: Path | None = None) -> Iterator[BinaryIO]:
                 os.unlink(temporary, dir_fd=folder)
 
 
+def remove(path: Path, root: Path) -> None:
+    """Remove a regular file of a root; what is no such file, or not there, is left alone."""
+    with contextlib.suppress(*ABSENT), _named(path), _folder(path.parent, root) as folder:
+        if stat.S_ISREG(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.unlink(path.name, dir_fd=folder)
+
+
 def write_text(path: Path, text: str, root: Path | None = None) -> None:
     """Write a text file in UTF-8, whole or not at all; `root` as of `replacing`."""
     with replacing(path, root) as file:

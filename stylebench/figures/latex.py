@@ -69,8 +69,9 @@ def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
     """Return a tabular environment with the rules of booktabs, or longtable of more than a page.
 
     Columns ``x`` and ``x_std`` become one. Numbers have three digits and stand right. What is the
-    same in all rows goes into a comment, long texts are broken into lines, and a table that is wide
-    has small letters; one that is wider than a page even so says it.
+    same in all rows goes into a comment (not the first column, where all are so), long texts are
+    broken into lines, and a table that is wide has small letters; one that is wider than a page
+    even so says it.
 
     Args:
         frame: the table.
@@ -103,16 +104,17 @@ def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
 def _columns(frame: pd.DataFrame) -> tuple[list[_Column], list[str]]:
     """Return the columns of a table, and in words those that are the same in all rows."""
     rows = frame.astype(object).to_dict("records")
-    columns, same = [], []
+    columns, equal, same = [], [], []
     for name in map(str, frame):
         if name.removesuffix("_std") != name and name[:-4] in frame:
             continue
         column = _column(name, rows, numeric=pd.api.types.is_numeric_dtype(frame[name]))
         if len(rows) > 1 and len(set(column.cells)) == 1 and f"{name}_std" not in frame:
+            equal.append(column)
             same.append(f"{name.replace('_', ' ')} {rows[0][name]}")
         else:
             columns.append(column)
-    return columns, same
+    return (columns, same) if columns else (equal[:1], same[1:])
 
 
 def _column(name: str, rows: Sequence[Mapping[Hashable, object]], *, numeric: bool) -> _Column:

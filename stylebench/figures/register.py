@@ -326,7 +326,8 @@ def _save_figure(results: Results, name: str) -> list[Path]:
 def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> list[Path]:
     """Save a figure as PDF or SVG, without dates, its fonts embedded, its text text.
 
-    With a width it is cut into NAME, NAME-2, NAME-3 … of the height of a page at most.
+    With a width it is cut into NAME, NAME-2, NAME-3 … of the height of a page at most. Parts of it
+    that are left of a cut into more are removed.
     """
     from stylebench.figures import layout
     from stylebench.figures.paper import parts, settle, shown
@@ -348,6 +349,10 @@ def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> lis
         paths.append(folder / f"{name}{f'-{number}' * (number > 1)}.{kind}")
         with files.replacing(paths[-1], results.folder) as file:
             file.write(data.getvalue())
+    for path in files.listed(folder, results.folder, f"*.{kind}"):
+        number = re.fullmatch(rf"{re.escape(name)}-([1-9][0-9]*)", path.stem)
+        if number and int(number[1]) > len(paths) and path.stem not in FIGURES:
+            files.remove(path, results.folder)
     return paths
 
 

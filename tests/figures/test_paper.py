@@ -180,6 +180,36 @@ def test_tall_figures_become_files(tall: Results) -> None:
         assert float(flat[1]) <= 72 * paper.TALLEST
 
 
+def test_parts_that_are_left_of_another_width_are_removed(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    def high(_: Results) -> Figure:
+        made = Figure(figsize=(3, 20))
+        for number in range(10):
+            made.text(0.5, 0.05 + number / 10, str(number))
+        return made
+
+    folder = results.folder / "figures"
+    for name in ("high", "high-79"):
+        monkeypatch.setitem(FIGURES._entries, name, high)
+    list(draw(results.folder, ["high"], Paper(("pdf", "svg"), 3.3)))
+    parts = {path.name for path in folder.glob("high-*.svg")}
+    assert "high-2.svg" in parts
+    (folder / "high-77.pdf").mkdir()
+    (folder / "high-78.pdf").symlink_to(folder / "high.svg")
+    ends = ("02.pdf", "x.pdf", "2.txt", "2-2.pdf", "0.pdf", "1.pdf", "79.pdf")
+    others = {*(f"high-{end}" for end in ends), "my_high-2.pdf"}
+    for other in others:
+        (folder / other).write_text("")
+    found = [path for _, path in draw(results.folder, ["high"], Paper(("pdf",)))]
+    assert [*map(str, found)] == [str(folder / "high.pdf")]
+    left = {path.name for path in folder.glob("*high-*")}
+    others |= {"high-77.pdf", "high-78.pdf"}
+    assert left == {*others, *parts}, "those of the other format stay, and what has other names"
+
+
 def test_wide_tables_have_small_letters_and_say_what_is_the_same() -> None:
     names = [f"r-resnet50+downsample=blur+gamma={n}" for n in range(60)]
     frame = pd.DataFrame({"preset": "robust", "arch": names, "weights": names, "size": 256,
@@ -201,6 +231,27 @@ def test_wide_tables_have_small_letters_and_say_what_is_the_same() -> None:
     assert long[-1] == r"\end{longtable}"
     many = latex.table(pd.concat([frame.add_suffix(str(n)) for n in range(3)], axis=1)[:3])
     assert "pages wide: turn it (sidewaystable of rotating)" in many
+
+
+@pytest.mark.parametrize(
+    ("columns", "form", "told"),
+    [({"a": ["x", "x"], "b": [1, 1]}, "l", ["% the same in all rows, for the caption: b 1"]),
+     ({"b": [1, 1, 1], "a": ["x"] * 3}, "r", ["% the same in all rows, for the caption: a x"]),
+     ({"a": ["x", "x"]}, "l", []),
+     ({"v": [1.5, 1.5], "v_std": [0.5, 0.5], "a": ["x", "x"]}, "r",
+      ["% the same in all rows, for the caption: a x"]),
+     ({"a": ["x"], "b": [1]}, "lr", []),
+     ({"a": ["x"] * 60, "b": [1] * 60}, "l", ["% the same in all rows, for the caption: b 1"])],
+)  # fmt: skip
+def test_a_table_of_equal_rows_has_its_rows(
+    columns: dict[str, list[Any]], form: str, told: list[str]
+) -> None:
+    frame = pd.DataFrame(columns)
+    lines = latex.table(frame).splitlines()
+    assert [line for line in lines if "the same in all" in line] == told
+    kind = "longtable" if len(frame) > latex.ROWS else "tabular"
+    assert rf"\begin{{{kind}}}{{{form}}}" in lines
+    assert sum(line.endswith(r" \\") for line in lines) == 1 + len(frame)
 
 
 def test_tables_in_latex(results: Results) -> None:
