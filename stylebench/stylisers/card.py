@@ -140,13 +140,15 @@ def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
     return found
 
 
-def write(path: Path, card: Card, state: Mapping[str, Any]) -> None:
-    """Write a model and, beside it, its card for people; each whole or not at all."""
+def write(path: Path, card: Card, state: Mapping[str, Any], root: Path) -> None:
+    """Write a model, whole or not at all; `root` as of `stylebench.files.replacing`."""
     from safetensors.torch import save
 
-    text = card.model_dump_json()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as file:
-        file.write(save(dict(state), {KEY: text}))
-    pretty = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    files.write_text(path.with_suffix(".json"), pretty + "\n")
+    with files.replacing(path, root) as file:
+        file.write(save(dict(state), {KEY: card.model_dump_json()}))
+
+
+def write_copy(path: Path, root: Path) -> None:
+    """Write the card of a model beside it, for people."""
+    pretty = json.dumps(json.loads(read(path).model_dump_json()), indent=2, ensure_ascii=False)
+    files.write_text(path.with_suffix(".json"), pretty + "\n", root)

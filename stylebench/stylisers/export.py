@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from stylebench import __version__, files, images
 from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import graphs, ort
 from stylebench.stylisers.card import KEY
 from stylebench.stylisers.magenta import Magenta
-from stylebench.stylisers.network import Network, Trained
+from stylebench.stylisers.network import Network, Trained, full
 from stylebench.stylisers.styliser import Styliser
 
 if TYPE_CHECKING:
@@ -180,8 +179,7 @@ class _Whole(nn.Module):
 
     def forward(self, canvas: Tensor, style: Tensor, strength: Tensor) -> Tensor:
         made: Tensor = self.network(canvas, style, strength)
-        size = canvas.shape[-2:]
-        return interpolate(made, size=size, mode="bilinear") if self.enlarge else made
+        return full(made, canvas) if self.enlarge else made
 
 
 def _graph(styliser: Trained) -> Any:

@@ -22,6 +22,17 @@ from stylebench.transfer.targets import Blend
 METHODS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
 
 
+def full(made: Tensor, content: Tensor) -> Tensor:
+    """Return pictures at the size of their contents.
+
+    They are smaller where the convolutions of an encoder pad nothing.
+    """
+    size = content.shape[-2:]
+    if made.shape[-2:] == size:
+        return made
+    return interpolate(made, size=size, mode="bilinear", align_corners=False)
+
+
 class Generator(nn.Module):
     """What is trained: the part that joins maps (`METHODS`), and the decoder behind it.
 
@@ -124,9 +135,7 @@ class Trained:
         padded = pad(content, (0, right, 0, below), mode="replicate")
         with torch.no_grad():
             made = self.network.blended(padded, styles, shares, strength)
-        if made.shape != padded.shape:  # of an encoder whose convolutions pad nothing
-            made = interpolate(made, size=padded.shape[-2:], mode="bilinear", align_corners=False)
-        return made[..., :height, :width]
+        return full(made, padded)[..., :height, :width]
 
 
 def load(

@@ -91,10 +91,10 @@ class TrainSettings(Frozen):
         crop: side in px of what is cut out of them at random.
         batch: pairs a step.
         steps: in all.
-        reconstruct: of these the first, in which pictures are made of themselves alone, and their
-            distance in pixels is the one term. Deviation, 0 by default: a decoder that passes
-            pictures on shows a style by what is between it and the encoder (Li et al. 2017 train
-            no more), and gets there in a hundredth of the published steps.
+        reconstruct: share of these, the first, in which pictures are made of themselves alone, and
+            their distance in pixels is the one term. Deviation, 0 by default: a decoder that
+            passes pictures on shows a style by what is between it and the encoder (Li et al. 2017
+            train no more).
         learning_rate: of Adam, at the start.
         decay: of the rate, which is that at the start over 1 + decay·step.
         checkpoint: steps from one checkpoint to the next.
@@ -116,12 +116,17 @@ class TrainSettings(Frozen):
     crop: Size = 256
     batch: Annotated[Count, Field(le=1024)] = 5
     steps: Annotated[Count, Field(le=10_000_000)] = 160_000
-    reconstruct: Annotated[int, Field(ge=0, le=10_000_000, strict=True)] = 0
-    learning_rate: Positive = 1e-4
+    reconstruct: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    learning_rate: Annotated[Positive, Field(le=1)] = 1e-4
     decay: NonNegative = 5e-5
     checkpoint: Count = 1000
     seed: Seed = 0
     precision: Literal["auto", "fp32", "bf16"] = "fp32"
+
+    @property
+    def reconstructing(self) -> int:
+        """How many steps are of reconstruction."""
+        return int(self.steps * self.reconstruct)
 
     @model_validator(mode="before")
     @classmethod
@@ -137,10 +142,6 @@ class TrainSettings(Frozen):
     def _possible(self) -> "TrainSettings":
         if self.crop > self.size:
             raise ValueError(f"crop: expected at most size, {self.size} px, found {self.crop}")
-        if self.reconstruct >= self.steps:
-            raise ValueError(
-                f"reconstruct: expected fewer than steps, {self.steps}, found {self.reconstruct}"
-            )
         if self.crop % 16:
             raise ValueError(f"crop: expected a multiple of 16 px, found {self.crop}")
         return self

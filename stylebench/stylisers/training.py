@@ -5,7 +5,7 @@ What is in the folder of a training:
 model.safetensors    the result, with its card (`stylebench.stylisers.card`); model.json for people
 checkpoint.pt        weights, Adam's state, the step and the losses so far; gone at the end
 losses.csv           the terms of every step, up to the last checkpoint
-samples/             pictures at each checkpoint
+samples/             pictures at each checkpoint, made once it is written
 
 What a step draws follows from the seed and its number (`stylebench.stylisers.data`), so that no
 state of a random generator has to be kept. The bits are those of a CPU with as many threads: on a
@@ -36,13 +36,15 @@ from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.losses import LossNetwork
-from stylebench.stylisers.network import METHODS, Generator, Network, Trained
+from stylebench.stylisers.network import METHODS, Generator, Network, Trained, full
 from stylebench.stylisers.settings import TrainSettings
 from stylebench.transfer import smoothing
 from stylebench.transfer.step import to_pixels
 
 MODEL, CHECKPOINT, LOSSES, SAMPLES = "model.safetensors", "checkpoint.pt", "losses.csv", "samples"
 TERMS = ("loss", "content", "style", "identity_pixels", "identity_maps")
+MEANING = 1
+"""Of what settings, weights and pictures come to: a change of it makes each training another."""
 LAST = 100
 """Steps at the end, of which the card has the mean losses."""
 WARM = 100
@@ -106,15 +108,15 @@ class Training:
         )
         self._check_networks(given or {})
         self._pools = {
-            role: data.pool(role, values, settings.size, settings.crop, tell)
+            role: data.Pool(role, values, settings.size, settings.crop, tell)
             for role, values in zip(data.ROLES, (settings.content, settings.style), strict=True)
         }
-        self._data = {role: pool.data() for role, pool in self._pools.items()}
+        self._data = {role: pool.data for role, pool in self._pools.items()}
         self._samples = self._chosen_samples(tell)
         self._nodes = self._style_nodes()
         self._seconds: list[float] = []
         self.digest = self._identity()
-        if (out / MODEL).exists():
+        if out.is_dir() and files.exists(out / MODEL, out):
             self._check_finished(out / MODEL)
 
     def _check_networks(self, given: Mapping[str, str]) -> None:
@@ -134,21 +136,22 @@ class Training:
         """How many contents and styles there are."""
         return {role: self._data[role].count for role in data.ROLES}
 
-    def _chosen_samples(self, tell: Callable[[str], None]) -> list[tuple[str, Tensor]]:
-        """Return the sample contents by name, at the size of the crops."""
-        wanted = self.settings.samples
-        found = [s for value in wanted for s in images.resolve(value, "content", tell)]
-        chosen = (found or list(self._pools["content"].sources[:1]))[:16]
-        return [(s.name, images.to_tensor(s.ref, size=self.settings.crop)) for s in chosen]
+    def _chosen_samples(self, tell: Callable[[str], None]) -> list[Tensor]:
+        """Return the sample contents, squashed to the size of the crops, as all are in training."""
+        wanted, side = self.settings.samples, self.settings.crop
+        found = [s for value in wanted for s in images.resolve(value, "content", tell)][:16]
+        refs = [source.ref for source in found] or self._pools["content"].first(1)
+        return [images.to_tensor(ref, "content", side, "squash") for ref in refs]
 
     def _identity(self) -> str:
         """Return what tells this training from others, whatever pictures and weights are called."""
-        own = self.settings.model_dump_json(exclude={"name", "description", "profile", "samples"})
+        names: Any = {"name", "description", "profile", "samples", "content", "style", "encoder"}
+        own = self.settings.model_dump_json(exclude=dict.fromkeys(names, True) | {"loss": {"network"}})
         weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
         pictures = [self._data[role].digest for role in data.ROLES]
         code = [code_of(self._encoder.arch), code_of(self._seer.arch)]
         code.append(smoothing.SMOOTHINGS.code(self.settings.loss.smoothing.name))
-        parts = [own, *weights, *pictures, self._precision, repr(code)]
+        parts = [str(MEANING), own, *weights, *pictures, self._precision, repr(code)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _levels(self, chosen: encoder.Chosen) -> tuple[encoder.Level, ...]:
@@ -196,7 +199,7 @@ class Training:
         generator = self._generator()
         state = State(generator, self._adam(generator))
         with contextlib.suppress(*files.ABSENT):
-            _restore(state, files.read(self.out / CHECKPOINT, most=card.MOST), self)
+            _restore(state, files.read(self.out / CHECKPOINT, self.out, card.MOST), self)
         return state
 
     def run(self, watch: Callable[[Step], bool | None], saved: Callable[[], None]) -> Path | None:
@@ -212,11 +215,12 @@ class Training:
             InputError: the folder holds another training.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        model = self.out / MODEL
-        if model.exists():
-            return model
+        if files.exists(self.out / MODEL, self.out):
+            return self._finished()
         state, loss = self._state(), self._loss_network()
         network = self._network(state, loss)
+        if state.step and not files.exists(self._sheet_of(state), self.out):
+            self._show(state, network)
         batches = self._batches(state.step)
         for number, (content, style) in enumerate(batches, start=state.step + 1):
             began = time.monotonic()
@@ -231,7 +235,16 @@ class Training:
                 saved()
             if stop and left:
                 return None
-        card.write(model, self._card(state), state.generator.state_dict())
+        card.write(
+            self.out / MODEL, self._card(state), state.generator.state_dict(), self.out
+        )
+        return self._finished()
+
+    def _finished(self) -> Path:
+        """Return the model, with its card for people beside it and without a checkpoint."""
+        model = self.out / MODEL
+        if not files.exists(model.with_suffix(".json"), self.out):
+            card.write_copy(model, self.out)
         (self.out / CHECKPOINT).unlink(missing_ok=True)
         return model
 
@@ -274,14 +287,14 @@ class Training:
     ) -> tuple[float, ...]:
         """Make one step of Adam; return the losses before it, as `TERMS` names them."""
         how = self.settings
-        if state.step == how.reconstruct > 0:  # gradients of these terms are of another size
+        if state.step == how.reconstructing > 0:  # gradients of these terms are of another size
             state.adam = self._adam(state.generator)
-        since = state.step - how.reconstruct
-        warm = min(1.0, (since + 1) / WARM) if since >= 0 < how.reconstruct else 1.0
+        since = state.step - how.reconstructing
+        warm = min(1.0, (since + 1) / WARM) if since >= 0 < how.reconstructing else 1.0
         for group in state.adam.param_groups:
             group["lr"] = warm * how.learning_rate / (1 + how.decay * state.step)
         pictures = torch.cat([content, style])
-        if state.step < how.reconstruct:
+        if state.step < how.reconstructing:
             terms = self._reconstruction(network, pictures)
             total = terms[2]
         else:
@@ -304,17 +317,24 @@ class Training:
         """Return the terms of pictures that are made of themselves: that of the pixels alone."""
         with torch.no_grad():
             maps = network.encode(pictures)
-        made = self._made(network, maps, maps)
+        made = self._made(network, maps, maps, pictures)
         nothing = made.new_zeros(())
         pixels = 2 * (made - pictures).square().mean()  # of contents and of styles, a mean each
         return nothing, nothing, pixels, nothing
 
-    def _made(self, network: Network, content: Maps, style: Maps) -> Tensor:
-        """Return what the generator makes of maps, in the precision of the training."""
+    def _made(self, network: Network, content: Maps, style: Maps, pictures: Tensor) -> Tensor:
+        """Return what the generator makes of maps, in the precision of the training.
+
+        Args:
+            network: whose generator it is.
+            content: maps of contents.
+            style: maps of as many styles.
+            pictures: of the size of the contents.
+        """
         bf16 = self._precision == "bf16"
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=bf16):
             made = network.generator(content, style)
-        return runtime.float32(made)
+        return full(runtime.float32(made), pictures)
 
     def _terms(self, network: Network, loss: LossNetwork, pictures: Tensor) -> tuple[Tensor, ...]:
         """Return the terms of a batch, contents and then styles, as `LossNetwork.terms`."""
@@ -330,17 +350,15 @@ class Training:
         sides = [
             tuple(map(torch.cat, zip(*side, strict=True))) for side in zip(*pairs, strict=True)
         ]
-        return loss.terms(self._made(network, *sides), pictures, maps)
+        return loss.terms(self._made(network, sides[0], sides[1], pictures), pictures, maps)
 
     def _save(self, state: State, network: Network) -> None:
-        """Write losses, samples and checkpoint; the checkpoint last, so that none is ahead."""
+        """Write losses and checkpoint, and then the samples, which are for people alone."""
         buffer = io.StringIO()
         rows = csv.writer(buffer, lineterminator="\n")
         rows.writerow(("step", *TERMS))
         rows.writerows((n, *map(repr, row)) for n, row in enumerate(state.losses, start=1))
-        files.write_text(self.out / LOSSES, buffer.getvalue())
-        name = f"step-{state.step:06d}.png"
-        images.save(self.out / SAMPLES / name, self._sheet(state, network))
+        files.write_text(self.out / LOSSES, buffer.getvalue(), self.out)
         held = io.BytesIO()
         torch.save(
             {
@@ -351,20 +369,26 @@ class Training:
             },
             held,
         )
-        with files.replacing(self.out / CHECKPOINT) as file:
+        with files.replacing(self.out / CHECKPOINT, self.out) as file:
             file.write(held.getvalue())
+        self._show(state, network)
 
-    def _sheet(self, state: State, network: Network) -> images.Picture:
-        """Return the samples: styles above, and below each content what is made of it."""
+    def _sheet_of(self, state: State) -> Path:
+        """Return where the samples of a checkpoint are."""
+        return self.out / SAMPLES / f"step-{state.step:06d}.png"
+
+    def _show(self, state: State, network: Network) -> None:
+        """Write the samples: styles above, and beside each content what is made of it."""
         side = self.settings.crop
-        found = self._pools["style"].sources[:SHOWN]
-        styles = [images.to_tensor(s.ref, "style", side, "squash") for s in found]
+        found = self._pools["style"].first(SHOWN)
+        styles = [images.to_tensor(ref, "style", side, "squash") for ref in found]
         styliser = Trained(self._card(state), network)
         rows = [[np.full((side, side, 3), 255, np.uint8), *map(to_pixels, styles)]]
-        for _, content in self._samples:
+        for content in self._samples:
             made = [styliser.stylise(content.to(self.device), s.to(self.device)) for s in styles]
             rows.append(list(map(to_pixels, [content, *made])))
-        return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+        images.save(self._sheet_of(state), sheet, root=self.out)
 
     def _card(self, state: State) -> card.Card:
         """Return the card of what is trained so far."""

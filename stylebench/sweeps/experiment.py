@@ -16,7 +16,7 @@ from stylebench.backbones import names
 from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
+from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
@@ -69,26 +69,6 @@ def _validated(
         ) from None
 
 
-def _written(
-    data: Mapping[str, Any], profile: str | None, flags: Mapping[str, Any], where: str
-) -> dict[str, str]:
-    """Return where each key of a sweep is written: key -> file, profile of the file, or flag.
-
-    Args:
-        data: of the file.
-        profile: that is laid on it; None: its first.
-        flags: that go before both; those of None are not given.
-        where: the file.
-    """
-    profiles = data.get("profiles") or {}
-    named = profile or next(iter(profiles), "") if isinstance(profiles, Mapping) else ""
-    laid = profiles.get(named) if named else None
-    keys = laid if isinstance(laid, Mapping) else ()
-    found = dict.fromkeys(data, where) | dict.fromkeys(keys, f"{where}: profiles.{named}")
-    given = (key for key, value in flags.items() if value is not None)
-    return found | {key: "--" + key.replace("_", "-") for key in given}
-
-
 @contextlib.contextmanager
 def naming(
     path: Path | None, flags: Mapping[str, Any] | None = None, profile: str | None = None
@@ -104,7 +84,7 @@ def naming(
         if type(error) is not InputError or not found:
             raise
         data = _read(path) if path else {}
-        place = _written(data, profile, flags or {}, str(path)).get(found[1], "")
+        place = places(data, profile, flags or {}, str(path)).get(found[1], "")
         if not place.startswith("--") and found[1] in SweepConfig.model_fields and place:
             raise InputError(f"{place}: {error}") from None
         if place and found[2]:
@@ -264,7 +244,7 @@ def load_sweep(
         data.setdefault(
             "name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_")[:100] or "sweep"
         )
-    written = _written(data, profile, flags or {}, where)
+    written = places(data, profile, flags or {}, where)
     data = profiled(data, profile, where, _laid)
     given = _paired({key: value for key, value in (flags or {}).items() if value is not None})
     gridded = "grid" in data

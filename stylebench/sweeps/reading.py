@@ -83,6 +83,8 @@ def explain(
     where = written.get(top, where)
     if top in data and len(first["loc"]) == 2 and data[top] == [first["input"]]:
         path = top  # a single value, where a list may stand
+    if not first["loc"]:  # of keys that do not go together, which the text names
+        return f"{where}: {expected}"
     if where.startswith("--"):
         return f"{where}: {expected}, found {shown(found)}"
     if first["type"] == "extra_forbidden":
@@ -210,3 +212,23 @@ def profiled(
         near = suggestion(name, profiles)
         raise InputError(f"{where}: no profile {name!r}{near} (known: {known})")
     return {**laid(data, profiles[name]), "profile": name}
+
+
+def places(
+    data: Mapping[str, Any], profile: str | None, flags: Mapping[str, Any], where: str
+) -> dict[str, str]:
+    """Return where each key of an experiment is written: key -> file, profile of the file, or flag.
+
+    Args:
+        data: of the file.
+        profile: that is laid on it; None: its first.
+        flags: that go before both; those of None are not given.
+        where: the file.
+    """
+    profiles = data.get("profiles") or {}
+    named = profile or next(iter(profiles), "") if isinstance(profiles, Mapping) else ""
+    laid = profiles.get(named) if named else None
+    keys = laid if isinstance(laid, Mapping) else ()
+    found = dict.fromkeys(data, where) | dict.fromkeys(keys, f"{where}: profiles.{named}")
+    given = (key for key, value in flags.items() if value is not None)
+    return found | {key: "--" + key.replace("_", "-") for key in given}

@@ -12,7 +12,7 @@ from stylebench.errors import InputError
 from stylebench.registry import suggestion
 from stylebench.stylisers.settings import METHODS, TrainingLoss, TrainSettings
 from stylebench.sweeps.experiment import QUICK
-from stylebench.sweeps.reading import explain, located, merged, profiled, read_yaml
+from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
 from stylebench.tracking.place import OWN, Place
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def load_training(
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    known = shipped()
+    known, given = shipped(), _given(flags or {})
     data = read_yaml(located(path, known, "training", COMMAND), known)
     data.setdefault("name", "train")
-    data = merged(profiled(data, profile, str(path)), _given(flags or {}))
+    written = places(data, profile, given, str(path))
+    data = merged(profiled(data, profile, str(path)), given)
     method = data.get("method")
     if method not in METHODS:
         near = suggestion(str(method), METHODS) if method else ""
@@ -53,7 +54,7 @@ def load_training(
     try:
         return TrainSettings.model_validate(data)
     except ValidationError as error:
-        raise InputError(explain(error, str(path), TrainSettings, PARTS)) from None
+        raise InputError(explain(error, str(path), TrainSettings, PARTS, "", data, written)) from None
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
