@@ -70,12 +70,15 @@ def apply(
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.stylisers.applying import Applied, apply_to
+    from stylebench.stylisers.styliser import REGISTRY, encoders
 
     def told(made: Applied) -> None:
         say(f"{made.output}: {made.width} × {made.height} px, {made.name}, {made.seconds:.2f} s")
 
+    given = parse_given(weights, encoders([model])) if weights else {}
+    published = model.startswith(REGISTRY) and device == "auto"
     apply_to(
         model, content, style, output, size=size, style_size=style_size, strength=strength,
-        blend=blend, given=parse_given(weights or []), device=runtime.resolve_device(device),
-        offline=offline, tell=say, done=told,
+        blend=blend, given=given, offline=offline, tell=say, done=told,
+        device="cpu" if published else runtime.resolve_device(device),
     )  # fmt: skip

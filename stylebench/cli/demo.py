@@ -30,6 +30,7 @@ def demo(
             "fetches it.",
         ),
     ] = None,
+    plugin: options.Plugin = None,
     weights: options.Weights = None,
     offline: options.Offline = False,
 ) -> None:
@@ -43,10 +44,10 @@ def demo(
     """
     from stylebench.backbones.pretrained import parse_given
     from stylebench.stylisers import demo as page
+    from stylebench.stylisers.styliser import encoders
 
-    size = page.write(
-        models, out, dist=ort, given=parse_given(weights or []), offline=offline, tell=say
-    )
+    given = parse_given(weights, encoders(models)) if weights else {}
+    size = page.write(models, out, dist=ort, given=given, offline=offline, tell=say)
     say(
         f"{out}: {size / 1e6:.0f} MB; python -m http.server --directory {out}, then open "
         "http://localhost:8000"

@@ -18,6 +18,7 @@ def export(
     fp16: Annotated[
         bool, typer.Option("--fp16", help="Store weights in 16 bits: half the size.")
     ] = False,
+    plugin: options.Plugin = None,
     weights: options.Weights = None,
     offline: options.Offline = False,
 ) -> None:
@@ -32,10 +33,11 @@ def export(
     from stylebench.backbones.pretrained import parse_given
     from stylebench.stylisers import export as exporting
     from stylebench.stylisers.graphs import OPSET
-    from stylebench.stylisers.styliser import load
+    from stylebench.stylisers.styliser import encoders, load
 
     exporting.check_output(output)
-    styliser = load(model, given=parse_given(weights or []), offline=offline)
+    given = parse_given(weights, encoders([model])) if weights else {}
+    styliser = load(model, given=given, offline=offline)
     made = exporting.export(styliser, half=fp16)
     exporting.write(output, made)
     say(

@@ -110,6 +110,7 @@ def train(
     flags: dict[str, Any] = {"content": content, "style": style, "steps": steps, "seed": seed,
                              "precision": precision}  # fmt: skip
     settings = training.load_training(experiment, flags, profile)
+    archs = [settings.encoder, *filter(None, [settings.loss.network])]
     folder = out or training.results_folder(settings)
     check_folder(folder)
     place = chosen(tracking_uri, experiment_name, tag or [])
@@ -119,7 +120,7 @@ def train(
         with TrainingWatch(terminal=sys.stdout.isatty()) as watch:
             model = training.train(
                 settings, folder, watch, say, tracking=place, begin=_began,
-                given=parse_given(weights or []), device=runtime.resolve_device(device),
+                given=parse_given(weights or [], archs), device=runtime.resolve_device(device),
                 offline=offline, command=command(),
             )  # fmt: skip
     except KeyboardInterrupt:

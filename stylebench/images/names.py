@@ -3,10 +3,11 @@
 What to load is written as a reference: an absolute path, or ``builtin:<name>``.
 """
 
+import contextlib
 import errno
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -236,3 +237,21 @@ def digest(ref: str, size: int) -> str:
         return found[:32]
     except OSError as error:
         raise InputError(f"image {ref!r} cannot be read: {reason(error)}") from error
+
+
+def check_output(output: Path, pictures: Mapping[str, str]) -> None:
+    """Raise InputError where an output is one of the pictures that it is made of.
+
+    Args:
+        output: to be written.
+        pictures: what they are referred to by -> name.
+    """
+    for ref, name in pictures.items():
+        same = False
+        with contextlib.suppress(OSError, ValueError):  # no such file, as that of a built-in
+            same = output.samefile(ref)
+        if same:
+            raise InputError(
+                f"--output {str(output)!r} is {name}, of which the result is made; give another "
+                "name"
+            )

@@ -1,6 +1,5 @@
 """Photographs in, stylised pictures out: what ``stylebench apply`` does."""
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from stylebench import images, runtime
 from stylebench.config import SIDES, blend_weights, shares
 from stylebench.errors import InputError
 from stylebench.images import ImageSource
-from stylebench.stylisers.styliser import REGISTRY, load
+from stylebench.stylisers.styliser import check_strength, load
 from stylebench.transfer.step import to_pixels
 from stylebench.transfer.targets import Blend
 
@@ -68,27 +67,28 @@ def apply_to(
         done: called with each picture that was written.
 
     Raises:
-        InputError: wrong input; nothing is written then.
+        InputError: wrong input, of which nothing is written; a network that makes no picture,
+            where those of earlier photographs are kept.
     """
-    if not 0 <= strength <= 1:
-        raise InputError(f"--strength expects a number from 0 to 1, found {strength:g}")
+    check_strength(strength)
     for name, side in (("--size", size), ("--style-size", style_size)):
         if side is not None and not SIDES[0] <= side <= SIDES[1]:
             raise InputError(f"{name} expects {SIDES[0]} to {SIDES[1]} px, found {side}")
-    if given and model.startswith(REGISTRY):
-        raise InputError(f"--weights are of the encoder of a model, which {model} has not")
     contents = images.unique_names(images.resolve(content, "content", tell))
     styles = images.resolve(style, "style", tell)
     weights = blend_weights(blend, len(styles))
     places = _places(output, contents)
-    _check_inputs(places, [*contents, *styles])
+    for place in places:
+        images.check_output(place, {each.ref: each.name for each in (*contents, *styles)})
+    sides = [size or min(LARGEST, images.own_size(source.ref)) for source in contents]
+    for source, side in zip(contents, sides, strict=True):
+        images.read(source.ref, side)  # each once more than is needed, so that all can be read
     runtime.configure()
     styliser = load(model, given=given, device=device, offline=offline)
     seen = [images.to_tensor(each.ref, "style", style_size).to(device) for each in styles]
     mixed: Tensor | Blend = Blend(tuple(seen), shares(weights)) if len(seen) > 1 else seen[0]
     found = []
-    for source, place in zip(contents, places, strict=True):
-        side = size or min(LARGEST, images.own_size(source.ref))
+    for source, side, place in zip(contents, sides, places, strict=True):
         picture = images.to_tensor(source.ref, size=side).to(device)
         began = time.monotonic()
         pixels = to_pixels(_finite(styliser.stylise(picture, mixed, strength), model))
@@ -121,17 +121,3 @@ def _places(output: Path, contents: list[ImageSource]) -> list[Path]:
     if output.exists() and not output.is_dir():
         raise InputError(f"--output {str(output)!r} is a file; expected a folder")
     return [output / f"{source.name}.png" for source in contents]
-
-
-def _check_inputs(places: list[Path], sources: list[ImageSource]) -> None:
-    """Raise InputError where an output is one of the pictures that it is made of."""
-    for place in places:
-        for source in sources:
-            same = False
-            with contextlib.suppress(OSError, ValueError):  # no such file, as that of a built-in
-                same = place.samefile(source.ref)
-            if same:
-                raise InputError(
-                    f"--output {str(place)!r} is {source.name}, of which results are made; give "
-                    "another name"
-                )

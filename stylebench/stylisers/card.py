@@ -72,7 +72,8 @@ class Card(Frozen):
     command: Text = ""
 
 
-def _expected(path: Path) -> str:
+def expected(path: Path) -> str:
+    """Return how messages about a file begin that is no model."""
     return f"{str(path)!r}: expected a model that `stylebench train` wrote"
 
 
@@ -87,25 +88,25 @@ def read(path: Path) -> Card:
     files.check_regular(path, "a model that `stylebench train` wrote")
     try:
         if path.stat().st_size > MOST:
-            raise InputError(f"{_expected(path)}, found one of over {MOST:,} bytes")
+            raise InputError(f"{expected(path)}, found one of over {MOST:,} bytes")
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY, "")
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{_expected(path)}: {describe(error)}") from None
+        raise InputError(f"{expected(path)}: {describe(error)}") from None
     if not text:
-        raise InputError(f"{_expected(path)}, found safetensors without its card: other weights?")
+        raise InputError(f"{expected(path)}, found safetensors without its card: other weights?")
     return _parsed(text, path)
 
 
 def _parsed(text: str, path: Path) -> Card:
     if len(text) > MOST_CARD:
-        raise InputError(f"{_expected(path)}, found a card of {len(text):,} characters")
+        raise InputError(f"{expected(path)}, found a card of {len(text):,} characters")
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
-        place, expected, found = first_problem(error)
+        place, wanted, found = first_problem(error)
         shown = f"{found!r:.60}"
-        raise InputError(f"{_expected(path)}: card: {place}: {expected}, found {shown}") from None
+        raise InputError(f"{expected(path)}: card: {place}: {wanted}, found {shown}") from None
 
 
 def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
@@ -128,15 +129,15 @@ def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
                 or file.get_slice(name).get_dtype() != "F32"
             ]
             if odd:
-                raise InputError(f"{_expected(path)}: {odd[0]!r} is not as its card says")
+                raise InputError(f"{expected(path)}: {odd[0]!r} is not as its card says")
             found = {name: file.get_tensor(name) for name in wanted}
     except (SafetensorError, OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{_expected(path)}: {describe(error)}") from None
+        raise InputError(f"{expected(path)}: {describe(error)}") from None
     for name, value in found.items():
         if not bool(torch.isfinite(value).all()):
-            raise InputError(f"{_expected(path)}: {name!r} has values that are not finite")
+            raise InputError(f"{expected(path)}: {name!r} has values that are not finite")
     return found
 
 

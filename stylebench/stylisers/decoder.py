@@ -9,7 +9,7 @@ STRIDES = (8, 4, 2, 1)
 COUNTS = (1, 4, 2, 2)
 """Convolutions at each stride: VGG-19's up to relu4_1 in a mirror, as in the released code."""
 GREY = (0.45, 0.1)
-"""Mean and deviation of the picture that training begins with."""
+"""Mean and deviation of the picture that training begins with; ours, of no source."""
 LEAST = 32
 """Channels at each stride, at least: some encoders begin with 16."""
 
@@ -42,8 +42,8 @@ class Decoder(nn.Sequential):
 
     3 × 3, reflection padding, no BatchNorm. Source: the released code of AdaIN, which SANet takes
     over; with VGG-19 and a factor of 1 it is theirs. Deviation: weights begin as He et al. 2015
-    have it, and the picture grey; torch's own make maps smaller by 1/√3 a layer, so that the first
-    thousands of steps go by before the nine layers pass anything on.
+    have it, and the picture grey; torch's own, of variance 1/(3·inputs), make maps smaller by 1/√6
+    a layer behind a ReLU.
 
     Args:
         widths: channels at `STRIDES`.

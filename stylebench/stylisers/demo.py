@@ -16,10 +16,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from stylebench import __version__, files, images
+from stylebench.backbones.names import parse
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
-from stylebench.stylisers import export, ort
-from stylebench.stylisers.styliser import load
+from stylebench.stylisers import encoder, export, ort
+from stylebench.stylisers.styliser import encoders, load
 from stylebench.weights import packages
 from stylebench.weights.files import cache_folder
 
@@ -86,8 +87,10 @@ def write(
     """
     _check_empty(out)
     ort.require("demo")
+    shares = _shares(models, given or {})
     runtime = runtime_files(dist, offline=offline)
-    shown = _apart([_shown(model, given, offline, tell) for model in models])
+    parts = zip(models, shares, strict=True)
+    shown = _apart([_shown(model, share, offline, tell) for model, share in parts])
     made: dict[str, bytes] = {f"ort/{name}": data for name, data in runtime.items()}
     made |= {f"models/{each.file}": each.data for each in shown}
     contents = [_picture(name, PHOTOGRAPHS[name], made) for name in SHOWN]
@@ -99,6 +102,16 @@ def write(
         with files.replacing(out / name, out) as file:
             file.write(data)
     return sum(map(len, made.values()))
+
+
+def _shares(models: Sequence[str], given: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return which weights are of which model; InputError for some that are of none."""
+    archs = [[parse(each)[0] for each in encoders([model])] if given else [] for model in models]
+    encoder.check_given(given, [arch for own in archs for arch in own])
+    return [
+        {name: text for name, text in given.items() if any(encoder.takes(a, name) for a in own)}
+        for own in archs
+    ]
 
 
 def _check_empty(out: Path) -> None:
@@ -178,21 +191,19 @@ def _version(runtime: Mapping[str, bytes]) -> str:
 
 
 def _shown(
-    model: str, given: Mapping[str, str] | None, offline: bool, tell: Callable[[str], None]
+    model: str, given: Mapping[str, str], offline: bool, tell: Callable[[str], None]
 ) -> Shown:
     """Return a network as the page has it, exported if need be."""
     if model.lower().endswith(".onnx"):
-        data, card = export.read(Path(model))
+        data, about = export.read(Path(model))
     else:
         styliser = load(model, given=given, offline=offline)
         tell(f"{model}: exporting …")
-        data, card = export.export(styliser).data, export.card_of(styliser)
-    own = card.get("card")
-    name = str(card["name"])[:MOST_NAME]
-    encoder = str(own.get("encoder", "") if isinstance(own, dict) else "")[:MOST_NAME]
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{encoder}").strip("-")[:MOST_NAME]
-    about = f"sha256 {str(card['sha256'])[:12]}, {len(data) / 1e6:.1f} MB"
-    shown = Shown(f"{name}, {encoder}" if encoder else name, f"{stem}.onnx", about, data)
+        data, about = export.export(styliser).data, export.about(styliser)
+    name, seer = about.name[:MOST_NAME], about.encoder[:MOST_NAME]
+    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{seer}").strip("-")[:MOST_NAME]
+    told = f"sha256 {about.sha256[:12]}, {len(data) / 1e6:.1f} MB"
+    shown = Shown(f"{name}, {seer}" if seer else name, f"{stem}.onnx", told, data)
     tell(f"{model}: {shown.name}, {len(data) / 1e6:.1f} MB")
     return shown
 

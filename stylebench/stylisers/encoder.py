@@ -100,9 +100,16 @@ def choose(
     return Chosen(arch + ref.settings, arch, ref, seed, known)
 
 
-def check_given(given: Mapping[str, str], networks: Sequence[Chosen]) -> None:
-    """Raise InputError for weights that are given for none of some networks."""
-    own = {name for each in networks for name in (BackboneName.parse(each.arch).name,)}
+def check_given(given: Mapping[str, str], archs: Sequence[str]) -> None:
+    """Raise InputError for weights that are given for none of some backbones."""
     for name in given:
-        if not any(name in (full, BackboneName.parse(f"p-{full}").model) for full in own):
-            raise InputError(f"--weights {name}=…: expected those of {', '.join(sorted(own))}")
+        if not any(takes(arch, name) for arch in archs):
+            own = sorted({BackboneName.parse(arch).name for arch in archs})
+            expected = f"those of {', '.join(own)}" if own else "none: there is no encoder"
+            raise InputError(f"--weights {name}=…: expected {expected}")
+
+
+def takes(arch: str, name: str) -> bool:
+    """Tell whether weights that are given for a name are those of a backbone."""
+    full = BackboneName.parse(arch).name
+    return name in (full, BackboneName.parse(f"p-{full}").model)

@@ -7,7 +7,6 @@ and ``style`` (1, 3, H', W'), RGB in [0, 1], of sizes that do not depend on each
 
 import contextlib
 import io
-import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from stylebench import __version__, files, images
+from stylebench.config import Frozen, first_problem
 from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import graphs, ort
-from stylebench.stylisers.card import KEY
+from stylebench.stylisers.card import KEY, MOST_CARD, Card
 from stylebench.stylisers.magenta import Magenta
 from stylebench.stylisers.network import Network, Trained, full
 from stylebench.stylisers.styliser import Styliser
@@ -95,8 +96,8 @@ def export(styliser: Styliser, *, half: bool = False) -> Exported:
     if half:
         graphs.halve(model.graph)
     model.producer_name, model.producer_version = KEY, __version__
-    about = model.metadata_props.add()
-    about.key, about.value = KEY, json.dumps(card_of(styliser, half=half), ensure_ascii=False)
+    told = model.metadata_props.add()
+    told.key, told.value = KEY, about(styliser, half=half).model_dump_json(exclude_none=True)
     data = model.SerializeToString()
     bound = BOUND_HALF if half else BOUND
     error, levels = difference(styliser, data)
@@ -124,15 +125,28 @@ def check_output(path: Path) -> None:
         raise InputError(f"{str(path)!r}: no folder {str(path.parent)!r}")
 
 
-def card_of(styliser: Styliser, *, half: bool = False) -> dict[str, Any]:
+class About(Frozen):
+    """What an ONNX file says of the styliser in it: name, file, 16 bits or not, and its card."""
+
+    name: str = Field(min_length=1, max_length=100)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    half: bool
+    card: Card | None = None
+
+    @property
+    def encoder(self) -> str:
+        """The backbone of a network that was trained here."""
+        return self.card.encoder if self.card else ""
+
+
+def about(styliser: Styliser, *, half: bool = False) -> About:
     """Return what an ONNX file says of the styliser in it."""
-    found: dict[str, Any] = {"name": styliser.name, "sha256": styliser.sha256, "half": half}
-    if isinstance(styliser, Trained):
-        found["card"] = published(styliser.card.model_dump(mode="json"))
-    return found
+    own = styliser.card if isinstance(styliser, Trained) else None
+    card = Card.model_validate(published(own.model_dump(mode="json"))) if own else None
+    return About(name=styliser.name, sha256=styliser.sha256, half=half, card=card)
 
 
-def read(path: Path) -> tuple[bytes, dict[str, Any]]:
+def read(path: Path) -> tuple[bytes, About]:
     """Return an ONNX file that `export` made, and what it says of itself.
 
     Raises:
@@ -144,14 +158,20 @@ def read(path: Path) -> tuple[bytes, dict[str, Any]]:
         data = files.read(path)
     except FileNotFoundError:
         raise InputError(f"{expected}, found no file") from None
-    text = ort.Session(data, repr(str(path))).metadata().get(KEY, "")
-    try:
-        card = json.loads(text)
-    except ValueError:
-        card = None
-    if not isinstance(card, dict) or not {"name", "sha256"} <= card.keys():
+    session = ort.Session(data, repr(str(path)))
+    text = session.metadata().get(KEY, "")
+    if not text:
         raise InputError(f"{expected}, found another network")
-    return data, card
+    if len(text) > MOST_CARD:
+        raise InputError(f"{expected}, found a card of {len(text):,} characters")
+    try:
+        found = About.model_validate_json(text)
+    except ValidationError as error:
+        place, wanted, value = first_problem(error)
+        raise InputError(f"{expected}: card: {place}: {wanted}, found {value!r:.60}") from None
+    if session.ends() != ([*NAMES], [*graphs.PICTURE]):
+        raise InputError(f"{expected}, found a network of other inputs or outputs")
+    return data, found
 
 
 def difference(styliser: Styliser, data: bytes) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What a generator is trained by: the terms, as any backbone under any smoothing sees pictures."""
+"""What a generator is trained by: the terms, as a backbone under any smoothing sees pictures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,7 +27,7 @@ def relative_square(a: Tensor, b: Tensor) -> Tensor:
     return squared_distance(a, b) / b.square().flatten(1).sum(dim=1).clamp_min(1e-30)
 
 
-Maps = Mapping[str, Tensor]
+Seen = Mapping[str, Tensor]
 """Maps (B, D, H, W) by the path of their node."""
 
 
@@ -52,7 +52,7 @@ class LossNetwork:
         self._stages = {node.path: node.stage for node in (*content, *style)}
         self._distance = mean_square if how.balance == "none" else relative_square
 
-    def fit(self, maps: Maps) -> Fitted:
+    def fit(self, maps: Seen) -> Fitted:
         """Return what the smoothing takes from the style's maps (nothing, for most)."""
         with torch.no_grad():
             return {
@@ -60,7 +60,7 @@ class LossNetwork:
                 for path, stage in self._stages.items()
             }
 
-    def smoothed(self, maps: Maps, fitted: Fitted) -> Maps:
+    def smoothed(self, maps: Seen, fitted: Fitted) -> Seen:
         """Return σ(F) of what the backbone gave for pictures, in float32 at least.
 
         Of softmaxes N·σ(F), of mean 1, which is a change of the term's weight: σ(F) itself is out
@@ -72,7 +72,7 @@ class LossNetwork:
             found[path] = float32(smoothed) * (unit if linear else 1.0)
         return found
 
-    def content(self, made: Maps, content: Maps, style: Maps) -> Tensor:
+    def content(self, made: Seen, content: Seen, style: Seen) -> Tensor:
         """Return the content term, summed over nodes: (B,).
 
         AdaIN: ‖F − AdaIN(F_c, F_s)‖², eq. (12) of Huang & Belongie 2017, the target being made of
@@ -89,7 +89,7 @@ class LossNetwork:
             terms.append(self._distance(own, target))
         return torch.stack(terms).sum(dim=0)
 
-    def style(self, made: Maps, style: Maps) -> Tensor:
+    def style(self, made: Seen, style: Seen) -> Tensor:
         """Return the style term, summed over nodes: (B,).
 
         ``moments``: ‖μ − μ_s‖² + ‖σ − σ_s‖², means over channels: eq. (13) of Huang & Belongie 2017
@@ -110,13 +110,13 @@ class LossNetwork:
                 terms.append(relative_square(*both))
         return torch.stack(terms).sum(dim=0)
 
-    def identity(self, made: Maps, own: Maps) -> Tensor:
+    def identity(self, made: Seen, own: Seen) -> Tensor:
         """Return Σ over nodes of the mean of (F − F_own)²: (B,); eq. (10), second term."""
         return torch.stack([
             self._distance(made[path], own[path]) for path in self._style
         ]).sum(dim=0)  # fmt: skip
 
-    def terms(self, made: Tensor, pictures: Tensor, maps: Maps) -> tuple[Tensor, ...]:
+    def terms(self, made: Tensor, pictures: Tensor, maps: Seen) -> tuple[Tensor, ...]:
         """Return content, style and both identity terms, means over the batch, in this order.
 
         Identity in pixels is ‖I_cc − I_c‖² + ‖I_ss − I_s‖², means over entries; eq. (10) of Park &
@@ -151,7 +151,7 @@ class LossNetwork:
         return *terms, pixels, again
 
 
-def _parts(maps: Maps, count: int) -> Iterator[Maps]:
+def _parts(maps: Seen, count: int) -> Iterator[Seen]:
     """Yield the maps of so many pictures, and of those that follow."""
     total = len(next(iter(maps.values())))
     for begin in range(0, total, count):

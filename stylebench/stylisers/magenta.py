@@ -107,8 +107,6 @@ def load(
 ) -> "Magenta":
     """Return the styliser, fetched with pip if it is not in the cache; see `styliser.load`.
 
-    It runs on the processor, wherever the pictures are.
-
     Raises:
         UnavailableError: it is not here and cannot be had, or onnxruntime is missing.
     """

@@ -19,7 +19,7 @@ from stylebench.stylisers.sanet import SANet
 from stylebench.stylisers.styliser import check_strength
 from stylebench.transfer.targets import Blend
 
-METHODS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
+JOINS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
 
 
 def full(made: Tensor, content: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def full(made: Tensor, content: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """What is trained: the part that joins maps (`METHODS`), and the decoder behind it.
+    """What is trained: the part that joins maps (`JOINS`), and the decoder behind it.
 
     Args:
         method: its name.
@@ -44,7 +44,7 @@ class Generator(nn.Module):
 
     def __init__(self, method: str, widths: Sequence[int], decoder: tuple[int, ...]) -> None:
         super().__init__()
-        self.join = METHODS[method](widths)
+        self.join = JOINS[method](widths)
         self.decoder = Decoder(decoder)
 
     def forward(self, content: Maps, style: Maps) -> Tensor:
@@ -119,7 +119,7 @@ class Trained:
 
     def __init__(self, found: card.Card, network: Network, digest: str = "") -> None:
         self.name, self.sha256, self.card, self.network = found.name, digest, found, network
-        self.multiple = max(METHODS[found.name].strides)
+        self.multiple = max(JOINS[found.name].strides)
 
     def stylise(self, content: Tensor, style: Tensor | Blend, strength: float = 1.0) -> Tensor:
         """Return the content picture in a style; see `Styliser.stylise`.
@@ -147,8 +147,8 @@ def load(
 ) -> Trained:
     """Return the styliser in MODEL.safetensors; see `stylebench.stylisers.styliser.load`."""
     found = card.read(path)
-    expected = f"{str(path)!r}: expected a model that `stylebench train` wrote"
-    strides = METHODS[found.name].strides
+    expected = card.expected(path)
+    strides = JOINS[found.name].strides
     with torch.device("meta"):
         sketch = Generator(found.name, _widths(found, expected), found.decoder)
     shapes = {name: tuple(value.shape) for name, value in sketch.state_dict().items()}
@@ -158,7 +158,7 @@ def load(
         chosen = encoder.choose(
             found.encoder, given or {}, found.seed, strides, offline=offline, own=False
         )
-        encoder.check_given(given or {}, [chosen])
+        encoder.check_given(given or {}, [chosen.arch])
     except InputError as error:
         raise type(error)(f"{str(path)!r}: its encoder {found.encoder}: {error}") from None
     if chosen.weights.sha256 != found.weights.sha256:
@@ -182,7 +182,7 @@ def load(
 
 def _widths(found: card.Card, expected: str) -> tuple[int, ...]:
     """Return the widths that a card says; InputError where they are not of its method."""
-    strides = METHODS[found.name].strides
+    strides = JOINS[found.name].strides
     if len(found.widths) != len(strides) or found.decoder[0] != found.widths[0]:
         raise InputError(f"{expected}: card: widths {found.widths} and {found.decoder} do not fit")
     return found.widths

@@ -64,6 +64,11 @@ class Session:
             raise InputError(f"{self._shown}: {describe(error)}") from None
         return found  # type: ignore[no-any-return]
 
+    def ends(self) -> tuple[list[str], list[str]]:
+        """Return the names of the inputs and of the outputs."""
+        session = self._session
+        return [i.name for i in session.get_inputs()], [o.name for o in session.get_outputs()]
+
     def metadata(self) -> dict[str, Any]:
         """Return what the file states of itself."""
         return dict(self._session.get_modelmeta().custom_metadata_map)

@@ -15,6 +15,9 @@ from stylebench.config import (
 )
 
 Method = Literal["adain", "sanet"]
+LOSSES, SAMPLES = "losses.csv", "samples"
+"""In the folder of a training: the terms of each step, and pictures."""
+TERMS = ("loss", "content", "style", "identity_pixels", "identity_maps")
 METHODS: tuple[Method, ...] = get_args(Method)
 PUBLISHED: dict[str, dict[str, Any]] = {
     # Huang & Belongie 2017 in PyTorch (naoto0804/pytorch-AdaIN, train.py): no identity losses.
@@ -36,10 +39,11 @@ Pictures = Annotated[
 
 
 class TrainingLoss(Frozen):
-    """What training asks of a picture: seen by any backbone, under any smoothing.
+    """What training asks of a picture: seen by a backbone, under any smoothing.
 
     Attributes:
-        network: the backbone that sees, with its options; "" is the encoder, as published.
+        network: the backbone that sees, with its options; "" is the encoder, as published. It has
+            style nodes of the method's strides (8; SANet: 8 and 16), at which it sees content.
         nodes: its style nodes, in place of its own up to the method's coarsest stride.
         smoothing: of its maps, in all terms but that of the pixels.
         style: ``moments``, means and deviations of channels, as published, or ``gram`` matrices.

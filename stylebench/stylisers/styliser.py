@@ -8,7 +8,7 @@ from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
@@ -53,6 +53,19 @@ def check_strength(strength: float) -> None:
         raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
 
 
+def encoders(sources: "Iterable[str | Path]") -> list[str]:
+    """Return the encoders of models that are files, as ``--arch`` takes them.
+
+    Those that would run a Python file are left out: a model may come from a stranger.
+    """
+    from stylebench.stylisers import card
+
+    texts = [str(source) for source in sources]
+    models = [t for t in texts if not t.startswith(REGISTRY) and not t.lower().endswith(".onnx")]
+    found = [card.read(Path(model)).encoder for model in models]
+    return [encoder for encoder in found if ".py" not in encoder]
+
+
 def load(
     source: str | Path,
     *,
@@ -61,6 +74,8 @@ def load(
     offline: bool = False,
 ) -> Styliser:
     """Return a styliser.
+
+    Published ones are computed on the processor.
 
     Args:
         source: MODEL.safetensors that `stylebench.stylisers.training` wrote, or ``registry:NAME``.
@@ -73,10 +88,14 @@ def load(
     """
     text = str(source)
     if text.startswith(REGISTRY):
+        if given:
+            raise InputError(f"--weights are of the encoder of a model, which {text} has not")
         name = text.removeprefix(REGISTRY)
         if name not in PUBLISHED:
             near = suggestion(name, PUBLISHED)
             raise InputError(f"no styliser {text!r}{near} (known: {', '.join(PUBLISHED)})")
+        if device != "cpu":
+            raise InputError(f"device: {text} is computed on the cpu alone, found {device}")
         target = PUBLISHED[name]
     else:
         target = "stylebench.stylisers.network:load"

@@ -36,13 +36,12 @@ from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.losses import LossNetwork
-from stylebench.stylisers.network import METHODS, Generator, Network, Trained, full
-from stylebench.stylisers.settings import TrainSettings
+from stylebench.stylisers.network import JOINS, Generator, Network, Trained, full
+from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
 from stylebench.transfer import smoothing
 from stylebench.transfer.step import to_pixels
 
-MODEL, CHECKPOINT, LOSSES, SAMPLES = "model.safetensors", "checkpoint.pt", "losses.csv", "samples"
-TERMS = ("loss", "content", "style", "identity_pixels", "identity_maps")
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.pt"
 MEANING = 1
 """Of what settings, weights and pictures come to: a change of it makes each training another."""
 LAST = 100
@@ -101,7 +100,7 @@ class Training:
         self.settings, self.out, self.device, self._command = settings, out, device, command
         smoothing.check(settings.loss.smoothing)
         self._precision = smoothing.precision(settings.precision, settings.loss.smoothing, device)
-        strides = METHODS[settings.method].strides
+        strides = JOINS[settings.method].strides
         self._encoder, self._seer = (
             encoder.choose(name, given or {}, settings.seed, strides, offline=offline)
             for name in (settings.encoder, settings.loss.network or settings.encoder)
@@ -122,7 +121,7 @@ class Training:
     def _check_networks(self, given: Mapping[str, str]) -> None:
         """Raise InputError for crops that are too small for a network, or weights of no one's."""
         chosen = (self._encoder, self._seer)
-        encoder.check_given(given, chosen)
+        encoder.check_given(given, [each.arch for each in chosen])
         for each in chosen:
             least = find(each.arch).min_side
             if self.settings.crop < least:
@@ -145,8 +144,9 @@ class Training:
 
     def _identity(self) -> str:
         """Return what tells this training from others, whatever pictures and weights are called."""
-        names: Any = {"name", "description", "profile", "samples", "content", "style", "encoder"}
-        own = self.settings.model_dump_json(exclude=dict.fromkeys(names, True) | {"loss": {"network"}})
+        names = ("name", "description", "profile", "samples", "content", "style", "encoder")
+        without: Any = {**dict.fromkeys(names, True), "loss": {"network"}}
+        own = self.settings.model_dump_json(exclude=without)
         weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
         pictures = [self._data[role].digest for role in data.ROLES]
         code = [code_of(self._encoder.arch), code_of(self._seer.arch)]
@@ -155,7 +155,7 @@ class Training:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _levels(self, chosen: encoder.Chosen) -> tuple[encoder.Level, ...]:
-        strides = METHODS[self.settings.method].strides
+        strides = JOINS[self.settings.method].strides
         return encoder.at_strides(chosen.arch, chosen.known, strides)
 
     def _generator(self) -> Generator:
@@ -175,7 +175,7 @@ class Training:
         if how.nodes:
             choice = NodeChoice(style=how.nodes, content=how.nodes[-1])
             return list(find(seer.arch).choose(seer.arch, choice, seer.weights.options).style)
-        coarsest = METHODS[self.settings.method].strides[-1]
+        coarsest = JOINS[self.settings.method].strides[-1]
         return [level.node for level in seer.known if level.stride <= coarsest]
 
     def _loss_network(self) -> LossNetwork:
@@ -235,9 +235,7 @@ class Training:
                 saved()
             if stop and left:
                 return None
-        card.write(
-            self.out / MODEL, self._card(state), state.generator.state_dict(), self.out
-        )
+        card.write(self.out / MODEL, self._card(state), state.generator.state_dict(), self.out)
         return self._finished()
 
     def _finished(self) -> Path:

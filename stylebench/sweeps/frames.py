@@ -20,7 +20,7 @@ from stylebench.images import stored
 from stylebench.measures.flicker import Flicker, flicker
 from stylebench.store import models
 from stylebench.sweeps.run import RunOptions
-from stylebench.sweeps.single import check_inputs, planned
+from stylebench.sweeps.single import planned
 
 if TYPE_CHECKING:
     from stylebench.transfer.step import Watcher
@@ -95,7 +95,7 @@ def _check_output(output: Path, jobs: Mapping[str, JobSpec]) -> None:
     for name, job in jobs.items():
         if output.resolve() == Path(job.content.ref).parent:
             raise InputError(f"--output {str(output)!r} has the frames in it; give another folder")
-        check_inputs(output / name, job)
+        images.check_output(output / name, {p.ref: p.name for p in job.pictures})
 
 
 def _origins(jobs: Mapping[str, JobSpec], start: Start) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """One job by itself: a picture for whoever asks for one, or a job that another machine planned."""
 
-import contextlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,19 +113,6 @@ def _checked(output: Path, every: int | None) -> None:
         raise InputError(f"--every expects a positive number of evaluations, found {every}")
 
 
-def check_inputs(output: Path, job: JobSpec) -> None:
-    """Raise InputError where the output is one of the pictures that it is made of."""
-    for picture in job.pictures:
-        same = False
-        with contextlib.suppress(OSError, ValueError):  # no such file, as that of a built-in
-            same = output.samefile(picture.ref)
-        if same:
-            raise InputError(
-                f"--output {str(output)!r} is {picture.name}, of which the result is made; "
-                "give another name"
-            )
-
-
 def transfer_one(
     flags: Mapping[str, Any],
     options: RunOptions,
@@ -158,7 +144,7 @@ def transfer_one(
 
     _checked(output, every)
     job = planned(flags, options, strength, tell)
-    check_inputs(output, job)
+    images.check_output(output, {picture.ref: picture.name for picture in job.pictures})
     between: list[str] = []
     title = job.model_copy(update={"tolerance": 0.0}).title  # the command has one by default
     tell(

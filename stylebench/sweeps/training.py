@@ -54,7 +54,9 @@ def load_training(
     try:
         return TrainSettings.model_validate(data)
     except ValidationError as error:
-        raise InputError(explain(error, str(path), TrainSettings, PARTS, "", data, written)) from None
+        raise InputError(
+            explain(error, str(path), TrainSettings, PARTS, "", data, written)
+        ) from None
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,15 +98,20 @@ def train(
     """
     from stylebench.store import lock
     from stylebench.stylisers.training import Training
-    from stylebench.tracking.training import Writer
+    from stylebench.tracking.training import ENDS, Writer
 
     training = Training(settings, out, tell=tell, **how)
     whole = settings.model_dump(mode="json", exclude={"description"})
     terms = whole.pop("loss")
     params = {**whole, **{f"loss.{key}": value for key, value in terms.items()}}
     with lock.claim(out, how.get("command", "")):
-        writer = Writer(out, tracking, settings.name, training.digest, tell)
+        writer = Writer(out, tracking, settings.name, training.digest, settings.steps, tell)
         begin(training)
-        model = training.run(watch, lambda: writer.log(params))
-        writer.log(params, ended=model is not None)
+        try:
+            model = training.run(watch, lambda: writer.log(params))
+        except BaseException as error:
+            if writer.has_begun:
+                writer.log(params, ENDS[False if isinstance(error, KeyboardInterrupt) else None])
+            raise
+        writer.log(params, ENDS[model is not None])
     return model

@@ -7,6 +7,7 @@ is trained.
 
 import contextlib
 import csv
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -14,14 +15,17 @@ from typing import Any
 
 from stylebench import files
 from stylebench.errors import InputError, masked, published
+from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS
 from stylebench.tracking import address
 from stylebench.tracking.mlflow import BATCH, connection
 from stylebench.tracking.place import Place
 from stylebench.tracking.view import LONGEST
 
-LOSSES, SAMPLES, RESULT = "losses.csv", "samples", ("model.json",)
+RESULT = "model.json"
 POINTS = 2000
 """Steps of which a run has the losses, at most: of longer trainings every so many."""
+ENDS = {True: "FINISHED", False: "KILLED", None: "FAILED"}
+"""How a training ended: with a model, stopped, or by an error."""
 
 
 class Writer:
@@ -32,6 +36,7 @@ class Writer:
         place: where it is logged.
         name: of the training: the experiment, where `place` names none.
         digest: what is trained.
+        steps: of the whole training.
         tell: called with a line if MLflow is away.
 
     Raises:
@@ -39,18 +44,25 @@ class Writer:
     """
 
     def __init__(
-        self, out: Path, place: Place, name: str, digest: str, tell: Callable[[str], None]
-    ) -> None:
+        self, out: Path, place: Place, name: str, digest: str, steps: int,
+        tell: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self._every = -(-steps // POINTS)
         self._out, self._place, self._digest, self._tell = out, place, digest, tell
         self._name = place.experiment or name
         self._off = place.uri == address.OFF
         self._run = ""
         self._sent: set[str] = set()
-        self._last = 0
+        self._last = dict.fromkeys(TERMS, 0)
         if place.told:
             tell(place.told)
         if not self._off:
             self._connect()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the training has a run."""
+        return bool(self._run)
 
     def _connect(self) -> None:
         """Connect at the start, where an address that does not answer is taken for a wrong one.
@@ -75,21 +87,21 @@ class Writer:
             raise address.refused(self._uri, error, self._out if self._own else None) from None
         address.remember(self._out, self._uri)
 
-    def log(self, params: Mapping[str, Any], *, ended: bool = False) -> None:
+    def log(self, params: Mapping[str, Any], end: str = "") -> None:
         """Log what the folder has and the run has not.
 
         Args:
             params: settings of the training.
-            ended: whether the training has ended.
+            end: how the training ended, if it has: one of `ENDS`.
         """
         if self._off:
             return
         try:
             self._begin(params)
             self._measure()
-            self._upload(ended)
-            if ended:
-                self._client.set_terminated(self._run, "FINISHED")
+            self._upload(whole=end == ENDS[True])
+            if end:
+                self._client.set_terminated(self._run, end)
         except InputError:
             raise
         except Exception as error:  # MLflow's, or of the network
@@ -113,8 +125,10 @@ class Writer:
         found = self._client.search_runs([place], where, max_results=1)
         if found:
             self._run = found[0].info.run_id
-            told = self._client.get_metric_history(self._run, "loss")
-            self._last = max((metric.step for metric in told), default=0)
+            self._client.update_run(self._run, "RUNNING")
+            self._last = {term: self._known(term) for term in TERMS}
+            there = self._client.list_artifacts(self._run, SAMPLES)
+            self._sent = {file.path.rpartition("/")[2] for file in there}
             return
         made = self._client.create_run(
             place, tags={**self._place.tags, **tags, "mlflow.runName": self._name}
@@ -125,6 +139,11 @@ class Writer:
             self._run,
             params=[Param(k, str(v)[: LONGEST["parameter"]]) for k, v in shown.items()],
         )
+
+    def _known(self, term: str) -> int:
+        """Return the last step of which the run has a term: a batch may have been cut off."""
+        told = self._client.get_metric_history(self._run, term)
+        return max((metric.step for metric in told), default=0)
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._name)
@@ -144,24 +163,26 @@ class Writer:
         from mlflow.entities import Metric
 
         rows, now = list(self._rows()), int(time.time() * 1000)
-        every = max(1, len(rows) // POINTS)
         metrics = [
             Metric(term, float(value), now, int(row["step"]))
             for row in rows
-            if int(row["step"]) > self._last and int(row["step"]) % every == 0
+            if int(row["step"]) % self._every == 0
             for term, value in row.items()
-            if term != "step"
+            if term != "step" and int(row["step"]) > self._last[term]
         ]
         for begin in range(0, len(metrics), BATCH):
             self._client.log_batch(self._run, metrics=metrics[begin : begin + BATCH])
-        if metrics:
-            self._last = max(metric.step for metric in metrics)
+        self._last |= {metric.key: metric.step for metric in metrics}
 
-    def _upload(self, ended: bool) -> None:
+    def _upload(self, *, whole: bool) -> None:
         pictures = files.listed(self._out / SAMPLES, self._out, "step-*.png")
+        new: list[tuple[Path, str | None]]
         new = [(path, SAMPLES) for path in pictures if path.name not in self._sent]
-        if ended:
-            new += [(self._out / name, "") for name in RESULT]
+        if whole:
+            new.append((self._out / RESULT, None))
         for path, folder in new:
-            self._client.log_artifact(self._run, str(path), folder or None)
             self._sent.add(path.name)
+            with tempfile.TemporaryDirectory() as place:  # MLflow would follow a link
+                copy = Path(place) / path.name
+                copy.write_bytes(files.read(path, self._out))
+                self._client.log_artifact(self._run, str(copy), folder)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, JobError
 from stylebench.store import lock
 from stylebench.sweeps import training
 from tests.cli.bench import COMMAND, invoke, refused, with_database
@@ -79,6 +79,69 @@ def test_a_training_is_in_mlflow_once() -> None:
     assert [Path(f.path).name for f in samples] == ["step-000002.png", "step-000003.png"]
 
 
+def test_a_run_ends_as_its_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped, failed, gone on with: one run, which has each step and each sample once."""
+    from mlflow import MlflowClient
+
+    with_database(Path("ends"))
+    settings = training.load_training(written(name="mine", steps=4, checkpoint=1))
+    client = MlflowClient(tracking_uri="sqlite:///ends/mlflow.db")
+
+    def state() -> str:
+        (place,) = [e for e in client.search_experiments() if e.name == "mine"]
+        (run,) = client.search_runs([place.experiment_id])
+        told = client.get_metric_history(run.info.run_id, "loss")
+        assert len({metric.step for metric in told}) == len(told)
+        return str(run.info.status)
+
+    def fail(step: Any) -> bool:
+        if step.number == 3:
+            raise JobError("the loss became nan")
+        return False
+
+    assert training.train(settings, Path("ends"), lambda step: step.number == 1) is None
+    assert state() == "KILLED"
+    with pytest.raises(JobError):
+        training.train(settings, Path("ends"), fail)
+    assert state() == "FAILED"
+    sent: list[str] = []
+    whole = MlflowClient.log_artifact
+
+    def log(client: MlflowClient, run: str, path: str, to: str | None) -> None:
+        sent.append(Path(path).name)
+        whole(client, run, path, to)
+
+    monkeypatch.setattr(MlflowClient, "log_artifact", log)
+    assert training.train(settings, Path("ends")) is not None
+    assert state() == "FINISHED"
+    assert sent == ["step-000003.png", "step-000004.png", "model.json"]
+
+
+def test_a_run_has_so_many_points_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often the training is logged while it grows."""
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr("stylebench.tracking.training.POINTS", 3)
+    with_database(Path("points"))
+    settings = training.load_training(written(name="mine", steps=8, checkpoint=1))
+    assert training.train(settings, Path("points")) is not None
+    client = MlflowClient(tracking_uri="sqlite:///points/mlflow.db")
+    (place,) = [e for e in client.search_experiments() if e.name == "mine"]
+    (run,) = client.search_runs([place.experiment_id])
+    for term in ("loss", "style"):
+        told = client.get_metric_history(run.info.run_id, term)
+        assert [metric.step for metric in told] == [3, 6]
+
+
+def test_nothing_is_logged_through_a_link() -> None:
+    with_database(Path("linked"))
+    assert invoke("train", written(name="mine"), "--out", "linked").status == 0
+    Path("linked/samples/step-000009.png").symlink_to(Path("t.yaml").resolve())
+    done = invoke("train", "t.yaml", "--out", "linked")
+    assert done.status == 2
+    assert "step-000009.png' is a symbolic link" in done.err
+
+
 def test_an_mlflow_that_is_away_is_told() -> None:
     line = refused("train", written(), "--out", "o", "--tracking-uri", "http://127.0.0.1:9")
     assert line.startswith("stylebench: MLflow at http://127.0.0.1:9: ")
@@ -93,6 +156,7 @@ def test_ctrl_c_keeps_what_is_trained() -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         while not line.startswith("["):
+            assert line, "it has ended"
             line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
@@ -118,10 +182,12 @@ def test_ctrl_c_keeps_what_is_trained() -> None:
         ({"loss": {"smoothing": {"name": "softmax", "temperature": -1}}}, "must be positive"),
         ({"loss": {"nodes": ["stage9"]}}, "has no node 'stage9'"),
         ({"loss": {"style_weight": -1}}, "loss.style_weight"),
-        ({"crop": 33}, "crop: expected a multiple of 16 px, found 33"),
-        ({"crop": 64}, "crop: expected at most size, 48 px, found 64"),
+        ({"crop": 33}, "t.yaml: crop: expected a multiple of 16 px, found 33"),
+        ({"crop": 64}, "t.yaml: crop: expected at most size, 48 px, found 64"),
         ({"batch": 10**9}, "t.yaml: batch: "),
         ({"steps": "many"}, "t.yaml: steps: "),
+        ({"reconstruct": 500}, "t.yaml: reconstruct: Input should be less than 1, found 500"),
+        ({"learning_rate": 1.0e39}, "t.yaml: learning_rate: "),
         ({"content": "nowhere/"}, "content 'nowhere/' is neither a file"),
         ({"samples": "nothing"}, "content 'nothing' is neither a file"),
         ({"precision": "fp8"}, "t.yaml: precision"),
@@ -133,6 +199,20 @@ def test_a_training_that_is_wrong(changes: dict[str, Any], message: str) -> None
     line = refused("train", written(**changes), "--out", "o", *OFF)
     assert message in line
     assert not Path("o/checkpoint.pt").exists()
+
+
+def test_what_is_wrong_with_a_flag_is_told_of_the_flag() -> None:
+    line = refused("train", written(), "--out", "o", "--steps", "0", *OFF)
+    assert line.startswith("stylebench: --steps: Input should be greater than")
+    profiles = {"quick": {"learning_rate": 2}}
+    line = refused("train", written(profiles=profiles), "--out", "o", *OFF)
+    assert "t.yaml: profiles.quick: learning_rate: " in line
+
+
+@pytest.mark.parametrize("name", training.shipped())
+def test_steps_of_a_shipped_training_can_be_few(name: str) -> None:
+    found = training.load_training(Path(name), {"steps": 300})
+    assert (found.steps, found.reconstructing) == (300, 150)
 
 
 def test_weights_of_no_network_are_refused() -> None:
@@ -204,8 +284,8 @@ def test_a_folder_of_photographs(trained: Path) -> None:
         (("registry:nothing", "chelsea", "mosaic"), "no styliser 'registry:nothing'"),
         (("MODEL", "nowhere.jpg", "mosaic"), "content 'nowhere.jpg' is neither a file"),
         (("MODEL", "chelsea", "mosiac"), "did you mean 'mosaic'"),
-        (("MODEL", "chelsea", "mosaic", "--strength", "1.5"), "--strength expects a number from 0"),
-        (("MODEL", "chelsea", "mosaic", "--strength", "nan"), "--strength expects a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "1.5"), "strength: expected a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "nan"), "strength: expected a number from 0"),
         (("MODEL", "chelsea", "mosaic", "--size", "5"), "--size expects 16 to 4096 px, found 5"),
         (("MODEL", "chelsea", "mosaic", "--style-size", "9999"), "--style-size expects 16 to 4096"),
         (("MODEL", "chelsea", "mosaic", "--blend", "1"), "a weight for each of two styles or more"),
@@ -217,20 +297,67 @@ def test_a_folder_of_photographs(trained: Path) -> None:
         (("MODEL", "chelsea", "mosaic", "--weights", "vgg19=x.pth"), "expected those of tiny"),
         (("registry:magenta", "chelsea", "mosaic", "--weights", "vgg19=x"), "which registry:mag"),
         (("MODEL", "chelsea", "mosaic", "--device", "gpu"), "--device expects"),
+        (("MODEL", "chelsea,cut.jpg", "mosaic", "-o", "made"), "cut.jpg' is damaged"),
     ],
 )
 def test_apply_that_is_wrong(trained: Path, words: tuple[str, ...], message: str) -> None:
+    Image.effect_noise((64, 48), 99).save("whole.jpg")
+    Path("cut.jpg").write_bytes(Path("whole.jpg").read_bytes()[:900])
     line = refused("apply", *(str(trained) if word == "MODEL" else word for word in words))
     assert message in line
-    assert not list(Path().glob("*.png"))
+    assert not [*Path().glob("*.png"), *Path().glob("made/*")]
 
 
 def test_an_input_is_never_overwritten(trained: Path) -> None:
     Image.new("RGB", (40, 30), "teal").save("a.png")
     line = refused("apply", trained, "a.png", "mosaic", "-o", "a.png")
-    assert "'a.png' is a, of which results are made" in line
+    assert "'a.png' is a, of which the result is made" in line
 
 
-def test_settings_are_read_without_torch() -> None:
-    with pytest.raises(InputError, match="expected adain or sanet"):
-        training.load_training(written(method="x"))
+NET = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layers = []
+        for a, b in ((3, 4), (4, 8), (8, 8)):
+            layers.append(nn.Sequential(nn.Conv2d(a, b, 3, 2, 1), nn.ReLU()))
+        self.stages = nn.Sequential(*layers)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.fc(self.stages(x).mean((2, 3)))
+"""
+
+
+def test_a_network_of_ones_own_is_trained_applied_and_exported() -> None:
+    pytest.importorskip("onnx", reason="needs stylebench[onnx]")
+    Path("own_net.py").write_text(NET)
+    assert (
+        invoke("train", written(encoder="own_net.py:Net", steps=1), "--out", "o", *OFF).status == 0
+    )
+    own = ("--plugin", "own_net.py")
+    model = "o/model.safetensors"
+    assert invoke("apply", model, "chelsea", "mosaic", "--size", 48, *own).status == 0
+    done = invoke("export", model, "net.onnx", *own)
+    assert (done.status, done.err) == (0, "")
+    assert "--plugin" in invoke("demo", "--help").out
+
+
+def test_weights_without_a_name_are_of_the_only_pretrained_encoder(trained: Path) -> None:
+    """Of which there is none here: the message is of that, not of the form."""
+    Path("x.pth").write_text("no weights")
+    files_ = written(encoder="p-vgg19", method="adain")
+    line = refused("train", files_, "--out", "o", "--weights", "x.pth", *OFF)
+    assert "NAME=PATH" not in line
+    assert "x.pth" in line
+
+
+def test_a_published_styliser_is_of_no_device() -> None:
+    from stylebench.stylisers.styliser import load
+
+    with pytest.raises(InputError, match="computed on the cpu alone, found cuda"):
+        load("registry:magenta", device="cuda")
+    with pytest.raises(InputError, match="which registry:magenta has not"):
+        load("registry:magenta", given={"vgg19": "x.pth"})

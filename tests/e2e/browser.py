@@ -18,6 +18,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--hide-scrollbars", "--remote-debugging-pipe",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def find() -> str | None:
 
 
 class Page:
-    """One page of the browser, with everything that it logged and asked the network for."""
+    """One page of the browser, with all that it logged, and it and its workers loaded."""
 
     def __init__(self, reads: int, writes: int) -> None:
         self._in, self._out = os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
@@ -40,6 +41,8 @@ class Page:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True,
+                  flatten=True)  # fmt: skip
 
     def close(self) -> None:
         """Close both pipes, upon which the browser ends."""
@@ -56,9 +59,21 @@ class Page:
         self._note(message.get("method", ""), message.get("params", {}))
         return message
 
+    def _send(self, session: str, method: str, params: dict[str, Any]) -> int:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if session:
+            message["sessionId"] = session
+        self._out.write(json.dumps(message).encode() + b"\0")
+        self._out.flush()
+        return self._number
+
     def _note(self, method: str, params: dict[str, Any]) -> None:
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+        elif method == "Target.attachedToTarget" and params["waitingForDebugger"]:  # a worker
+            for each in ("Network.enable", "Runtime.runIfWaitingForDebugger"):
+                self._send(params["sessionId"], each, {})
         elif method == "Page.loadEventFired":
             self._loads += 1
         elif method == "Runtime.exceptionThrown":
@@ -70,13 +85,8 @@ class Page:
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol and return its result."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": params}
-        if self._session:
-            message["sessionId"] = self._session
-        self._out.write(json.dumps(message).encode() + b"\0")
-        self._out.flush()
-        while (answer := self._receive()).get("id") != self._number:
+        number = self._send(self._session, method, params)
+        while (answer := self._receive()).get("id") != number:
             pass
         assert "error" not in answer, (method, answer)
         result: dict[str, Any] = answer["result"]

@@ -182,6 +182,8 @@ def test_it_fits_and_loads_nothing_elsewhere(
     assert set(page.complaints) <= NO_GPU
     assert page.run(OVERFLOW) <= 0
     assert [url for url in page.requests if not url.startswith((site[1], "data:", "blob:"))] == []
+    names = {url.rpartition("/")[2] for url in page.requests}
+    assert {"magenta.onnx", "ort.wasm.min.js"} <= names  # that of the worker is seen too
     assert page.run("document.getElementById('alert').hidden")
     background = page.run("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, background[4:-1].split(", "))) < 300) == dark
@@ -245,6 +247,73 @@ def test_a_model_that_is_gone_is_told(page: Page, site: tuple[Path, str]) -> Non
     )
     page.until("!document.getElementById('alert').hidden", 60)
     assert page.run("document.getElementById('alert').textContent").startswith("magenta: ")
+
+
+def drop(page: Page, role: str, name: str, blob: str) -> None:
+    """Drop a file on a picture; `blob` is what JavaScript makes it of."""
+    page.run(
+        f"(async () => {{ const blob = await ({blob}); const given = new DataTransfer();"
+        f"given.items.add(new File([blob], {name!r}, {{type: 'image/png'}}));"
+        f"document.getElementById({role!r}).dispatchEvent(new DragEvent('drop',"
+        "{dataTransfer: given, bubbles: true, cancelable: true})); })()"
+    )
+
+
+FETCHED = "fetch('pictures/coffee.png').then((answer) => answer.blob())"
+
+
+def test_of_two_pictures_the_later_one_stays(page: Page, site: tuple[Path, str]) -> None:
+    """However long the earlier one takes to decode."""
+    ready(page, site)
+    page.run(
+        "window.whole = createImageBitmap; window.calls = 0;"
+        "window.createImageBitmap = async (blob) => {"
+        "const made = await window.whole(blob);"
+        "if (!window.calls++) await new Promise((yes) => window.release = yes); return made; }"
+    )
+    drop(page, "content", "slow.png", FETCHED)
+    page.until("Boolean(window.release)")
+    drop(page, "content", "fast.png", FETCHED)
+    page.until("document.getElementById('content-name').textContent.startsWith('fast')")
+    page.run("window.release()")
+    choose(page, "strength", "50")
+    assert page.run("document.getElementById('content-name').textContent").startswith("fast")
+
+
+def test_where_one_picture_is_too_narrow_both_stay(page: Page, site: tuple[Path, str]) -> None:
+    ready(page, site)
+    choose(page, "size", "768")
+    canvas = (
+        "new Promise((yes) => { const c = document.createElement('canvas'); c.width = 600;"
+        "c.height = 18; c.getContext('2d').fillRect(0, 0, 9, 9); c.toBlob(yes); })"
+    )
+    drop(page, "style", "narrow.png", canvas)
+    page.until("document.getElementById('style-name').textContent.startsWith('narrow, 768')")
+    page.until(DONE, 120)
+    page.run(
+        "document.getElementById('size').value = '256';"
+        "document.getElementById('size').dispatchEvent(new Event('change'))"
+    )
+    page.until("!document.getElementById('alert').hidden")
+    assert "too narrow" in page.run("document.getElementById('alert').textContent")
+    assert page.run("document.getElementById('content-name').textContent").endswith(" px")
+    assert ", 768 × " in page.run("document.getElementById('content-name').textContent")
+
+
+def test_a_worker_that_fails_is_told(page: Page, site: tuple[Path, str]) -> None:
+    ready(page, site)
+    page.run(
+        "window.Own = Worker; window.Worker = class { constructor() {"
+        "return new window.Own('none.js'); } };"
+        "document.getElementById('backend').dispatchEvent(new Event('change'))"
+    )
+    page.until("!document.getElementById('alert').hidden", 60)
+    assert "the worker failed" in page.run("document.getElementById('alert').textContent")
+    page.run(
+        "window.Worker = window.Own; document.getElementById('status').textContent = '';"
+        "document.getElementById('size').dispatchEvent(new Event('change'))"
+    )
+    page.until(DONE, 120)
 
 
 def test_out_of_a_file_it_says_what_to_run(page: Page, site: tuple[Path, str]) -> None:

@@ -77,10 +77,10 @@ def test_adain_is_exported_by_the_command(adain: Path, tmp_path: Path) -> None:
     assert "adain" in done.out
     assert "bound 0.0001)" in done.out
     data, card = export.read(path)
-    assert card["card"]["encoder"] == "r-tiny"
+    assert card.encoder == "r-tiny"
     for content, style, strength in SIZES:
         assert compare(data, load(adain), content, style, strength) < 1e-4
-    assert str(tmp_path) not in json.dumps(card)
+    assert str(tmp_path) not in card.model_dump_json()
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_adain_is_exported_by_the_command(adain: Path, tmp_path: Path) -> None:
 def test_any_method_and_encoder(method: str, encoder: str, tmp_path: Path) -> None:
     styliser = load(model(tmp_path, method=method, encoder=encoder, steps=2))
     data = export.export(styliser).data
-    for content, style, strength in ((c, s, k) for (c, s, k) in SIZES):
+    for content, style, strength in SIZES:
         sides = [(a + 40, b + 40) for a, b in (content, style)]
         assert compare(data, styliser, sides[0], sides[1], strength) < 1e-4
 
@@ -131,3 +131,29 @@ def test_what_is_no_onnx_of_ours_is_refused(tmp_path: Path) -> None:
     path.write_bytes(published._file(published.PREDICT))
     with pytest.raises(InputError, match=r"`stylebench export` wrote, found another network"):
         export.read(path)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ("[" * 100_000, "card: "),
+        ("{" * 2_000_000, "found a card of 2,000,000 characters"),
+        ("[]", "card: "),
+        ('{"name": "x"}', "card: sha256: Field required"),
+        (json.dumps({"name": "x", "sha256": "\x1b[31m", "half": False}), "card: sha256: "),
+        (json.dumps({"name": "x" * 101, "sha256": "0" * 64, "half": False}), "card: name: "),
+        (json.dumps({"name": "x", "sha256": "0" * 64, "half": False, "card": {}}), "card: card."),
+        (json.dumps({"name": "x", "sha256": "0" * 64, "half": False}), "other inputs or outputs"),
+    ],
+    ids=["deep", "long", "list", "half", "digest", "name", "card", "network"],
+)
+def test_an_onnx_file_of_a_stranger_is_one_line(tmp_path: Path, told: str, message: str) -> None:
+    """Its network is another, and its card is what a stranger writes."""
+    path, found = tmp_path / "other.onnx", onnx.load_from_string(published._file(published.PREDICT))
+    about = found.metadata_props.add()
+    about.key, about.value = "stylebench", told
+    onnx.save(found, path)
+    with pytest.raises(InputError, match=message) as error:
+        export.read(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400

@@ -341,11 +341,11 @@ def test_a_checkpoint_is_there_before_what_is_for_people(
     """A training that ends in its samples has lost nothing, and makes them when it goes on."""
 
     def fail(*_: object, **__: object) -> None:
-        raise OSError
+        raise OSError("no space")
 
     with monkeypatch.context() as patch:
         patch.setattr(images, "save", fail)
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="no space"):
             train(tmp_path)
     assert len(torch.load(tmp_path / "checkpoint.pt")["losses"]) == 2
     assert train(tmp_path, stop=3) is None
@@ -446,3 +446,17 @@ def test_an_encoder_that_pads_nothing_can_be_trained(
     found = model(tmp_path, method=method, encoder=encoder, crop=crop, size=128, steps=2)
     made = load(found).stylise(torch.rand(1, 3, 150, 131), torch.rand(1, 3, 140, 150))
     assert made.shape == (1, 3, 150, 131)
+
+
+@pytest.mark.parametrize(("ours", "kept"), [(True, 1.0), (False, 6**-0.5)])
+def test_our_weights_keep_what_comes_in_and_those_of_torch_do_not(ours: bool, kept: float) -> None:
+    """What a layer behind a ReLU makes of a map's size; with weights of torch's own 1/√6."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(256, 256, 3)
+        if ours:
+            made = decoder.Decoder((256, 256, 32, 32))
+            (layer, *_) = [m for m in made.modules() if isinstance(m, torch.nn.Conv2d)]
+        taken = torch.randn(1, 256, 12, 12)
+        with torch.no_grad():
+            assert float(layer(taken.relu()).std() / taken.std()) == pytest.approx(kept, rel=0.1)

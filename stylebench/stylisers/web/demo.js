@@ -140,6 +140,8 @@ const LARGEST = 4096; // px of a side that is read; some phones refuse larger ca
 function page() {
   const part = (id) => document.getElementById(id);
   const given = {}; // role -> {name, original, image}
+  const turns = { content: 0, style: 0 }; // role -> how many pictures were chosen
+  let last = Promise.resolve(); // of the changes, which are made one after the other
   let [worker, waiting, number] = [null, new Map(), 0];
   let [running, again, made] = [false, false, ""];
 
@@ -154,10 +156,13 @@ function page() {
 
   // A new worker for a backend: the other one has another onnxruntime.
   function start() {
-    worker?.terminate();
-    waiting.forEach(({ no }) => no(ENDED));
-    waiting.clear();
+    end(ENDED);
     worker = new Worker("demo.js");
+    worker.onerror = (event) => {
+      event.preventDefault();
+      end(new Error(`the worker failed: ${event.message || "it could not be loaded"}.`));
+    };
+    worker.onmessageerror = () => end(new Error("what the worker answered could not be read."));
     worker.onmessage = ({ data: { id, answer, error } }) => {
       const { yes, no } = waiting.get(id);
       waiting.delete(id);
@@ -166,7 +171,16 @@ function page() {
     };
   }
 
+  // No worker, and for those who wait for one a reason; who asks next begins another.
+  function end(why) {
+    worker?.terminate();
+    worker = null;
+    waiting.forEach(({ no }) => no(why));
+    waiting.clear();
+  }
+
   function ask(task, data) {
+    if (!worker) start();
     const id = ++number;
     return new Promise((yes, no) => {
       waiting.set(id, { yes, no });
@@ -194,42 +208,69 @@ function page() {
     return context.getImageData(0, 0, canvas.width, canvas.height);
   }
 
-  async function take(role, name, blob) {
+  // Take a picture that comes in a while, unless another is chosen meanwhile.
+  async function take(role, name, coming) {
+    const turn = ++turns[role];
+    try {
+      const original = await decoded(name, await coming);
+      if (turn === turns[role]) await change(() => ({ [role]: { name, original } }));
+    } catch (error) {
+      if (turn === turns[role]) complain(error.message);
+    }
+  }
+
+  async function decoded(name, blob) {
     let bitmap;
     try {
       bitmap = await createImageBitmap(blob);
     } catch {
-      complain(`${name} is no picture that this browser can read.`);
-      return;
+      throw new Error(`${name} is no picture that this browser can read.`);
     }
-    await change({ [role]: { name, original: pixels(bitmap, bitmap.width, bitmap.height) } });
+    return pixels(bitmap, bitmap.width, bitmap.height);
   }
 
-  // Bring pictures, by role, to the chosen size, and compute anew.
-  async function change(pictures) {
-    complain("");
-    try {
-      for (const [role, { name, original }] of Object.entries(pictures)) await fit(role, name, original);
-    } catch (error) {
-      if (error !== ENDED) complain(error.message);
-      return;
-    }
-    await compute();
+  // Bring pictures, by role, to the chosen size, all or none, and compute anew.
+  function change(pictures) {
+    last = last.then(async () => {
+      complain("");
+      try {
+        const fitted = await fit(pictures());
+        for (const [role, picture] of fitted) put(role, picture);
+        compute();
+      } catch (error) {
+        complain(error.message);
+      }
+    });
+    return last;
   }
 
-  async function fit(role, name, original) {
+  async function fit(pictures) {
     const size = Number(part("size").value);
-    const image = await ask("resample", { image: original, size });
-    given[role] = { name, original, image };
+    const asked = Object.entries(pictures).map(async ([role, { name, original }]) => {
+      const image = await ask("resample", { image: original, size });
+      return [role, { name, original, image }];
+    });
+    try {
+      return await Promise.all(asked);
+    } catch (error) {
+      if (error === ENDED) return fit(pictures);
+      throw error;
+    }
+  }
+
+  function put(role, picture) {
+    const { name, image } = (given[role] = picture);
     show(part(`${role}-canvas`), image);
     part(`${role}-name`).textContent = `${name}, ${image.width} × ${image.height} px`;
   }
 
-  async function builtin(role, radio) {
-    const answer = await fetch(radio.value);
-    if (answer.ok) await take(role, radio.dataset.name, await answer.blob());
-    else complain(`${radio.value}: ${answer.status} ${answer.statusText}`);
+  async function fetched(address) {
+    const answer = await fetch(address);
+    if (answer.ok) return answer.blob();
+    throw new Error(`${address}: ${answer.status} ${answer.statusText}`);
   }
+
+  const builtin = (role, radio) => take(role, radio.dataset.name, fetched(radio.value));
 
   // The newest state is computed; whatever changes meanwhile, once more afterwards.
   async function compute() {
@@ -293,7 +334,8 @@ function page() {
       stream.getTracks().forEach((track) => track.stop());
       if (!taken) return;
       uncheck(role);
-      change({ [role]: { name: "camera", original: taken } });
+      turns[role]++;
+      change(() => ({ [role]: { name: "camera", original: taken } }));
     };
     dialog.returnValue = "";
     dialog.showModal();
@@ -338,10 +380,10 @@ function page() {
     part("strength").addEventListener("input", () => (part("share").textContent = `${part("strength").value} %`));
     part("strength").addEventListener("change", compute);
     part("model").addEventListener("change", compute);
-    part("size").addEventListener("change", () => change(given));
+    part("size").addEventListener("change", () => change(() => given));
     part("backend").addEventListener("change", () => {
       start();
-      change(given);
+      change(() => given);
     });
     part("save").addEventListener("click", save);
     for (const role of ["content", "style"]) await builtin(role, radios(role).find((radio) => radio.checked));
