@@ -106,7 +106,8 @@ def write(
 
 def _shares(models: Sequence[str], given: Mapping[str, str]) -> list[dict[str, str]]:
     """Return which weights are of which model; InputError for some that are of none."""
-    archs = [[parse(each)[0] for each in encoders([model])] if given else [] for model in models]
+    seers = [encoders([model], own=True) if given else [] for model in models]
+    archs = [[parse(each)[0] for each in own] for own in seers]
     encoder.check_given(given, [arch for own in archs for arch in own])
     return [
         {name: text for name, text in given.items() if any(encoder.takes(a, name) for a in own)}

@@ -53,17 +53,20 @@ def check_strength(strength: float) -> None:
         raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
 
 
-def encoders(sources: "Iterable[str | Path]") -> list[str]:
+def encoders(sources: "Iterable[str | Path]", *, own: bool = False) -> list[str]:
     """Return the encoders of models that are files, as ``--arch`` takes them.
 
-    Those that would run a Python file are left out: a model may come from a stranger.
+    Args:
+        sources: as `load` takes them, and ONNX files.
+        own: with those of a Python file too, which runs where such a name is expanded: a model may
+            come from a stranger.
     """
     from stylebench.stylisers import card
 
     texts = [str(source) for source in sources]
     models = [t for t in texts if not t.startswith(REGISTRY) and not t.lower().endswith(".onnx")]
     found = [card.read(Path(model)).encoder for model in models]
-    return [encoder for encoder in found if ".py" not in encoder]
+    return [encoder for encoder in found if own or ".py" not in encoder]
 
 
 def load(

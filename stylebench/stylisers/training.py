@@ -18,10 +18,9 @@ import hashlib
 import io
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,9 +31,10 @@ from torch import Tensor
 from stylebench import files, images, runtime
 from stylebench.backbones.names import code_of, find
 from stylebench.config import NodeChoice
-from stylebench.errors import InputError, JobError, describe, published
-from stylebench.stylisers import card, data, decoder, encoder
+from stylebench.errors import InputError, JobError, published
+from stylebench.stylisers import card, checkpoint, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
+from stylebench.stylisers.checkpoint import State
 from stylebench.stylisers.losses import LossNetwork
 from stylebench.stylisers.network import JOINS, Generator, Network, Trained, full
 from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
@@ -60,20 +60,6 @@ class Step:
     steps: int
     losses: Mapping[str, float]
     seconds_left: float
-
-
-@dataclass
-class State:
-    """Where a training is: what a checkpoint holds."""
-
-    generator: Generator
-    adam: torch.optim.Adam
-    losses: list[tuple[float, ...]] = field(default_factory=list)
-
-    @property
-    def step(self) -> int:
-        """Steps that were made."""
-        return len(self.losses)
 
 
 class Training:
@@ -199,7 +185,7 @@ class Training:
         generator = self._generator()
         state = State(generator, self._adam(generator))
         with contextlib.suppress(*files.ABSENT):
-            _restore(state, files.read(self.out / CHECKPOINT, self.out, card.MOST), self)
+            checkpoint.restore(state, self.out / CHECKPOINT, self.digest)
         return state
 
     def run(self, watch: Callable[[Step], bool | None], saved: Callable[[], None]) -> Path | None:
@@ -357,18 +343,7 @@ class Training:
         rows.writerow(("step", *TERMS))
         rows.writerows((n, *map(repr, row)) for n, row in enumerate(state.losses, start=1))
         files.write_text(self.out / LOSSES, buffer.getvalue(), self.out)
-        held = io.BytesIO()
-        torch.save(
-            {
-                "digest": self.digest,
-                "generator": state.generator.state_dict(),
-                "adam": state.adam.state_dict(),
-                "losses": torch.tensor(state.losses, dtype=torch.float64),
-            },
-            held,
-        )
-        with files.replacing(self.out / CHECKPOINT, self.out) as file:
-            file.write(held.getvalue())
+        checkpoint.write(state, self.out / CHECKPOINT, self.digest)
         self._show(state, network)
 
     def _sheet_of(self, state: State) -> Path:
@@ -410,25 +385,3 @@ class Training:
             versions=dict(runtime.environment()),
             command=self._command,
         )
-
-
-def _restore(state: State, held: bytes, training: Training) -> None:
-    """Bring a state to where a checkpoint is.
-
-    Raises:
-        InputError: it is damaged, or of another training.
-    """
-    where = repr(str(training.out / CHECKPOINT))
-    try:
-        with warnings.catch_warnings(action="ignore"):  # torch's remarks on what others wrote
-            found = torch.load(io.BytesIO(held), map_location="cpu", weights_only=True)
-        if found["digest"] == training.digest:
-            state.generator.load_state_dict(found["generator"])
-            state.adam.load_state_dict(found["adam"])
-            state.losses = [tuple(row) for row in found["losses"].view(-1, len(TERMS)).tolist()]
-            return
-    except Exception as error:  # torch raises nearly anything for what is no checkpoint
-        raise InputError(f"{where}: expected a checkpoint: {describe(error)}; remove it") from None
-    raise InputError(
-        f"{where} is of other settings, pictures or weights; give another --out, or remove it"
-    )
