@@ -350,8 +350,8 @@ def _save_vector(results: Results, name: str, *, kind: str, paper: Paper) -> lis
         with files.replacing(paths[-1], results.folder) as file:
             file.write(data.getvalue())
     for path in files.listed(folder, results.folder, f"*.{kind}"):
-        number = re.fullmatch(rf"{re.escape(name)}-([1-9][0-9]*)", path.stem)
-        if number and int(number[1]) > len(paths) and path.stem not in FIGURES:
+        part = re.fullmatch(rf"{re.escape(name)}-([1-9][0-9]*)", path.stem)
+        if part and int(part[1]) > len(paths) and path.stem not in FIGURES:
             files.remove(path, results.folder)
     return paths
 
