@@ -181,7 +181,7 @@ def test_weights_go_to_the_model_whose_encoder_takes_them(
     given = {"tiny": "a", "vgg11": "b"}
     demo.write(models, tmp_path / "out", dist=dist, given=given)
     assert asked == [{"tiny": "a"}, {"vgg11": "b"}, {}]
-    for those, message in ((models, "expected those of tiny, vgg11"), ([magenta], "no encoder")):
+    for those, message in ((models, "those of tiny, vgg11"), ([magenta], "no encoder")):
         with pytest.raises(InputError, match=rf"--weights vgg19=…: expected .*{message}"):
             demo.write(those, tmp_path / "two", dist=dist, given={"vgg19": "a"})
 
