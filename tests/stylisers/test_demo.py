@@ -9,8 +9,6 @@ import pytest
 
 from stylebench.errors import InputError, UnavailableError
 from stylebench.stylisers import demo
-from stylebench.stylisers.styliser import Styliser
-from stylebench.stylisers.styliser import load as load_one
 from stylebench.weights import packages
 from tests.cli.bench import invoke, refused
 from tests.stylisers.tiny import model
@@ -165,25 +163,15 @@ def test_without_npm_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         demo.runtime_files(None, offline=False)
 
 
-def test_weights_go_to_the_model_whose_encoder_takes_them(
-    magenta: str, dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = (model(tmp_path / e, encoder=e, crop=64, size=64, method="adain", steps=1)
+def test_weights_go_to_the_model_whose_encoder_takes_them(tmp_path: Path) -> None:
+    first, second = (str(model(tmp_path / e, encoder=e, crop=64, size=64, method="adain", steps=1))
                      for e in ("r-tiny", "r-vgg11"))  # fmt: skip
-    asked: list[dict[str, str]] = []
-
-    def load(source: str, *, given: dict[str, str], offline: bool) -> Styliser:
-        asked.append(given)
-        return load_one(source, offline=offline)
-
-    monkeypatch.setattr(demo, "load", load)
-    models = [str(first), str(second), magenta]
+    models = [first, second, "registry:magenta", "own.onnx"]
     given = {"tiny": "a", "vgg11": "b"}
-    demo.write(models, tmp_path / "out", dist=dist, given=given)
-    assert asked == [{"tiny": "a"}, {"vgg11": "b"}, {}]
-    for those, message in ((models, "those of tiny, vgg11"), ([magenta], "no encoder")):
+    assert demo._shares(models, given) == [{"tiny": "a"}, {"vgg11": "b"}, {}, {}]
+    for those, message in ((models, "those of tiny, vgg11"), (models[2:], "no encoder")):
         with pytest.raises(InputError, match=rf"--weights vgg19=…: expected .*{message}"):
-            demo.write(those, tmp_path / "two", dist=dist, given={"vgg19": "a"})
+            demo._shares(those, {"vgg19": "a"})
 
 
 def test_names_from_a_file_are_text_on_the_page(magenta: str, dist: Path, tmp_path: Path) -> None:
