@@ -1,16 +1,18 @@
 """How long it takes to what the plain way reaches: ``stylebench bench --to-loss``.
 
 The plain way and ours take evaluations in turns, each on a clock of its own, so that all see the
-same machine. Ours are two: the preset ``balanced``, which minimises the plain way's loss, and
-``robust``, by which `stylebench transfer` makes its pictures. Afterwards their best pictures on the
-way are looked at: which is the first whose loss, by the plain way's own network in float32, is as
-low as the plain way's lowest, and which the first that judges find as good as the plain way's.
+same machine. Ours are three: the preset ``balanced``, which minimises the plain way's loss, the
+same with the picture as its spectrum, and ``robust``, by which `stylebench transfer` makes its
+pictures. Afterwards their best pictures on the way are looked at: which is the first whose loss, by
+the plain way's own network in float32, is as low as the plain way's lowest, and which the first
+that judges find as good as the plain way's.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from pydantic import BaseModel
@@ -33,7 +35,12 @@ from stylebench.transfer.parameterisation import parameterise
 from stylebench.transfer.stylize import ROLES
 
 PAIR = ("chelsea", "brush")
-OURS = ("balanced", "robust")
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
+    "balanced": ("balanced", {}),
+    "balanced, spectrum": ("balanced", {"image": "spectrum"}),
+    "robust": ("robust", {}),
+}
+"""Names of ours -> preset, and what else is set."""
 EVALUATIONS = 300
 """Of each way. Published scripts take 300 to 1000."""
 LOOK_EVERY = 5
@@ -88,7 +95,7 @@ class Row(Work):
     """What one of ours needs to what the plain way has after all of its evaluations.
 
     Attributes:
-        preset: which of `OURS`.
+        preset: which of `OURS`, by its name there.
         weights: of the network; random ones where there are none on this machine.
         plain_seconds: of the plain way, as are `plain_loss`, its lowest, and `plain_scores`.
         loss: evaluations to a loss as low; seconds_to_loss the time until then. None: not reached.
@@ -182,9 +189,9 @@ def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Ro
     except (AttributeError, RuntimeError) as error:
         raise InputError(f"{work.title}: the plain way cannot be run: {error}") from None
     ways = {PLAIN: Way(_plain(plain), work.device, time.perf_counter() - began)}
-    for preset in OURS:
-        made = _ours(work, arch, ref, pair, presets.settings(preset, {}))
-        ways[preset] = Way(made, work.device)
+    for name, (preset, given) in OURS.items():
+        made = _ours(work, arch, ref, pair, presets.settings(preset, given))
+        ways[name] = Way(made, work.device)
     for number in range(1, evaluations + 1):
         for way in ways.values():
             way.turn(number)

@@ -77,7 +77,7 @@ def test_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
     done = invoke(*flags, "--precision", "fp32", "--json")
     assert done.status == 0, done
     report = race.Report.model_validate(json.loads(done.out))
-    assert [row.preset for row in report.rows] == ["balanced", "robust"]
+    assert [row.preset for row in report.rows] == ["balanced", "balanced, spectrum", "robust"]
     for row in report.rows:
         assert row.arch == "r-tiny"
         assert row.evaluations == 20
