@@ -26,42 +26,28 @@ from stylebench.measures import judges
 from stylebench.measures.metrics import measure
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
-from stylebench.transfer.parameterisation import COLOUR, PIXELS, Parameterisation, Spectrum
+from stylebench.transfer.parameterisation import PIXELS, Fourier, Parameterisation
 
 PAIRS = (("chelsea", "brush"), ("china", "mosaic"), ("rocket", "pointillism"), ("flower", "ihc"))
 LOOKS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500)
 JUDGES = ("r-densenet121", "r-googlenet")
 
 
-class Tilted(Spectrum):
-    """`Spectrum` with another slope, in the colours of `COLOUR` to a power: U s^power of its SVD.
+class Tilted(Fourier):
+    """`Fourier` with another slope, and its colours to a power: U s^power Vᵀ of their SVD.
 
-    Slope 1 and power 1 are `Fourier`.
+    Slope 1/2 and power 0 are `Spectrum`, but for a rotation of the colours.
     """
 
     def __init__(self, like: Tensor, slope: float, power: float) -> None:
-        self.SLOPE = slope
+        self.SLOPE, self._power = slope, power
         super().__init__(like)
-        u, s, vh = torch.linalg.svd(torch.tensor(COLOUR, dtype=torch.float64))
-        colour = u @ (s**power).diag() @ vh
-        colour = colour / (colour.square().sum() / 3).sqrt()
-        self._colour, self._inverse = colour.to(like), colour.inverse().to(like)
 
-    def image(self, vector: Tensor) -> Tensor:
-        """Return the picture."""
-        return self._mix(self._colour, super().image(vector))
-
-    def vector(self, image: Tensor) -> Tensor:
-        """Return its coefficients."""
-        return super().vector(self._mix(self._inverse, image))
-
-    def gradient(self, gradient: Tensor) -> Tensor:
-        """Return the gradient by the coefficients."""
-        return super().gradient(self._mix(self._colour.T, gradient))
-
-    @staticmethod
-    def _mix(matrix: Tensor, image: Tensor) -> Tensor:
-        return torch.einsum("ij,bjhw->bihw", matrix, image).contiguous()
+    def colours(self) -> Tensor:
+        """Return the colours."""
+        u, s, vh = torch.linalg.svd(super().colours())
+        powered: Tensor = u @ (s**self._power).diag() @ vh
+        return powered
 
 
 @dataclass(frozen=True)
@@ -140,8 +126,7 @@ def looks(
         space = _space(arm, picture)
         spec = LossSpec(balance=arm.balance)
         objective = Objective(network, [(content, style)], SmoothingSpec(name="none"), spec, space)
-        if arm.balance == "gradient":
-            objective.balance_gradients(content, [0])
+        objective.balance_gradients(content, [0])
         optimiser = OptimiserSpec.model_validate(arm.optimiser)
         left = max(evals - done, 1) if count is None else count
         for seen in iterate(objective, space.vector(picture), optimiser, left):
@@ -166,8 +151,7 @@ class Scores:
         for balance in ("target", "gradient"):
             spec = LossSpec(balance=balance)
             made = Objective(network, [self._pair], SmoothingSpec(name="none"), spec)
-            if balance == "gradient":
-                made.balance_gradients(self._pair[0], [0])
+            made.balance_gradients(self._pair[0], [0])
             self._losses[balance] = made
 
     def __call__(self, picture: Tensor) -> dict[str, float]:

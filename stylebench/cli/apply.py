@@ -46,12 +46,7 @@ def apply(
     strength: Annotated[
         float, typer.Option("--strength", help="How much of the style, from 0 to 1.")
     ] = 1.0,
-    blend: Annotated[
-        str | None,
-        typer.Option(
-            "--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."
-        ),
-    ] = None,
+    blend: options.Blend = None,
     plugin: options.Plugin = None,
     device: options.Device = "auto",
     weights: options.Weights = None,

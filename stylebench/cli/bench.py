@@ -81,13 +81,9 @@ def bench(
         if batch or check:
             raise InputError("--to-loss takes one picture: expected no --batch and no --check")
         works = bench.works(arch or (), size or (), [1], precision or ["auto"], place)
-        found = race.run(
-            works, race.EVALUATIONS if evals is None else evals, lambda text: say(text, error=True)
-        )
-        if as_json:
-            print(json.dumps(found.model_dump(mode="json"), indent=1))
-        else:
-            say(*race_lines(found))
+        count = race.EVALUATIONS if evals is None else evals
+        found = race.run(works, count, lambda text: say(text, error=True))
+        _print(found, as_json, race_lines(found))
         return
     if evals is not None:
         raise InputError("--evals is of --to-loss: expected both, found --evals alone")
@@ -96,16 +92,20 @@ def bench(
     began = time.monotonic()
     report = bench.run(works, lambda text: say(text, error=True))
     say(f"measured in {duration(time.monotonic() - began)}", error=True)
-    if as_json:
-        print(json.dumps(report.model_dump(mode="json"), indent=1))
-    else:
-        say(*lines(report))
+    _print(report, as_json, lines(report))
     if reference is not None:
         worse = compare.worse(report, reference)
         fine = f"no ratio is worse than in {check} by more than {compare.MARGIN:.0%}"
         say(*(worse or [fine]), error=True)
         if worse:
             raise typer.Exit(1)
+
+
+def _print(report: "Report | RaceReport", as_json: bool, text: list[str]) -> None:
+    if as_json:
+        print(json.dumps(report.model_dump(mode="json"), indent=1))
+    else:
+        say(*text)
 
 
 def race_lines(report: "RaceReport") -> list[str]:

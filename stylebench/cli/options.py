@@ -167,6 +167,10 @@ Precision = Annotated[
         "--precision", help="Run the network in this precision: `auto | fp32 | tf32 | bf16`."
     ),
 ]
+Blend = Annotated[
+    str | None,
+    typer.Option("--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."),
+]
 Device = Annotated[
     str,
     typer.Option("--device", help="Compute on this device: `auto | cpu | cuda | cuda:N | mps`."),

@@ -146,12 +146,7 @@ def transfer(
             help="Write the best picture so far every N evaluations too: OUTPUT-0050.png.",
         ),
     ] = None,
-    blend: Annotated[
-        str | None,
-        typer.Option(
-            "--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."
-        ),
-    ] = None,
+    blend: options.Blend = None,
     mask: Annotated[
         str | None,
         typer.Option(

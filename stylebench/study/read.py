@@ -13,6 +13,7 @@ import pandas as pd
 
 from stylebench import files, store
 from stylebench.errors import DamagedError, InputError, describe
+from stylebench.figures.arms import MEASURE
 from stylebench.figures.register import inert
 from stylebench.store import columns
 from stylebench.study import design as designs
@@ -24,7 +25,6 @@ Preference = dict[Choice, float]
 POINTS: Preference = {"a": 1.0, "b": -1.0, "same": 0.0}
 MOST = 10_000_000
 """Bytes of a table."""
-MEASURE = ["metric", "judge", "judge_weights"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from stylebench.stylisers.adain import AdaIN, Maps
 from stylebench.stylisers.decoder import Decoder
 from stylebench.stylisers.sanet import SANet
 from stylebench.stylisers.styliser import check_strength
-from stylebench.transfer.targets import Blend
+from stylebench.transfer.targets import Blend, pictures
 
 JOINS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
 
@@ -128,7 +128,7 @@ class Trained:
         lower border by its last pixels, and the result is cut to its size.
         """
         check_strength(strength)
-        styles = style.pictures if isinstance(style, Blend) else (style,)
+        styles = pictures(style)
         shares = style.shares if isinstance(style, Blend) else (1.0,)
         height, width = content.shape[-2:]
         below, right = -height % self.multiple, -width % self.multiple

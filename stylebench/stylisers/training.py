@@ -242,14 +242,13 @@ class Training:
 
     def _network(self, state: State, loss: LossNetwork) -> Network:
         """Return the network, with the loss network as its encoder where they are one."""
-        paths = [level.node.path for level in self._levels(self._encoder)]
+        nodes = [level.node for level in self._levels(self._encoder)]
         same = (self._seer.label, self._seer.weights) == (
             self._encoder.label, self._encoder.weights)  # fmt: skip
-        nodes = [level.node for level in self._levels(self._encoder)]
         backbone = (
             loss.backbone if same else self._encoder.build(nodes, self.device, self._precision)
         )
-        return Network(backbone, paths, state.generator)
+        return Network(backbone, [node.path for node in nodes], state.generator)
 
     def _batches(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield contents and styles of the steps to come; the next ones are read meanwhile."""

@@ -158,31 +158,16 @@ def _ours(
     content, style = pair
     space = parameterise(how.image, content)
     objective = Objective(backbone, [(content, style)], how.smoothing, how.loss, space)
-    if how.loss.balance == "gradient":
-        objective.balance_gradients(content, [0])
+    objective.balance_gradients(content, [0])
     start = space.vector(content)
     for seen in iterate(objective, start, how.optimiser, 10**6):
         yield space.image(seen.image.view_as(content))
 
 
-def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Row]:
-    """Return a row for each of ours.
-
-    Args:
-        work: what to measure; a batch of one.
-        evaluations: of each way.
-        panel: who judges; none of the network's own architecture.
-
-    Raises:
-        InputError: see `run`.
-    """
-    arch, ref = _weights(work.arch)
-    content, style = (
-        to_tensor(name, role, work.size).to(work.device)
-        for name, role in zip(PAIR, ROLES, strict=True)
-    )
-    pair = content, style
-    runtime.configure(tf32=work.precision == "tf32")
+def _ways(
+    work: Work, arch: str, ref: WeightsRef, pair: tuple[Tensor, Tensor]
+) -> tuple[Plain, dict[str, Way]]:
+    """Return the plain way, and every way by its name: the plain one is `PLAIN`."""
     began = time.perf_counter()
     try:
         plain = Plain(*whole_network(arch, ref, 0), *pair)
@@ -192,6 +177,30 @@ def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Ro
     for name, (preset, given) in OURS.items():
         made = _ours(work, arch, ref, pair, presets.settings(preset, given))
         ways[name] = Way(made, work.device)
+    return plain, ways
+
+
+def race(
+    work: Work, arch: str, ref: WeightsRef, evaluations: int, panel: Sequence[judges.Judge]
+) -> list[Row]:
+    """Return a row for each of ours.
+
+    Args:
+        work: what to measure; a batch of one.
+        arch: of its network, with r- or p-.
+        ref: its weights.
+        evaluations: of each way.
+        panel: who judges; none of the network's own architecture.
+
+    Raises:
+        InputError: see `run`.
+    """
+    content, style = (
+        to_tensor(name, role, work.size).to(work.device)
+        for name, role in zip(PAIR, ROLES, strict=True)
+    )
+    runtime.configure(tf32=work.precision == "tf32")
+    plain, ways = _ways(work, arch, ref, (content, style))
     for number in range(1, evaluations + 1):
         for way in ways.values():
             way.turn(number)
@@ -210,10 +219,10 @@ def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Ro
                 found[key] = measure(name, look.picture, content, style, who)
         return found
 
-    least, most = loss(ways[PLAIN].looks[-1]), scores(ways[PLAIN].looks[-1])
+    slow = ways.pop(PLAIN)
+    least, most = loss(slow.looks[-1]), scores(slow.looks[-1])
     rows = []
-    for preset in OURS:
-        way = ways[preset]
+    for name, way in ways.items():
         low = _first(way.looks, lambda look: loss(look) <= least)
         good = _first(
             way.looks, lambda look: all(value >= most[key] for key, value in scores(look).items())
@@ -221,10 +230,10 @@ def race(work: Work, evaluations: int, panel: Sequence[judges.Judge]) -> list[Ro
         rows.append(
             Row(
                 **work.model_dump() | {"arch": arch},
-                preset=preset,
+                preset=name,
                 weights=ref.label,
                 evaluations=evaluations,
-                plain_seconds=ways[PLAIN].seconds,
+                plain_seconds=slow.seconds,
                 plain_loss=least,
                 plain_scores=most,
                 seconds=way.seconds,
@@ -252,13 +261,13 @@ def run(works: Sequence[Work], evaluations: int, tell: Callable[[str], None]) ->
     """
     if evaluations < 1:
         raise InputError(f"--evals: expected a positive number, found {evaluations}")
-    archs = [_weights(work.arch)[0] for work in works]
-    chosen = judges.choose(archs)
+    networks = [_weights(work.arch) for work in works]
+    chosen = judges.choose([arch for arch, _ in networks])
     panel = judges.make(chosen, works[0].device)
     rows: list[Row] = []
-    for work, arch in zip(works, archs, strict=True):
+    for work, (arch, ref) in zip(works, networks, strict=True):
         tell(f"{work.title}: {evaluations} evaluations of each way …")
         able = [who for who in panel if judges.judged_by(arch, who.name)]
-        rows += race(work, evaluations, able)
+        rows += race(work, arch, ref, evaluations, able)
     named = {name: ref.label for name, ref in chosen.items()}
     return Report(machine=machine(works[0].device), judges=named, rows=rows)

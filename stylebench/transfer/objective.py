@@ -195,11 +195,15 @@ class Objective:
         return norms
 
     def balance_gradients(self, start: Tensor, seeds: Sequence[int]) -> None:
-        """Divide each term by the L2 norm of its own gradient; arguments of `_gradient_norms`.
+        """Divide each term by the L2 norm of its own gradient, if ``balance: gradient`` asks so.
+
+        Arguments as of `_gradient_norms`.
 
         That of a region is multiplied by √λ, so that each of its pixels, of which there are λ of
         all, is pulled as hard as without masks.
         """
+        if self.spec.balance != "gradient":
+            return
         norms = self._gradient_norms(start, seeds)
         inverse = [[1 / norm if norm > 0 else 0.0 for norm in row] for row in norms]
         self._terms = [

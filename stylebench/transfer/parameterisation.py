@@ -128,9 +128,13 @@ class Fourier(Spectrum):
 
     def __init__(self, like: Tensor) -> None:
         super().__init__(like)
-        colour = torch.tensor(COLOUR, dtype=torch.float64)
+        colour = self.colours()
         colour = colour / (colour.square().sum() / 3).sqrt()
         self._colour, self._colour_inverse = colour.to(like), colour.inverse().to(like)
+
+    def colours(self) -> Tensor:
+        """Return C (3, 3) before it is divided, in float64."""
+        return torch.tensor(COLOUR, dtype=torch.float64)
 
     def image(self, vector: Tensor) -> Tensor:
         """Return x = C F S z."""

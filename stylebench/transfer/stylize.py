@@ -324,8 +324,7 @@ def stylize_batch(
     images, anchors = _starts(settings, pairs, seeds, starts or [None] * len(pairs))
     space = parameterise(settings.image, images)
     objective = Objective(backbone, pairs, settings.smoothing, settings.loss, space)
-    if settings.loss.balance == "gradient":
-        objective.balance_gradients(anchors, seeds)
+    objective.balance_gradients(anchors, seeds)
     budgets = objective.gradients(anchors, seeds) if settings.gradients else [()] * len(pairs)
 
     def finished(index: int, vector: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -22,10 +24,17 @@ FLAGS = [
 ]  # fmt: skip
 
 
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+"""Of a page: px by which it is wider than its window."""
+
+
 def find() -> str | None:
     """Return the path of a Chromium, None if there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
+
+
+CHROMIUM = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
 
 
 class Page:
@@ -141,13 +150,14 @@ class Page:
 
 
 @contextlib.contextmanager
-def browser(command: str, *flags: str) -> Iterator[Page]:
+def browser(*flags: str) -> Iterator[Page]:
     """Start the browser with a profile of its own, and end it and remove that afterwards.
 
     Args:
-        command: its path.
         flags: beside `FLAGS`.
     """
+    command = find()
+    assert command is not None
     to_page, from_us = os.pipe()
     to_us, from_page = os.pipe()
     # The browser reads from descriptor 3 and writes to 4.

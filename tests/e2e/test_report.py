@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import pytest
 
 from stylebench.figures import draw
 from stylebench.report import page as report
-from tests.e2e.browser import Page, browser, find
+from tests.e2e.browser import CHROMIUM, OVERFLOW, Page
 from tests.results import make
 
-pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
+pytestmark = CHROMIUM
 
 REFERENCE = Path(__file__).resolve().parents[2] / "results" / "reference"
 PHONE = 360
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BROKEN = "[...document.images].filter((i) => !(i.complete && i.naturalWidth)).length"
 
 
@@ -42,11 +41,8 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    command = find()
-    assert command is not None
-    with browser(command) as found:
-        yield found
+def page(window: Page) -> Page:
+    return window
 
 
 def column(page: Page, place: int, table: str = "jobs") -> list[Any]:

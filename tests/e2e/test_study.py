@@ -4,7 +4,6 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,11 @@ from stylebench.study import answers, design, read
 from stylebench.study import page as study_page
 from stylebench.study.design import Design
 from stylebench.study.serve import Server
-from tests.e2e.browser import Page, browser, find
+from tests.e2e.browser import CHROMIUM, OVERFLOW, Page
 from tests.results import PAIRS, arms, by_arm, write
 
-pytestmark = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt install chromium)")
+pytestmark = CHROMIUM
 
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 HOSTILE = "<script>window.intruder=1</script>"
 NAMES = ["r-vgg19", "r-</script><img src=x onerror=alert(1)>", "p-resnet50"]
 KEYS = {"left": "ArrowLeft", "right": "ArrowRight", "same": "ArrowDown"}
@@ -58,14 +56,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(folder: Path) -> Design:
     return design.read(folder / "study")
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Page]:
-    command = find()
-    assert command is not None
-    with browser(command) as found:
-        yield found
 
 
 @pytest.fixture

