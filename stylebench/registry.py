@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module, invalidate_caches
 from importlib.machinery import PathFinder
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
@@ -367,6 +368,7 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
             sys.modules.pop(_module(name), None)
     Registry.forget(path.name)
     files = {name: path.parent / name for name in sources}
+    _remove_bytecode(files.values())
     for name in list(files)[1:]:
         loaded = getattr(sys.modules.get(_module(name)), "__file__", None)
         if loaded and Path(loaded) != files[name]:
@@ -396,6 +398,13 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
         raise
     PLUGINS[path.name] = PlugIn(path.name, digest, files, module)
     return PLUGINS[path.name]
+
+
+def _remove_bytecode(sources: Iterable[Path]) -> None:
+    """Remove bytecode that a plug-in's functions left when they imported; see `_no_bytecode`."""
+    for source in sources:
+        with contextlib.suppress(OSError):
+            Path(cache_from_source(source)).unlink()
 
 
 @contextlib.contextmanager

@@ -335,8 +335,11 @@ def test_a_backbone_of_a_module_is_a_copy(net: Path) -> None:
     torch.testing.assert_close(backbone(picture)["stem"], expected)
 
 
-def test_only_what_a_plug_in_imports_is_part_of_it(tmp_path: Path) -> None:
+def test_only_what_a_plug_in_imports_is_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not what lies beside it and is loaded: a main file, a virtual environment."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     for folder in (".venv", "nets"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("")

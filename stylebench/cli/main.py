@@ -118,6 +118,15 @@ def _told(error: OSError | MemoryError) -> str:
     return f"{error.strerror or error}{name}{more if is_full(error) else ''}"
 
 
+def _drop_unwritten() -> None:
+    """Lead a stream nowhere that takes no more: Python tries again to write at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def main() -> None:
     """Run the command line: wrong input is one line on standard error and exit status 2."""
     # Typer's wrong usage, under a name that versions with and without their own click share.
@@ -139,7 +148,6 @@ def main() -> None:
     except JobError as error:
         text, status = f"the job failed: {error}", 1
     except BrokenPipeError:  # the reader has gone, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     except (OSError, MemoryError) as error:
         text, status = _told(error), 1
@@ -150,4 +158,5 @@ def main() -> None:
     if text:
         with contextlib.suppress(OSError):  # of a full disk, to which errors go
             print(f"stylebench: {one_line(text)}", file=sys.stderr)
+    _drop_unwritten()
     sys.exit(status if isinstance(status, int) else 0)

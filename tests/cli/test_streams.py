@@ -55,8 +55,9 @@ def test_no_job_on_a_closed_standard_input() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is full")
-def test_a_full_disk_under_a_stream() -> None:
-    done = run(("ls", "images"), ">/dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_a_stream(unbuffered: str) -> None:
+    done = run(("ls", "images"), ">/dev/full", PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert b"No space left" in done.stderr
     assert run(("status", "nothing"), "2>/dev/full").returncode == 2
