@@ -300,6 +300,7 @@ def test_a_new_statistic_has_a_panel_and_columns(
         assert ("least" in TABLES["statistics"](each)) == there
 
 
+@pytest.mark.slow
 def test_a_smoothing_of_a_plug_in_is_in_the_job_and_in_workers(tmp_path: Path) -> None:
     """In another process: the command, its worker processes, and a plug-in in the environment."""
     (tmp_path / "mine.py").write_text(OWN)

@@ -128,6 +128,7 @@ def test_the_command_waits_passively() -> None:
     assert spins("-c", command, "ls", "statistics") == [runtime.WAITING["GOMP_SPINCOUNT"]]
 
 
+@pytest.mark.slow
 @gnu
 def test_workers_wait_passively_whoever_starts_them(tmp_path: Path) -> None:
     """From Python, where torch was imported before: this process spins, its worker does not."""

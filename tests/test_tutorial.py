@@ -25,6 +25,7 @@ def stable(printed: str) -> list[str]:
     return sorted(" ".join(line.split()) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_what_the_page_shows_is_what_its_cells_print(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_weights: None, one_thread: None
 ) -> None:

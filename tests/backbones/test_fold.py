@@ -72,9 +72,18 @@ def check(
     return before, norms(backbone)
 
 
+LARGE = {"resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d", "vgg13_bn", "vgg16_bn",
+         "mobilenet_v3_large"}  # fmt: skip
+"""As others, but for their size."""
+
+
 @pytest.mark.parametrize(
     "name",
-    [n for n, spec in ARCHS.items() if "batchnorm" in spec.options and "r-" in spec.prefixes],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE))
+        for name, spec in ARCHS.items()
+        if "batchnorm" in spec.options and "r-" in spec.prefixes
+    ],
 )
 def test_folded_backbones_give_the_same_maps(name: str) -> None:
     """None is left but for densenet's, which stand before the convolution."""

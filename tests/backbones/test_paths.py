@@ -54,6 +54,7 @@ def test_lists_of_files_are_lists(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["a+b/net.py", "my+net,v[2].py"])
 def test_such_networks_run_and_are_listed(place: str, tmp_path: Path) -> None:
     arch = f"{write(tmp_path, place)}:Net"

@@ -351,6 +351,7 @@ def test_tiff_that_libtiff_talks_about(capfd: pytest.CaptureFixture[str]) -> Non
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["P", "RGBA", "I;16"])
 def test_largest_pictures_take_less_than_2_gb(mode: str) -> None:
     Path("mine.png").write_bytes(large(mode))

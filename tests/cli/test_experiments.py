@@ -75,6 +75,7 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     assert (out / "figures" / "gatys_init.jpg").stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_metrics_that_are_missing_are_exit_status_1(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ WITHOUT: list[tuple[set[str], list[str]]] = [
      ["transfer chelsea mosaic --arch r-vgg11 --size 48 --evals 1"]),
 ]  # fmt: skip
 """Modules -> commands that must not load them, all of which one process runs."""
+LONG = [commands for _, commands in WITHOUT[-3:]]
 
 CODE = """
 import json, sys
@@ -51,7 +52,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("no_weights")
-@pytest.mark.parametrize(("foreign", "commands"), WITHOUT, ids=[c[0] for _, c in WITHOUT])
+@pytest.mark.parametrize(
+    ("foreign", "commands"),
+    [pytest.param(*each, marks=[pytest.mark.slow] * (each[1] in LONG)) for each in WITHOUT],
+    ids=[commands[0] for _, commands in WITHOUT],
+)
 def test_commands_import_what_they_use(
     foreign: set[str], commands: list[str], results: Path, tmp_path: Path
 ) -> None:

@@ -235,7 +235,13 @@ KINDS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] * (kind in ("GIF", "BMP", "PPM", "TGA")))
+        for kind in KINDS
+    ],
+)
 def test_pictures_are_png_and_jpeg_alone(
     kind: str, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

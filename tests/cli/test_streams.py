@@ -89,6 +89,7 @@ def untracked(*_: object) -> object:
     return contextlib.nullcontext(lambda record: None)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
 def test_no_descriptors_left_for_workers() -> None:
     config = write_yaml(Path("x.yaml"), statistics_images=[])

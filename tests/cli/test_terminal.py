@@ -69,6 +69,7 @@ def terminals() -> Iterator[list[Terminal]]:
         os.close(terminal.slave)
 
 
+@pytest.mark.slow
 def test_bar_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:
     out = with_database(tmp_path / "out")
     terminals.append(Terminal("stats", "--arch", "r-tiny", "--content", "chelsea", "--size", 32,

@@ -331,6 +331,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_trained_applied_and_exported() -> None:
     pytest.importorskip("onnx", reason="needs stylebench[onnx]")
     Path("own_net.py").write_text(NET)

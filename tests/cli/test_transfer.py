@@ -89,6 +89,7 @@ def test_control_c_on_a_terminal_writes_the_best_picture(
         assert picture.size == (32, 21)
 
 
+@pytest.mark.slow
 def test_control_c_elsewhere_does_too(tmp_path: Path) -> None:
     command = [*NO_FIGURES, *map(str, TINY), "--evals", "1000000", "--every", "2", "-o", "out.png"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)

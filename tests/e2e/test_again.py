@@ -162,7 +162,7 @@ def test_killed_sweep_goes_on_where_it_was(
     check_mlflow(out)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_control_c_keeps_what_is_finished(
     jobs: int, tmp_path: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -187,6 +187,7 @@ def test_control_c_keeps_what_is_finished(
         assert not list(out.glob("jobs/.tmp-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["one", "all", "renamed", "in the end"])
 def test_outcomes_that_are_taken_away_are_missed(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,6 +65,7 @@ def away(told: Listener) -> list[str]:
     return [text for text in told.messages if text.startswith("MLflow does not answer")]
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_in_mid_sweep(server: Server, tmp_path: Path) -> None:
     told = run(tmp_path / "out", server.uri, list(range(6)), {
         2: lambda: server.signal(signal.SIGSTOP),
@@ -100,6 +101,7 @@ def test_a_server_that_is_killed_and_started_again(
     assert track(out, server) == (0, 6)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_at_all(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -212,6 +212,7 @@ def test_tables_filter(page: Page, path: Path) -> None:
 TOP = "document.getElementById('{}').getBoundingClientRect().top"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_page_of_several_fits(page: Page, several: Path, width: int, dark: bool) -> None:

@@ -58,6 +58,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_without_tracking_mlflow_is_not_needed_and_can_be_told_later(tmp_path: Path) -> None:
     config, out = write_yaml(tmp_path / "tiny.yaml", smoothing=["none"], evals=3), tmp_path / "out"
     flags = ["sweep", "--tracking-uri", "off", "--out", str(out), str(config)]
@@ -148,6 +149,7 @@ def test_other_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not list((tmp_path / "here").iterdir())
 
 
+@pytest.mark.slow
 def test_jobs_are_found_among_many_experiments(
     copy: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_what_is_nan_everywhere_is_no_column(results: Results) -> None:
     assert len(figure.axes) == 7
 
 
+@pytest.mark.slow
 def test_forty_arms_and_long_names(tmp_path: Path) -> None:
     archs = [
         f"r-timm:a_very_long_name_of_a_network_that_goes_on_and_on.number{i}" for i in range(20)

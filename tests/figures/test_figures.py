@@ -170,6 +170,7 @@ def test_grid_of_a_sweep_with_the_papers_settings_is_not_quick(tmp_path: Path) -
     assert not any("quick" in text for text in texts(FIGURES["grid"](results)))
 
 
+@pytest.mark.slow
 def test_grid_of_a_large_sweep_is_limited(tmp_path: Path) -> None:
     archs = [f"r-timm:a_very_long_name_of_a_network.{i}" for i in range(9)]
     pairs = [(f"content{i}", "s") for i in range(8)]
@@ -230,6 +231,7 @@ def test_tables_in_markdown_show_names_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "tables" / "summary.csv").is_file()
 
 
+@pytest.mark.slow
 def test_legends_of_many_long_names_stay_in_the_figure(tmp_path: Path) -> None:
     archs = [f"r-timm:a_rather_long_name_of_a_model_{number}" for number in range(24)]
     results = make(tmp_path, archs, ("none",), [("cat", "mosaic")], 1)

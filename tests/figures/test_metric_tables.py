@@ -100,6 +100,7 @@ def test_p_is_corrected_over_the_comparisons_of_a_metric_and_judge(judged: Resul
     assert set(least["p_holm"]) == {15 * 2 / 2**8}
 
 
+@pytest.mark.slow
 def test_of_many_arms_a_table_stays_readable(tmp_path: Path) -> None:
     many = [f"r-resnet50+gamma={number}" for number in range(7)]
     results = write(tmp_path / "out", arms(many), PAIRS[:1], 1, nearer)

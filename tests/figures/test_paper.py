@@ -109,6 +109,7 @@ def _ink(figure: Any) -> list[tuple[Any, Any]]:
     return [(artist, box) for artist, box in scaled if box.height > 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "width"),
     [("scale_free", 3.3), ("curves", 2.0), ("grid", 3.3), ("gradients", 3.3), ("gradients", 6.9)],
@@ -166,6 +167,7 @@ def test_a_figure_is_cut_where_nothing_is_drawn_into_parts_of_one_height() -> No
     assert len(paper.parts(whole)) == 1  # no place to cut
 
 
+@pytest.mark.slow
 def test_tall_figures_become_files(tall: Results) -> None:
     found = [path for _, path in draw(tall.folder, ["scale_free"], Paper(("pdf", "svg"), 3.3))]
     names = [path.name for path in found if isinstance(path, Path)]

@@ -77,6 +77,7 @@ def test_table_of_every_statistic_and_score(results: Results) -> None:
     assert (table["p_holm"] >= table["p"]).loc[table["p"].notna()].all()
 
 
+@pytest.mark.slow
 def test_a_judge_of_few_backbones_does_not_count(results: Results) -> None:
     one = results.metrics["judge"].eq("p-timm:judge")
     missing = one & results.metrics["arch"].eq("r-vgg19")
@@ -108,6 +109,7 @@ def test_scatter_shows_all_backbones(results: Results) -> None:
     assert any("looks better than it is" in text for text in texts(figure))
 
 
+@pytest.mark.slow
 def test_jobs_that_did_not_move_are_told(results: Results) -> None:
     flags = results.results["flags"].mask(results.results["arch"] == "r-timm:a", "did-not-move")
     still = replace(results, results=results.results.assign(flags=flags))

@@ -80,6 +80,7 @@ def test_nothing_succeeded(tmp_path: Path) -> None:
         FIGURES["gatys_photoreal"](replace(results, metrics=results.metrics[:0]))
 
 
+@pytest.mark.slow
 def test_a_large_sheet_is_limited(tmp_path: Path) -> None:
     pairs = tuple((f"content {index}", "style") for index in range(9))
     change = varied("style_weight", *(10.0**power for power in range(11)))

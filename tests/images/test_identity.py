@@ -67,6 +67,7 @@ def test_builtins_have_the_digests_that_they_had() -> None:
     assert found == AT_256
 
 
+@pytest.mark.slow
 def test_digests_and_job_ids_are_those_of_another_processor() -> None:
     """What controls measure, how weights begin and what a picture is are computed by either."""
     root = str(Path(__file__).parents[2])

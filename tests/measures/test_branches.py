@@ -73,6 +73,7 @@ def test_every_block_of_networks_of_several_kinds_is_a_row(arch: str, count: int
     assert found["stage"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_measured_before_is_filled_up(tmp_path: Path) -> None:
     def sweep() -> Results:
         with no_figures():

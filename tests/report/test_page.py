@@ -216,6 +216,7 @@ def test_tables_of_other_experiments_are_not_shown(tmp_path: Path) -> None:
         assert {table.key for table in found} == of_all | own
 
 
+@pytest.mark.slow
 def test_drawn_curves_stand_below_the_tables(tmp_path: Path) -> None:
     made = make(tmp_path / "out", seeds=1)
     assert not Page(page.render(made.folder)).all("section", id="curves")
@@ -379,6 +380,7 @@ def test_figures_are_embedded_smaller(tmp_path: Path) -> None:
     assert image.attributes["alt"].startswith("Figure statistics: ")
 
 
+@pytest.mark.slow
 def test_same_results_same_page(made: Results, tmp_path: Path) -> None:
     path = page.write(made.folder, tmp_path / "page.html")
     assert path.read_text(encoding="utf-8") == page.render(made.folder)
@@ -387,6 +389,7 @@ def test_same_results_same_page(made: Results, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
+@pytest.mark.slow
 def test_many_pictures_are_made_smaller(tmp_path: Path) -> None:
     archs = [f"r-timm:{number}" for number in range(10)]
     pairs = [(f"content{number}", "style") for number in range(8)]

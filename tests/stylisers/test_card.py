@@ -78,11 +78,16 @@ def test_a_strangers_card(
 def test_a_card_runs_no_file(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither where it says nor in the working directory."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.py").write_text("open('ran', 'w')\n")
-    for encoder in ("net.py:Net", "r-net.py:Net", f"{tmp_path}/net.py:Net", "./net.py:Net"):
+    (tmp_path / "of_a_card.py").write_text("open('ran', 'w')\n")
+    for encoder in (
+        "of_a_card.py:Net",
+        "r-of_a_card.py:Net",
+        f"{tmp_path}/of_a_card.py:Net",
+        "./of_a_card.py:Net",
+    ):
         assert "its encoder" in refused(changed(good, tmp_path, {"encoder": encoder}))
-    code = {"code": {"net.py": "0" * 16}, "encoder": "r-net.py:Net"}
-    assert "needs the plug-in net.py" in refused(changed(good, tmp_path, code))
+    code = {"code": {"of_a_card.py": "0" * 16}, "encoder": "r-of_a_card.py:Net"}
+    assert "needs the plug-in of_a_card.py" in refused(changed(good, tmp_path, code))
     assert not (tmp_path / "ran").exists()
 
 

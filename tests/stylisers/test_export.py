@@ -64,6 +64,7 @@ def test_half_the_weights_are_half_the_size(magenta: Styliser) -> None:
     onnx.checker.check_model(onnx.load_from_string(half.data), full_check=True)
 
 
+@pytest.mark.slow
 def test_adain_is_exported_by_the_command(adain: Path, tmp_path: Path) -> None:
     path = tmp_path / "adain.onnx"
     done = invoke("export", adain, path)

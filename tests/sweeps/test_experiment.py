@@ -160,7 +160,17 @@ def test_every_profile_of_every_experiment_loads(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_weights")
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=[pytest.mark.slow] * (path.stem in ("peakiness_predicts", "texture")),
+        )
+        for path in EXPERIMENTS
+    ],
+)
 def test_the_stated_number_of_stylisations_is_right(path: Path) -> None:
     text = path.read_text()
     stated = re.findall(r"quick:  # (\d+) stylisations, about \d+ min on 2 cores", text)

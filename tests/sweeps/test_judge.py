@@ -57,6 +57,7 @@ def test_worker_processes_say_what_one_process_says(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(one, two, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_have_its_judges_says_why(tmp_path: Path) -> None:
     spec = add(tmp_path)
     made = judge._judged

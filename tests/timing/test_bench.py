@@ -96,6 +96,7 @@ def found() -> bench.Report:
         return bench.run(wanted, lambda text: None)
 
 
+@pytest.mark.slow
 def test_the_report_has_what_is_promised(found: bench.Report) -> None:
     told = found.model_dump()
     assert told["ceiling"].keys() == {"fp32_gflops"}

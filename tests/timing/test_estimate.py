@@ -205,6 +205,7 @@ def _used(folder: Path) -> int:
     return sum(path.stat().st_blocks * 512 for path in [folder, *folder.rglob("*")])
 
 
+@pytest.mark.slow
 def test_disk_is_that_of_a_real_sweep(swept: tuple[Path, plan.Plan]) -> None:
     """Without figures, which take a large part of a small sweep."""
     out, planned = swept

@@ -26,6 +26,7 @@ def pair(size: int) -> tuple[Tensor, Tensor]:
     return to_tensor(content, "content", size), to_tensor(style, "style", size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", ["r-vgg11", "r-resnet18"])
 def test_the_plain_way_has_the_loss_of_ours(arch: str) -> None:
     """Two writings of relative errors: hooks and mse_loss here, the extractor and Objective."""

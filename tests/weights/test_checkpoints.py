@@ -91,7 +91,13 @@ def plain(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> dict[
         return taken(path)
 
 
-@pytest.mark.parametrize("how", WRAPPED)
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(how, marks=[pytest.mark.slow] * (how in ("three", "net", "AveragedModel")))
+        for how in WRAPPED
+    ],
+)
 def test_wrapped_weights_are_those_without(
     how: str, network: nn.Module, plain: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def with_heads(function: Any) -> tuple[Any, dict[str, Tensor]]:
     return network, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "block"),
     [
@@ -83,6 +84,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "_of_hub", lambda source, config, offline: path)
 
 
+@pytest.mark.slow
 def test_normalisation_is_that_of_the_weights(published: None, tmp_path: Path) -> None:
     """Whether the tag stands in the name or in the source; a file has that of the name."""
 

@@ -105,6 +105,7 @@ def test_offline_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
             pretrained.resolve("p-resnet50", 0, given={"resnet50": source}, offline=True)
 
 
+@pytest.mark.slow
 def test_the_layout_of_resnet50(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def resnet50(folder: Path) -> dict[str, Tensor]:
     return build("p-resnet50", ref, 0).features.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "nested"),
     [("", False), ("module.", True), ("module.model.", True), ("attacker.model.", False)],

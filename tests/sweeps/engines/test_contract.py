@@ -181,6 +181,7 @@ def test_a_job_whose_worker_died_is_tried_again(name: str, tmp_path: Path) -> No
     assert [(record.job_id, record.status) for record in found] == [(slow.job_id, "ok")]
 
 
+@pytest.mark.slow
 @linux
 @of_workers
 def test_a_worker_that_dies_between_two_jobs_costs_nobody_a_try(name: str, tmp_path: Path) -> None:
@@ -210,6 +211,7 @@ def asleep(maps):
 """
 
 
+@pytest.mark.slow
 @of_workers
 def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
     file = tmp_path / f"asleep_{name}.py"
@@ -227,6 +229,7 @@ def test_a_job_that_hangs_is_stopped(name: str, tmp_path: Path) -> None:
     del PLUGINS[file.name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["local"], indirect=True)
 def test_leaving_early_stops_the_workers(name: str, tmp_path: Path) -> None:
     (endless,) = planned(**ENDLESS)
@@ -259,6 +262,7 @@ class Net(nn.Sequential):
 """
 
 
+@pytest.mark.slow
 @every
 def test_a_plug_in_travels_and_a_changed_one_is_another_job(name: str, tmp_path: Path) -> None:
     file = tmp_path / f"mine_{name}.py"

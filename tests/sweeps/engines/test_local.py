@@ -38,6 +38,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_costs_its_batch_nothing(tmp_path: Path) -> None:
     script = tmp_path / "deadly.py"
     script.write_text(DEADLY)

@@ -83,6 +83,7 @@ def test_a_picture_that_is_gone_fails_its_job(ray_cluster: Any, tmp_path: Path) 
     assert "mine.png" in found[mine.job_id].error
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_lost_costs_no_job(ray_cluster: Any, tmp_path: Path) -> None:
     node = ray_cluster.add_node(num_cpus=1)
     slow = planned(**{**ENDLESS, "evals": 1500, "seed": [0, 1, 2, 3]})
@@ -140,6 +141,7 @@ print(ray.get(ray.remote(lambda: os.nice(0)).remote()))
 """
 
 
+@pytest.mark.slow
 def test_workers_of_a_cluster_that_is_started_here_are_as_nice_as_this_process() -> None:
     env = {key: value for key, value in os.environ.items() if key not in cluster.STARTED}
     ran = subprocess.run(
@@ -161,6 +163,7 @@ print(ray.get(ray.remote(found).remote()))
 """
 
 
+@pytest.mark.slow
 def test_workers_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
     script, here = tmp_path / "script.py", tmp_path / "here"
     script.write_text(ELSEWHERE)
@@ -201,6 +204,7 @@ print(run.run(load_sweep(None, keys), options, Reporter(print)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds Ray's processes in /proc")
 @pytest.mark.parametrize(
     ("process", "why"),
