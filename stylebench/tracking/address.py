@@ -6,6 +6,7 @@ OUT/.tracked    digests of the addresses that have answered
 
 import contextlib
 import hashlib
+import logging
 import os
 import re
 import sqlite3
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stylebench import files
+from stylebench import files, runtime
 from stylebench.errors import InputError, describe, is_full, masked, without_secrets
 
 OFF = "off"
@@ -25,6 +26,16 @@ HERE = "here"
 OWN = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlflow.db-shm", "mlartifacts")
 """In a results folder, what MLflow and SQLite write in place."""
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address, and
+send again what a slow server has carried out; `stylebench.tracking.background` looks first what is
+there."""
 
 
 def database(uri: str) -> Path | None:
@@ -54,6 +65,38 @@ def client() -> Any:
             said = f"MLflow cannot be imported ({describe(error)}): install it again"
         raise InputError(f"{said}, or --tracking-uri {OFF}") from None
     return MlflowClient
+
+
+def connection(out: Path, uri: str | None) -> tuple[Any, str, bool]:
+    """Return a client of MLflow, its address, and whether it is the database in a results folder.
+
+    Args:
+        out: the results folder; its database is made if need be.
+        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
+
+    Raises:
+        InputError: no MLflow can be at this address, or none is installed.
+    """
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    runtime.have_home()  # for which MLflow looks when it is imported
+    mlflow_client = client()
+    for module in ("alembic", "mlflow"):
+        logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
+    here = out.resolve() / "mlflow.db"
+    own = uri is None or database(uri) == here
+    found = uri or f"sqlite:///{here}"
+    if not uri and set("%?") & set(found):  # MLflow and SQLAlchemy read these differently
+        raise InputError(f"{found} has % or ? in its path, which MLflow takes for another")
+    try:
+        if own:
+            check_own(out)
+            if not (out / "mlflow.db").exists():
+                create(out / "mlflow.db")
+        check(found)
+        return mlflow_client(tracking_uri=found), found, own
+    except Exception as error:  # of MLflow, and of whatever stands behind the address
+        raise refused(found, error, out if own else None) from None
 
 
 def create(place: Path) -> None:

@@ -13,8 +13,6 @@ they lie once in the parent; a copy in every run would be two thirds of all byte
 """
 
 import json
-import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from stylebench import files, runtime, store
+from stylebench import files, store
 from stylebench.errors import InputError, published
 from stylebench.tracking import address, view
 
@@ -33,16 +31,6 @@ EXPERIMENTS = 500
 """Experiments in one search for runs: each is a variable of an SQL statement."""
 PAGE = 200
 """Runs in one answer: each comes with all that it holds."""
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
-"""Set unless the user did. MLflow's own 7 retries keep quiet for minutes about a wrong address, and
-send again what a slow server has carried out; `stylebench.tracking.background` looks first what is
-there."""
 
 
 class Run(NamedTuple):
@@ -61,38 +49,6 @@ class Run(NamedTuple):
     def ended(self) -> float:
         """When the job ended; before all others if the run was logged in part."""
         return float(self.stamp.split()[-1]) if self.stamp else float("-inf")
-
-
-def connection(out: Path, uri: str | None) -> tuple[Any, str, bool]:
-    """Return a client of MLflow, its address, and whether it is the database in a results folder.
-
-    Args:
-        out: the results folder; its database is made if need be.
-        uri: of the tracking server; None means ``sqlite:///OUT/mlflow.db``.
-
-    Raises:
-        InputError: no MLflow can be at this address, or none is installed.
-    """
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    runtime.have_home()  # for which MLflow looks when it is imported
-    client = address.client()
-    for module in ("alembic", "mlflow"):
-        logging.getLogger(module).setLevel(logging.CRITICAL)  # it raises what it logs
-    database = out.resolve() / "mlflow.db"
-    own = uri is None or address.database(uri) == database
-    found = uri or f"sqlite:///{database}"
-    if not uri and set("%?") & set(found):  # MLflow and SQLAlchemy read these differently
-        raise InputError(f"{found} has % or ? in its path, which MLflow takes for another")
-    try:
-        if own:
-            address.check_own(out)
-            if not (out / "mlflow.db").exists():
-                address.create(out / "mlflow.db")
-        address.check(found)
-        return client(tracking_uri=found), found, own
-    except Exception as error:  # of MLflow, and of whatever stands behind the address
-        raise address.refused(found, error, out if own else None) from None
 
 
 class Tracker:
@@ -127,7 +83,7 @@ class Tracker:
         tags: Mapping[str, str] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         self._out, self._name, self._began = out, name, time.time()
-        self._client, self.uri, self.own = connection(out, uri)
+        self._client, self.uri, self.own = address.connection(out, uri)
         self._known: dict[str, Run] = {}
         self._parents: dict[str, tuple[str, str]] = {}
         self._named, self._tags = experiment, tags

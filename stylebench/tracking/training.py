@@ -17,7 +17,7 @@ from stylebench import files
 from stylebench.errors import InputError, masked, published
 from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS
 from stylebench.tracking import address
-from stylebench.tracking.mlflow import BATCH, connection
+from stylebench.tracking.mlflow import BATCH
 from stylebench.tracking.place import Place
 from stylebench.tracking.view import LONGEST
 
@@ -71,7 +71,7 @@ class Writer:
         MLflow, the training is not tracked.
         """
         try:
-            self._client, self._uri, self._own = connection(self._out, self._place.uri)
+            self._client, self._uri, self._own = address.connection(self._out, self._place.uri)
             if not address.is_proven(self._out, self._uri):
                 self._prove()
         except InputError as error:
