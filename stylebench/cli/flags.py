@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 CONFIGURATION = {
+    "system": options.System,
     "arch": options.Arch,
     "limit": options.Limit,
     "nodes": options.Nodes,

@@ -90,6 +90,14 @@ Limit = Annotated[
         "of each, and so on.",
     ),
 ]
+System = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--system",
+        help="What makes the pictures: `optimise` (default), MODEL.safetensors of `stylebench "
+        "train`, `registry:magenta`. Repeatable.",
+    ),
+]
 Smoothing = Annotated[
     list[str] | None,
     typer.Option(

@@ -9,6 +9,8 @@ Json = dict[str, Any]
 DESCRIPTIONS = {
     "name": "Name of the sweep and of its results folder; by default that of the file.",
     "description": "What it asks, in one line; `stylebench ls experiments` shows it.",
+    "system": "What makes pictures: `optimise`, models of `stylebench train`, `registry:magenta`.",
+    "strength": "How much of the style trained networks give, up to 1.",
     "arch": "Backbones: names, globs, `all`, `NAME+OPTION=VALUE`, `FILE.py:CLASS`.",
     "smoothing": "Smoothings: a name, or a mapping with its parameters.",
     "content": "Photographs: files, folders, built-in names, or `builtin` for all.",

@@ -11,7 +11,7 @@ from stylebench.errors import InputError
 from stylebench.registry import suggestion
 
 if TYPE_CHECKING:
-    from stylebench.config import Spec
+    from stylebench.config import PictureSpec, Spec
     from stylebench.sweeps.run import RunOptions
     from stylebench.sweeps.settings import SweepConfig
 
@@ -237,6 +237,15 @@ def lines(
     return KINDS[what](verbose=verbose)
 
 
+def _how(spec: "PictureSpec") -> str:
+    """Return the settings of a job, those of an optimisation or of a trained network."""
+    from stylebench.config import JobSpec
+
+    if not isinstance(spec, JobSpec):
+        return f"{spec.weights.label}  {spec.size} px  strength {spec.strength:g}"
+    return f"{spec.preset}  {spec.size} px  {spec.evals} evaluations  {spec.precision}"
+
+
 def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None:
     """Print the jobs that a sweep comes to, as text or as JSON, and their number."""
     from stylebench import store
@@ -263,8 +272,7 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
         else:
             say(
                 f"{spec.job_id}  {state(spec):11}  {spec.label:15}  {spec.smoothing.label:16}  "
-                f"{spec.content.name} × {spec.style.name}  {spec.preset}  {spec.size} px  "
-                f"{spec.evals} evaluations  {spec.precision}  seed {spec.seed}"
+                f"{spec.content.name} × {spec.style.name}  {_how(spec)}  seed {spec.seed}"
             )
     for each in statistics:
         pictures = ", ".join(image.name for image in each.images)

@@ -11,7 +11,14 @@ from stylebench.cli.sweep import carry_out
 
 
 @configured(
-    "content", "style", "statistics_images", "no_statistics", "evals", "preset", "precision"
+    "system",
+    "content",
+    "style",
+    "statistics_images",
+    "no_statistics",
+    "evals",
+    "preset",
+    "precision",
 )
 def stats(
     *,

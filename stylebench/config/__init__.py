@@ -8,11 +8,16 @@ configurations have equal job ids, wherever their pictures have equal pixels. A 
 from stylebench.config.jobs import (
     SCHEMA_VERSION,
     JobSpec,
+    PassSpec,
+    PictureSpec,
     Spec,
     StatisticsSpec,
+    Stylisation,
     TransferSettings,
 )
 from stylebench.config.specs import (
+    MODEL,
+    OPTIMISE,
     PRESET,
     SIDES,
     Colours,
@@ -36,6 +41,8 @@ from stylebench.config.specs import (
     Size,
     SmoothingSpec,
     Start,
+    Strength,
+    System,
     WeightsRef,
     blend_weights,
     first_problem,
@@ -44,6 +51,8 @@ from stylebench.config.specs import (
 )
 
 __all__ = [
+    "MODEL",
+    "OPTIMISE",
     "PRESET",
     "SCHEMA_VERSION",
     "SIDES",
@@ -61,6 +70,8 @@ __all__ = [
     "NodeChoice",
     "NonNegative",
     "OptimiserSpec",
+    "PassSpec",
+    "PictureSpec",
     "Positive",
     "Precision",
     "Region",
@@ -71,6 +82,9 @@ __all__ = [
     "Spec",
     "Start",
     "StatisticsSpec",
+    "Strength",
+    "Stylisation",
+    "System",
     "TransferSettings",
     "WeightsRef",
     "blend_weights",

@@ -11,6 +11,7 @@ from pydantic import (
 )
 
 from stylebench.config.specs import (
+    OPTIMISE,
     PRESET,
     Colours,
     Count,
@@ -30,6 +31,8 @@ from stylebench.config.specs import (
     Size,
     SmoothingSpec,
     Start,
+    Strength,
+    System,
     WeightsRef,
     style_size,
 )
@@ -108,11 +111,12 @@ class TransferSettings(Frozen):
     colours: Colours = "style"
 
 
-class JobSpec(_OfBackbone, TransferSettings):
-    """One stylisation: everything that decides its result, and where to read its inputs.
+class Stylisation(Frozen):
+    """What jobs that make a picture say of pictures.
 
     `style` is the first of a blend, or of the regions that masks give to styles, by a name that
-    tells all of it; `blend` and `regions` are () without.
+    tells all of it; `blend` and `regions` are () without. `style_scale` is that of
+    `TransferSettings`.
     """
 
     kind: ClassVar[Kind] = "transfer"
@@ -121,19 +125,9 @@ class JobSpec(_OfBackbone, TransferSettings):
     style: ImageRef
     blend: tuple[Ingredient, ...] = ()
     regions: tuple[Region, ...] = ()
-    preset: str
     size: Size
     resize: Literal["aspect", "squash"]
-    seed: Seed
-    precision: Precision
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_versions(cls, value: Any) -> Any:
-        """Take a mapping without `first_step`, as earlier versions wrote them, as what it was."""
-        if isinstance(value, Mapping) and isinstance(value.get("optimiser"), Mapping):
-            return {**value, "optimiser": {"first_step": "torch", **value["optimiser"]}}
-        return value
+    style_scale: Positive = 1.0
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -149,8 +143,6 @@ class JobSpec(_OfBackbone, TransferSettings):
                 raise ValueError("regions: expected no blend, and the first of them as style")
             if rests > (len(self.regions) > 1):
                 raise ValueError("regions: expected masks, of one but the first style at most none")
-            if self.gradients:
-                raise ValueError("gradients: expected a style without a mask")
         return self
 
     @property
@@ -174,6 +166,18 @@ class JobSpec(_OfBackbone, TransferSettings):
         """All that is read: content, styles and masks."""
         return (self.content, *self.styles, *filter(None, self.masks))
 
+    def _of_pictures(self) -> dict[str, Any]:
+        """Return what of the pictures enters the job id."""
+        return {
+            "content": self.content.digest,
+            "style": self.style.digest,
+            "blend": tuple((each.picture.digest, each.share) for each in self.blend),
+            "regions": tuple(
+                (each.picture.digest, each.mask.digest if each.mask else "")
+                for each in self.regions
+            ),
+        }
+
     def with_pictures(self, change: Callable[[ImageRef], ImageRef]) -> Self:
         """Return the job with `change` made to each of its pictures; nothing is checked again."""
 
@@ -184,6 +188,30 @@ class JobSpec(_OfBackbone, TransferSettings):
         parts = {key: tuple(map(changed, getattr(self, key))) for key in ("blend", "regions")}
         both = {key: change(getattr(self, key)) for key in ("content", "style")}
         return self.model_copy(update=both | parts)
+
+
+class JobSpec(_OfBackbone, TransferSettings, Stylisation):
+    """One stylisation by optimisation: all that decides its result, and where its inputs are."""
+
+    system: ClassVar[str] = OPTIMISE
+
+    preset: str
+    seed: Seed
+    precision: Precision
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, value: Any) -> Any:
+        """Take a mapping without `first_step`, as earlier versions wrote them, as what it was."""
+        if isinstance(value, Mapping) and isinstance(value.get("optimiser"), Mapping):
+            return {**value, "optimiser": {"first_step": "torch", **value["optimiser"]}}
+        return value
+
+    @model_validator(mode="after")
+    def _without_regions(self) -> Self:
+        if self.regions and self.gradients:
+            raise ValueError("gradients: expected a style without a mask")
+        return self
 
     @property
     def title(self) -> str:
@@ -214,20 +242,59 @@ class JobSpec(_OfBackbone, TransferSettings):
         )
         if self.optimiser.name != "lbfgs" or self.optimiser.first_step == "torch":
             del meaning["optimiser"]["first_step"]  # as before there was the key
-        return _digest(
-            {
-                **meaning,
-                **_weights_identity(self.weights),
-                "content": self.content.digest,
-                "style": self.style.digest,
-                "blend": tuple((each.picture.digest, each.share) for each in self.blend),
-                "regions": tuple(
-                    (each.picture.digest, each.mask.digest if each.mask else "")
-                    for each in self.regions
-                ),
-                "schema": SCHEMA_VERSION,
-            }
-        )
+        pictures, weights = self._of_pictures(), _weights_identity(self.weights)
+        return _digest({**meaning, **weights, **pictures, "schema": SCHEMA_VERSION})
+
+
+class PassSpec(Stylisation):
+    """One stylisation in one pass, by a network that was trained for it.
+
+    Attributes:
+        system: its method; ``unknown`` of a model that is not there.
+        arch: the method and the network that saw its losses, as tables call it: ``adain p-vgg19``.
+        weights: the file of the model, by the same words as weights of a backbone.
+        encoder: the weights of its encoder, None where they are part of the model.
+        seen_by: networks of the model, as ``--arch`` takes them: these do not judge its pictures.
+        smoothing: of the maps in its losses.
+        seed: of its training.
+        code: plug-ins that its encoder comes from.
+        strength: how much of the style, above 0 and up to 1.
+    """
+
+    system: System
+    arch: str
+    weights: WeightsRef
+    encoder: WeightsRef | None = None
+    seen_by: tuple[str, ...] = ()
+    smoothing: SmoothingSpec = SmoothingSpec(name="none")
+    seed: Seed = 0
+    code: dict[str, str] = Field({})
+    strength: Strength = 1.0
+
+    @model_validator(mode="after")
+    def _in_one_place(self) -> Self:
+        if self.regions:
+            raise ValueError("regions: expected none, which trained networks do not have")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The method and the network that saw its losses."""
+        return self.arch
+
+    @property
+    def title(self) -> str:
+        """What the job is, in a few words."""
+        strength = [f"strength {self.strength:g}"] if self.strength != 1 else []
+        pair = f"{self.content.name} × {self.style.name}"
+        return "  ".join([self.arch, self.smoothing.label, *strength, pair, f"seed {self.seed}"])
+
+    @property
+    def job_id(self) -> str:
+        """Hash of the meaning, as of a JobSpec; of the model its file's sha256 alone."""
+        meaning = self.model_dump(include={"size", "resize", "style_scale", "strength", "code"})
+        model = {"model": self.weights.sha256 or self.weights.source}
+        return _digest({**meaning, **model, **self._of_pictures(), "schema": SCHEMA_VERSION})
 
 
 class StatisticsSpec(_OfBackbone):
@@ -259,5 +326,6 @@ class StatisticsSpec(_OfBackbone):
         )
 
 
-Spec = JobSpec | StatisticsSpec
+PictureSpec = JobSpec | PassSpec
+Spec = JobSpec | PassSpec | StatisticsSpec
 """What one job computes."""

@@ -31,6 +31,12 @@ Size = Annotated[int, Field(ge=SIDES[0], le=SIDES[1], strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Precision = Literal["fp32", "tf32", "bf16"]
 Kind = Literal["transfer", "statistics"]
+OPTIMISE = "optimise"
+"""The system that optimises a picture; others are networks that were trained to make one."""
+MODEL = "model:"
+"""Before the name of a trained network, where weights have their source."""
+System = Literal["adain", "sanet", "magenta", "unknown"]
+Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Image = Literal["pixels", "fourier", "spectrum"]
 Start = Literal["content", "style", "noise"]
 Colours = Literal["style", "luminance", "matched"]

@@ -12,6 +12,7 @@ from stylebench.figures.register import (
     provenance,
     table,
     told,
+    trained,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "provenance",
     "table",
     "told",
+    "trained",
 ]

@@ -13,8 +13,11 @@ import pandas as pd
 from stylebench.figures import NoDataError
 from stylebench.figures.intervals import compare
 from stylebench.figures.style import (
+    OF_PICTURES,
     SETTINGS,
+    alike,
     backbone_names,
+    is_trained,
     natural,
     order_backbones,
     order_smoothings,
@@ -52,7 +55,8 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
         for arch, found in zip(frame["arch"], own, strict=True)
     ]
     weights = frame["weights"].str.replace(OPTIONS, "", regex=True)
-    return backbone_names(pd.DataFrame({"arch": names, "weights": weights}, index=frame.index))
+    own = {"arch": names, "weights": weights, "smoothing": frame.get("smoothing", "")}
+    return backbone_names(pd.DataFrame(own, index=frame.index))
 
 
 def _content(nodes: str) -> str:
@@ -90,13 +94,19 @@ def _told(job: Mapping[Any, Any], keys: Sequence[str]) -> str:
 
 def settings(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return what tells the settings of each row apart; "" where all rows share them."""
+    frame = alike(frame)
     differ = [key for key in common_settings(frame) if varies(frame, key)]
     first = [key for key in differ if key not in OF_PRESET]
     balance = [key for key in differ if key == "balance"]
     every = len(frame[differ].drop_duplicates())
     enough = (k for k in (first, first + balance) if k and len(frame[k].drop_duplicates()) == every)
     keys = next(enough, differ)
-    return pd.Series([_told(job, keys) for job in frame.to_dict("records")], frame.index, dtype=str)
+    of_pictures = [key for key in keys if key in OF_PICTURES]
+    told = [
+        _told(job, of_pictures if trained else keys)
+        for job, trained in zip(frame.to_dict("records"), is_trained(frame), strict=True)
+    ]
+    return pd.Series(told, frame.index, dtype=str)
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import contextlib
 import html
 import importlib
 import io
+import json
 import pkgutil
 import re
 import sys
@@ -25,6 +26,7 @@ import pandas as pd
 from PIL import Image
 
 from stylebench import files, store
+from stylebench.config import OPTIMISE
 from stylebench.errors import InputError, is_full, one_line, published_command
 from stylebench.figures import latex
 from stylebench.registry import Registry, check_function, listing, suggestion
@@ -212,12 +214,26 @@ def versions(environment: dict[str, str]) -> str:
 def _settings(frame: pd.DataFrame) -> str:
     columns = ("preset", "size", "evals_budget", "start", "precision", "seed")
     names = {"size": "px", "evals_budget": "closure evaluations"}
+    optimised = frame[frame["system"] == OPTIMISE]
     parts = []
-    for column in columns:
-        values = ", ".join(str(value) for value in sorted(set(frame[column])))
+    for column in columns if len(optimised) else ("size", "seed"):
+        rows = optimised if len(optimised) else frame
+        values = ", ".join(str(value) for value in sorted(set(rows[column])))
         parts.append(f"{values} {names[column]}" if column in names else f"{column} {values}")
     pairs = frame[["content", "style"]].drop_duplicates()
-    return "; ".join([*parts, f"pairs {len(pairs)}"])
+    return "; ".join([*parts, *trained(frame), f"pairs {len(pairs)}"])
+
+
+def trained(frame: pd.DataFrame) -> list[str]:
+    """Return what the trained networks among jobs are: ``adain, sanet (quick, 1,000 steps)``."""
+    found: dict[str, set[str]] = {}
+    rows = frame[frame["model"] != ""]
+    for system, model in zip(rows["system"], rows["model"], strict=True):
+        told = json.loads(model)
+        steps = [f"{told['steps']:,} steps"] if isinstance(told.get("steps"), int) else []
+        how = ", ".join([*filter(None, [str(told.get("profile", ""))]), *steps])
+        found.setdefault(how or "as published", set()).add(str(system))
+    return [f"{', '.join(sorted(names))} ({how})" for how, names in sorted(found.items())]
 
 
 def _statistics_settings(frame: pd.DataFrame) -> str:

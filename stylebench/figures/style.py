@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stylebench.backbones.names import ALL
-from stylebench.figures import provenance
+from stylebench.config import MODEL, OPTIMISE
+from stylebench.figures import provenance, trained
 from stylebench.store import Results
 
 PAPER_SIZE, PAPER_EVALS = 512, 1000
@@ -23,12 +24,15 @@ SETTINGS = [
     "preset", "size", "resize", "evals_budget", "start", "precision", "balance", "normalisation",
     "content_weight", "style_weight", "tv_weight", "optimiser", "learning_rate", "history",
     "line_search", "first_step", "image", "layer_weights", "nodes", "style_scale", "colours",
-    "tolerance",
+    "tolerance", "strength",
 ]  # fmt: skip
 """What is the same in all jobs of a sweep; jobs that differ in it are never averaged."""
 
 OF_ARM = ("precision", "layer_weights", "nodes")
 """Settings in which backbones and smoothings may differ within one sweep."""
+
+OF_PICTURES = ("size", "resize", "style_scale", "strength")
+"""Settings that trained networks have too."""
 
 FAMILIES = {
     "vgg19": ("#0072B2", "o"),
@@ -81,8 +85,10 @@ def backbone_names(frame: pd.DataFrame) -> pd.Series:
     """
     weights = frame["weights"].str.replace(r"^random:\d+", "random", regex=True)
     real = ~weights.str.match(r"unavailable|$")
-    several = weights[real].groupby(frame["arch"]).nunique()
-    marked = frame["arch"].isin(several[several > 1].index) & real
+    own = weights.str.startswith(MODEL)  # a network for each smoothing in its losses
+    of = frame["arch"].where(~own, frame["arch"] + "\n" + frame.get("smoothing", ""))
+    several = weights[real].groupby(of).nunique()
+    marked = of.isin(several[several > 1].index) & real
     return frame["arch"].where(~marked, frame["arch"] + " " + weights)
 
 
@@ -171,8 +177,8 @@ def over_seeds(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def listed(values: Iterable[str]) -> str:
-    """Return the texts once each, with commas between."""
-    return ", ".join(sorted(set(values)))
+    """Return the texts once each, with commas between, empty ones left out."""
+    return ", ".join(sorted(filter(None, set(values))))
 
 
 def settings(frame: pd.DataFrame) -> list[str]:
@@ -197,15 +203,34 @@ def told_settings(frame: pd.DataFrame) -> list[str]:
     return [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
 
 
+def is_trained(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which jobs are of trained networks."""
+    return frame["system"] != OPTIMISE
+
+
+def alike(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return jobs where what most optimisations have stands with trained networks too.
+
+    Settings of optimisations alone, which these do not have, tell them from none of the others.
+    """
+    networks = is_trained(frame)
+    if not networks.any() or networks.all():
+        return frame
+    keys = [key for key in SETTINGS if key not in OF_PICTURES]
+    most = frame.loc[~networks].groupby(keys).size().sort_values(kind="stable").index[-1]
+    values = dict(zip(keys, most, strict=True))
+    return frame.assign(**{key: frame[key].where(~networks, values[key]) for key in keys})
+
+
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the jobs of the setting that has most of them, and a note if there are others."""
-    keys = settings(frame)
-    counts = frame.groupby(keys).size().sort_values(kind="stable", ascending=False)
+    told, keys = alike(frame), settings(frame)
+    counts = told.groupby(keys).size().sort_values(kind="stable", ascending=False)
     if len(counts) < 2:
         return frame, ""
     chosen = counts.index[0]
     same = np.logical_and.reduce(
-        [frame[column] == value for column, value in zip(keys, chosen, strict=True)]
+        [told[column] == value for column, value in zip(keys, chosen, strict=True)]
     )
     left = len(frame) - int(same.sum())
     return frame[same], f"{left} jobs with other settings are not shown"
@@ -226,7 +251,9 @@ def _quick(results: Results) -> str:
     """Return how the size of results compares with the paper's; "" where it is about as large."""
     jobs, budget = results.results, ""
     size, evals = (jobs if len(jobs) else results.statistics)["size"].max(), PAPER_EVALS
-    if len(jobs):
+    if len(jobs) and is_trained(jobs).all():
+        evals = 0 if any("(quick" in each for each in trained(jobs)) else PAPER_EVALS
+    elif len(jobs):
         budget, evals = f", about {PAPER_EVALS} evaluations", jobs["evals_budget"].max()
     if not (size < FULL_SIZE or evals < FULL_EVALS):  # nor where it is not known
         return ""

@@ -93,10 +93,16 @@ class Lpips:
         return found
 
 
-def judged_by(arch: str, judge: str) -> bool:
-    """Tell whether a judge may judge jobs of a backbone: it is another architecture."""
-    a, b = (BackboneName.parse(name).architecture for name in (arch, judge))
-    return a != b
+MadeBy = str | tuple[str, ...]
+"""A backbone that a picture was made by, or all of those that a trained network was trained with;
+empty where none is known."""
+
+
+def judged_by(arch: MadeBy, judge: str) -> bool:
+    """Tell whether a judge may judge what backbones made: it is another architecture."""
+    made = filter(None, (arch,) if isinstance(arch, str) else arch)
+    own = {BackboneName.parse(name).architecture for name in made}
+    return BackboneName.parse(judge).architecture not in own
 
 
 def _at_hand(arch: str) -> WeightsRef | None:
@@ -106,11 +112,11 @@ def _at_hand(arch: str) -> WeightsRef | None:
         return None
 
 
-def _too_few(archs: Collection[str], judges: Collection[str]) -> bool:
+def _too_few(archs: Collection[MadeBy], judges: Collection[str]) -> bool:
     return any(sum(judged_by(arch, judge) for judge in judges) < ENOUGH for arch in archs)
 
 
-def choose(archs: Collection[str]) -> dict[str, WeightsRef]:
+def choose(archs: Collection[MadeBy]) -> dict[str, WeightsRef]:
     """Return the default judges of jobs with these backbones, name -> weights.
 
     The pretrained ones whose weights are on this machine, then random ones: first those that can
@@ -246,17 +252,19 @@ def _check_sizes(made: Tensor, content: Tensor, resize: Resize) -> None:
         )
 
 
-def asked(arch: str, panel: Sequence[Judge | Lpips]) -> Iterator[tuple[str, Judge | Lpips | None]]:
+def asked(
+    arch: MadeBy, panel: Sequence[Judge | Lpips]
+) -> Iterator[tuple[str, Judge | Lpips | None]]:
     """Yield every metric of what a backbone made with each judge that may give it.
 
     Args:
-        arch: of the backbone; empty where it is not known.
+        arch: of the backbone, see `MadeBy`.
         panel: the judges.
     """
     for name, metric in METRICS.items():
         if not metric.needs:
             yield name, None
         for who in panel:
-            own = arch and isinstance(who, Judge) and not judged_by(arch, who.name)
+            own = isinstance(who, Judge) and not judged_by(arch, who.name)
             if who.needs == metric.needs and not own:
                 yield name, who

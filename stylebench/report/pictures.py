@@ -198,9 +198,11 @@ def _settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         return
     keys, ranked = style.settings(frame), style.ranked(frame)
     frame = frame.assign(column=ranked["backbone"], row=ranked["smoothing"])
-    differ = [key for key in keys if style.varies(frame, key)]
-    for _, jobs in frame.groupby(keys, sort=False):
-        yield ", ".join(f"{key.replace('_', ' ')} {jobs[key].iloc[0]}" for key in differ), jobs
+    told = style.alike(frame)
+    differ = [key for key in keys if style.varies(told, key)]
+    for _, rows in told.groupby(keys, sort=False):
+        jobs = frame.loc[rows.index]
+        yield ", ".join(f"{key.replace('_', ' ')} {rows[key].iloc[0]}" for key in differ), jobs
 
 
 def count(frame: pd.DataFrame, pairs: int | None = None) -> int:

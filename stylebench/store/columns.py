@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from stylebench.config import JobSpec, OptimiserSpec
+from stylebench.config import OPTIMISE, JobSpec, OptimiserSpec, PictureSpec
 from stylebench.errors import DamagedError, describe
 from stylebench.store.record import JobRecord
 
@@ -29,12 +29,16 @@ RESULT_COLUMNS = {
     "line_search": "str", "content_digest": "str", "style_digest": "str", "picture": "str",
     "content_picture": "str", "style_picture": "str", "image": "str",
     "nodes": "str", "first_step": "str", "loss_ratio": "float64", "initial_gradient": "float64",
-    "style_scale": "float64", "colours": "str", "tolerance": "float64",
+    "style_scale": "float64", "colours": "str", "tolerance": "float64", "system": "str",
+    "model": "str", "strength": "float64", "pass_seconds": "float64",
 }  # fmt: skip
 """Columns of results.parquet and their types; ``evals`` counts those done, NaN marks not known.
 ``loss_ratio`` is loss_final/loss_initial, ``initial_gradient`` the L2 norm of the gradient there.
 ``image`` is what was optimised: pixels, fourier or spectrum; ``nodes`` are those that the
-experiment chose, as JSON, empty for the backbone's own."""
+experiment chose, as JSON, empty for the backbone's own. ``system`` is optimise, or the method of
+a trained network: its rows have no settings of an optimisation (texts are empty, numbers 0), its
+file under weights, what its card says as JSON under ``model``, and the seconds of one pass under
+``pass_seconds``."""
 
 
 def first_step(optimiser: OptimiserSpec) -> str:
@@ -68,10 +72,9 @@ def of_earlier(frame: pd.DataFrame) -> pd.DataFrame:
         flags = [told_apart(*pair) for pair in zip(frame["flags"], ratio, strict=True)]
         told = pd.Series(flags, index=frame.index, dtype="str")
         frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=told)
-    for key, before in (("style_scale", 1.0), ("colours", "style"), ("tolerance", 0.0)):
-        if key not in frame:
-            frame = frame.assign(**{key: before})
-    return frame
+    before = {"style_scale": 1.0, "colours": "style", "tolerance": 0.0, "system": OPTIMISE,
+              "model": "", "strength": 1.0, "pass_seconds": math.nan}  # fmt: skip
+    return frame.assign(**{key: value for key, value in before.items() if key not in frame})
 
 
 STATISTICS_COLUMNS = {
@@ -108,7 +111,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:40] or "x"
 
 
-def _picture_names(spec: JobSpec) -> dict[str, str]:
+def _picture_names(spec: PictureSpec) -> dict[str, str]:
     """Return column -> path in OUT of the pictures of a job."""
     content, style = slug(spec.content.name), slug(spec.style.name)
     parts = [slug(spec.arch), slug(spec.smoothing.label), content, style, f"s{spec.seed}"]
@@ -121,10 +124,7 @@ def _picture_names(spec: JobSpec) -> dict[str, str]:
     }
 
 
-_SPEC_COLUMNS = (
-    "seed", "size", "resize", "preset", "start", "precision", "image", "style_scale", "colours",
-    "tolerance",
-)  # fmt: skip
+_SPEC_COLUMNS = ("preset", "start", "precision", "image", "colours", "tolerance")
 
 
 def result_row(record: JobRecord) -> dict[str, Any]:
@@ -138,28 +138,44 @@ def result_row(record: JobRecord) -> dict[str, Any]:
         "arch": spec.arch,
         "weights": spec.weights.label,
         "weights_sha256": spec.weights.sha256,
-        "options": json.dumps(spec.weights.options, sort_keys=True),
         "smoothing": spec.smoothing.label,
         "content": spec.content.name,
         "style": spec.style.name,
         "loss_ratio": ratio,
         "flags": told_apart(" ".join(record.flags), ratio),
         "evals": record.evals or 0,
+        **{key: getattr(spec, key) for key in ("system", "seed", "size", "resize", "style_scale")},
+        "content_digest": spec.content.digest,
+        "style_digest": spec.style.digest,
+        "model": json.dumps(record.model, sort_keys=True) if record.model else "",
+        "strength": 1.0 if isinstance(spec, JobSpec) else spec.strength,
+        **(_of_optimisation(spec) if isinstance(spec, JobSpec) else NOT_OPTIMISED),
+    }
+    return row | (_picture_names(spec) if record.ok else {})
+
+
+NOT_OPTIMISED: dict[str, Any] = {
+    "evals_budget": 0, "history": 0, "options": "{}", "content_weight": 0.0, "style_weight": 0.0,
+    "tv_weight": 0.0, "learning_rate": 0.0, "tolerance": 0.0,
+}  # fmt: skip
+"""Settings of an optimisation in the row of a trained network, which has none of them."""
+
+
+def _of_optimisation(spec: JobSpec) -> dict[str, Any]:
+    return {
         "evals_budget": spec.evals,
+        "options": json.dumps(spec.weights.options, sort_keys=True),
         **{key: getattr(spec, key) for key in _SPEC_COLUMNS},
         **spec.loss.model_dump(exclude={"layer_weights"}),
         "layer_weights": json.dumps(spec.loss.layer_weights, sort_keys=True),
         **spec.optimiser.model_dump(exclude={"name", "first_step"}),
         "first_step": first_step(spec.optimiser),
         "optimiser": spec.optimiser.name,
-        "content_digest": spec.content.digest,
-        "style_digest": spec.style.digest,
         "nodes": spec.chosen.model_dump_json() if spec.chosen else "",
     }
-    return row | (_picture_names(spec) if record.ok else {})
 
 
-def unavailable(spec: JobSpec) -> JobRecord:
+def unavailable(spec: PictureSpec) -> JobRecord:
     """Return the record of a job whose weights are not at hand; it is not written anywhere."""
     return JobRecord.of(spec, status="unavailable", error=spec.weights.missing, finished=0.0)
 
@@ -222,6 +238,7 @@ _OBJECTS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "options": lambda found: not any(isinstance(v, dict | list) for v in found.values()),
     "layer_weights": lambda found: all(isinstance(v, int | float) for v in found.values()),
     "nodes": lambda found: isinstance(found.get("content"), int | str),
+    "model": lambda found: not any(isinstance(v, dict | list) for v in found.values()),
 }
 """Columns of JSON objects, and what those have to be; empty texts stand for none."""
 

@@ -1,6 +1,7 @@
 """The folders of jobs: put in place whole, read if they are whole, and what is still to do.
 
-OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png, trace.parquet;
+OUT/jobs/<job_id>/        record.json, result.png, content.png, style.png; trace.parquet of what
+                          was optimised;
                           gradients.parquet, where the configuration asks for it; and
                           metrics.parquet, which `stylebench judge` adds later
 OUT/statistics/<id>/      record.json, statistics.parquet
@@ -20,7 +21,7 @@ from typing import TypeVar
 import pandas as pd
 
 from stylebench import files
-from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
+from stylebench.config import JobSpec, Kind, PassSpec, PictureSpec, Spec, StatisticsSpec
 from stylebench.errors import DamagedError, InputError
 from stylebench.files import ABSENT
 from stylebench.store import columns, record
@@ -28,9 +29,10 @@ from stylebench.store.parquet import read_parquet
 from stylebench.store.record import JobRecord
 
 FOLDERS = {"transfer": "jobs", "statistics": "statistics"}
-AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec, Spec)
+AnySpec = TypeVar("AnySpec", JobSpec, PictureSpec, StatisticsSpec, Spec)
 
-TRANSFER_FILES = ("result.png", "content.png", "style.png", "trace.parquet")
+PICTURES = ("result.png", "content.png", "style.png")
+TRANSFER_FILES = (*PICTURES, "trace.parquet")
 STATISTICS_FILES = ("statistics.parquet",)
 GRADIENTS_FILE = "gradients.parquet"
 
@@ -112,6 +114,8 @@ def parts(spec: Spec) -> tuple[str, ...]:
     """Return what the folder of a finished job holds beside its record."""
     if isinstance(spec, StatisticsSpec):
         return STATISTICS_FILES
+    if isinstance(spec, PassSpec):
+        return PICTURES
     return (*TRANSFER_FILES, GRADIENTS_FILE) if spec.gradients else TRANSFER_FILES
 
 

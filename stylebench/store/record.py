@@ -8,7 +8,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from stylebench.config import JobSpec, Kind, Spec, StatisticsSpec
+from stylebench.config import (
+    JobSpec,
+    Kind,
+    PassSpec,
+    PictureSpec,
+    Spec,
+    StatisticsSpec,
+    Stylisation,
+)
 from stylebench.store import models
 from stylebench.store.models import Seconds, Whole, encodable
 
@@ -53,6 +61,9 @@ class JobRecord(BaseModel):
         evals: closure evaluations that were made.
         loss_initial: of the start; the other losses and `style_layers` are of the best iterate,
             see `stylebench.transfer.stylize.Stylization`.
+        model: of a trained network: its method, encoder, the network that saw its losses, their
+            smoothing, its steps and profile.
+        pass_seconds: of one pass of it, picture to picture.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -78,6 +89,8 @@ class JobRecord(BaseModel):
     moved: float | None = None
     objective_scale: float | None = None
     initial_gradient: float | None = None
+    model: Annotated[dict[str, str | int], _or({})] = {}
+    pass_seconds: float | None = None
     device: Text = ""
     environment: Annotated[dict[str, Any], _or({})] = {}
     seconds: float | None = None
@@ -90,15 +103,22 @@ class JobRecord(BaseModel):
     @classmethod
     def _spec_of_its_kind(cls, value: Any) -> Any:
         if isinstance(value, Mapping) and isinstance(value.get("spec"), Mapping):
-            model = JobSpec if value.get("kind") == "transfer" else StatisticsSpec
-            return {**value, "spec": model.model_validate(value["spec"])}
+            spec = value["spec"]
+            picture = PassSpec if "system" in spec else JobSpec
+            model = picture if value.get("kind") == "transfer" else StatisticsSpec
+            return {**value, "spec": model.model_validate(spec)}
         return value
 
     @model_validator(mode="after")
     def _named_in_text(self) -> Self:
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
         path: dict[str, Any] = {"ref": True}
-        without: dict[str, Any] = {"content": path, "style": path, "weights": {"path": True}}
+        without: dict[str, Any] = {
+            "content": path,
+            "style": path,
+            "weights": {"path": True},
+            "encoder": {"path": True},
+        }
         without |= {"images": {"__all__": path}, "blend": {"__all__": {"picture": path}}}
         without["regions"] = {"__all__": {"picture": path, "mask": path}}
         known = self.spec.model_dump(exclude=without)
@@ -116,9 +136,9 @@ class JobRecord(BaseModel):
         return self.status == "ok"
 
     @property
-    def stylisation(self) -> JobSpec:
+    def stylisation(self) -> PictureSpec:
         """Its spec, if it is one; raises TypeError for statistics."""
-        if not isinstance(self.spec, JobSpec):
+        if not isinstance(self.spec, Stylisation):
             raise TypeError(f"job {self.job_id} is no stylisation")
         return self.spec
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stylebench import files
-from stylebench.config import JobSpec
+from stylebench.config import JobSpec, PictureSpec
 from stylebench.errors import DamagedError, InputError
 from stylebench.files import ABSENT
 from stylebench.store import columns, folder, models
@@ -102,13 +102,12 @@ def newest(jobs: Sequence[JobRecord], planned: Collection[str] = ()) -> list[Job
         planned: ids of jobs that count before others, whenever they finished.
     """
 
-    def without_digests(spec: JobSpec) -> str:
+    def without_digests(spec: PictureSpec) -> str:
         code = dict.fromkeys(spec.code, "")
-        nodes = (
-            spec.nodes if spec.chosen or not code else {}
-        )  # those of the network's own follow it
         blank = spec.with_pictures(lambda picture: picture.model_copy(update={"digest": ""}))
-        blank = blank.model_copy(update={"code": code, "nodes": nodes})
+        blank = blank.model_copy(update={"code": code})
+        if isinstance(spec, JobSpec) and code and not spec.chosen:
+            blank = blank.model_copy(update={"nodes": {}})  # those of the network's own follow it
         return str(blank.model_dump())  # paths may be no UTF-8
 
     ordered = sorted(jobs, key=lambda job: job.job_id in planned)
@@ -163,7 +162,7 @@ def _frame(place: Path, file: str, schema: dict[str, str]) -> pd.DataFrame:
 
 def compact(
     out: Path,
-    missing: Iterable[JobSpec] | None = None,
+    missing: Iterable[PictureSpec] | None = None,
     planned: Collection[str] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:

@@ -8,12 +8,12 @@ stranger: what the card says is bounded before anything of its size is made.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stylebench import files
-from stylebench.config import Count, Frozen, Seed, WeightsRef, first_problem
+from stylebench.config import Count, Frozen, Seed, SmoothingSpec, WeightsRef, first_problem
 from stylebench.errors import InputError, describe
 
 KEY = "stylebench"
@@ -32,6 +32,21 @@ class Data(Frozen):
     count: Count
     names: tuple[Text, ...] = Field((), max_length=100)
     digest: Text
+
+
+class TrainedBy(BaseModel):
+    """The network that saw the losses of a training ("" is the encoder), and their smoothing."""
+
+    network: Text = ""
+    smoothing: SmoothingSpec = SmoothingSpec(name="none")
+
+
+class Trained(BaseModel):
+    """What is read of a training's settings; a card has all of them."""
+
+    loss: TrainedBy = TrainedBy()
+    profile: Text = ""
+    seed: Seed = 0
 
 
 class Card(Frozen):
@@ -71,6 +86,33 @@ class Card(Frozen):
     versions: dict[str, str]
     command: Text = ""
 
+    @model_validator(mode="after")
+    def _of_a_training(self) -> Self:
+        _ = self.trained
+        return self
+
+    @property
+    def trained(self) -> Trained:
+        """How it was trained, as far as tables tell it."""
+        return Trained.model_validate(self.training)
+
+    @property
+    def loss_network(self) -> str:
+        """The backbone that saw the losses, as ``--arch`` takes it: the encoder as published."""
+        return self.trained.loss.network or self.encoder
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What the record of a picture says of the model."""
+        return {
+            "system": self.name,
+            "encoder": self.encoder,
+            "loss_network": self.loss_network,
+            "smoothing": self.trained.loss.smoothing.label,
+            "steps": self.steps,
+            "profile": self.trained.profile,
+        }
+
 
 def expected(path: Path) -> str:
     """Return how messages about a file begin that is no model."""
@@ -107,6 +149,16 @@ def _parsed(text: str, path: Path) -> Card:
         place, wanted, found = first_problem(error)
         shown = f"{found!r:.60}"
         raise InputError(f"{expected(path)}: card: {place}: {wanted}, found {shown}") from None
+
+
+def check_weights(path: Path, card: Card, weights: WeightsRef) -> None:
+    """Raise InputError for weights of the encoder that are not those of the training."""
+    if weights.sha256 != card.weights.sha256:
+        raise InputError(
+            f"{str(path)!r}: expected the weights of {card.encoder} with sha256 "
+            f"{card.weights.sha256[:12]}, found {weights.sha256[:12]} "
+            f"({weights.source}); give --weights NAME=SOURCE ({card.weights.source})"
+        )
 
 
 def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def choose(
     *,
     offline: bool,
     own: bool = True,
+    found: WeightsRef | None = None,
 ) -> Chosen:
     """Return the one backbone that a name with options stands for, and its weights.
 
@@ -84,6 +85,7 @@ def choose(
         strides: at which it has to have nodes.
         offline: never download.
         own: whether the name is the user's own: that of a stranger loads no file.
+        found: the weights, where they were looked for before.
 
     Raises:
         InputError: no such backbone, or one without such nodes; weights that are not there.
@@ -96,7 +98,7 @@ def choose(
     spec = names.find(arch)
     known = levels(spec, spec.check_options(arch, options))
     at_strides(arch, known, strides)
-    ref = pretrained.resolve(arch, seed, given=given, options=options, offline=offline)
+    ref = found or pretrained.resolve(arch, seed, given=given, options=options, offline=offline)
     return Chosen(arch + ref.settings, arch, ref, seed, known)
 
 

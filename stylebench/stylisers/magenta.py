@@ -137,6 +137,11 @@ class Magenta:
         self._encode = ort.Session(encode.SerializeToString(), NAME)
         self._paint = ort.Session(paint.SerializeToString(), NAME)
 
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What records say of it."""
+        return {"system": NAME}
+
     def graph(self) -> Any:
         """Return both networks as one, of content, style and strength: an `onnx.ModelProto`."""
         parts = [*self._vectors, parsed(MIX), *self._picture]

@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate, pad
 
 from stylebench import files
 from stylebench.backbones.extractor import Backbone
+from stylebench.config import WeightsRef
 from stylebench.errors import InputError
 from stylebench.registry import check_code
 from stylebench.runtime import float32
@@ -121,6 +122,11 @@ class Trained:
         self.name, self.sha256, self.card, self.network = found.name, digest, found, network
         self.multiple = max(JOINS[found.name].strides)
 
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What records say of it."""
+        return self.card.summary
+
     def stylise(self, content: Tensor, style: Tensor | Blend, strength: float = 1.0) -> Tensor:
         """Return the content picture in a style; see `Styliser.stylise`.
 
@@ -144,8 +150,17 @@ def load(
     given: Mapping[str, str] | None = None,
     device: str = "cpu",
     offline: bool = False,
+    weights: WeightsRef | None = None,
 ) -> Trained:
-    """Return the styliser in MODEL.safetensors; see `stylebench.stylisers.styliser.load`."""
+    """Return the styliser in MODEL.safetensors; see `stylebench.stylisers.styliser.load`.
+
+    Args:
+        path: of the file.
+        given: backbone name (without prefix) -> source of the encoder's weights.
+        device: as torch names it.
+        offline: never download.
+        weights: those of the encoder, where they were looked for before.
+    """
     found = card.read(path)
     expected = card.expected(path)
     strides = JOINS[found.name].strides
@@ -156,17 +171,13 @@ def load(
     try:
         check_code(found.code)
         chosen = encoder.choose(
-            found.encoder, given or {}, found.seed, strides, offline=offline, own=False
-        )
+            found.encoder, given or {}, found.seed, strides,
+            offline=offline, own=False, found=weights,
+        )  # fmt: skip
         encoder.check_given(given or {}, [chosen.arch])
     except InputError as error:
         raise type(error)(f"{str(path)!r}: its encoder {found.encoder}: {error}") from None
-    if chosen.weights.sha256 != found.weights.sha256:
-        raise InputError(
-            f"{str(path)!r}: expected the weights of {found.encoder} with sha256 "
-            f"{found.weights.sha256[:12]}, found {chosen.weights.sha256[:12]} "
-            f"({chosen.weights.source}); give --weights NAME=SOURCE ({found.weights.source})"
-        )
+    card.check_weights(path, found, chosen.weights)
     nodes = encoder.at_strides(chosen.arch, chosen.known, strides)
     if tuple(level.width for level in nodes) != found.widths:
         raise InputError(f"{expected}: its encoder has maps of other widths")

@@ -27,10 +27,15 @@ class Styliser(Protocol):
     Attributes:
         name: the method: ``adain``, ``sanet``, ``magenta``.
         sha256: of the file that it came from.
+        summary: what records say of it: its method, and of a trained one how it was trained.
     """
 
     name: str
     sha256: str
+
+    @property
+    def summary(self) -> "dict[str, str | int]":
+        """What records say of it."""
 
     def stylise(
         self, content: "Tensor", style: "Tensor | Blend", strength: float = 1.0
@@ -51,6 +56,15 @@ def check_strength(strength: float) -> None:
     """Raise InputError for a strength that is not between 0 and 1."""
     if not 0 <= strength <= 1:
         raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
+
+
+def check_published(source: str) -> str:
+    """Return the name in ``registry:NAME``; InputError where no styliser is published under it."""
+    name = source.removeprefix(REGISTRY)
+    if name not in PUBLISHED:
+        near = suggestion(name, PUBLISHED)
+        raise InputError(f"no styliser {source!r}{near} (known: {', '.join(PUBLISHED)})")
+    return name
 
 
 def encoders(sources: "Iterable[str | Path]", *, own: bool = False) -> list[str]:
@@ -93,10 +107,7 @@ def load(
     if text.startswith(REGISTRY):
         if given:
             raise InputError(f"--weights are of the encoder of a model, which {text} has not")
-        name = text.removeprefix(REGISTRY)
-        if name not in PUBLISHED:
-            near = suggestion(name, PUBLISHED)
-            raise InputError(f"no styliser {text!r}{near} (known: {', '.join(PUBLISHED)})")
+        name = check_published(text)
         if device != "cpu":
             raise InputError(f"device: {text} is computed on the cpu alone, found {device}")
         target = PUBLISHED[name]

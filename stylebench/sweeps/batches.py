@@ -7,7 +7,7 @@ from typing import Literal
 
 from stylebench import images
 from stylebench.backbones.names import BackboneName
-from stylebench.config import JobSpec, Spec, StatisticsSpec
+from stylebench.config import JobSpec, PassSpec, Spec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 """Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
@@ -31,7 +31,7 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
     """Return jobs in groups to compute together, in the order of their first jobs.
 
     Stylisations go together where backbone, size of the content picture and all settings are the
-    same; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
+    same, or all of one trained network; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
     L-BFGS-B, which takes one at a time.
 
     Args:
@@ -47,6 +47,9 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
         return images.read(ref, side, resize=resize).shape[:2]
 
     for index, spec in enumerate(specs):
+        if isinstance(spec, PassSpec):  # one after the other, by a model that is opened once
+            found.setdefault((spec.weights.sha256, spec.seed), []).append(spec)
+            continue
         if isinstance(spec, StatisticsSpec) or batch == 1:
             found[index] = [spec]
             continue

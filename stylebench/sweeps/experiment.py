@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from stylebench import files
 from stylebench.backbones import names
-from stylebench.config import PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
+from stylebench.config import OPTIMISE, PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
+from stylebench.stylisers.styliser import PUBLISHED, REGISTRY
 from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
@@ -38,7 +39,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
     """Allow a single value where a list is expected: ``arch: r-vgg19``, ``seed: 3``."""
-    plural = ("arch", "smoothing", "content", "style", "seed", "statistics_images")
+    plural = ("system", "arch", "smoothing", "content", "style", "seed", "statistics_images")
     single = (str, int, float, dict)
     return {k: [v] if k in plural and isinstance(v, single) else v for k, v in data.items()}
 
@@ -199,6 +200,8 @@ OF_STYLISATIONS = ("content", "style", "evals", "preset", "precision")
 """Keys that mean nothing to statistics."""
 OF_BOTH = (("precision", "fp32"), ("precision", "auto"))
 """But for these: statistics are in fp32."""
+OF_OPTIMISATIONS = ("arch", "smoothing", "seed", "evals", "preset", "precision", "nodes", "limit")
+"""Keys that mean nothing to trained networks."""
 
 
 def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: str) -> None:
@@ -210,8 +213,28 @@ def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: 
                     f"--{key}: {where} has statistics alone, on --statistics-images; for "
                     "stylisations give --content and --style"
                 )
+    if not any(OPTIMISE in arm.system for arm in found):
+        for key in OF_OPTIMISATIONS:
+            if flags.get(key) is not None:
+                raise InputError(
+                    f"--{key}: {where} has trained networks alone, which it means nothing to; add "
+                    f"--system {OPTIMISE}"
+                )
     elif flags.get("statistics_images") and not any(arm.statistics_images for arm in found):
         raise InputError(f"--statistics-images: {where} measures no statistics")
+
+
+def _check_system(source: str) -> None:
+    """Raise InputError for a system from the command line that is not there.
+
+    In a file it is one that is not trained yet: its jobs are unavailable.
+    """
+    known = (OPTIMISE, *(REGISTRY + name for name in PUBLISHED))
+    if source not in known and not files.expanded(source).exists():
+        near = suggestion(source, [*known, *PUBLISHED])
+        raise InputError(
+            f"--system: expected {', '.join(known)} or a model's file, found {source!r}{near}"
+        )
 
 
 def load_sweep(
@@ -253,6 +276,8 @@ def load_sweep(
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where, written)
     found = arms(config, f"{where}: grid" if gridded else where)
     _refuse_idle(found, flags or {}, where)
+    for source in (flags or {}).get("system") or ():
+        _check_system(source)
     for arm in found:
         names.load_files(arm.arch)
     return config

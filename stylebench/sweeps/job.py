@@ -16,18 +16,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from stylebench import images, runtime, store
 from stylebench.backbones.extractor import build
-from stylebench.config import ImageRef, JobSpec, Spec, StatisticsSpec
+from stylebench.config import (
+    ImageRef,
+    JobSpec,
+    PassSpec,
+    PictureSpec,
+    Spec,
+    StatisticsSpec,
+    Stylisation,
+)
 from stylebench.errors import InputError, JobError, one_line, published
 from stylebench.images.given import of_pixels
 from stylebench.measures.statistics import measure_backbone, measure_branches, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.step import Pixels, Watcher, to_pixels
-from stylebench.transfer.stylize import Stylization, stylize_batch
+from stylebench.transfer.stylize import MOVED, Stylization, stylize_batch
 from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
 _COMPUTING = threading.Lock()
@@ -80,7 +89,7 @@ def _fields(found: Stylization) -> dict[str, Any]:
     }
 
 
-def load_pair(spec: JobSpec, device: str) -> tuple[Tensor, Style]:
+def load_pair(spec: PictureSpec, device: str) -> tuple[Tensor, Style]:
     """Return the content and the style of a job: a picture, a blend, or styles in regions."""
     content = load_image(spec.content, spec.size, spec.resize, device)
     styles = tuple(load_image(ref, spec.style_size, spec.resize, device) for ref in spec.styles)
@@ -117,12 +126,38 @@ def _outcome(content: Tensor, style: Style, found: Stylization) -> Outcome:
     tables = {"trace.parquet": found.trace}
     if found.gradients:
         tables["gradients.parquet"] = pd.DataFrame([asdict(term) for term in found.gradients])
-    shown = {"result": found.tensor, "content": content, "style": pictures(style)[0]}
-    return Outcome(
-        _fields(found),
-        {f"{name}.png": to_pixels(picture) for name, picture in shown.items()},
-        tables,
-    )
+    return Outcome(_fields(found), _shown(found.tensor, content, style), tables)
+
+
+def _shown(result: Tensor, content: Tensor, style: Style) -> dict[str, Pixels]:
+    """Return the pictures of a job's folder by file name."""
+    shown = {"result": result, "content": content, "style": pictures(style)[0]}
+    return {f"{name}.png": to_pixels(picture) for name, picture in shown.items()}
+
+
+def _passes(specs: Sequence[PassSpec], device: str) -> list[Outcome]:
+    """Return what a trained network makes of pairs, one after the other."""
+    from stylebench.stylisers.identity import open_model
+
+    spec, found = specs[0], []
+    check_code(spec.code)
+    runtime.configure()
+    styliser = open_model(spec, device)
+    for each in specs:
+        content, style = load_pair(each, device)
+        if isinstance(style, Regions):
+            raise InputError("regions: expected none, which trained networks do not have")
+        began = time.monotonic()
+        made = styliser.stylise(content, style, each.strength)
+        shown = _shown(made, content, style)  # a GPU is done when its picture is here
+        seconds = time.monotonic() - began
+        if not bool(torch.isfinite(made).all()):
+            raise JobError("the network made a picture that is not finite: its weights are no good")
+        moved = float((made - content).square().mean().sqrt())
+        flags = () if moved >= MOVED else ("did-not-move",)
+        known = {"model": styliser.summary, "pass_seconds": seconds, "moved": moved, "flags": flags}
+        found.append(Outcome(known, shown))
+    return found
 
 
 def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
@@ -162,8 +197,10 @@ def _failure(error: Exception, spec: Spec) -> dict[str, Any]:
         last = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {last[0] if last else ''}"
         known["traceback"] = traceback.format_exc()
-    pictures = spec.pictures if isinstance(spec, JobSpec) else spec.images
-    for path in filter(None, (*(picture.ref for picture in pictures), spec.weights.path)):
+    pictures = spec.pictures if isinstance(spec, Stylisation) else spec.images
+    weights = [spec.weights, *([spec.encoder] if isinstance(spec, PassSpec) else [])]
+    paths = [*(picture.ref for picture in pictures), *(ref.path for ref in weights if ref)]
+    for path in filter(None, paths):
         for shown in (path, repr(path)[1:-1], one_line(path)):
             text = text.replace(shown, published(shown))
     return {**known, "error": text}
@@ -194,6 +231,8 @@ def compute(
     try:
         if isinstance(specs[0], StatisticsSpec):
             found = [_statistics(specs[0], device)]
+        elif isinstance(specs[0], PassSpec):
+            found = _passes([spec for spec in specs if isinstance(spec, PassSpec)], device)
         else:
             asked = [spec for spec in specs if isinstance(spec, JobSpec)]
             found = _stylize(asked, device, progress, start)
@@ -251,7 +290,7 @@ def run_jobs(
             for claim, spec in zip(claims, specs, strict=True)
         ]
         for spec in specs:
-            if isinstance(spec, JobSpec):
+            if isinstance(spec, Stylisation):
                 with contextlib.suppress(Exception):  # which the job itself will tell
                     load_pair(spec, device)
         with _COMPUTING:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stylebench import files, runtime, store
-from stylebench.config import JobSpec, WeightsRef
+from stylebench.config import PassSpec, PictureSpec, WeightsRef
 from stylebench.errors import DamagedError, InputError, describe
 from stylebench.images import stored
 from stylebench.measures import judges
@@ -86,7 +86,7 @@ def _known(folder: Path) -> Found:
     return dict(zip(keys, frame["value"], strict=True))
 
 
-def _write(folder: Path, job_id: str, spec: JobSpec, found: Found) -> None:
+def _write(folder: Path, job_id: str, spec: PictureSpec, found: Found) -> None:
     job = {
         "job_id": job_id,
         "arch": spec.arch,
@@ -103,6 +103,11 @@ def _write(folder: Path, job_id: str, spec: JobSpec, found: Found) -> None:
     store.write_metrics(folder, rows)
 
 
+def _seen_by(spec: PictureSpec) -> tuple[str, ...]:
+    """Return the backbones that a picture was made by: they do not judge it."""
+    return spec.seen_by if isinstance(spec, PassSpec) else (spec.arch,)
+
+
 def _judge_job(
     folder: Path, record: JobRecord, panel: Sequence[Judge | Lpips], options: JudgeOptions
 ) -> str:
@@ -113,7 +118,7 @@ def _judge_job(
     """
     spec, began = record.stylisation, time.monotonic()
     known = _known(folder)
-    asked = {_key(*item): item for item in judges.asked(spec.arch, panel)}
+    asked = {_key(*item): item for item in judges.asked(_seen_by(spec), panel)}
     own = {name for name in METRICS if METRICS.code(name)}  # whose code may have changed
     todo = {
         key: item
@@ -162,7 +167,7 @@ def _panel(chosen: Mapping[str, WeightsRef], device: str) -> list[Judge | Lpips]
 
 
 def _chosen(
-    archs: set[str], options: JudgeOptions, tell: Callable[[str], None]
+    archs: set[tuple[str, ...]], options: JudgeOptions, tell: Callable[[str], None]
 ) -> dict[str, WeightsRef]:
     """Return the judges of these backbones' jobs with their weights, and tell of them."""
     chosen = (
@@ -252,7 +257,7 @@ def run(
     """
     jobs = _finished(out, tell)
     runtime.configure()
-    chosen = _chosen({record.stylisation.arch for record in jobs}, options, tell)
+    chosen = _chosen({_seen_by(record.stylisation) for record in jobs}, options, tell)
     failed = 0
     try:
         with contextlib.closing(_judged(jobs, out, chosen, options)) as outcomes:

@@ -1,19 +1,22 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stylebench import images
 from stylebench.backbones import names
 from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import (
+    OPTIMISE,
     ImageRef,
     JobSpec,
     LossSpec,
     NodeChoice,
+    PassSpec,
+    PictureSpec,
     SmoothingSpec,
     StatisticsSpec,
     WeightsRef,
@@ -26,6 +29,9 @@ from stylebench.sweeps.same import unique
 from stylebench.sweeps.settings import SweepConfig, preset_label
 from stylebench.sweeps.styles import PlannedStyle, check_masks, named, planned
 
+if TYPE_CHECKING:
+    from stylebench.stylisers.identity import Model
+
 MAX_JOBS = 100_000
 """Of a sweep, statistics included; a list of so many takes about half a minute to make."""
 
@@ -34,8 +40,8 @@ MAX_JOBS = 100_000
 class Plan:
     """What a sweep comes to: stylisations, those without weights, statistics, and these without."""
 
-    jobs: tuple[JobSpec, ...]
-    missing: tuple[JobSpec, ...]
+    jobs: tuple[PictureSpec, ...]
+    missing: tuple[PictureSpec, ...]
     statistics: tuple[StatisticsSpec, ...]
     missing_statistics: tuple[StatisticsSpec, ...]
 
@@ -111,6 +117,7 @@ class _Seen:
     ) -> None:
         self._given, self._offline, self._tell = given, offline, tell
         self._weights: dict[object, WeightsRef | UnavailableError] = {}
+        self._models: dict[str, Model] = {}
 
     @functools.cache  # noqa: B019  it lives as long as a plan is made
     def digest(self, ref: str, size: int, resize: Literal["aspect", "squash"]) -> str:
@@ -138,6 +145,31 @@ class _Seen:
         if isinstance(found, UnavailableError):
             raise found
         return found
+
+    def model(self, source: str) -> "Model":
+        """Return which model a system is; one that cannot be had is told, and has no weights."""
+        from stylebench.stylisers.identity import identify, missing
+
+        if source not in self._models:
+            try:
+                found = identify(source, given=self._given, offline=self._offline)
+            except UnavailableError as error:
+                found = missing(source, error)
+                self._tell(f"{found.arch}: unavailable: {error}")
+            else:
+                self._tell(f"{found.arch}: {found.weights.label}")
+            self._models[source] = found
+        return self._models[source]
+
+    def encoders(self, configs: Iterable[SweepConfig]) -> list[BackboneName]:
+        """Return the encoders of the models of some configurations."""
+        found = [self.model(source) for config in configs for source in models(config)]
+        return [BackboneName.parse(each.seen_by[0]) for each in found if each.encoder]
+
+
+def models(config: SweepConfig) -> list[str]:
+    """Return the systems of a configuration that are trained networks, once each."""
+    return [source for source in dict.fromkeys(config.system) if source != OPTIMISE]
 
 
 def _pictures(
@@ -299,12 +331,15 @@ def expand(
         told[text] = None
 
     given = given or {}
-    parts = [(arm, _variants(arm, given, once)) for arm in arms(config)]
+    seen = _Seen(given, offline, once)
+    parts = [
+        (arm, _variants(arm, given, once) if OPTIMISE in arm.system else []) for arm in arms(config)
+    ]
     archs = [variant.name for _, variants in parts for variant in variants]
+    archs += seen.encoders(arm for arm, _ in parts)
     for name, source in given.items():
         if not any(arch.pretrained and arch.of({name: source}) for arch in archs):
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
-    seen = _Seen(given, offline, once)
     found: list[Plan] = []
     for arm, variants in parts:
         found.append(_expand(arm, variants, strict, pairs, device, seen, once))
@@ -340,14 +375,40 @@ def _expand(
     content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
     check_masks(matched, config)
+    _check_systems(config, style)
     seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
-    _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)))
+    passes = len(matched) * len(models(config))
+    _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)) + passes)
     backbones = _arms(config, variants, strict, seen, tell)
+    systems = [seen.model(source) for source in models(config) if matched]
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
+    jobs: list[PictureSpec] = [
+        *_optimisations(config, backbones, matched, smoothings, device),
+        *(_pass(config, model, *pair) for model in systems for pair in matched),
+    ]
+    statistics = _statistics(config, backbones, smoothings, photographs)
+    return Plan(
+        jobs=tuple(job for job in jobs if not job.weights.missing),
+        missing=tuple(job for job in jobs if job.weights.missing),
+        statistics=tuple(spec for spec in statistics if not spec.weights.missing),
+        missing_statistics=tuple(spec for spec in statistics if spec.weights.missing),
+    )
+
+
+def _optimisations(
+    config: SweepConfig,
+    backbones: Sequence[_Arm],
+    pairs: Sequence[tuple[ImageRef, PlannedStyle]],
+    smoothings: Sequence[SmoothingSpec],
+    device: str,
+) -> list[JobSpec]:
+    """Return the jobs of backbones; `device` as of `expand`."""
+    from stylebench.transfer import smoothing
+
     precisions = {
         smooth.label: smoothing.precision(config.precision, smooth, device) for smooth in smoothings
     }
-    jobs = [
+    return [
         JobSpec(
             **arm.shared,
             code=names.code_of(arm.variant.name.arch) | smoothing.SMOOTHINGS.code(smooth.name),
@@ -363,16 +424,25 @@ def _expand(
             **{key: getattr(config, key) for key in _SHARED},
         )
         for arm in backbones
-        for a, b in matched
+        for a, b in pairs
         for smooth in smoothings
     ]
-    statistics = _statistics(config, backbones, smoothings, photographs)
-    return Plan(
-        jobs=tuple(job for job in jobs if not job.weights.missing),
-        missing=tuple(job for job in jobs if job.weights.missing),
-        statistics=tuple(spec for spec in statistics if not spec.weights.missing),
-        missing_statistics=tuple(spec for spec in statistics if spec.weights.missing),
-    )
+
+
+def _check_systems(config: SweepConfig, styles: Sequence[PlannedStyle]) -> None:
+    """Raise InputError for what trained networks cannot do, and for what only they can."""
+    trained = models(config)
+    if trained and any(style.regions for style in styles):
+        raise InputError(f"regions: expected none with system {trained[0]}, which has no masks")
+    if config.strength != 1 and not trained:
+        raise InputError("strength: expected a trained network as system, found none")
+
+
+def _pass(config: SweepConfig, model: "Model", content: ImageRef, style: PlannedStyle) -> PassSpec:
+    """Return the job of a trained network and a pair."""
+    pictures = {"content": content, "style": style.picture, "blend": style.blend}
+    own = {key: getattr(config, key) for key in ("size", "resize", "style_scale", "strength")}
+    return PassSpec(**model.shared, **pictures, **own)
 
 
 def _statistics(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stylebench import files, runtime, store
-from stylebench.config import JobSpec, Spec
+from stylebench.config import PictureSpec, Spec
 from stylebench.errors import InputError, JobError, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
@@ -267,7 +267,7 @@ def measure(config: SweepConfig, options: RunOptions, report: Reporter) -> Summa
 def _work(
     config: SweepConfig,
     planned: plan.Plan,
-    missing: Sequence[JobSpec] | None,
+    missing: Sequence[PictureSpec] | None,
     options: RunOptions,
     report: Reporter,
     log: Callable[[JobRecord], None],

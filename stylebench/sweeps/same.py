@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from stylebench import images, store
-from stylebench.config import JobSpec, StatisticsSpec
+from stylebench.config import PictureSpec, StatisticsSpec, Stylisation
 
-AnySpec = TypeVar("AnySpec", JobSpec, StatisticsSpec)
+AnySpec = TypeVar("AnySpec", PictureSpec, StatisticsSpec)
+Pictured = TypeVar("Pictured", bound=Stylisation)
 
 
 def unique(specs: Iterable[AnySpec]) -> tuple[AnySpec, ...]:
@@ -20,12 +21,12 @@ def unique(specs: Iterable[AnySpec]) -> tuple[AnySpec, ...]:
 
 def _one_of(same: Sequence[AnySpec]) -> AnySpec:
     last = same[-1]
-    if len(same) == 1 or not isinstance(last, JobSpec):
+    if len(same) == 1 or not isinstance(last, Stylisation):
         return last
-    return _named(last, [spec for spec in same if isinstance(spec, JobSpec)])
+    return _named(last, [spec for spec in same if isinstance(spec, Stylisation)])
 
 
-def _named(job: JobSpec, same: Sequence[JobSpec]) -> JobSpec:
+def _named(job: Pictured, same: Sequence[Stylisation]) -> Pictured:
     """Return a job whose pictures have the names of those of others that are the same."""
     named = {}
     for role in ("content", "style"):
@@ -34,7 +35,7 @@ def _named(job: JobSpec, same: Sequence[JobSpec]) -> JobSpec:
     return job.model_copy(update=named)
 
 
-def add_names(out: Path, job: JobSpec) -> None:
+def add_names(out: Path, job: PictureSpec) -> None:
     """Note in the folder of a finished job what its pictures' files are called now, beside before.
 
     A file of equal bytes may have joined. Built-ins keep their names.

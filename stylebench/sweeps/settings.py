@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from stylebench.config import (
+    OPTIMISE,
     Colours,
     Count,
     Frozen,
@@ -19,6 +20,7 @@ from stylebench.config import (
     Size,
     SmoothingSpec,
     Start,
+    Strength,
     first_problem,
 )
 from stylebench.transfer.presets import OF_PRESET, PRESETS
@@ -77,6 +79,9 @@ StyleName = Annotated[str | StyleBlend | StyleRegions, BeforeValidator(_style)]
 class SweepConfig(Frozen):
     """One sweep: the product of backbones, smoothings, pairs of pictures and seeds.
 
+    `system`: what makes the pictures: ``optimise``, and trained networks, ``registry:magenta`` or
+    files of ``stylebench train``, at `strength`. Of all other keys these know pictures and sizes
+    alone: one is a job for each pair, whatever backbones, smoothings and seeds there are.
     `statistics_images` are the pictures on which statistics are measured: the ten built-in
     photographs by default, as the paper averages over ten images; none switches them off.
     `weights`: backbone -> source (``registry:vgg19``, ``file:PATH@sha256:HEX``; default ``auto``).
@@ -108,6 +113,8 @@ class SweepConfig(Frozen):
     description: str = ""
     profile: str = ""
     judge: Annotated[bool, Field(strict=True)] = False
+    system: tuple[str, ...] = Field((OPTIMISE,), min_length=1)
+    strength: Strength = 1.0
     arch: tuple[str, ...] = Field(("all",), min_length=1)
     smoothing: tuple[SmoothingSpec, ...] = Field(
         (SmoothingSpec(name="none"), SmoothingSpec(name="softmax")), min_length=1

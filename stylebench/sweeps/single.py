@@ -1,5 +1,6 @@
 """One job by itself: a picture for whoever asks for one, or a job that another machine planned."""
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from stylebench import images, runtime, store
 from stylebench.backbones import names
-from stylebench.config import JobSpec, blend_weights, first_problem, shares
+from stylebench.config import JobSpec, PassSpec, PictureSpec, blend_weights, first_problem, shares
 from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
@@ -181,25 +182,42 @@ def run_one(text: str, options: RunOptions) -> JobRecord:
         InputError: the text is not a job.
     """
     from stylebench.sweeps.job import run_job
-    from stylebench.transfer import smoothing
 
     try:
-        spec = JobSpec.model_validate_json(text)
+        spec = _spec(text)
     except ValidationError as error:
         path, expected, _ = first_problem(error)
         raise InputError(f"expected a job as JSON: {path}: {expected}") from None
     if spec.weights.missing:
         raise InputError(spec.weights.missing)
     check_code(spec.code)
-    smoothing.check(spec.smoothing)
-    runtime.resolve_precision(spec.precision, options.engine.device)
-    backbone = names.find(spec.arch)
-    backbone.check_options(spec.arch, spec.weights.options)
-    backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
-    if spec.nodes != backbone.nodes:
-        raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")
+    if isinstance(spec, JobSpec):
+        _check_optimisation(spec, options.engine.device)
     if not store.pending(options.out, [spec], force=options.force):
         done = store.read_record(store.place(options.out, spec))
         if done is not None:
             return done
     return run_job(spec, options.out, options.engine.device)
+
+
+def _spec(text: str) -> PictureSpec:
+    """Return the job that a JSON text describes; one of a trained network names its system."""
+    try:
+        named = json.loads(text)
+    except (ValueError, RecursionError):
+        named = None  # which is told below
+    if isinstance(named, dict) and "system" in named:
+        return PassSpec.model_validate_json(text)
+    return JobSpec.model_validate_json(text)
+
+
+def _check_optimisation(spec: JobSpec, device: str) -> None:
+    from stylebench.transfer import smoothing
+
+    smoothing.check(spec.smoothing)
+    runtime.resolve_precision(spec.precision, device)
+    backbone = names.find(spec.arch)
+    backbone.check_options(spec.arch, spec.weights.options)
+    backbone = backbone.choose(spec.arch, spec.chosen, spec.weights.options)
+    if spec.nodes != backbone.nodes:
+        raise InputError(f"the job has other nodes than {spec.arch} has now; plan it again")

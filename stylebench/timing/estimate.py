@@ -22,7 +22,7 @@ import torch
 from stylebench import images, runtime, store
 from stylebench.backbones import names
 from stylebench.backbones.spec import ARCHS
-from stylebench.config import NodeChoice, Spec, StatisticsSpec
+from stylebench.config import JobSpec, NodeChoice, PassSpec, Spec, StatisticsSpec
 from stylebench.errors import InputError
 from stylebench.images import stored
 from stylebench.sweeps import batches
@@ -96,7 +96,7 @@ class Load(NamedTuple):
         return self.evals * self.batch * self.pixels
 
 
-def kind(spec: Spec) -> Kind:
+def kind(spec: JobSpec | StatisticsSpec) -> Kind:
     """Return the kind of a job."""
     options = names.find(spec.arch).settled(spec.weights.options)
     network = Network(bench.network(spec.arch), tuple(options.items()), spec.chosen)
@@ -110,7 +110,10 @@ def pixels(ref: str, size: int, resize: Literal["aspect", "squash"]) -> int:
 
 
 def loads(specs: Sequence[Spec], device: str, batch: int | None) -> list[Load]:
-    """Return what jobs come to, in batches as a sweep computes them, in its order."""
+    """Return what jobs come to, in batches as a sweep computes them, in its order.
+
+    Those of trained networks, which take a second or less for a picture, are left out.
+    """
     found = []
     for group in batches.groups(specs, device, batch):
         spec = group[0]
@@ -119,7 +122,7 @@ def loads(specs: Sequence[Spec], device: str, batch: int | None) -> list[Load]:
             mean = round(statistics.mean(sides))
             evals = len(sides) * len(spec.smoothing) * (1 + EIGENVALUES / mean)
             found.append(Load(kind(spec), 1, mean, evals))
-        else:
+        elif isinstance(spec, JobSpec):
             side = pixels(spec.content.ref, spec.size, spec.resize)
             found.append(Load(kind(spec), len(group), side, spec.evals))
     return found
@@ -149,11 +152,14 @@ def finished(out: Path, device: str) -> dict[Kind, Rate]:
     found = []
     for record in store.records(out):
         here = device in (record.device, record.device.partition(":")[0])
+        spec = record.spec
+        if isinstance(spec, PassSpec):
+            continue
         if record.ok and here and record.seconds and record.evals:
             with contextlib.suppress(InputError):  # a plug-in that is not there, a damaged picture
-                width, height = stored.size(store.place(out, record.spec) / "content.png", out)
+                width, height = stored.size(store.place(out, spec) / "content.png", out)
                 rate = record.seconds / (record.evals * width * height)
-                found.append((kind(record.spec), rate))
+                found.append((kind(spec), rate))
     return _medians(found, "finished")
 
 
@@ -331,7 +337,8 @@ def disk(specs: Sequence[Spec]) -> float:
         else:
             content = pixels(spec.content.ref, spec.size, spec.resize)
             style = pixels(spec.style.ref, spec.style_size, spec.resize)
-            total += PIXEL * (2 * content + style) + JOB + EVALUATION * spec.evals
+            evals = spec.evals if isinstance(spec, JobSpec) else 0
+            total += PIXEL * (2 * content + style) + JOB + EVALUATION * evals
     return total
 
 

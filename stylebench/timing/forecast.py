@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stylebench import store
 from stylebench.backbones import pretrained
-from stylebench.config import Spec
+from stylebench.config import PassSpec, Spec
 from stylebench.sweeps import plan
 from stylebench.sweeps.run import RunOptions, jobs
 from stylebench.sweeps.settings import SweepConfig
@@ -44,7 +44,8 @@ class Forecast:
         stylisations: state (see `STATES`) -> number.
         statistics: likewise.
         backbones: name with options -> state -> stylisations and statistics.
-        time: of what is to do, downloads excluded.
+        time: of what is to do, without downloads, and without trained networks, which take a
+            second or less for a picture.
         disk: of what is to do.
         downloads: backbone -> bytes of its weights.
         judged: whether metrics are measured afterwards, which is not in `time`.
@@ -73,7 +74,8 @@ def states(planned: plan.Plan, options: RunOptions) -> dict[str, str]:
     found = {s.job_id: "to do" if s.job_id in pending else "finished" for s in here}
     absent: list[Spec] = [*planned.missing, *planned.missing_statistics]
     for spec in absent:
-        can = not offline and bool(sources.providers(pretrained.wanted(spec.arch[2:])))
+        own = not isinstance(spec, PassSpec)
+        can = own and not offline and bool(sources.providers(pretrained.wanted(spec.arch[2:])))
         found[spec.job_id] = "to download" if can else "unavailable"
     return found
 

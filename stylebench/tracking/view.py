@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import files, store
+from stylebench.config import JobSpec
 from stylebench.errors import published
 from stylebench.store import columns
 
@@ -24,7 +25,7 @@ Key = tuple[Any, ...]
 LONGEST = {"parameter": 500, "error": 4000}
 """Characters that are kept: MLflow refuses more than 6000 of a parameter, 8000 of a tag."""
 SETTINGS = ("content_weight", "style_weight", "tv_weight", "learning_rate", "style_scale",
-            "tolerance")  # fmt: skip
+            "tolerance", "strength")  # fmt: skip
 """Columns of numbers that were chosen, not measured: parameters, not metrics."""
 KEY = ("arch", "weights", "smoothing", "seed", "size", "resize")
 """What a job has in common with the statistics of its backbone and smoothing."""
@@ -66,14 +67,15 @@ def read(out: Path, job_id: str) -> Entry | None:
     if record is None:
         return None
     row, spec = columns.result_row(record), record.stylisation
+    has_trace = "trace.parquet" in store.parts(spec)
     return Entry(
         job_id=job_id,
         status=record.status,
         error=record.error[: LONGEST["error"]],
         title=spec.title,
         key=tuple(row[name] for name in KEY),
-        params=_params(row),
-        numbers=(*_numbers(row), *(_trace(folder) if record.ok else ())),
+        params=_params(row if isinstance(spec, JobSpec) else _without(row)),
+        numbers=(*_numbers(row), *(_trace(folder) if record.ok and has_trace else ())),
         files=(folder / "result.png",) if record.ok else (),
         record=published(json.loads(record.json_text())) if record.ok else {},
         began=record.finished if record.started is None else record.started,
@@ -120,6 +122,11 @@ def read_means(out: Path, job_id: str) -> dict[Key, list[Number]]:
         if math.isfinite(value):
             means.setdefault(tuple(key), []).append((f"statistics/{name}", int(stage), value))
     return means
+
+
+def _without(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a trained network without settings of an optimisation."""
+    return {key: value for key, value in row.items() if key not in columns.NOT_OPTIMISED}
 
 
 def _params(row: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench import __version__, images, runtime, store
-from stylebench.config import ImageRef, JobSpec, Spec
+from stylebench.config import ImageRef, PassSpec, Spec, Stylisation, WeightsRef
 from stylebench.errors import InputError, JobError, published
 from stylebench.registry import carried, load_plugin
 from stylebench.store import JobRecord
@@ -58,20 +58,29 @@ def _ray() -> Any:
 
 def inputs(spec: Spec) -> dict[str, str]:
     """Return the files that a job reads: path -> sha256, or its first digits."""
-    pictures = spec.pictures if isinstance(spec, JobSpec) else spec.images
+    pictures = spec.pictures if isinstance(spec, Stylisation) else spec.images
     found = {p.ref: p.digest for p in pictures if not p.ref.startswith(images.PREFIX)}
-    return found | ({spec.weights.path: spec.weights.sha256} if spec.weights.path else {})
+    encoder = spec.encoder if isinstance(spec, PassSpec) else None
+    weights = [ref for ref in (spec.weights, encoder) if ref and ref.path]
+    return found | {ref.path: ref.sha256 for ref in weights}
 
 
 def moved(spec: Spec, places: dict[str, str]) -> Spec:
     """Return a job that reads its files elsewhere: it is the same job (`JobSpec.job_id`)."""
-    path = spec.weights.path
-    weights = spec.weights.model_copy(update={"path": places.get(path, path)})
+
+    def there(ref: WeightsRef) -> WeightsRef:
+        return ref.model_copy(update={"path": places.get(ref.path, ref.path)})
+
+    weights = there(spec.weights)
 
     def at(image: ImageRef) -> ImageRef:
         return image.model_copy(update={"ref": places.get(image.ref, image.ref)})
 
-    if isinstance(spec, JobSpec):
+    if isinstance(spec, PassSpec):
+        encoder = spec.encoder and there(spec.encoder)
+        own = {"weights": weights, "encoder": encoder}
+        return spec.with_pictures(at).model_copy(update=own)
+    if isinstance(spec, Stylisation):
         return spec.with_pictures(at).model_copy(update={"weights": weights})
     return spec.model_copy(update={"weights": weights, "images": tuple(map(at, spec.images))})
 
