@@ -1,6 +1,7 @@
 """Results folders with made-up numbers: the one set for all tests of figures, tables and pages."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from stylebench.store import Results
 from stylebench.store.columns import (
     GRADIENT_COLUMNS,
     METRIC_COLUMNS,
+    NOT_OPTIMISED,
     RESULT_COLUMNS,
     STATISTICS_COLUMNS,
     TRACE_COLUMNS,
+    slug,
 )
 
 load()
@@ -53,6 +56,21 @@ def arms(
     return found
 
 
+def network(
+    system: str, seen_by: str, smoothing: str = "none", *, steps: int = 1000, **more: Any
+) -> Arm:
+    """Return an arm of a trained network; Magenta's is seen by "" and has no steps."""
+    arch = f"{system} {seen_by}".strip()
+    told = {"system": system, "loss_network": seen_by, "steps": steps}
+    model = json.dumps(told if seen_by else {"system": system})
+    name = f"model:train_{slug(f'{arch} {smoothing}')}@sha256:0123456789ab"
+    own = {"system": system, "model": model, "weights": name, "pass_seconds": 0.2}
+    own |= {"preset": "", "start": "", "precision": "", "image": "", "colours": "", "balance": ""}
+    own |= {"normalisation": "", "optimiser": "", "line_search": "", "first_step": ""}
+    own |= {"layer_weights": "", "stop_reason": "", "evals": 0, **NOT_OPTIMISED, **more}
+    return {"arch": arch, "smoothing": smoothing, **own, "options": {}}
+
+
 def _weights(arm: Mapping[str, Any], seed: int) -> str:
     file = "file:w.safetensors@sha256:0123456789ab"
     source = f"random:{seed}" if arm["arch"].startswith("r-") else file
@@ -76,7 +94,8 @@ def _job(number: int, arm: Arm, pair: tuple[str, str], seed: int) -> dict[str, A
         "picture": f"images/{job}.jpg", "content_picture": "images/content.jpg",
         "style_picture": "images/style.jpg", "image": "pixels", "nodes": "", "first_step": "1.0",
         "style_scale": 1.0, "colours": "style", "tolerance": 0.0,
-        "loss_ratio": 0.1, "initial_gradient": 2.0,
+        "loss_ratio": 0.1, "initial_gradient": 2.0, "system": "optimise", "model": "",
+        "strength": 1.0, "pass_seconds": math.nan,
         **arm, "options": json.dumps(arm["options"], sort_keys=True),
     }  # fmt: skip
 

@@ -55,8 +55,8 @@ def backbones(frame: pd.DataFrame) -> "pd.Series[str]":
         for arch, found in zip(frame["arch"], own, strict=True)
     ]
     weights = frame["weights"].str.replace(OPTIONS, "", regex=True)
-    own = {"arch": names, "weights": weights, "smoothing": frame.get("smoothing", "")}
-    return backbone_names(pd.DataFrame(own, index=frame.index))
+    named = {"arch": names, "weights": weights, "smoothing": frame.get("smoothing", "")}
+    return backbone_names(pd.DataFrame(named, index=frame.index))
 
 
 def _content(nodes: str) -> str:

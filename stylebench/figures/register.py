@@ -224,16 +224,28 @@ def _settings(frame: pd.DataFrame) -> str:
     return "; ".join([*parts, *trained(frame), f"pairs {len(pairs)}"])
 
 
+QUICK, PUBLISHED = 16_000, 160_000
+"""Steps of a training under which it is called quick, and those of Park & Lee 2019."""
+
+
+def steps_of(model: str) -> int:
+    """Return the steps of a training, of a row's column model; 0 where it was none here."""
+    steps = json.loads(model or "{}").get("steps")
+    return steps if isinstance(steps, int) else 0
+
+
 def trained(frame: pd.DataFrame) -> list[str]:
-    """Return what the trained networks among jobs are: ``adain, sanet (quick, 1,000 steps)``."""
-    found: dict[str, set[str]] = {}
+    """Return what the trained networks among jobs are, by the steps of their trainings."""
+    found: dict[int, set[str]] = {}
     rows = frame[frame["model"] != ""]
     for system, model in zip(rows["system"], rows["model"], strict=True):
-        told = json.loads(model)
-        steps = [f"{told['steps']:,} steps"] if isinstance(told.get("steps"), int) else []
-        how = ", ".join([*filter(None, [str(told.get("profile", ""))]), *steps])
-        found.setdefault(how or "as published", set()).add(str(system))
-    return [f"{', '.join(sorted(names))} ({how})" for how, names in sorted(found.items())]
+        found.setdefault(steps_of(model), set()).add(str(system))
+    told = []
+    for steps, names in sorted(found.items()):
+        quick = "quick: " if steps < QUICK else ""
+        how = f"{quick}{steps:,} steps, published {PUBLISHED:,}" if steps else "as published"
+        told.append(f"{', '.join(sorted(names))} ({how})")
+    return told
 
 
 def _statistics_settings(frame: pd.DataFrame) -> str:

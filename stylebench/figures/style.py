@@ -200,7 +200,8 @@ def varies(frame: pd.DataFrame, key: str) -> bool:
 
 def told_settings(frame: pd.DataFrame) -> list[str]:
     """Return the settings that a table names: preset, size and those that are not all the same."""
-    return [key for key in SETTINGS if key in ("preset", "size") or varies(frame, key)]
+    told = alike(frame)
+    return [key for key in SETTINGS if key in ("preset", "size") or varies(told, key)]
 
 
 def is_trained(frame: pd.DataFrame) -> "pd.Series[bool]":
@@ -252,7 +253,7 @@ def _quick(results: Results) -> str:
     jobs, budget = results.results, ""
     size, evals = (jobs if len(jobs) else results.statistics)["size"].max(), PAPER_EVALS
     if len(jobs) and is_trained(jobs).all():
-        evals = 0 if any("(quick" in each for each in trained(jobs)) else PAPER_EVALS
+        evals = 0 if any("(quick: " in each for each in trained(jobs)) else PAPER_EVALS
     elif len(jobs):
         budget, evals = f", about {PAPER_EVALS} evaluations", jobs["evals_budget"].max()
     if not (size < FULL_SIZE or evals < FULL_EVALS):  # nor where it is not known

@@ -82,7 +82,8 @@ def _jobs(results: Results) -> Table | None:
     frame = results.results
     if not len(frame):
         return None
-    differ = [key for key in style.settings(frame) if style.varies(frame, key)]
+    told = style.alike(frame)
+    differ = [key for key in style.settings(told) if style.varies(told, key)]
     columns = {key: key.replace("_", " ") for key in differ} | JOBS
     columns = {key: columns[key] for key in [*JOBS, *columns] if key != "job_id"}
     columns["job_id"] = JOBS["job_id"]

@@ -72,8 +72,10 @@ def of_earlier(frame: pd.DataFrame) -> pd.DataFrame:
         flags = [told_apart(*pair) for pair in zip(frame["flags"], ratio, strict=True)]
         told = pd.Series(flags, index=frame.index, dtype="str")
         frame = frame.assign(loss_ratio=ratio, initial_gradient=math.nan, flags=told)
-    before = {"style_scale": 1.0, "colours": "style", "tolerance": 0.0, "system": OPTIMISE,
-              "model": "", "strength": 1.0, "pass_seconds": math.nan}  # fmt: skip
+    before: dict[str, Any] = {
+        "style_scale": 1.0, "colours": "style", "tolerance": 0.0, "system": OPTIMISE, "model": "",
+        "strength": 1.0, "pass_seconds": math.nan,
+    }  # fmt: skip
     return frame.assign(**{key: value for key, value in before.items() if key not in frame})
 
 

@@ -113,12 +113,8 @@ class JobRecord(BaseModel):
     def _named_in_text(self) -> Self:
         """Check that a table can hold the names; paths may be no UTF-8, and no table has them."""
         path: dict[str, Any] = {"ref": True}
-        without: dict[str, Any] = {
-            "content": path,
-            "style": path,
-            "weights": {"path": True},
-            "encoder": {"path": True},
-        }
+        without: dict[str, Any] = {"content": path, "style": path}
+        without |= {key: {"path": True} for key in ("weights", "encoder")}
         without |= {"images": {"__all__": path}, "blend": {"__all__": {"picture": path}}}
         without["regions"] = {"__all__": {"picture": path, "mask": path}}
         known = self.spec.model_dump(exclude=without)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stylebench import files
 from stylebench.backbones import names, pretrained
@@ -15,6 +15,7 @@ from stylebench.stylisers.styliser import REGISTRY, Styliser, check_published
 
 FILE = "model.safetensors"
 """What `stylebench train` calls its models: these are told by the name of their folder."""
+NONE = SmoothingSpec(name="none")
 LONGEST = 200
 """Characters of what tables call a model, at most."""
 ENCODER = TrainSettings.model_fields["encoder"].default
@@ -34,7 +35,7 @@ class Model:
     weights: WeightsRef
     encoder: WeightsRef | None = None
     seen_by: tuple[str, ...] = ()
-    smoothing: SmoothingSpec = SmoothingSpec(name="none")
+    smoothing: SmoothingSpec = NONE
     seed: int = 0
     code: Mapping[str, str] | None = None
 
@@ -77,10 +78,7 @@ def identify(source: str, *, given: Mapping[str, str], offline: bool) -> Model:
             f"no model {source!r}; train it first (`stylebench train`, `stylebench ls trainings`)"
         )
     found = card.read(path)
-    arch = f"{found.name} {found.loss_network}"
-    if found.encoder != ENCODER:
-        arch += f" on {found.encoder}"
-    smoothing = found.trained.loss.smoothing
+    arch, smoothing = _arch(found), found.trained.loss.smoothing
     for text in (arch, smoothing.label):
         if len(text) > LONGEST or not text.isprintable():
             raise InputError(f"{card.expected(path)}, found one of {text!r:.60}…")
@@ -96,6 +94,16 @@ def identify(source: str, *, given: Mapping[str, str], offline: bool) -> Model:
         seed=found.trained.seed,
         code=found.code,
     )
+
+
+def _arch(found: card.Card) -> str:
+    """Return the method, the network that saw the losses, and the encoder unless it is the usual:
+    ``adain p-vgg19``, ``sanet r-vgg19 on p-resnet50``.
+    """
+    if found.encoder != ENCODER:
+        return f"{found.name} {found.loss_network} on {found.encoder}"
+    own = found.loss_network == found.encoder
+    return f"{found.name} {_bare(ENCODER) if own else found.loss_network}"
 
 
 def _of_registry(source: str, *, offline: bool) -> Model:
@@ -157,4 +165,4 @@ def _open(spec: PassSpec, device: str) -> Styliser:
         return Magenta(path)
     from stylebench.stylisers.network import load
 
-    return load(path, device=device, offline=True, weights=spec.encoder)
+    return cast("Styliser", load(path, device=device, offline=True, weights=spec.encoder))

@@ -31,8 +31,8 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
     """Return jobs in groups to compute together, in the order of their first jobs.
 
     Stylisations go together where backbone, size of the content picture and all settings are the
-    same, or all of one trained network; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
-    L-BFGS-B, which takes one at a time.
+    same; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
+    L-BFGS-B, which takes one at a time. All of one trained network go together.
 
     Args:
         specs: jobs.

@@ -46,6 +46,11 @@ class Plan:
     missing_statistics: tuple[StatisticsSpec, ...]
 
     @property
+    def optimisations(self) -> tuple[JobSpec, ...]:
+        """Those of the stylisations that are no trained networks'."""
+        return tuple(job for job in self.jobs if isinstance(job, JobSpec))
+
+    @property
     def count(self) -> int:
         """How many jobs there are of all kinds."""
         every = (self.jobs, self.missing, self.statistics, self.missing_statistics)

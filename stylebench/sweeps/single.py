@@ -95,7 +95,7 @@ def planned(
             f"expected one backbone, one content, one style and one smoothing, found {found} "
             "stylisations; use stylebench sweep for many"
         )
-    (job,) = planned.jobs
+    (job,) = planned.optimisations
     if job.resize == "squash" and not flags.get("resize"):
         tell(
             f"preset {config.preset} squashes the pictures to a square, as its authors do; "

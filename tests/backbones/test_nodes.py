@@ -248,7 +248,7 @@ def test_what_is_no_map_is_told(node: int | str) -> None:
 
 def test_options_change_which_nodes_there_are() -> None:
     plain, without = "layer1.1.relu_1", "layer1.1.relu2"
-    job = planned("r-resnet18+shortcut=off", without).jobs[0]
+    job = planned("r-resnet18+shortcut=off", without).optimisations[0]
     assert build(job.arch, job.weights, 0, nodes=job.chosen)(IMAGE)[without].shape[1] == 64
     planned("r-resnet18", plain)
     with pytest.raises(InputError, match=r"r-resnet18\+shortcut=off has no node 'layer1.1.relu_1'"):

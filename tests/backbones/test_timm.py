@@ -265,7 +265,9 @@ def planned(**flags: Any) -> plan.Plan:
 )
 def test_nodes_can_be_chosen(name: str, style: list[Any], content: Any, paths: list[str]) -> None:
     chosen = {name: {"style": style, "content": content}}
-    job = planned(arch=[f"r-{name}"], nodes=chosen, content=["chelsea"], style=["brush"]).jobs[0]
+    job = planned(
+        arch=[f"r-{name}"], nodes=chosen, content=["chelsea"], style=["brush"]
+    ).optimisations[0]
     backbone = build(job.arch, job.weights, 0, nodes=job.chosen)
     assert [node.path for node in backbone.style] == paths
     assert [node.stage for node in backbone.style] == list(range(5 - len(style), 5))

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from stylebench import store
-from stylebench.config import OptimiserSpec
+from stylebench.config import JobSpec, OptimiserSpec
 from tests.faults import sweeps
 from tests.faults.outcome import Outcome, main
 
@@ -40,6 +40,7 @@ def _outcomes(out: Path) -> dict[str, list[store.JobRecord]]:
     found: dict[str, list[store.JobRecord]] = {}
     for record in store.records(out):
         spec = record.stylisation
+        assert isinstance(spec, JobSpec)
         kind = "the rest"
         if spec.optimiser == OptimiserSpec.model_validate(NAN):
             kind = "NaN"

@@ -74,7 +74,7 @@ def test_wrong_profiles_and_variants_are_one_line(
 def test_a_sweep_is_the_union_of_its_variants(tmp_path: Path) -> None:
     variants = "variants:\n  - start: style\n  - {start: noise, seed: [0, 1]}\n  - start: style\n"
     planned = plan.expand(load_sweep(written(tmp_path, TINY + variants)))
-    found = [(job.start, job.seed, job.smoothing.label) for job in planned.jobs]
+    found = [(job.start, job.seed, job.smoothing.label) for job in planned.optimisations]
     each = [("style", 0), ("noise", 0), ("noise", 1)]
     assert sorted(set(found)) == sorted((*e, s) for e in each for s in ("none", "softmax"))
     assert len(found) == 2 * len(set(found))  # two pairs, and nothing twice

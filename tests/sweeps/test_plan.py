@@ -48,7 +48,7 @@ def test_an_explicit_name_without_weights_is_an_error() -> None:
 
 
 def test_jobs_take_over_what_is_optimised_and_measured() -> None:
-    found = expand(image="fourier", gradients=True).jobs
+    found = expand(image="fourier", gradients=True).optimisations
     assert {(job.image, job.gradients) for job in found} == {("fourier", True)}
 
 
@@ -145,14 +145,15 @@ def test_defaults_written_out_are_the_same_job() -> None:
 
 def test_a_changed_preset_is_told() -> None:
     labels = [
-        expand(loss=loss, preset="paper").jobs[0].preset for loss in ({}, {"content_weight": 2})
+        expand(loss=loss, preset="paper").optimisations[0].preset
+        for loss in ({}, {"content_weight": 2})
     ]
     assert labels == ["paper", "paper (modified)"]
 
 
 def test_layer_weights_reach_the_backbones_that_have_the_layer() -> None:
     weights = {"relu1_1": 2.0, "stage4": 3.0}
-    found = expand(arch=["r-tiny", "r-vgg19"], loss={"layer_weights": weights}).jobs
+    found = expand(arch=["r-tiny", "r-vgg19"], loss={"layer_weights": weights}).optimisations
     assert {job.arch: job.loss.layer_weights for job in found} == {
         "r-tiny": {"stage4": 3.0}, "r-vgg19": {"relu1_1": 2.0}
     }  # fmt: skip
@@ -175,7 +176,7 @@ def test_auto_is_fp32_where_maps_are_exponentiated(
     keys = {"arch": ["r-tiny"], "smoothing": list(expected), "precision": precision,
             "size": 32, "content": ["chelsea"], "style": ["brush"]}  # fmt: skip
     planned = plan.expand(load_sweep(None, keys))
-    assert {job.smoothing.name: job.precision for job in planned.jobs} == expected
+    assert {job.smoothing.name: job.precision for job in planned.optimisations} == expected
 
 
 @pytest.mark.parametrize(
