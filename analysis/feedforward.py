@@ -15,7 +15,7 @@ from stylebench.figures.arms import in_common, judged
 from stylebench.figures.claims import UNIT, claims
 from stylebench.figures.dots import Column as Judged
 from stylebench.figures.dots import counts, draw_mean, judges_told, trouble
-from stylebench.figures.intervals import interval
+from stylebench.figures.intervals import Array, interval
 from stylebench.figures.layout import annotate, below, narrow, wrapped
 from stylebench.figures.style import OTHERS, caption, family, over_seeds
 from stylebench.store import Results
@@ -85,6 +85,8 @@ def _arms(results: Results, frame: pd.DataFrame) -> list[Arm]:
 def _values(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return a metric of each arm and pair, the mean over judges of all arms, and over seeds."""
     part = in_common(frame[frame["metric"] == metric])
+    of = ["arm", *UNIT, "seed"]
+    part = part.dropna(subset="value").groupby(of, observed=True)["value"].mean().reset_index()
     return over_seeds(part, ["arm", *UNIT]).set_index(["arm", *UNIT])[["value", "seeds"]]
 
 
@@ -92,6 +94,10 @@ def _of(values: pd.DataFrame, arm: str) -> "pd.Series[float]":
     names = values.index.get_level_values("arm").astype(str)
     found: pd.Series[float] = values.loc[names == arm, "value"].droplevel("arm")
     return found
+
+
+def _numbers(values: "pd.Series[float]") -> Array:
+    return values.to_numpy(np.float64)
 
 
 def _reference(arm: Arm, arms: Sequence[Arm]) -> str:
@@ -104,7 +110,7 @@ def _reference(arm: Arm, arms: Sequence[Arm]) -> str:
 def _scatter(axes: Axes, arms: Sequence[Arm], style: pd.DataFrame, kept: pd.DataFrame) -> None:
     """Draw the mean of each arm, style upwards and content to the right, with their intervals."""
     for arm in arms:
-        x, y = (interval(_of(values, arm.name).to_numpy()) for values in (kept, style))
+        x, y = (interval(_numbers(_of(values, arm.name))) for values in (kept, style))
         axes.plot([x.low, x.high], [y.mean, y.mean], color=arm.look["color"], linewidth=0.8)
         axes.plot([x.mean, x.mean], [y.low, y.high], color=arm.look["color"], linewidth=0.8)
         axes.plot([x.mean], [y.mean], zorder=4, **arm.look)
@@ -113,19 +119,19 @@ def _scatter(axes: Axes, arms: Sequence[Arm], style: pd.DataFrame, kept: pd.Data
     axes.set_title("Up and to the right is better", fontsize=8.5)
 
 
-def _seconds(results: Results, arms: Sequence[Arm]) -> dict[str, np.ndarray[Any, Any]]:
+def _seconds(results: Results, arms: Sequence[Arm]) -> dict[str, Array]:
     """Return the seconds of the pictures of each arm: of one pass, or of an optimisation."""
     jobs = judged(results).drop_duplicates("job_id").set_index("job_id")["arm"].astype(str)
     rows = results.results.set_index("job_id")
     seconds = rows["pass_seconds"].fillna(rows["seconds"])
     known = seconds[seconds > 0]
-    return {arm.name: known[known.index.isin(jobs.index[jobs == arm.name])].to_numpy()
+    return {arm.name: _numbers(known[known.index.isin(jobs.index[jobs == arm.name])])
             for arm in arms}  # fmt: skip
 
 
 def _column(
     axes: Axes, title: str, arms: Sequence[Arm], places: Sequence[float],
-    values: Callable[[Arm], np.ndarray[Any, Any]],
+    values: Callable[[Arm], Array],
 ) -> None:  # fmt: skip
     """Draw values of every arm in its row."""
     found = [values(arm) for arm in arms]
@@ -177,9 +183,9 @@ def _note(results: Results, frame: pd.DataFrame, style: pd.DataFrame) -> str:
     jobs = results.results[results.results["status"] == "ok"]
     over = counts(style.reset_index(), ["arm"])
     told = (
-        f"Means, bootstrap 95 % intervals over {over}; faint dots: pairs. Differences are paired, "
-        f"with the same system by {REFERENCE}, without smoothing. SWD share: 0 at the content "
-        "picture, 1 at the style's statistics."
+        f"Means, bootstrap 95 % intervals over {over}; faint dots: pairs. Style: SWD share (0: the "
+        "content picture, 1: the style's statistics), mean over judges. Differences are paired: "
+        f"from the same system by {REFERENCE}, unsmoothed."
     )
     common = in_common(frame[frame["metric"] == STYLE])
     keys = common[["metric", "judge", "judge_weights"]].drop_duplicates()
@@ -200,12 +206,12 @@ def feedforward(results: Results) -> Figure:
     arms = _arms(results, frame)
     seconds = _seconds(results, arms)
 
-    def difference(values: pd.DataFrame) -> Callable[[Arm], np.ndarray[Any, Any]]:
-        def of(arm: Arm) -> np.ndarray[Any, Any]:
+    def difference(values: pd.DataFrame) -> Callable[[Arm], Array]:
+        def of(arm: Arm) -> Array:
             other = _reference(arm, arms)
             if not other:
                 return np.zeros(0)
-            return (_of(values, arm.name) - _of(values, other)).dropna().to_numpy()
+            return _numbers((_of(values, arm.name) - _of(values, other)).dropna())
 
         return of
 

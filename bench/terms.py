@@ -35,7 +35,7 @@ def gradients(method: str, network: str, smoothing: str, steps: int) -> tuple[fl
         pictures = torch.cat(crops)
         with torch.no_grad():
             maps = seer.backbone(pictures)
-        made = (sum(crops) / 2).requires_grad_()
+        made = torch.stack(crops).mean(dim=0).requires_grad_()
         terms = seer.terms(made, pictures, maps)[:2]
         norms = [torch.autograd.grad(term, made, retain_graph=True)[0].norm() for term in terms]
         found.append(torch.stack(norms))

@@ -168,7 +168,7 @@ def test_nodes_and_weights_go_by_the_name_of_the_class(net: Path, tmp_path: Path
     config = load_sweep(None, {**KEYS, "arch": [f"{net}:MyNet"], "nodes": nodes})
     planned = plan.expand(config, given={"MyNet": str(tmp_path / "my.pth")})
     assert {job.arch for job in planned.jobs} == {"p-my_net.py:MyNet"}
-    assert list(planned.jobs[0].nodes.values()) == ["stem", "b2", "b1"]
+    assert list(planned.optimisations[0].nodes.values()) == ["stem", "b2", "b1"]
     assert planned.jobs[0].weights.source == "file:my.pth"
     backbone = make(f"{net}:MyNet", weights=tmp_path / "my.pth")
     picture = torch.rand(1, 3, 32, 32)

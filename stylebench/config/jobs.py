@@ -293,7 +293,7 @@ class PassSpec(Stylisation):
     def job_id(self) -> str:
         """Hash of the meaning, as of a JobSpec; of the model its file's sha256 alone."""
         meaning = self.model_dump(include={"size", "resize", "style_scale", "strength", "code"})
-        model = {"model": self.weights.sha256 or self.weights.source}
+        model = {"model": self.weights.sha256 or self.arch}
         return _digest({**meaning, **model, **self._of_pictures(), "schema": SCHEMA_VERSION})
 
 

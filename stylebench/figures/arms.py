@@ -139,7 +139,17 @@ def judged(results: Results) -> pd.DataFrame:
     jobs = results.results[results.results["status"] == "ok"]
     if not len(jobs) or not len(results.metrics):
         raise NoDataError("no metrics in these results; make them with `stylebench judge`")
-    wanted = ["job_id", "arch", "weights", "options", "content", "style", "seed", *SETTINGS]
+    wanted = [
+        "job_id",
+        "system",
+        "arch",
+        "weights",
+        "options",
+        "content",
+        "style",
+        "seed",
+        *SETTINGS,
+    ]
     jobs = labelled(jobs.assign(still=still(jobs)))
     jobs = jobs[[*wanted, "smoothing", "backbone", "setting", "arm", "still"]]
     return results.metrics[["job_id", *MEASURE, "value"]].merge(jobs, on="job_id")

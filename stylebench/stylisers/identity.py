@@ -97,8 +97,9 @@ def identify(source: str, *, given: Mapping[str, str], offline: bool) -> Model:
 
 
 def _arch(found: card.Card) -> str:
-    """Return the method, the network that saw the losses, and the encoder unless it is the usual:
-    ``adain p-vgg19``, ``sanet r-vgg19 on p-resnet50``.
+    """Return what tables call a model: ``adain p-vgg19``, ``sanet r-vgg19 on p-resnet50``.
+
+    The method, the network that saw the losses, and the encoder unless it is the usual one.
     """
     if found.encoder != ENCODER:
         return f"{found.name} {found.loss_network} on {found.encoder}"
@@ -145,7 +146,11 @@ def open_model(spec: PassSpec, device: str) -> Styliser:
     Raises:
         InputError: its file is not what it was when the job was planned.
     """
-    key = (spec.weights.sha256, device)
+    path, key = Path(spec.weights.path), (spec.weights.sha256, device)
+    if not path.is_file() or files.sha256(path) != spec.weights.sha256:
+        raise InputError(
+            f"{spec.weights.path}: the model changed after the job was planned; plan it again"
+        )
     if key not in _KEPT:
         _KEPT.clear()
         _KEPT[key] = _open(spec, device)
@@ -154,10 +159,6 @@ def open_model(spec: PassSpec, device: str) -> Styliser:
 
 def _open(spec: PassSpec, device: str) -> Styliser:
     path = Path(spec.weights.path)
-    if not path.is_file() or files.sha256(path) != spec.weights.sha256:
-        raise InputError(
-            f"{spec.weights.path}: the model changed after the job was planned; plan it again"
-        )
     if spec.weights.source.startswith(REGISTRY):
         from stylebench.stylisers.magenta import Magenta
 

@@ -213,15 +213,15 @@ def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: 
                     f"--{key}: {where} has statistics alone, on --statistics-images; for "
                     "stylisations give --content and --style"
                 )
+    elif flags.get("statistics_images") and not any(arm.statistics_images for arm in found):
+        raise InputError(f"--statistics-images: {where} measures no statistics")
     if not any(OPTIMISE in arm.system for arm in found):
         for key in OF_OPTIMISATIONS:
             if flags.get(key) is not None:
                 raise InputError(
-                    f"--{key}: {where} has trained networks alone, which it means nothing to; add "
+                    f"--{key}: {where} has trained networks alone, to which it means nothing; add "
                     f"--system {OPTIMISE}"
                 )
-    elif flags.get("statistics_images") and not any(arm.statistics_images for arm in found):
-        raise InputError(f"--statistics-images: {where} measures no statistics")
 
 
 def _check_system(source: str) -> None:

@@ -26,7 +26,7 @@ SMALL = {"arch": ["r-tiny"], "smoothing": ["none"], "content": ["chelsea"], "siz
 
 
 def planned(path: Path, **keys: Any) -> tuple[JobSpec, ...]:
-    return plan.expand(load_sweep(write_yaml(path / "t.yaml", **{**SMALL, **keys}))).jobs
+    return plan.expand(load_sweep(write_yaml(path / "t.yaml", **{**SMALL, **keys}))).optimisations
 
 
 def test_a_blend_is_one_style(tmp_path: Path) -> None:

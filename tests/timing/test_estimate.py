@@ -82,7 +82,7 @@ def test_batches_are_those_of_the_sweep() -> None:
 
 
 def test_kinds_tell_apart_what_costs_differently() -> None:
-    (job, *_) = tiny().jobs
+    (job, *_) = tiny().optimisations
     changed = job.weights.model_copy(update={"options": {"gamma": "0.5"}})
     vgg = NodeChoice(style=("features.1",), content="features.1")
     specs = [
@@ -217,7 +217,7 @@ def test_disk_is_that_of_a_real_sweep(swept: tuple[Path, plan.Plan]) -> None:
 
 
 def test_disk_grows_with_pixels_and_evaluations() -> None:
-    (job, *_) = tiny().jobs
+    (job, *_) = tiny().optimisations
     more = job.model_copy(update={"evals": job.evals + 1000})
     assert estimate.disk([more]) - estimate.disk([job]) == pytest.approx(1000 * estimate.EVALUATION)
     assert estimate.disk(()) == 0
