@@ -97,7 +97,7 @@ def _of(values: pd.DataFrame, arm: str) -> "pd.Series[float]":
 
 
 def _numbers(values: "pd.Series[float]") -> Array:
-    return values.to_numpy(np.float64)
+    return np.asarray(values, dtype=np.float64)
 
 
 def _reference(arm: Arm, arms: Sequence[Arm]) -> str:

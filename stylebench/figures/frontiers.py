@@ -16,7 +16,7 @@ from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, in_common, judged
 from stylebench.figures.claims import ARM, UNIT
 from stylebench.figures.intervals import Array, compare
-from stylebench.figures.style import over_seeds
+from stylebench.figures.style import alike, over_seeds
 from stylebench.store import Results
 
 CONTENT = "ssim"
@@ -102,9 +102,8 @@ def points(results: Results, *, common: bool = True) -> pd.DataFrame:
     Raises:
         NoDataError: no metrics, no `CONTENT` or no style that arms were judged by.
     """
-    jobs = results.results
-    alike = replace(results, results=jobs.assign(style_weight=jobs["style_weight"].min()))
-    frame = judged(alike)
+    jobs = alike(results.results)
+    frame = judged(replace(results, results=jobs.assign(style_weight=jobs["style_weight"].min())))
     kept = frame.loc[frame["metric"] == CONTENT].set_index("job_id")["value"]
     found = frame[frame["metric"].isin(STYLE)]
     found = in_common(found) if common else found

@@ -23,7 +23,7 @@ def _judged(results: Results) -> pd.DataFrame:
     jobs = results.results[results.results["status"] == "ok"]
     jobs = ranked(jobs)
     own = results.metrics[["job_id", *MEASURE, "value"]]
-    wanted = ["job_id", "backbone", "arch", "weights", "smoothing", *UNIT, "seed"]
+    wanted = ["job_id", "system", "backbone", "arch", "weights", "smoothing", *UNIT, "seed"]
     frame = own.merge(jobs[[*wanted, *SETTINGS]], on="job_id")
     if not len(frame):
         raise NoDataError("no metrics in these results; make them with `stylebench judge`")

@@ -27,7 +27,7 @@ from stylebench.figures.claims import judges
 from stylebench.figures.frontiers import areas, points
 from stylebench.figures.intervals import means
 from stylebench.figures.register import inert, versions
-from stylebench.figures.style import SETTINGS
+from stylebench.figures.style import SETTINGS, alike
 from stylebench.report.page import TEMPLATES, digest
 from stylebench.store import Results
 
@@ -142,10 +142,11 @@ def _network(jobs: pd.DataFrame) -> "pd.Series[str]":
 
 def _marked(jobs: pd.DataFrame) -> pd.DataFrame:
     """Return jobs with what makes a board (fixed), an arm (key), and a place of it (cell)."""
+    jobs = alike(jobs)
     marked = jobs.assign(preset=jobs["preset"].str.removesuffix(" (modified)"))
     marked["network"] = _network(jobs)
     own = [key for key in SETTINGS if key not in {*FIXED, *WEIGHTS}]
-    ratio = (jobs["style_weight"] / jobs["content_weight"]).round(9)
+    ratio = (jobs["style_weight"] / jobs["content_weight"]).fillna(0).round(9)
     pair = zip(jobs["content_digest"], jobs["style_digest"], strict=True)
     keys = [*own, "arch", "options", "smoothing", "network"]
     columns = {
@@ -197,10 +198,9 @@ def _whole(cells: set[Any]) -> tuple[tuple[float, ...], tuple[Any, ...]]:
 def _title(shared: Shared) -> str:
     size, resize, evals, preset, ratios, pairs = shared
     weights = ", ".join(f"{ratio:g}" for ratio in ratios)
-    return (
-        f"{size} px ({resize}), {evals} evaluations, preset {preset}, style weight {weights}, "
-        f"{len(pairs)} pair{'s' * (len(pairs) != 1)}"
-    )
+    how = f"{evals} evaluations, preset {preset}, style weight {weights}"
+    told = how if preset else "trained networks"
+    return f"{size} px ({resize}), {told}, {len(pairs)} pair{'s' * (len(pairs) != 1)}"
 
 
 def _apart(shared: Shared, first: Shared) -> str:

@@ -19,7 +19,7 @@ METRIC = "swd_share"
 STORY = (
     "headline", "frontier", "recipe", "fitted", "at_rest", "fig1_2", "fig3", "fig4", "fig6",
     "smoothing", "released", "texture", "controls_weights", "controls_rival", "controls_gamma",
-    "controls_bn", "controls_scale", "peakiness_predicts",
+    "controls_bn", "controls_scale", "peakiness_predicts", "feedforward",
 )  # fmt: skip
 """Experiments in the order in which a page of several tells them; others come behind."""
 

@@ -105,13 +105,13 @@ def test_pictures_are_those_of_apply_to_the_bit(trained: Path, swept: Path, tmp_
 def test_what_is_known_of_them(swept: Path, trained: Path) -> None:
     rows = store.load(swept).results.set_index("system")
     assert rows.index.value_counts().to_dict() == {"optimise": 2, "sanet": 2, "unknown": 2}
-    assert rows.loc["unknown", "status"].eq("unavailable").all()
-    assert rows.loc["unknown", "error"].str.contains("train it first").all()
-    made = rows.loc["sanet"]
+    absent, made, plain = (rows.loc[[name]] for name in ("unknown", "sanet", "optimise"))
+    assert absent["status"].eq("unavailable").all()
+    assert absent["error"].str.contains("train it first").all()
     assert set(made["arch"]) == {"sanet r-tiny on r-tiny"}
     assert made["weights"].str.match("model:train_mine@sha256:[0-9a-f]{12}$").all()
     assert (made["pass_seconds"] > 0).all()
-    assert rows.loc["optimise", "pass_seconds"].isna().all()
+    assert plain["pass_seconds"].isna().all()
     told = json.loads(made["model"].iloc[0])
     expected = {"system": "sanet", "encoder": "r-tiny", "loss_network": "r-tiny"}
     assert told == {**expected, "smoothing": "none", "steps": 2, "profile": ""}
@@ -178,7 +178,7 @@ def test_a_model_that_changed_is_refused(trained: Path, tmp_path: Path) -> None:
     assert (record.status, record.traceback) == ("failed", "")
     assert (
         record.error
-        == "mine.safetensors: the model changed after the job was planned; plan it again"
+        == "…/mine.safetensors: the model changed after the job was planned; plan it again"
     )
     mine.unlink()
     assert run_job(known, tmp_path / "out").status == "failed"
@@ -198,8 +198,8 @@ def test_a_blend_is_that_of_apply(trained: Path, tmp_path: Path) -> None:
     assert isinstance(known, PassSpec)
     assert run_job(known, tmp_path / "out").ok
     flags = ("--size", 32, "--style-size", 32, "--blend", "3,1", "--strength", 0.5)
-    flags += ("--device", "cpu", "-o", tmp_path / "a.png")
-    assert invoke("apply", trained, "chelsea", "brush,mosaic", *flags).status == 0
+    more = ("--device", "cpu", "-o", tmp_path / "a.png")
+    assert invoke("apply", trained, "chelsea", "brush,mosaic", *flags, *more).status == 0
     made = store.read_picture(store.place(tmp_path / "out", known) / "result.png")
     assert (made == store.read_picture(tmp_path / "a.png")).all()
 
