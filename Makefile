@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep paper figures test test-slow lint check golden reference site docs notebook tutorial bench bench-check gpu clean
+.PHONY: help install sweep paper feedforward figures test test-slow lint check golden reference site docs notebook tutorial bench bench-check gpu clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -22,6 +22,7 @@ help:
 	@echo "                smoothing': these; ARGS=... adds flags to each, of which fig3, of statistics alone, takes few)"
 	@echo "                CONTENT=FOLDER STYLE=FOLDER: with pictures of your own, every one with every"
 	@echo "                style, into results/paper-standard-own; fig3 keeps its ten photographs"
+	@echo "make feedforward  train the sixteen networks of the experiment feedforward, and run it; again: goes on"
 	@echo "make reference  make paper, then refresh results/reference from it (PAPER='frontier fig1_2': these alone)"
 	@echo "make site       write results/reference/report.html, the page of the results"
 	@echo "make docs       build the documentation into site/, to be read in a browser: site/index.html"
@@ -85,6 +86,14 @@ paper: install
 	done; \
 	$(BIN)/stylebench report $(PLACE) && \
 	if [ -n "$$failed" ]; then echo "not whole:$$failed; run make paper again to go on"; exit 1; fi
+
+METHODS := sanet adain
+NETWORKS := quick fitted p-resnet50 p-resnet50-fitted r-vgg19 r-vgg19-fitted r-resnet50 r-resnet50-fitted
+feedforward: install
+	set -e; for network in $(NETWORKS); do for method in $(METHODS); do \
+	  $(BIN)/stylebench train $$method --profile $$network; \
+	done; done
+	$(BIN)/stylebench sweep feedforward $(ARGS)
 
 ifneq ($(filter reference,$(MAKECMDGOALS)),)
 ifneq ($(CONTENT)$(STYLE),)

@@ -28,7 +28,6 @@ from stylebench.figures.style import settings as common_settings
 from stylebench.store import Results
 
 MEASURE = ["metric", "judge", "judge_weights"]
-UNIT = ["content", "style"]
 COUNTS = ["pairs", "seeds", "jobs", "still_a", "still_b"]
 """What a paired comparison is over, see `compared`."""
 OF_PRESET = {"preset", "balance", "normalisation", "line_search", "learning_rate", "history",
@@ -140,7 +139,8 @@ def judged(results: Results) -> pd.DataFrame:
     jobs = results.results[results.results["status"] == "ok"]
     if not len(jobs) or not len(results.metrics):
         raise NoDataError("no metrics in these results; make them with `stylebench judge`")
-    wanted = ["job_id", "system", "arch", "weights", "options", *UNIT, "seed", *SETTINGS]
+    own = ["job_id", "system", "arch", "weights", "options", "content", "style", "seed"]
+    wanted = [*own, *SETTINGS]
     jobs = labelled(jobs.assign(still=still(jobs)))
     jobs = jobs[[*wanted, "smoothing", "backbone", "setting", "arm", "still"]]
     return results.metrics[["job_id", *MEASURE, "value"]].merge(jobs, on="job_id")

@@ -10,13 +10,14 @@ import pandas as pd
 
 from stylebench.errors import InputError, some
 from stylebench.figures import NoDataError
-from stylebench.figures.arms import MEASURE, UNIT, compared
+from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
 from stylebench.figures.style import family, over_seeds
 from stylebench.registry import suggestion
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
+UNIT = ["content", "style"]
 Pairs = Iterable[tuple[str, str]]
 """Names of two arms that are compared."""
 

@@ -15,8 +15,11 @@ from PIL import Image
 
 from stylebench import store
 from stylebench.registry import PLUGINS, Registry, load_plugin
-from stylebench.sweeps import engines
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.job import run_jobs
 from tests.faults.sweeps import kill
+from tests.stylisers.tiny import model
 from tests.sweeps.engines.engines import (
     ENDLESS,
     ENGINES,
@@ -43,6 +46,23 @@ def assert_same(one: Path, other: Path) -> None:
     table = pd.read_parquet(one)
     assert len(table) >= 3
     pd.testing.assert_frame_equal(table, pd.read_parquet(other), rtol=1e-4)
+
+
+@every
+def test_a_trained_network_makes_the_same_pictures(name: str, tmp_path: Path) -> None:
+    """Of which no engine needs to know anything: its file travels as weights do."""
+    found = model(tmp_path / "train_mine", steps=1)
+    keys = {"system": [str(found)], "content": ["chelsea", "coffee"], "style": ["brush", "mosaic"]}
+    jobs = plan.expand(load_sweep(None, {**keys, "size": 48})).jobs
+    records = run(jobs, tmp_path / "out", options(name))
+    assert {record.status for record in records.values()} == {"ok"}, records
+    assert len(records) == 4
+    for job, record in zip(jobs, run_jobs(jobs, tmp_path / "here"), strict=True):
+        folders = [store.place(tmp_path / place, job) for place in ("out", "here")]
+        made, expected = (store.read_picture(folder / "result.png") for folder in folders)
+        assert abs(made.astype(int) - expected).max() <= 1, "threads may change the rounding"
+        assert records[job.job_id].spec == job
+        assert records[job.job_id].model == record.model != {}
 
 
 class Outcomes:
