@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.intervals import means
 from stylebench.figures.statistics import draw_panels, known
-from stylebench.figures.style import over_seeds, ranked
+from stylebench.figures.style import STAGES, over_seeds, ranked
 from stylebench.store import Results
 
 BESIDE = ("max_over_mean", "gram_effective_rank")
@@ -45,7 +45,9 @@ def by_stage(results: Results) -> pd.DataFrame:
     frame = ranked(frame).assign(statistic=order)
     keys = ["size", "resize", "backbone", "smoothing", "stage", "layer", "statistic"]
     found = means(over_seeds(frame, [*keys, "image"]), keys)
-    return found.reset_index().rename(columns={"n": "images"})
+    found = found.reset_index().rename(columns={"n": "images"})
+    found.attrs["note"] = STAGES
+    return found
 
 
 def _logarithm(frame: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -62,6 +62,21 @@ def locate(name: str) -> Path | None:
     return beside if checkout and beside.exists() else None
 
 
+def stylesheet(path: Path) -> str:
+    """Return a page's style sheet: what all pages share (page.css), then its own."""
+    return "".join(each.read_text(encoding="utf-8") for each in (PACKAGE / "page.css", path))
+
+
+def check_empty(folder: Path, flag: str = "--out") -> None:
+    """Raise InputError unless a folder that is to be written is new or empty."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{flag} {str(folder)!r} is a file; expected a new or empty folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(
+            f"{flag} {str(folder)!r} is not empty; expected a new or empty folder: name another one"
+        )
+
+
 def _parts(path: Path, root: Path) -> tuple[str, ...]:
     """Return the names on the way from the root to a path; InputError if it leads out of it."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)

@@ -14,7 +14,7 @@ import inspect
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module, invalidate_caches
@@ -33,9 +33,36 @@ VARIABLE = "STYLEBENCH_PLUGINS"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x' or 'y'?"`` for the closest of `known`, or an empty string."""
-    close = get_close_matches(name, list(known), n=2, cutoff=0.5)
-    return f"; did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+    """Return ``"; did you mean 'x' or 'y'?"`` for the closest of `known`, or an empty string.
+
+    >>> suggestion("R-VGG_19", ["r-vgg19", "mosaic"])
+    "; did you mean 'r-vgg19'?"
+    """
+    return either(closest(name, known))
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Return the closest of `known`, two at most, whatever the case and with _ as good as -.
+
+    Args:
+        name: what was typed.
+        known: what there is.
+        cutoff: likeness at least, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
+    """
+    folded: dict[str, str] = {}
+    for each in known:
+        folded.setdefault(_folded(each), each)
+    close = get_close_matches(_folded(name), folded, n=2, cutoff=cutoff)
+    return [folded[match] for match in close]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def either(names: Sequence[str]) -> str:
+    """Return ``"; did you mean 'x' or 'y'?"``, or an empty string for no names."""
+    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
 
 
 NAMED = 10

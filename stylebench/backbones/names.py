@@ -18,7 +18,15 @@ from typing import Self, TypeVar
 
 from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
 from stylebench.errors import InputError, some
-from stylebench.registry import NAMED, PLUGINS, listing, load_plugin, suggestion
+from stylebench.registry import (
+    NAMED,
+    PLUGINS,
+    closest,
+    either,
+    listing,
+    load_plugin,
+    suggestion,
+)
 
 TIMM = "timm:"
 """Before the name of a model of timm, which is a backbone without being registered."""
@@ -180,12 +188,20 @@ def find(arch: str) -> BackboneSpec:
     elif name is None or arch not in known(hidden=True):
         if arch.endswith(".py"):
             raise InputError(f"{arch!r}: expected the class in the file too, as {arch}:MyNet")
-        there = known()
-        near = suggestion(arch, there)
-        raise InputError(f"unknown backbone {arch!r}{near} {listing(['all', *there], COMMAND)}")
+        near, there = either(_near(arch)), listing(["all", *known()], COMMAND)
+        raise InputError(f"unknown backbone {arch!r}{near} {there}")
     else:
         found = ARCHS[name.name]
     return found if name.pretrained else replace(found, options={**found.options, **INIT})
+
+
+def _near(arch: str) -> list[str]:
+    """Return what may have been meant by a name that is none; timm's where it is one of theirs."""
+    prefix, name = _split(arch)
+    own = [each for each in known() if _split(each)[1] == name]
+    if not own and name.partition(".")[0] in timm_models():
+        return [f"{prefix or 'r-'}{TIMM}{name}"]
+    return own or closest(arch, known()) or closest(f"r-{name}", known())
 
 
 def code_of(arch: str) -> dict[str, str]:

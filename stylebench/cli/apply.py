@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli import complete, options
+from stylebench.cli import bounds, complete, options
 from stylebench.cli.progress import say
 
 
@@ -37,14 +37,20 @@ def apply(
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", help="Long side in px; default: the photograph's own, up to 1024 px."
+            "--size",
+            help="Long side in px; default: the photograph's own, up to 1024 px.",
+            callback=bounds.SIDE,
         ),
     ] = None,
     style_size: Annotated[
-        int, typer.Option("--style-size", help="Long side of the style in px.")
+        int,
+        typer.Option("--style-size", help="Long side of the style in px.", callback=bounds.SIDE),
     ] = 512,
     strength: Annotated[
-        float, typer.Option("--strength", help="How much of the style, from 0 to 1.")
+        float,
+        typer.Option(
+            "--strength", help="How much of the style, from 0 to 1.", callback=bounds.UNIT
+        ),
     ] = 1.0,
     blend: options.Blend = None,
     plugin: options.Plugin = None,
@@ -53,6 +59,8 @@ def apply(
     offline: options.Offline = False,
 ) -> None:
     """Stylise photographs with a network that was trained for it, in one pass each.
+
+    Of several, those that cannot be read are named, and the others are made; exit status 1.
 
     Examples:
 
@@ -70,10 +78,19 @@ def apply(
     def told(made: Applied) -> None:
         say(f"{made.output}: {made.width} × {made.height} px, {made.name}, {made.seconds:.2f} s")
 
+    left: list[str] = []
+
+    def broken(text: str) -> None:
+        left.append(text)
+        say(f"left out: {text}", error=True)
+
     given = parse_given(weights, encoders([model])) if weights else {}
     published = model.startswith(REGISTRY) and device == "auto"
     apply_to(
         model, content, style, output, size=size, style_size=style_size, strength=strength,
-        blend=blend, given=given, offline=offline, tell=say, done=told,
+        blend=blend, given=given, offline=offline, tell=say, done=told, broken=broken,
         device="cpu" if published else runtime.resolve_device(device),
     )  # fmt: skip
+    if left:
+        say(f"{len(left)} of the photographs cannot be read, see above", error=True)
+        raise typer.Exit(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stylebench.cli import bounds
 from stylebench.cli.options import Device
 from stylebench.cli.progress import duration, say
 from stylebench.cli.show import table
@@ -31,10 +32,17 @@ def bench(
     ] = None,
     size: Annotated[
         list[int] | None,
-        typer.Option("--size", help="Time pictures of this side in px; default: 512. Repeatable."),
+        typer.Option(
+            "--size",
+            help="Time pictures of this side in px; default: 512. Repeatable.",
+            callback=bounds.SIDE,
+        ),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option("--batch", help="Time so many pictures at once. Repeatable.")
+        list[int] | None,
+        typer.Option(
+            "--batch", help="Time so many pictures at once. Repeatable.", callback=bounds.COUNT
+        ),
     ] = None,
     precision: Annotated[
         list[str] | None,
@@ -52,7 +60,11 @@ def bench(
     ] = False,
     evals: Annotated[
         int | None,
-        typer.Option("--evals", help="Evaluations of each way with `--to-loss`; default: 300."),
+        typer.Option(
+            "--evals",
+            help="Evaluations of each way with `--to-loss`; default: 300.",
+            callback=bounds.COUNT,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
     check: Annotated[

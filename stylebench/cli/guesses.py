@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+OPTIMISES = "--preset"
+"""A flag of the commands whose results an experiment file's keys decide."""
+
 
 class Hint(NamedTuple):
     """What a word is here.
 
     Attributes:
         needs: the flag (``--evals``) or the key of experiment files (``loss``) that has to be there
-            for it; nothing if empty.
+            for it; nothing if empty. Keys are for commands that have `OPTIMISES`.
         text: what to type, or what to do.
     """
 
@@ -30,22 +33,33 @@ def _key(text: str) -> Hint:
 
 
 _IN_TRANSFER = "the first two arguments: stylebench transfer CONTENT STYLE"
+
+
+def _in_one_pass(command: str, flag: str) -> Hint:
+    return Hint(flag, f"among the arguments: stylebench {command}")
+
+
+_IN_APPLY = _in_one_pass("apply MODEL CONTENT STYLE", "--style-size")
+_OF_MODELS = (
+    _IN_APPLY, _in_one_pass("export MODEL FILE.onnx", "--fp16"),
+    _in_one_pass("demo MODEL…", "--ort"),
+)  # fmt: skip
 _TABLE: tuple[tuple[str, tuple[Hint, ...]], ...] = (
     ("iterations num-iterations iters num-iters niter max-iter steps num-steps epochs num-epochs",
      (_flag("--evals N (closure evaluations; an iteration takes one, or a few)"),)),
     ("gpu gpus cuda use-gpu use-cuda no-cuda cpu mps backend",
      (_flag("--device cuda (or cuda:1, cpu, mps)"),)),
-    ("model backbone network net architecture encoder model-file model-name",
-     (_flag("--arch NAME (stylebench ls archs)"),)),
+    ("model backbone network net architecture encoder model-file model-name arch",
+     (*_OF_MODELS, _flag("--arch NAME (stylebench ls archs)"))),
     ("image-size img-size imsize max-size resolution output-size resize-to",
      (_flag("--size PX (of the long side)"),)),
     ("output-image output-path output-file output-dir output-folder out-dir outdir output out save "
      "save-path result",
      (_flag("--output FILE"), _flag("--out FOLDER"))),
     ("content-image content-img content-path content input input-image",
-     (_flag("--content FILES"), Hint("--output", _IN_TRANSFER))),
+     (_flag("--content FILES"), _IN_APPLY, Hint("--output", _IN_TRANSFER))),
     ("style-image style-img style-path style-images style",
-     (_flag("--style FILES"), Hint("--output", _IN_TRANSFER))),
+     (_flag("--style FILES"), _IN_APPLY, Hint("--output", _IN_TRANSFER))),
     ("style-weight style-strength strength alpha beta",
      (_flag("--strength X (times the style's weight in the preset)"),
       _key("loss: {style_weight: 20}"))),
@@ -63,7 +77,9 @@ _TABLE: tuple[tuple[str, tuple[Hint, ...]], ...] = (
      (_flag("--blend 0.7,0.3"), Hint("blend", "a blend in `style:` of an experiment file"))),
     ("masks mask content-mask style-mask mask-path region regions segmentation guidance",
      (_flag("--mask FILE,FILE"), Hint("regions", "regions in `style:` of an experiment file"))),
-    ("style-scale style-size", (_flag("--style-scale X"), _key("style_scale: 1.5"))),
+    ("style-scale style-size",
+     (_flag("--style-size PX (of the long side)"), _flag("--style-scale X"),
+      _key("style_scale: 1.5"))),
     ("save-every save-iter print-iter log-interval save-interval every",
      (_flag("--every N"), Hint("--jobs", "not needed: the best of every job is kept, and traced"))),
     ("init init-image init-method initialization start",
@@ -145,7 +161,19 @@ def _follows(hint: Hint, flags: Sequence[str]) -> bool:
         return False
     from stylebench.config import JobSpec
 
-    return hint.needs in JobSpec.model_fields
+    return OPTIMISES in flags and hint.needs in JobSpec.model_fields
+
+
+def _of_optimisation(context: Any, option: str) -> str:
+    """Return what tells that an option of ``apply`` is one of ``transfer``; "" if it is none."""
+    if context.command.name != "apply":
+        return ""
+    other = context.find_root().command.commands["transfer"]
+    flags = [flag for each in other.params for flag in each.opts if flag.startswith("--")]
+    word = _word(option)
+    hints = (hint.text for hint in GUESSES.get(word, ()) if hint.needs in flags)
+    here = next(hints, f"--{word}" if f"--{word}" in flags else "")
+    return here and f"{here} is of stylebench transfer, which optimises; apply makes one pass"
 
 
 def told(error: Any, args: Sequence[str]) -> str:
@@ -169,6 +197,7 @@ def told(error: Any, args: Sequence[str]) -> str:
     hints = GUESSES.get(_word(option), ())
     hint = next((hint.text for hint in hints if _follows(hint, flags)), "")
     if not hint:
-        return text
+        other = _of_optimisation(context, option)
+        return f"No such option: {option}; {other}" if other else text
     here = hint if hint.startswith("not needed") else f"here it is {hint}"
     return f"No such option: {option}; {here}"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli import options
-from stylebench.cli.flags import check_jobs
 from stylebench.cli.progress import say
 from stylebench.errors import InputError, masked
 
@@ -65,7 +64,6 @@ def judge(
     from stylebench.tracking.place import chosen
 
     place = chosen(tracking_uri)
-    check_jobs(jobs)
     given = parse_given(weights or [], judges or [])
     how = judge.JudgeOptions(
         names=judges or [], given=given, device=runtime.resolve_device(device),

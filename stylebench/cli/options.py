@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stylebench.cli import complete
+from stylebench.cli import bounds, complete
 
 Experiment = Annotated[
     Path | None,
@@ -88,6 +88,7 @@ Limit = Annotated[
         help="Run at most so many backbones, each with all its options: those that are not timm's, "
         "then the smallest of each timm family (Python module), smallest first, then the second "
         "of each, and so on.",
+        callback=bounds.COUNT,
     ),
 ]
 System = Annotated[
@@ -134,7 +135,10 @@ NoStatistics = Annotated[
     bool | None, typer.Option("--no-statistics", help="Measure no statistics of feature maps.")
 ]
 Size = Annotated[
-    int | None, typer.Option("--size", help="Make the long side of the pictures so many px.")
+    int | None,
+    typer.Option(
+        "--size", help="Make the long side of the pictures so many px.", callback=bounds.SIDE
+    ),
 ]
 Resize = Annotated[
     str | None,
@@ -144,7 +148,10 @@ Resize = Annotated[
     ),
 ]
 Evals = Annotated[
-    int | None, typer.Option("--evals", help="Take at most so many closure evaluations per job.")
+    int | None,
+    typer.Option(
+        "--evals", help="Take at most so many closure evaluations per job.", callback=bounds.COUNT
+    ),
 ]
 Seed = Annotated[
     list[str] | None,
@@ -152,6 +159,7 @@ Seed = Annotated[
         "--seed",
         metavar="N,N…",
         help="Draw random weights and noise from these seeds: `0,1,2`. Repeatable.",
+        callback=bounds.SEEDS,
     ),
 ]
 Preset = Annotated[
@@ -177,7 +185,12 @@ Precision = Annotated[
 ]
 Blend = Annotated[
     str | None,
-    typer.Option("--blend", metavar="X,Y…", help="Weights of several styles; default: equal ones."),
+    typer.Option(
+        "--blend",
+        metavar="X,Y…",
+        help="Weights of several styles; default: equal ones.",
+        callback=bounds.WEIGHTS,
+    ),
 ]
 Device = Annotated[
     str,
@@ -199,6 +212,7 @@ Jobs = Annotated[
         "--jobs",
         help="Use so many worker processes, with one thread each, or one GPU in turn; default: "
         "all jobs run in this process, with all of its cores.",
+        callback=bounds.COUNT,
     ),
 ]
 Engine = Annotated[
@@ -219,16 +233,24 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         help="Stop the worker of a job after so many seconds; 0: never; default: a day.",
+        callback=bounds.NOT_NEGATIVE,
     ),
 ]
 Retries = Annotated[
     int | None,
     typer.Option(
-        "--retries", help="Try a job whose worker died or hung so many times more; default: 2."
+        "--retries",
+        help="Try a job whose worker died or hung so many times more; default: 2.",
+        callback=bounds.NOT_NEGATIVE,
     ),
 ]
 Batch = Annotated[
-    str, typer.Option("--batch", help="Compute so many stylisations together: `auto` or a number.")
+    str,
+    typer.Option(
+        "--batch",
+        help="Compute so many stylisations together: `auto` or a number.",
+        callback=bounds.BATCH,
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Run finished jobs again.")]
 Out = Annotated[

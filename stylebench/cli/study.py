@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylebench.cli import options
+from stylebench.cli import bounds, options
 from stylebench.cli.progress import say
 from stylebench.errors import InputError, one_line
 
@@ -32,7 +32,9 @@ def _study() -> None:
 @app.command()
 def make(
     folder: Annotated[Path, typer.Argument(help="A results folder.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="A new folder for the study.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Write into this folder, which is new or empty.")
+    ],
     arms: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,6 +52,7 @@ def make(
             "--pairs",
             help="Comparisons, every two arms equally often; default: up to 24. Some are repeated, "
             "and there are two attention checks.",
+            callback=bounds.COUNT,
         ),
     ] = None,
     language: Annotated[
@@ -85,8 +88,7 @@ def make(
             f"--question expects one of {', '.join(design.QUESTIONS)}, found {question!r}"
             f"{suggestion(question, design.QUESTIONS)}"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {str(out)!r}: expected a new or an empty folder")
+    files.check_empty(out)
     results = store.load(folder)
     texts = page.languages(language or [])
     made = design.make(results, question, arms or [], pairs, flags.command())
@@ -112,7 +114,10 @@ def serve(
         str, typer.Option("--host", help="Serve at this address; default: this machine alone.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", help="Serve at this port; 0 takes a free one.")
+        int,
+        typer.Option(
+            "--port", help="Serve at this port; 0 takes a free one.", callback=bounds.PORT
+        ),
     ] = 8021,
 ) -> None:
     """Serve the page of a study, and take answers into its folder `answers`, until Ctrl-C.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench.cli import complete, options
+from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import command
 from stylebench.cli.progress import duration, say
 from stylebench.cli.watch import Watch, pace
@@ -70,9 +70,14 @@ def train(
             autocompletion=complete.styles,
         ),
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Make so many steps.")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", help="Make so many steps.", callback=bounds.COUNT)
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Draw weights and crops from this seed.")
+        int | None,
+        typer.Option(
+            "--seed", help="Draw weights and crops from this seed.", callback=bounds.SEEDS
+        ),
     ] = None,
     precision: Annotated[
         str | None,
@@ -115,11 +120,18 @@ def train(
     check_folder(folder)
     place = chosen(tracking_uri, experiment_name, tag or [])
     runtime.configure()
-    began = time.monotonic()
+    began, before = time.monotonic(), False
+
+    def begin(training: "Training") -> None:
+        nonlocal before
+        before = training.is_finished
+        if not before:
+            _began(training)
+
     try:
         with TrainingWatch(terminal=sys.stdout.isatty()) as watch:
             model = training.train(
-                settings, folder, watch, say, tracking=place, begin=_began,
+                settings, folder, watch, say, tracking=place, begin=begin,
                 given=parse_given(weights or [], archs), device=runtime.resolve_device(device),
                 offline=offline, command=command(),
             )  # fmt: skip
@@ -132,4 +144,8 @@ def train(
     from stylebench.stylisers.card import read
 
     losses = "  ".join(f"{k} {v:.3g}" for k, v in read(model).losses.items() if v)
-    say(f"{model}: {settings.steps} steps, {losses}, {duration(time.monotonic() - began)}")
+    if before:
+        say(f"finished already: {model} ({settings.steps} steps, {losses}); another --out trains "
+            "it anew")  # fmt: skip
+    else:
+        say(f"{model}: {settings.steps} steps, {losses}, {duration(time.monotonic() - began)}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench.cli import complete, options
+from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.progress import duration, say
 from stylebench.cli.watch import share, watch
@@ -83,6 +83,9 @@ def _frames(
     parts = [f"{output}: {made.count} frames", f"{width} × {height} px", made.job.label,
              f"preset {made.job.preset}", f"start {start}", duration(made.seconds)]  # fmt: skip
     say(", ".join(parts))
+    if made.left_out:
+        say(f"{len(made.left_out)} of the frames cannot be read, see above", error=True)
+        raise typer.Exit(1)
     if found := made.flicker:
         say(f"flicker {found.excess:.1f} grey levels a frame; contents {found.contents:.1f}")
 
@@ -120,13 +123,18 @@ def transfer(
     nodes: options.Nodes = None,
     content_node: options.ContentNode = None,
     plugin: options.Plugin = None,
-    size: Annotated[int, typer.Option("--size", help="Long side in px.")] = 512,
-    evals: Annotated[int, typer.Option("--evals", help="Closure evaluations, at most.")] = 200,
+    size: Annotated[
+        int, typer.Option("--size", help="Long side in px.", callback=bounds.SIDE)
+    ] = 512,
+    evals: Annotated[
+        int, typer.Option("--evals", help="Closure evaluations, at most.", callback=bounds.COUNT)
+    ] = 200,
     tolerance: Annotated[
         float,
         typer.Option(
             "--tolerance",
             help="End where the loss fell by less than this share in 20 evaluations; 0: never.",
+            callback=bounds.SHARE,
         ),
     ] = 0.05,
     start: Annotated[
@@ -144,6 +152,7 @@ def transfer(
             "--every",
             metavar="N",
             help="Write the best picture so far every N evaluations too: OUTPUT-0050.png.",
+            callback=bounds.COUNT,
         ),
     ] = None,
     blend: options.Blend = None,
@@ -157,11 +166,18 @@ def transfer(
         ),
     ] = None,
     strength: Annotated[
-        float, typer.Option("--strength", help="Times the preset's weight of the style.")
+        float,
+        typer.Option(
+            "--strength", help="Times the preset's weight of the style.", callback=bounds.POSITIVE
+        ),
     ] = 1.0,
     style_scale: Annotated[
         float,
-        typer.Option("--style-scale", help="Times --size: the style picture, and its strokes."),
+        typer.Option(
+            "--style-scale",
+            help="Times --size: the style picture, and its strokes.",
+            callback=bounds.POSITIVE,
+        ),
     ] = 1.0,
     keep_colours: Annotated[
         bool, typer.Option("--keep-colours", help="The content's: `--colours luminance`.")
@@ -175,7 +191,10 @@ def transfer(
         ),
     ] = None,
     resize: options.Resize = None,
-    seed: Annotated[int, typer.Option("--seed", help="Draw random weights from this seed.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="Draw random weights from this seed.", callback=bounds.SEEDS),
+    ] = 0,
     preset: options.Preset = None,
     device: options.Device = "auto",
     precision: options.Precision = None,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stylebench.figures import NoDataError
@@ -27,6 +28,8 @@ from stylebench.figures.style import (
 from stylebench.figures.style import settings as common_settings
 from stylebench.store import Results
 
+Values = np.ndarray[Any, Any]
+Row = dict[str, Any]
 MEASURE = ["metric", "judge", "judge_weights"]
 COUNTS = ["pairs", "seeds", "jobs", "still_a", "still_b"]
 """What a paired comparison is over, see `compared`."""
@@ -153,37 +156,69 @@ def in_common(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[pd.MultiIndex.from_frame(frame[MEASURE]).isin(kept)]
 
 
-def paired(a: pd.DataFrame, b: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the comparison of two arms under each metric and judge of a that judged both.
+class _Wide:
+    """Metrics with a column for each arm, so that any two of them are compared at once.
+
+    Rows are sorted by metric and judge, then pair, then seed.
 
     Args:
-        a: rows of one arm: columns content, style, seed, value, still and `MEASURE`.
-        b: rows of the other.
-
-    Returns:
-        A row of what `compared` has, from metric on, for each.
+        frame: of `judged`.
     """
-    keys, asked = [*MEASURE, "content", "style"], {"value": "mean", "still": "max"}
-    of_a, of_b = (arm.groupby([*keys, "seed"], observed=True).agg(asked) for arm in (a, b))
-    both = of_a.merge(of_b, left_index=True, right_index=True, suffixes=("_a", "_b")).dropna()
-    pairs = both.groupby(keys, observed=True).agg(
-        a=("value_a", "mean"), b=("value_b", "mean"), seeds=("value_a", "size"),
-        still_a=("still_a", "sum"), still_b=("still_b", "sum"),
-    )  # fmt: skip
-    found = {key: _comparison(part) for key, part in pairs.groupby(MEASURE, observed=True)}
-    order = a[MEASURE].drop_duplicates().itertuples(index=False, name=None)
-    return [dict(zip(MEASURE, key, strict=True)) | found[key] for key in order if key in found]
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        keys = [*MEASURE, "content", "style", "seed"]
+        asked = {"value": "mean", "still": "max"}
+        cells = frame.groupby([*keys, "arm"], observed=True).agg(asked).unstack("arm")
+        self._value, self._still = cells["value"], cells["still"].eq(True)
+        rows = cells.index.to_frame(index=False)
+        self._pair = rows.groupby(keys[:-1], sort=True, observed=True).ngroup().to_numpy()
+        each = rows[~rows.duplicated(keys[:-1])]
+        self._measure = each.groupby(MEASURE, sort=True, observed=True).ngroup().to_numpy()
+        self._measures = list(each[MEASURE].drop_duplicates().itertuples(index=False, name=None))
+        arms = frame[["arm", *MEASURE]].drop_duplicates()
+        self._order = {arm: [*part[MEASURE].itertuples(index=False, name=None)]
+                       for arm, part in arms.groupby("arm", observed=True)}  # fmt: skip
+
+    def __contains__(self, arm: str) -> bool:
+        return arm in self._order
+
+    def paired(self, a: str, b: str) -> list[dict[str, Any]]:
+        """Return the comparison of two arms under each metric and judge of a that judged both.
+
+        Returns:
+            A row of what `compared` has, from metric on, for each.
+        """
+        arms = (a, b)
+        values = [self._value[arm].to_numpy() for arm in arms]
+        known = ~np.isnan(values).any(axis=0)
+        pair, count = self._pair[known], len(self._measure)
+        seeds = np.bincount(pair, minlength=count)
+
+        def summed(column: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.float64]]":
+            return np.bincount(pair, column[known].astype(float), minlength=count)
+
+        with np.errstate(invalid="ignore"):  # of pairs that one arm lacks
+            means = [summed(value) / seeds for value in values]
+        still = [summed(self._still[arm].to_numpy()).astype(int) for arm in arms]
+        found = {}
+        for number, key in enumerate(self._measures):
+            there = (self._measure == number) & (seeds > 0)
+            if there.any():
+                parts = (column[there] for column in (*means, seeds, *still))
+                found[key] = _comparison(*parts)
+        return [dict(zip(MEASURE, k, strict=True)) | found[k] for k in self._order[a] if k in found]
 
 
-def _comparison(pairs: pd.DataFrame) -> dict[str, Any]:
-    found = compare(pairs["a"].to_numpy(), pairs["b"].to_numpy())
+def _comparison(a: Values, b: Values, seeds: Values, still_a: Values, still_b: Values) -> Row:
+    """Return the comparison of two arms' means by pair, and what it is over."""
+    found = compare(a, b)
     return {
-        "mean_a": pairs["a"].mean(), "mean_b": pairs["b"].mean(),
+        "mean_a": float(a.mean()), "mean_b": float(b.mean()),
         "difference": found.difference.mean, "low": found.difference.low,
         "high": found.difference.high, "p": found.p,
         "detectable": found.detectable, "pairs": found.difference.n,
-        "seeds": int(pairs["seeds"].min()), "jobs": int(pairs["seeds"].sum()),
-        "still_a": int(pairs["still_a"].sum()), "still_b": int(pairs["still_b"].sum()),
+        "seeds": int(seeds.min()), "jobs": int(seeds.sum()),
+        "still_a": int(still_a.sum()), "still_b": int(still_b.sum()),
     }  # fmt: skip
 
 
@@ -201,10 +236,12 @@ def compared(frame: pd.DataFrame, arms: Iterable[tuple[str, str]]) -> pd.DataFra
         averaged over the seeds that both arms have; seeds: how many a pair has (the fewest); jobs:
         how many of each arm entered; still_a, still_b: how many of these did not move or diverged.
     """
-    rows = []
-    by_arm = dict(list(frame.groupby("arm", observed=True)))
-    for a, b in arms:
-        if a in by_arm and b in by_arm:
-            rows += [{"a": a, "b": b, **found} for found in paired(by_arm[a], by_arm[b])]
+    wide = _Wide(frame)
+    rows = [
+        {"a": a, "b": b, **found}
+        for a, b in arms
+        if a in wide and b in wide
+        for found in wide.paired(a, b)
+    ]
     of = ["mean_a", "mean_b", "difference", "low", "high", "p", "detectable", *COUNTS]
     return pd.DataFrame(rows, columns=["a", "b", *MEASURE, *of])

@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -13,7 +15,7 @@ from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
 from stylebench.figures.style import family, over_seeds
-from stylebench.registry import suggestion
+from stylebench.registry import either
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]
@@ -133,11 +135,34 @@ def _words(text: str) -> list[str]:
     return ["+".join([name, *sorted(more)]) for name, *more in (word.split("+") for word in found)]
 
 
+FOLDER = re.compile(r"(?<![^\s,])([rp]-)?[^\s,]*/(?=[^/\s,]+\.py:)")
+"""Before the file of a network of one's own: ``--arch`` takes it, arms are called without."""
+LIKE = 0.6
+"""Likeness (`difflib.SequenceMatcher.ratio`) of the words of an arm that is suggested, at least."""
+
+
+def _near(wanted: Iterable[str], arms: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the arms, two at most, whose words are most like those that were typed.
+
+    >>> _near(["vgg91"], {"r-vgg19, none": ["vgg19", "none"], "softmax": ["softmax"]})
+    ['r-vgg19, none']
+    """
+
+    def like(words: Collection[str]) -> float:
+        each = (max(SequenceMatcher(None, a, b).ratio() for b in words) for a in wanted)
+        return fmean(each)
+
+    likeness = {arm: like(words) for arm, words in arms.items()} if wanted else {}
+    best = sorted(likeness, key=lambda arm: -likeness[arm])[:2]
+    return [arm for arm in best if likeness[arm] >= LIKE]
+
+
 def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
     """Return the name of the arm that a text means: as tables have it, or by words of it.
 
     ``p-resnet50,softmax`` is a backbone with its options as ``--arch`` takes it, a smoothing, words
-    of its settings; where that tells it from others ``net.py:Net`` will do for ``r-net.py:Net``.
+    of its settings; where that tells it from others ``net.py:Net`` will do for ``r-net.py:Net``,
+    and a folder before a file counts for nothing.
     Without a smoothing, ``none`` is meant where there are several.
 
     Args:
@@ -152,13 +177,15 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
     names = [str(name) for name in arms["arm"]]
     if text in names:
         return text
-    wanted, found = {*_words(text)}, []
+    wanted = {*_words(FOLDER.sub(r"\1", text))}
+    found, words = [], {}
     for row in arms.to_dict("records"):
         whole = row["arch"] + "".join(
             f"+{k}={v}" for k, v in json.loads(row["options"] or "{}").items()
         )
         of = " ".join([whole, family(whole), *(str(row[part]) for part in PARTS)])
-        if wanted and wanted <= {*_words(of)}:
+        words[str(row["arm"])] = {*_words(of)}
+        if wanted and wanted <= words[str(row["arm"])]:
             found.append((str(row["arm"]), str(row["smoothing"])))
     if len(found) > 1:
         plain = [each for each in found if each[1] == "none" or {*_words(each[1])} <= wanted]
@@ -168,7 +195,7 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
     if found:
         told = f"{text!r} names {len(found)} of them: {listed([name for name, _ in found])}"
     else:
-        told = f"found {text!r}{suggestion(text, names)}; there are {listed(names)}"
+        told = f"found {text!r}{either(_near(wanted, words))}; there are {listed(names)}"
     raise InputError(f"{who}, {told}")
 
 
@@ -201,7 +228,7 @@ def favours(found: dict[str, Any], better: str) -> str:
     stays as it was scores high on the content and tells nothing of the backbone.
 
     Args:
-        found: of `arms.paired`.
+        found: a row of `arms.compared`.
         better: ``lower`` or ``higher``; "" favours none.
     """
     clear = found["p"] < ALPHA and (found["low"] > 0 or found["high"] < 0)

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from stylebench.figures import NoDataError, figure
 from stylebench.figures.layout import leftmost, log_axis, panels
 from stylebench.figures.style import (
+    STAGES,
     Look,
     backbone_names,
     legend_label,
@@ -139,6 +140,7 @@ def draw_panels(results: Results, columns: Sequence[Panel], title: str) -> Figur
         ".  Lines and bands: mean ± standard deviation over images and seeds, on log axes "
         "geometric ones.  p- pretrained (solid), r- random weights (dashed)."
     )
+    note = f"{note}\n{STAGES.capitalize()}."
     places = list(product(smoothings, columns))
     made, every = panels(
         len(places), title, note, {shorten(n, 40): look.line() for n, look in styles.items()},
@@ -151,7 +153,7 @@ def draw_panels(results: Results, columns: Sequence[Panel], title: str) -> Figur
         if label == smoothings[0]:
             axes.set_title(panel.title)
         if label == smoothings[-1]:
-            axes.set_xlabel("stage (0 = stem)")
+            axes.set_xlabel("stage (4 = deepest)")
         if leftmost(axes):
             axes.set_ylabel(f"smoothing: {shorten(label, 34)}", fontweight="bold")
     return made

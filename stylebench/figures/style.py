@@ -49,6 +49,12 @@ OTHERS = (
 )  # fmt: skip
 """The same for all others, in order of their names, again from the start when they run out."""
 
+STAGES = (
+    "stage: 4 is the deepest style node, of a network of your own too, and the one before it 3; of "
+    "more than five nodes 4 is the coarsest resolution, and the next finer one 3"
+)
+"""How style nodes are numbered (`stylebench.backbones.nodes.choose`), for whoever reads of them."""
+
 SOLID, DASHED = "-", (0, (4, 1.6))
 
 

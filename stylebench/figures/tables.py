@@ -12,6 +12,7 @@ import pandas as pd
 from stylebench.figures import NoDataError, table
 from stylebench.figures.style import (
     SETTINGS,
+    STAGES,
     flagged,
     listed,
     ranked,
@@ -115,4 +116,6 @@ def statistics(results: Results) -> pd.DataFrame:
             values = _finite(part.loc[part["statistic"] == name, "value"])
             row |= {name: values.mean(), f"{name}_std": values.std()}
         rows.append(row)
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    found.attrs["note"] = STAGES
+    return found

@@ -10,6 +10,9 @@ from stylebench.errors import InputError
 from stylebench.images.decode import Picture
 
 Mask = npt.NDArray[np.float32]
+TINTED, SHARE = 16, 0.001
+"""Grey levels by which the channels of a pixel differ at least where it has a colour, and the share
+of such pixels at which a picture is no mask: JPEG tints a grey pixel by a few levels."""
 
 
 def check_form(mask: Picture, content: Picture, shown: str) -> None:
@@ -39,9 +42,12 @@ def regions(
         shown: what messages call each.
 
     Raises:
-        InputError: one is black everywhere, or nothing is left for the rest.
+        InputError: one has colours, is black everywhere, or nothing is left for the rest.
     """
     height, width = size
+    for mask, name in zip(masks, shown, strict=True):
+        if mask is not None:
+            _check_grey(mask, name)
     made = [None if mask is None else _values(mask, (width, height)) for mask in masks]
     taken = sum((mask for mask in made if mask is not None), np.zeros((height, width), np.float32))
     found = [np.clip(1 - taken, 0, 1) if mask is None else mask for mask in made]
@@ -50,6 +56,16 @@ def regions(
             why = "the other masks leave nothing for it" if source is None else "it is all black"
             raise InputError(f"{name}: expected white where the style goes, but {why}")
     return found
+
+
+def _check_grey(mask: Picture, shown: str) -> None:
+    """Raise InputError for a picture with colours: its grey would say nothing of where to go."""
+    share = float(np.mean(np.ptp(mask, axis=-1) >= TINTED))
+    if share > SHARE:
+        raise InputError(
+            f"{shown}: expected a mask in black, white and grey, found colours in {share:.1%} of "
+            "it; make one greyscale picture for each style"
+        )
 
 
 def _values(mask: Picture, size: tuple[int, int]) -> Mask:

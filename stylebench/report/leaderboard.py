@@ -274,7 +274,7 @@ def table(made: Leaderboard) -> pd.DataFrame:
 
 def page(made: Leaderboard) -> str:
     """Return the leaderboard as one HTML page that needs no other file and runs nothing."""
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    style = files.stylesheet(TEMPLATES / "report.css")
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

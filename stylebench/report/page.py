@@ -180,9 +180,8 @@ def _findings(folder: Path, anchors: Sequence[str]) -> Findings | None:
 
 def _fill(folder: Path, chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
-    style, script = (
-        (TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js")
-    )
+    style = files.stylesheet(TEMPLATES / "report.css")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{digest(style)}'; script-src '{digest(script)}'"

@@ -107,7 +107,7 @@ def _layers(results: Results) -> Table | None:
         for value in ("mean", "std")
     )
     made = mean[[name for name in order if name in mean]].join(spread.add_suffix("_std"))
-    note = "Mean ± standard deviation over pictures and seeds; stage 0 is the first."
+    note = f"Mean ± standard deviation over pictures and seeds; {style.STAGES}."
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
 
 

@@ -213,7 +213,8 @@ def _fill(data: dict[str, Any]) -> str:
 
     In the data < is written as its escape, so that no text in it ends the element.
     """
-    style, script = ((TEMPLATES / f"study.{k}").read_text(encoding="utf-8") for k in ("css", "js"))
+    style = files.stylesheet(TEMPLATES / "study.css")
+    script = (TEMPLATES / "study.js").read_text(encoding="utf-8")
     policy = (
         "default-src 'none'; img-src data:; connect-src 'self'; base-uri 'none'; "
         f"form-action 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"

@@ -48,8 +48,9 @@ def apply_to(
     offline: bool = False,
     tell: Callable[[str], None] = lambda text: None,
     done: Callable[[Applied], None] = lambda made: None,
+    broken: Callable[[str], None] = lambda text: None,
 ) -> list[Applied]:
-    """Stylise photographs and write what is made of them.
+    """Stylise photographs and write what is made of them; what is no picture costs no other.
 
     Args:
         model: as `stylebench.stylisers.styliser.load` takes it.
@@ -65,10 +66,11 @@ def apply_to(
         offline: never download.
         tell: called with a line for every folder of which something is left out.
         done: called with each picture that was written.
+        broken: called with a line for each of several photographs that cannot be read.
 
     Raises:
-        InputError: wrong input, of which nothing is written; a network that makes no picture,
-            where those of earlier photographs are kept.
+        InputError: wrong input, of which nothing is written; no photograph that can be read; a
+            network that makes no picture, where those of earlier photographs are kept.
     """
     check_strength(strength)
     for name, side in (("--size", size), ("--style-size", style_size)):
@@ -80,16 +82,21 @@ def apply_to(
     places = _places(output, contents)
     for place in places:
         images.check_output(place, {each.ref: each.name for each in (*contents, *styles)})
-    sides = [size or min(LARGEST, images.own_size(source.ref)) for source in contents]
-    for source, side in zip(contents, sides, strict=True):
-        images.read(source.ref, side)  # each once more than is needed, so that all can be read
+    if len(contents) == 1:  # before anything is loaded
+        _photograph(contents[0], size)
     runtime.configure()
     styliser = load(model, given=given, device=device, offline=offline)
     seen = [images.to_tensor(each.ref, "style", style_size).to(device) for each in styles]
     mixed: Tensor | Blend = Blend(tuple(seen), shares(weights)) if len(seen) > 1 else seen[0]
-    found = []
-    for source, side, place in zip(contents, sides, places, strict=True):
-        picture = images.to_tensor(source.ref, size=side).to(device)
+    found: list[Applied] = []
+    for source, place in zip(contents, places, strict=True):
+        try:
+            picture = _photograph(source, size).to(device)
+        except InputError as error:
+            if not found and source == contents[-1]:  # so were all
+                raise
+            broken(str(error))
+            continue
         began = time.monotonic()
         pixels = to_pixels(_finite(styliser.stylise(picture, mixed, strength), model))
         seconds = time.monotonic() - began
@@ -97,6 +104,12 @@ def apply_to(
         found.append(Applied(place, pixels.shape[1], pixels.shape[0], styliser.name, seconds))
         done(found[-1])
     return found
+
+
+def _photograph(source: ImageSource, size: int | None) -> Tensor:
+    """Return a photograph at its own size, up to `LARGEST`, or with a long side of so many px."""
+    side = size or min(LARGEST, images.own_size(source.ref))
+    return images.to_tensor(source.ref, size=side)
 
 
 def _finite(made: Tensor, model: str) -> Tensor:

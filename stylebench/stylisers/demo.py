@@ -20,7 +20,7 @@ from stylebench.backbones.names import parse
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
 from stylebench.stylisers import encoder, export, ort
-from stylebench.stylisers.styliser import encoders, load
+from stylebench.stylisers.styliser import MODEL, encoders, load
 from stylebench.weights import packages
 from stylebench.weights.files import cache_folder
 
@@ -85,17 +85,20 @@ def write(
     Raises:
         InputError: what is no model, a folder that is not empty, no onnxruntime-web.
     """
-    _check_empty(out)
+    files.check_empty(out)
     ort.require("demo")
     shares = _shares(models, given or {})
     runtime = runtime_files(dist, offline=offline)
     parts = zip(models, shares, strict=True)
-    shown = _apart([_shown(model, share, offline, tell) for model, share in parts])
+    shown = _apart([_shown(model, share, offline, tell) for model, share in parts], models)
+    for model, each in zip(models, shown, strict=True):
+        tell(f"{model}: {each.name}, {len(each.data) / 1e6:.1f} MB")
     made: dict[str, bytes] = {f"ort/{name}": data for name, data in runtime.items()}
     made |= {f"models/{each.file}": each.data for each in shown}
     contents = [_picture(name, PHOTOGRAPHS[name], made) for name in SHOWN]
     styles = [_picture(name, PAINTINGS[name], made) for name in PAINTINGS]
-    made |= {name: (WEB / name).read_bytes() for name in ("demo.js", "demo.css")}
+    made["demo.js"] = (WEB / "demo.js").read_bytes()
+    made["demo.css"] = files.stylesheet(WEB / "demo.css").encode()
     made["index.html"] = _page(shown, contents, styles, runtime).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, data in made.items():  # index.html is the last one
@@ -113,15 +116,6 @@ def _shares(models: Sequence[str], given: Mapping[str, str]) -> list[dict[str, s
         {name: text for name, text in given.items() if any(encoder.takes(a, name) for a in own)}
         for own in archs
     ]
-
-
-def _check_empty(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {str(out)!r} is a file; expected a new or empty folder")
-    if out.is_dir() and any(out.iterdir()):
-        raise InputError(
-            f"--out {str(out)!r} is not empty; expected a new or empty folder: name another one"
-        )
 
 
 def runtime_files(dist: Path | None, *, offline: bool) -> dict[str, bytes]:
@@ -201,23 +195,46 @@ def _shown(
         styliser = load(model, given=given, offline=offline)
         tell(f"{model}: exporting …")
         data, about = export.export(styliser).data, export.about(styliser)
-    name, seer = about.name[:MOST_NAME], about.encoder[:MOST_NAME]
-    stem = re.sub(r"[^\w.-]+", "-", f"{name}-{seer}").strip("-")[:MOST_NAME]
+    name = ", ".join(part[:MOST_NAME] for part in about.parts)
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-")[:MOST_NAME]
     told = f"sha256 {about.sha256[:12]}, {len(data) / 1e6:.1f} MB"
-    shown = Shown(f"{name}, {seer}" if seer else name, f"{stem}.onnx", told, data)
-    tell(f"{model}: {shown.name}, {len(data) / 1e6:.1f} MB")
-    return shown
+    return Shown(name, f"{stem}.onnx", told, data)
 
 
-def _apart(shown: Sequence[Shown]) -> list[Shown]:
-    """Return networks with numbers where several have one name."""
-    names = [each.name for each in shown]
+def _apart(shown: Sequence[Shown], models: Sequence[str]) -> list[Shown]:
+    """Return networks under names of their own: with their files', and numbers if need be.
+
+    Args:
+        shown: networks.
+        models: where each is from.
+    """
+    names = _distinct([each.name for each in shown], [f"({_called(model)})" for model in models])
+    names = _distinct(names, [*map(str, range(1, len(shown) + 1))])
+    files = [each.file for each in shown]
     return [
-        replace(each, name=f"{each.name} {number}", file=f"{number}-{each.file}")
-        if names.count(each.name) > 1
-        else each
-        for number, each in enumerate(shown, start=1)
+        replace(each, name=name, file=f"{number}-{file}" if files.count(file) > 1 else file)
+        for number, (each, name, file) in enumerate(zip(shown, names, files, strict=True), 1)
     ]
+
+
+def _distinct(names: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Return names, with what is more to them behind those that are there several times.
+
+    >>> _distinct(["a", "b", "a"], ["1", "2", "3"])
+    ['a 1', 'b', 'a 3']
+    """
+    pairs = zip(names, more, strict=True)
+    return [f"{name} {own}" if names.count(name) > 1 else name for name, own in pairs]
+
+
+def _called(model: str) -> str:
+    """Return how a model's file is called: by its folder, where all of them have one name.
+
+    >>> _called("results/train_adain/model.safetensors"), _called("nets/small.onnx")
+    ('train_adain', 'small')
+    """
+    path = Path(model)
+    return (path.parent.name if path.name == MODEL else "") or path.stem
 
 
 @functools.cache

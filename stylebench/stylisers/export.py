@@ -24,6 +24,7 @@ from stylebench.stylisers import graphs, ort
 from stylebench.stylisers.card import KEY, MOST_CARD, Card
 from stylebench.stylisers.magenta import Magenta
 from stylebench.stylisers.network import Network, Trained, full
+from stylebench.stylisers.settings import TrainingLoss
 from stylebench.stylisers.styliser import Styliser
 
 if TYPE_CHECKING:
@@ -134,9 +135,20 @@ class About(Frozen):
     card: Card | None = None
 
     @property
-    def encoder(self) -> str:
-        """The backbone of a network that was trained here."""
-        return self.card.encoder if self.card else ""
+    def parts(self) -> tuple[str, ...]:
+        """The method, and of a network that was trained here its encoder and what saw its losses.
+
+        The latter is named where it was another backbone, or its maps were smoothed.
+        """
+        if self.card is None:
+            return (self.name,)
+        try:
+            loss = TrainingLoss.model_validate(self.card.training.get("loss"))
+        except ValidationError:  # a card of another version
+            return self.name, self.card.encoder
+        smoothing = "" if loss.smoothing.name == "none" else loss.smoothing.label
+        seer = " ".join(filter(None, (loss.network, smoothing)))
+        return self.name, self.card.encoder, *([f"loss of {seer}"] if seer else [])
 
 
 def about(styliser: Styliser, *, half: bool = False) -> About:

@@ -11,10 +11,9 @@ from stylebench.config import MODEL, PassSpec, SmoothingSpec, System, WeightsRef
 from stylebench.errors import InputError, UnavailableError, published
 from stylebench.stylisers import card, ort
 from stylebench.stylisers.settings import TrainSettings
-from stylebench.stylisers.styliser import REGISTRY, Styliser, check_published
+from stylebench.stylisers.styliser import MODEL as FILE
+from stylebench.stylisers.styliser import REGISTRY, Styliser, find
 
-FILE = "model.safetensors"
-"""What `stylebench train` calls its models: these are told by the name of their folder."""
 NONE = SmoothingSpec(name="none")
 LONGEST = 200
 """Characters of what tables call a model, at most."""
@@ -108,11 +107,12 @@ def _arch(found: card.Card) -> str:
 
 
 def _of_registry(source: str, *, offline: bool) -> Model:
-    from stylebench.weights import Source, Wanted, find
+    from stylebench import weights
 
-    name = check_published(source)
+    find(source)
+    name = source.removeprefix(REGISTRY)
     ort.require(source)
-    _, path = find(Wanted(name), Source("registry", name), offline=offline)
+    _, path = weights.find(weights.Wanted(name), weights.Source("registry", name), offline=offline)
     ref = WeightsRef(source=source, sha256=files.sha256(path), path=str(path.absolute()))
     return Model("magenta", name, ref, seen_by=MAGENTA)
 

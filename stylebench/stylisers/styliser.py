@@ -1,11 +1,12 @@
 """What stylises a picture in one pass, and how one is loaded: trained here, or published."""
 
+import contextlib
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.registry import closest, either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ REGISTRY = "registry:"
 """Before the name of a published styliser."""
 PUBLISHED = {"magenta": "stylebench.stylisers.magenta:load"}
 """Published stylisers: name -> ``module:function`` that loads one, of the keywords of `load`."""
+MODEL = "model.safetensors"
+"""In the folder of a training: its result."""
 
 
 @runtime_checkable
@@ -58,13 +61,29 @@ def check_strength(strength: float) -> None:
         raise InputError(f"strength: expected a number from 0 to 1, found {strength:g}")
 
 
-def check_published(source: str) -> str:
-    """Return the name in ``registry:NAME``; InputError where no styliser is published under it."""
-    name = source.removeprefix(REGISTRY)
-    if name not in PUBLISHED:
-        near = suggestion(name, PUBLISHED)
-        raise InputError(f"no styliser {source!r}{near} (known: {', '.join(PUBLISHED)})")
-    return name
+def find(source: str | Path) -> Path | None:
+    """Return the file of a styliser, None for a published one.
+
+    Raises:
+        InputError: there is neither, with what is near.
+    """
+    text = str(source)
+    name = text.rpartition(":")[2].strip()
+    if text.startswith(REGISTRY) and text.removeprefix(REGISTRY) in PUBLISHED:
+        return None
+    path, there = Path(text).expanduser(), []
+    with contextlib.suppress(OSError, ValueError):  # a text that can be no path
+        if path.exists() and not path.is_dir():
+            return path
+        own = (path / MODEL, Path(f"{path}.safetensors"), Path("results", text, MODEL),
+               Path("results", f"train_{text}", MODEL))  # fmt: skip
+        there = [str(each) for each in own if each.is_file()][:1]
+    near = there or [REGISTRY + each for each in closest(name, PUBLISHED, 0.6)]
+    known = ", ".join(REGISTRY + each for each in PUBLISHED)
+    raise InputError(
+        f"no model {text!r}{either(near)} (expected MODEL.safetensors that `stylebench train` "
+        f"wrote, or {known})"
+    )
 
 
 def encoders(sources: "Iterable[str | Path]", *, own: bool = False) -> list[str]:
@@ -77,9 +96,8 @@ def encoders(sources: "Iterable[str | Path]", *, own: bool = False) -> list[str]
     """
     from stylebench.stylisers import card
 
-    texts = [str(source) for source in sources]
-    models = [t for t in texts if not t.startswith(REGISTRY) and not t.lower().endswith(".onnx")]
-    found = [card.read(Path(model)).encoder for model in models]
+    models = (find(source) for source in sources if not str(source).lower().endswith(".onnx"))
+    found = [card.read(model).encoder for model in models if model is not None]
     return [encoder for encoder in found if own or ".py" not in encoder]
 
 
@@ -103,17 +121,15 @@ def load(
     Raises:
         InputError: there is none, it is damaged, or its encoder's weights are not at hand.
     """
-    text = str(source)
-    if text.startswith(REGISTRY):
+    path, text = find(source), str(source)
+    target = "stylebench.stylisers.network:load"
+    if path is None:
         if given:
             raise InputError(f"--weights are of the encoder of a model, which {text} has not")
-        name = check_published(text)
         if device != "cpu":
             raise InputError(f"device: {text} is computed on the cpu alone, found {device}")
-        target = PUBLISHED[name]
-    else:
-        target = "stylebench.stylisers.network:load"
+        target = PUBLISHED[text.removeprefix(REGISTRY)]
     module, _, function = target.partition(":")
     loader = getattr(import_module(module), function)
-    first = () if text.startswith(REGISTRY) else (Path(source),)
+    first = [path] if path else []
     return cast("Styliser", loader(*first, given=given, device=device, offline=offline))

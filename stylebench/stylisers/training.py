@@ -31,17 +31,18 @@ from torch import Tensor
 from stylebench import files, images, runtime
 from stylebench.backbones.names import code_of, find
 from stylebench.config import NodeChoice
-from stylebench.errors import InputError, JobError, published
+from stylebench.errors import InputError, JobError, published, some
 from stylebench.stylisers import card, checkpoint, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.checkpoint import State
 from stylebench.stylisers.losses import LossNetwork
 from stylebench.stylisers.network import JOINS, Generator, Network, Trained, full
 from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
+from stylebench.stylisers.styliser import MODEL
 from stylebench.transfer import smoothing
 from stylebench.transfer.step import to_pixels
 
-MODEL, CHECKPOINT = "model.safetensors", "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 MEANING = 1
 """Of what settings, weights and pictures come to: a change of it makes each training another."""
 LAST = 100
@@ -101,7 +102,7 @@ class Training:
         self._nodes = self._style_nodes()
         self._seconds: list[float] = []
         self.digest = self._identity()
-        if out.is_dir() and files.exists(out / MODEL, out):
+        if self.is_finished:
             self._check_finished(out / MODEL)
 
     def _check_networks(self, given: Mapping[str, str]) -> None:
@@ -115,6 +116,11 @@ class Training:
                     f"crop: expected at least {least} px, which {each.arch} needs, found "
                     f"{self.settings.crop}"
                 )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its model was there before."""
+        return self.out.is_dir() and files.exists(self.out / MODEL, self.out)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -201,7 +207,7 @@ class Training:
             InputError: the folder holds another training.
         """
         self.out.mkdir(parents=True, exist_ok=True)
-        if files.exists(self.out / MODEL, self.out):
+        if self.is_finished:
             return self._finished()
         state, loss = self._state(), self._loss_network()
         network = self._network(state, loss)
@@ -234,11 +240,17 @@ class Training:
 
     def _check_finished(self, model: Path) -> None:
         """Raise InputError for a model of another training than this."""
-        if card.read(model).training.get("digest") != self.digest:
-            raise InputError(
-                f"{str(self.out)!r} holds a model of other settings, pictures or weights; give "
-                "another --out, or remove it"
-            )
+        found = card.read(model)
+        if found.training.get("digest") == self.digest:
+            return
+        own = published(self.settings.model_dump(mode="json"))
+        keys = [key for key in own if found.training.get(key, own[key]) != own[key]]
+        told = [f"{key} {found.training[key]!r:.40}, not {own[key]!r:.40}" for key in keys]
+        raise InputError(
+            f"{str(model)!r} is finished, after {found.steps} steps, and of another training: "
+            f"{some(told, 3) or 'other pictures or weights'}; a finished one does not go on: "
+            "another --out trains anew"
+        )
 
     def _network(self, state: State, loss: LossNetwork) -> Network:
         """Return the network, with the loss network as its encoder where they are one."""

@@ -40,7 +40,10 @@ class _Notes(BaseModel):
 
 @dataclass(frozen=True)
 class Scene:
-    """Frames that were made: the first job, how many there are and are done, how they flicker."""
+    """Frames that were made: the first job, how many there are and are done, how they flicker.
+
+    `left_out` says of each frame that could not be read why; then nothing is said of flicker.
+    """
 
     job: JobSpec
     count: int
@@ -48,6 +51,7 @@ class Scene:
     seconds: float
     pixels: tuple[int, int]
     flicker: Flicker | None
+    left_out: tuple[str, ...] = ()
 
 
 def _natural(source: images.ImageSource) -> list[str | int]:
@@ -69,20 +73,45 @@ def listed(content: str, tell: Callable[[str], None]) -> list[images.ImageSource
     return sorted(found, key=lambda source: (_natural(source), source.name))
 
 
-def _jobs(frames: Sequence[images.ImageSource], first: JobSpec) -> dict[str, JobSpec]:
-    """Return the file that each frame becomes, and its job; frames must have one size."""
-    jobs: dict[str, JobSpec] = {}
+def _readable(
+    frames: Sequence[images.ImageSource], size: int, start: Start
+) -> tuple[list[images.ImageSource], list[str]]:
+    """Return the frames that can be read, which must have one size, and why the others cannot.
+
+    Raises:
+        InputError: frames of several sizes; none that can be read, or not all where each begins
+            with the one before it.
+    """
+    found, left = [], []
     sizes: dict[tuple[int, ...], str] = {}
+    for frame in frames:
+        try:
+            sizes.setdefault(images.read(frame.ref, size).shape[:2], frame.name)
+            found.append(frame)
+        except InputError as error:
+            if start == "previous":
+                raise InputError(
+                    f"{error}; with --start previous each frame needs the one before it: mend it, "
+                    "or take it out of the folder"
+                ) from None
+            left.append(str(error))
+    if not found:
+        raise InputError(left[0])
+    if len(sizes) > 1:
+        told = [f"{name} {width}×{height}" for (height, width), name in sizes.items()]
+        raise InputError(f"expected frames of one size, found {some(told, 3)} px")
+    return found, left
+
+
+def _jobs(frames: Sequence[images.ImageSource], first: JobSpec) -> dict[str, JobSpec]:
+    """Return the file that each frame becomes, and its job."""
+    jobs: dict[str, JobSpec] = {}
     for frame in frames:
         name = f"{frame.name}.png"
         if name in jobs:
             raise InputError(f"expected frames of different names, found two that become {name!r}")
-        sizes.setdefault(images.read(frame.ref, first.size).shape[:2], frame.name)
         ref = ImageRef(name=frame.name, ref=frame.ref, digest=images.digest(frame.ref, first.size))
         jobs[name] = first.model_copy(update={"content": ref})
-    if len(sizes) > 1:
-        told = [f"{name} {width}×{height}" for (height, width), name in sizes.items()]
-        raise InputError(f"expected frames of one size, found {some(told, 3)} px")
     return jobs
 
 
@@ -214,7 +243,8 @@ def transfer_frames(
 ) -> Scene:
     """Stylise frames in order into a folder, and measure how they flicker.
 
-    Frames that are there and would come out the same are kept, so that the same call goes on.
+    Frames that are there and would come out the same are kept, so that the same call goes on. One
+    that cannot be read is told, and the others are made, unless each begins with the one before it.
 
     Args:
         frames: from `listed`.
@@ -233,6 +263,9 @@ def transfer_frames(
         JobError: a frame failed; those before it are kept.
     """
     own = {} if start == "previous" else {"start": start}
+    frames, left = _readable(frames, flags["size"], start)
+    for text in left:
+        tell(f"left out: {text}")
     first = planned({**flags, **own, "content": [frames[0].ref]}, options, strength, tell)
     jobs = _jobs(frames, first)
     _check_output(output, jobs)
@@ -247,8 +280,8 @@ def transfer_frames(
     folder.note()
     seconds = _make(folder, jobs, options, start == "previous", tell, begin, progress)
     done = len(folder.done)
-    flickers = _flicker(folder, jobs) if done == len(jobs) > 1 else None
-    return Scene(first, len(jobs), done, seconds, (width, height), flickers)
+    flickers = _flicker(folder, jobs) if done == len(jobs) > 1 and not left else None
+    return Scene(first, len(jobs), done, seconds, (width, height), flickers, tuple(left))
 
 
 def _make(

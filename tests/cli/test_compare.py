@@ -121,6 +121,19 @@ def test_settings_are_named_by_their_words() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["nets.py:Small", "./nets.py:Small", "/home/me/my/nets.py:Small", "r-../nets.py:Small none",
+     "none,p/q/nets.py:Small"],
+)  # fmt: skip
+def test_a_network_of_a_file_is_called_as_it_was_given(text: str) -> None:
+    write(Path("out"), arms(["r-nets.py:Small", "r-nets.py:Large"]), PAIRS[:2], 1, by_pair)
+    done = invoke("compare", "out", "--a", text, "--b", "r-nets.py:Large")
+    assert done.out.startswith("a  r-nets.py:Small, none\n"), done
+    line = refused("compare", "out", "--a", text.replace("Small", "Smal"), "--b", "nets.py:Large")
+    assert "; did you mean 'r-nets.py:Small, none' or '" in line
+
+
+@pytest.mark.parametrize(
     ("flags", "told"),
     [
         ([], "expected --a ARM and --b ARM; there are 'r-vgg19, none', "),

@@ -274,6 +274,22 @@ def test_a_picture_starts_from_noise(tmp_path: Path) -> None:
     assert len({*made(tmp_path).values()}) == 3
 
 
+def test_a_broken_frame_costs_no_other_unless_they_are_chained(tmp_path: Path) -> None:
+    frames = write_frames(tmp_path / "frames")
+    (frames / "frame0.png").write_bytes((frames / "frame0.png").read_bytes()[:300])
+    done = transfer(frames, "--start", "previous", "-o", tmp_path / "chain")
+    assert (done.status, done.err.count("\n")) == (2, 1), done
+    assert "with --start previous each frame needs the one before it: mend it" in done.err
+    assert not (tmp_path / "chain").exists()
+    done = transfer(frames, "-o", tmp_path / "each")
+    assert done.status == 1
+    assert [*made(tmp_path / "each")] == ["frame1.png", "frame2.png"]
+    assert "left out: " in done.out
+    assert "frame0.png' is damaged" in done.out
+    assert "flicker" not in done.out, "frames that are no neighbours"
+    assert done.err == "1 of the frames cannot be read, see above\n"
+
+
 def test_frames_that_are_none(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "frames", 2)
     out = ("-o", tmp_path / "out")
@@ -285,7 +301,8 @@ def test_frames_that_are_none(tmp_path: Path) -> None:
         "expected frames of one size, found frame0 32×27, frame7 32×32 px"
         in transfer(frames, *out).err
     )
-    (frames / "frame7.png").write_bytes(b"no picture")
+    for path in frames.iterdir():
+        path.write_bytes(b"no picture")
     done = transfer(frames, *out)
     assert (done.status, done.err.count("\n")) == (2, 1), done
     assert not (tmp_path / "out").exists()

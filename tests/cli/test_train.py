@@ -43,12 +43,18 @@ def test_a_training_tells_how_it_goes_and_is_not_run_twice() -> None:
     assert first == "adain  r-tiny: 1 contents × 1 styles, 32 px, batches of 1, 3 steps on cpu …"
     assert last.startswith("o/model.safetensors: 3 steps, loss ")
     before = Path("o/model.safetensors").stat().st_mtime_ns
-    assert invoke("train", "t.yaml", "--out", "o", *OFF).status == 0
+    again = invoke("train", "t.yaml", "--out", "o", *OFF)
+    assert (again.status, again.err, again.out.count("\n")) == (0, "", 1)
+    assert again.out.startswith("finished already: o/model.safetensors (3 steps, loss ")
+    assert again.out.endswith("; another --out trains it anew\n")
     assert Path("o/model.safetensors").stat().st_mtime_ns == before
     card = json.loads(Path("o/model.json").read_text())
     assert card["command"] == "stylebench train t.yaml --out o --tracking-uri off"
     line = refused("train", "t.yaml", "--out", "o", "--steps", 4, *OFF)
-    assert "'o' holds a model of other settings" in line
+    assert "'o/model.safetensors' is finished, after 3 steps, and of another training: " in line
+    assert "steps 3, not 4; a finished one does not go on: another --out trains anew" in line
+    line = refused("train", "t.yaml", "--out", "o", "--style", "brush", "--seed", 2, *OFF)
+    assert "style ['mosaic'], not ['brush'], seed 0, not 2;" in line
 
 
 def test_flags_go_before_the_file() -> None:
@@ -203,7 +209,7 @@ def test_a_training_that_is_wrong(changes: dict[str, Any], message: str) -> None
 
 def test_what_is_wrong_with_a_flag_is_told_of_the_flag() -> None:
     line = refused("train", written(), "--out", "o", "--steps", "0", *OFF)
-    assert line.startswith("stylebench: --steps: Input should be greater than")
+    assert line.startswith("stylebench: --steps expects a positive number, found 0")
     profiles = {"quick": {"learning_rate": 2}}
     line = refused("train", written(profiles=profiles), "--out", "o", *OFF)
     assert "t.yaml: profiles.quick: learning_rate: " in line
@@ -280,16 +286,32 @@ def test_a_folder_of_photographs(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("nothing.safetensors", "chelsea", "mosaic"), "'nothing.safetensors': expected a model"),
-        (("registry:nothing", "chelsea", "mosaic"), "no styliser 'registry:nothing'"),
+        (
+            ("nothing.safetensors", "chelsea", "mosaic"),
+            "no model 'nothing.safetensors' (expected MOD",
+        ),
+        (("magenta", "chelsea", "mosaic"), "no model 'magenta'; did you mean 'registry:magenta'?"),
+        (("Registry:Magneta", "chelsea", "mosaic"), "did you mean 'registry:magenta'?"),
+        (("FOLDER", "chelsea", "mosaic"), "model.safetensors'? (expected"),
+        (
+            ("MODEL", "chelsea", "mosaic", "--mask", "m.png"),
+            "No such option: --mask; --mask FILE,FI"
+            "LE is of stylebench transfer, which optimises; apply makes one pass",
+        ),
+        (("MODEL", "chelsea", "mosaic", "--tv-weight", "1"), "No such option: --tv-weight"),
+        (("--model", "m", "chelsea", "mosaic"), "here it is among the arguments: stylebench apply"),
+        (("registry:nothing", "chelsea", "mosaic"), "no model 'registry:nothing'"),
         (("MODEL", "nowhere.jpg", "mosaic"), "content 'nowhere.jpg' is neither a file"),
         (("MODEL", "chelsea", "mosiac"), "did you mean 'mosaic'"),
-        (("MODEL", "chelsea", "mosaic", "--strength", "1.5"), "strength: expected a number from 0"),
-        (("MODEL", "chelsea", "mosaic", "--strength", "nan"), "strength: expected a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "1.5"), "--strength expects a number from 0"),
+        (("MODEL", "chelsea", "mosaic", "--strength", "nan"), "--strength expects a number from 0"),
         (("MODEL", "chelsea", "mosaic", "--size", "5"), "--size expects 16 to 4096 px, found 5"),
         (("MODEL", "chelsea", "mosaic", "--style-size", "9999"), "--style-size expects 16 to 4096"),
         (("MODEL", "chelsea", "mosaic", "--blend", "1"), "a weight for each of two styles or more"),
-        (("MODEL", "chelsea", "mosaic,brush", "--blend", "1,x"), "--blend expects numbers"),
+        (
+            ("MODEL", "chelsea", "mosaic,brush", "--blend", "1,x"),
+            "--blend expects positive numbers",
+        ),
         (("MODEL", "chelsea", "mosaic,brush", "--blend", "0,1"), "weight"),
         (("MODEL", "chelsea", "mosaic", "-o", "x.gif"), "--output expects a name in .png"),
         (("MODEL", "chelsea,china", "mosaic", "-o", "x.png"), "expects a folder for 2 photographs"),
@@ -297,15 +319,36 @@ def test_a_folder_of_photographs(trained: Path) -> None:
         (("MODEL", "chelsea", "mosaic", "--weights", "vgg19=x.pth"), "expected those of tiny"),
         (("registry:magenta", "chelsea", "mosaic", "--weights", "vgg19=x"), "which registry:mag"),
         (("MODEL", "chelsea", "mosaic", "--device", "gpu"), "--device expects"),
-        (("MODEL", "chelsea,cut.jpg", "mosaic", "-o", "made"), "cut.jpg' is damaged"),
+        (("MODEL", "cut.jpg", "mosaic", "-o", "made.png"), "cut.jpg' is damaged"),
+        (("MODEL", "chelsea", "cut.jpg", "-o", "made.png"), "cut.jpg' is damaged"),
     ],
 )
 def test_apply_that_is_wrong(trained: Path, words: tuple[str, ...], message: str) -> None:
     Image.effect_noise((64, 48), 99).save("whole.jpg")
     Path("cut.jpg").write_bytes(Path("whole.jpg").read_bytes()[:900])
-    line = refused("apply", *(str(trained) if word == "MODEL" else word for word in words))
+    known = {"MODEL": str(trained), "FOLDER": str(trained.parent)}
+    line = refused("apply", *(known.get(word, word) for word in words))
     assert message in line
     assert not [*Path().glob("*.png"), *Path().glob("made/*")]
+
+
+def test_a_broken_photograph_costs_no_other(trained: Path) -> None:
+    Path("photos").mkdir()
+    for name in "abc":
+        Image.effect_noise((64, 48), 99).save(f"photos/{name}.jpg")
+    Path("photos/b.jpg").write_bytes(Path("photos/b.jpg").read_bytes()[:900])
+    done = invoke("apply", trained, "photos", "mosaic", "-o", "made")
+    assert done.status == 1
+    assert [path.name for path in sorted(Path("made").iterdir())] == ["a.png", "c.png"]
+    first, last = done.err.splitlines()
+    assert first.startswith("left out: ")
+    assert "b.jpg' is damaged" in first
+    assert last == "1 of the photographs cannot be read, see above"
+    for name in "ac":
+        Path(f"photos/{name}.jpg").write_bytes(b"none")
+    done = invoke("apply", trained, "photos", "mosaic", "-o", "none")
+    assert (done.status, done.err.count("\n")) == (2, 3), "all are named"
+    assert not Path("none").exists()
 
 
 def test_an_input_is_never_overwritten(trained: Path) -> None:

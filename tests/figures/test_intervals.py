@@ -5,7 +5,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata, spearmanr, t, ttest_1samp, wilcoxon
+from scipy.stats import bootstrap, rankdata, spearmanr, t, ttest_1samp, wilcoxon
 
 from stylebench.figures.intervals import compare, detectable, holm, interval, spearman
 
@@ -70,6 +70,24 @@ def test_p_value_against_all_signs(differences: list[float]) -> None:
     found = compare(a, b)
     assert found.p == pytest.approx(enumerated(differences))
     assert found.difference == interval(np.subtract(a, b))
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 12, 13, 14, 30, 50, 51])
+@pytest.mark.parametrize("digits", [9, 1, 0])
+def test_numbers_are_those_of_scipy(n: int, digits: int) -> None:
+    """With few digits there are ties and zeros."""
+    for seed in range(3):
+        values = np.random.default_rng(seed).normal(0.3, 2, n).round(digits)
+        if not np.ptp(values):
+            continue
+        found = compare(values, np.zeros(n))
+        if values.any():
+            assert found.p == pytest.approx(wilcoxon(values).pvalue, rel=1e-9)
+        wanted = bootstrap([np.sort(values)], np.mean, n_resamples=2000,
+                           rng=np.random.default_rng(0)).confidence_interval  # fmt: skip
+        if np.isfinite(wanted).all():
+            ends = (found.difference.low, found.difference.high)
+            assert ends == pytest.approx(tuple(wanted), rel=1e-9)
 
 
 def test_arms_that_do_not_differ_and_pairs_that_are_not_known() -> None:

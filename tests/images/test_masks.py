@@ -43,3 +43,13 @@ def test_a_mask_says_something() -> None:
         regions([grey(255), grey(0)], (20, 30), ["a", "b"])
     with pytest.raises(InputError, match=r"c: .* the other masks leave nothing for it"):
         regions([grey(255), None], (20, 30), ["a", "c"])
+
+
+def test_a_picture_with_colours_is_no_mask() -> None:
+    half = grey(0)
+    half[:, 15:] = (255, 0, 0)
+    with pytest.raises(InputError, match=r"b: expected a mask in black, white and grey, found col"):
+        regions([grey(255), half], (20, 30), ["a", "b"])
+    tinted = grey(200)
+    tinted[..., 2] += 8  # as JPEG does
+    assert regions([tinted], (20, 30), ["a"])[0].max() > 0.7

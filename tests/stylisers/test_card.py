@@ -122,5 +122,7 @@ def test_tensors_that_are_not_what_the_card_says(good: Path, tmp_path: Path) -> 
 
 
 def test_a_published_styliser_that_is_none() -> None:
-    with pytest.raises(InputError, match="no styliser 'registry:magneta'; did you mean 'magenta'"):
+    with pytest.raises(
+        InputError, match="no model 'registry:magneta'; did you mean 'registry:magenta'"
+    ):
         load("registry:magneta")

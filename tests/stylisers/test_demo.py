@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.stylisers import demo
+from stylebench.stylisers import card, demo, export
+from stylebench.stylisers.settings import PUBLISHED
 from stylebench.weights import packages
 from tests.cli.bench import invoke, refused
 from tests.stylisers.tiny import model
@@ -116,7 +118,10 @@ def test_bad_input_is_one_line(magenta: str, dist: Path, tmp_path: Path) -> None
         ((magenta, *out, "--ort", tmp_path / "none"), "expected the dist folder of"),
         ((magenta, *out, "--ort", file), "expected the dist folder of onnxruntime-web"),
         ((magenta, *out, "--offline"), "demo needs onnxruntime-web, which is not on this machine"),
-        (("registry:magneta", *out, *ort), "no styliser 'registry:magneta'"),
+        (
+            ("registry:magneta", *out, *ort),
+            "no model 'registry:magneta'; did you mean 'registry:magenta'",
+        ),
         ((file, *out, *ort), "expected a model that `stylebench train` wrote"),
         ((tmp_path / "none.onnx", *out, *ort), "expected an ONNX file"),
     ):
@@ -172,6 +177,31 @@ def test_weights_go_to_the_model_whose_encoder_takes_them(tmp_path: Path) -> Non
     for those, message in ((models, "those of tiny, vgg11"), (models[2:], "no encoder")):
         with pytest.raises(InputError, match=rf"--weights vgg19=…: expected .*{message}"):
             demo._shares(those, {"vgg19": "a"})
+
+
+def test_networks_of_one_kind_are_told_apart(tmp_path: Path) -> None:
+    seen = {"network": "r-vgg11", "smoothing": {"name": "softmax-fitted"}}
+    settings = {"method": "adain", "loss": PUBLISHED["adain"], "encoder": "r-tiny"}
+    whole = card.Card(
+        name="adain", encoder="r-tiny", weights=WeightsRef(source="random"), seed=0, nodes=("a",),
+        widths=(8,), decoder=(1, 1, 1, 1), steps=1, training=settings, data={}, losses={},
+        versions={},
+    )  # fmt: skip
+    other = whole.model_copy(
+        update={"training": {**settings, "loss": {**PUBLISHED["adain"], **seen}}}
+    )
+    told = [
+        ", ".join(export.About(name="adain", sha256="0" * 64, half=False, card=each).parts)
+        for each in (whole, other, whole, whole)
+    ]
+    assert told[:2] == ["adain, r-tiny", "adain, r-tiny, loss of r-vgg11 softmax-fitted"]
+    shown = [demo.Shown(name, f"{name[:5]}.onnx", "", b"") for name in told]
+    models = ["results/train_a/model.safetensors", "b.onnx", "c.onnx", "elsewhere/c.onnx"]
+    made = demo._apart(shown, models)
+    assert [each.name for each in made] == [
+        "adain, r-tiny (train_a)", told[1], "adain, r-tiny (c) 3", "adain, r-tiny (c) 4"
+    ]  # fmt: skip
+    assert len({each.file for each in made}) == 4
 
 
 def test_names_from_a_file_are_text_on_the_page(magenta: str, dist: Path, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_bad_input_is_one_line(tmp_path: Path, adain: Path) -> None:
         (adain, tmp_path / "none" / "out.onnx", "no folder"),
         (tmp_path / "none.safetensors", out, "expected a model that `stylebench train` wrote"),
         (tmp_path / "text.safetensors", out, "expected a model that `stylebench train` wrote"),
-        ("registry:vgg19", out, "no styliser 'registry:vgg19'"),
+        ("registry:vgg19", out, "no model 'registry:vgg19'"),
     ):
         assert reason in refused("export", model_, path)
     assert not out.exists()

@@ -122,7 +122,7 @@ def test_it_is_no_backbone() -> None:
 
 
 def test_an_unknown_one_is_refused_with_what_is_near() -> None:
-    with pytest.raises(InputError, match=r"no styliser 'registry:magneta'.*magenta"):
+    with pytest.raises(InputError, match=r"no model 'registry:magneta'.*magenta"):
         load("registry:magneta")
 
 

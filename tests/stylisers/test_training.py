@@ -123,7 +123,7 @@ def test_a_finished_training_is_not_run_again(whole: Path) -> None:
 def test_a_folder_of_another_training_is_refused(
     whole: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    with pytest.raises(InputError, match="holds a model of other settings"):
+    with pytest.raises(InputError, match="is finished, after 6 steps, and of another training: "):
         train(whole, **changes)
     assert train(tmp_path, stop=1) is None
     with pytest.raises(InputError, match="is of other settings"):

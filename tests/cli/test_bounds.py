@@ -1,0 +1,85 @@
+"""Numbers of flags: each is checked as it is read, before torch or a file is looked for."""
+
+import inspect
+import json
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pytest
+import typer
+
+from stylebench.cli import main
+from tests.cli.bench import refused
+
+GROUP: Any = typer.main.get_command(main.app)
+COMMANDS: dict[str, Any] = {
+    name: command
+    for first, each in GROUP.commands.items()
+    for name, command in [(first, each)]
+    if not hasattr(each, "commands")
+} | {
+    f"{group} {name}": command
+    for group in ("study", "weights")
+    for name, command in GROUP.commands[group].commands.items()
+}
+TEXTS = {"--seed": "-1", "--blend": "1,-1", "--batch": "0"}
+"""Flags that are numbers in a text -> what is wrong."""
+
+
+def is_number(kind: Any) -> bool:
+    """Tell whether an annotation is of a number, of several, or of none."""
+    return kind in (int, float) or any(map(is_number, get_args(kind)))
+
+
+def numbers(command: Any) -> list[str]:
+    """Return the flags of a command that are numbers."""
+    kinds = {n: p.annotation for n, p in inspect.signature(command.callback).parameters.items()}
+    return [
+        parameter.opts[0]
+        for parameter in command.params
+        if is_number(kinds.get(parameter.name)) or parameter.opts[0] in TEXTS
+    ]
+
+
+NUMBERS = [(name, flag) for name, command in COMMANDS.items() for flag in numbers(command)]
+
+CODE = """
+import json, sys
+from stylebench.cli.main import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["stylebench", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 2, (words, end.code)
+print("LOADED", *sys.modules)
+"""
+
+
+def wrong(flag: str) -> str:
+    return TEXTS.get(flag, "-1")
+
+
+def test_there_are_numbers() -> None:
+    assert {"transfer", "apply", "train", "sweep", "plan", "bench", "study make"} <= {
+        name for name, _ in NUMBERS
+    }
+    assert {"--every", "--time-limit", "--port", "--limit", "--steps"} <= {f for _, f in NUMBERS}
+
+
+@pytest.mark.parametrize(("name", "flag"), NUMBERS)
+def test_a_wrong_number_is_told_before_all_else(name: str, flag: str) -> None:
+    """The arguments are not even there."""
+    line = refused(*name.split(), f"{flag}={wrong(flag)}")
+    assert line.startswith(f"stylebench: {flag} expects ")
+    assert line.rstrip().rstrip("'").endswith(wrong(flag))
+
+
+def test_nothing_is_imported_for_that() -> None:
+    words = [[*name.split(), f"{flag}={wrong(flag)}"] for name, flag in NUMBERS]
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, json.dumps(words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "pandas", "matplotlib"} & {*done.stdout.split()}
