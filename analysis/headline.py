@@ -10,8 +10,6 @@ from stylebench.figures.sheet import Look
 from stylebench.store import Results
 
 NAME = "headline"
-CALLED = {"paper": "as published"}
-"""What a preset is called over its column."""
 IMAGES = {"fourier": "in Fourier space", "spectrum": "the picture as its spectrum"}
 """What was optimised, where it was not the pixels."""
 WIDTH = 1600
@@ -26,9 +24,7 @@ def columns(results: Results) -> Figure:
     jobs = labelled(results.results)
     robust = jobs[jobs["preset"] == "robust"]
     images = list(robust["image"].drop_duplicates())
-    beside = jobs["image"].where(jobs["preset"].eq("robust") & (len(images) > 1), "")
-    preset = jobs["preset"].replace(CALLED) + beside.map(lambda image: image and f", {image}")
-    names = jobs["backbone"].astype(str) + ", " + preset
+    names = jobs["backbone"].astype(str) + ", " + jobs["setting"].astype(str)
     order = names[jobs.sort_values("backbone", kind="stable").index].drop_duplicates()
     setting = pd.Categorical(names, order)
     told = (

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,30 @@ def test_every_public_name_is_described(site: Path) -> None:
         if name != "__version__":
             assert f'<h2 id="stylebench.{name}"' in text, name
     assert re.findall(r"\b(?:Args|Returns|Yields):\s*(?:\w+:|<p>)|:::", text) == []
+
+
+def test_every_command_is_described_with_its_flags(site: Path) -> None:
+    import typer
+
+    from stylebench.cli import main
+
+    text = (site / "commands.html").read_text(encoding="utf-8")
+    group: Any = typer.main.get_command(main.app)
+    for first, command in group.commands.items():
+        for name, own in getattr(command, "commands", {"": command}).items():
+            path = f"stylebench {first} {name}".strip()
+            assert f'<h2 id="{path.replace(" ", "-")}">{path}' in text, path
+            section = text.split(f">{path}<a", 1)[1].split("<h2", 1)[0]
+            for parameter in own.params:
+                flag = parameter.opts[0] if parameter.param_type_name == "option" else "</code>"
+                assert flag in section, (path, flag)
+
+
+def test_links_to_code_lead_to_its_page_or_say_where_it_is(site: Path) -> None:
+    text = (site / "index.html").read_text(encoding="utf-8")
+    assert '<a href="code/stylebench.transfer.colours.html">formulas</a>' in text
+    assert "luminance" in (site / "code" / "stylebench.transfer.colours.html").read_text("utf-8")
+    assert "<code>experiments/</code>" in text
 
 
 def test_each_page_is_in_the_menu(site: Path) -> None:

@@ -1,11 +1,15 @@
 """The command ``stylebench report``; like main.py, it imports nothing heavy before its use."""
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stylebench.cli.progress import say
+
+SILENT = 3.0
+"""Seconds after which it tells what it does."""
 
 
 def report(
@@ -27,5 +31,11 @@ def report(
     """
     from stylebench.report import page
 
-    path = page.write(folder, output, lambda line: say(line, error=True))
+    began = time.monotonic()
+
+    def progress(line: str) -> None:
+        if time.monotonic() - began > SILENT:
+            say(line)
+
+    path = page.write(folder, output, lambda line: say(line, error=True), progress)
     say(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -72,7 +72,10 @@ def _layer_weights(weights: str) -> str:
     return f"layer weights {chosen or 'all 1'}"
 
 
+PUBLISHED = {"paper": "as published"}
+"""What a preset is called where arms differ in it."""
 TOLD: dict[str, Callable[[Any], str]] = {
+    "preset": lambda name: PUBLISHED.get(name, f"preset {name}"),
     "nodes": _content,
     "layer_weights": _layer_weights,
     "tv_weight": lambda value: f"TV {value:g}",
@@ -102,7 +105,9 @@ def settings(frame: pd.DataFrame) -> "pd.Series[str]":
     first = [key for key in differ if key not in OF_PRESET]
     balance = [key for key in differ if key == "balance"]
     every = len(frame[differ].drop_duplicates())
-    enough = (k for k in (first, first + balance) if k and len(frame[k].drop_duplicates()) == every)
+    whole = "preset" in differ and not frame["preset"].str.contains("(", regex=False).any()
+    choices = ([["preset"], ["preset", "image"]] if whole else []) + [first, first + balance]
+    enough = (k for k in choices if k and len(frame[k].drop_duplicates()) == every)
     keys = next(enough, differ)
     of_pictures = [key for key in keys if key in OF_PICTURES]
     told = [
@@ -168,8 +173,10 @@ class _Wide:
     def __init__(self, frame: pd.DataFrame) -> None:
         keys = [*MEASURE, "content", "style", "seed"]
         asked = {"value": "mean", "still": "max"}
-        cells = frame.groupby([*keys, "arm"], observed=True).agg(asked).unstack("arm")
-        self._value, self._still = cells["value"], cells["still"].eq(True)
+        every = frame.groupby([*keys, "arm"], observed=True).agg(asked)
+        cells = every.unstack("arm")  # noqa: PD010  a pivot table lacks arms without any value
+        self._value: pd.DataFrame = cells["value"]
+        self._still: pd.DataFrame = cells["still"].eq(True)
         rows = cells.index.to_frame(index=False)
         self._pair = rows.groupby(keys[:-1], sort=True, observed=True).ngroup().to_numpy()
         each = rows[~rows.duplicated(keys[:-1])]
@@ -194,7 +201,7 @@ class _Wide:
         pair, count = self._pair[known], len(self._measure)
         seeds = np.bincount(pair, minlength=count)
 
-        def summed(column: "np.ndarray[Any, Any]") -> "np.ndarray[Any, np.dtype[np.float64]]":
+        def summed(column: Values) -> Values:
             return np.bincount(pair, column[known].astype(float), minlength=count)
 
         with np.errstate(invalid="ignore"):  # of pairs that one arm lacks

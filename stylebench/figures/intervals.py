@@ -115,11 +115,12 @@ def _ends(values: bytes) -> tuple[float, float]:
     below = (np.count_nonzero(drawn < mean) + np.count_nonzero(drawn <= mean)) / (2 * RESAMPLES)
     without = (known.sum() - known) / (n - 1)
     apart = (n - 1) * (without.mean() - without)
-    acceleration = (apart**3).sum() / n**3 / (6 * ((apart**2).sum() / n**2) ** 1.5)
     tails = np.array([ALPHA / 2, 1 - ALPHA / 2])
     bias = ndtri(below)
     far = bias + ndtri(tails)
-    shares = ndtr(bias + far / (1 - acceleration * far))
+    with np.errstate(invalid="ignore", divide="ignore"):  # where BCa is not defined
+        acceleration = (apart**3).sum() / n**3 / (6 * ((apart**2).sum() / n**2) ** 1.5)
+        shares = ndtr(bias + far / (1 - acceleration * far))
     low, high = np.percentile(drawn, 100 * (shares if np.isfinite(shares).all() else tails))
     return float(low), float(high)
 

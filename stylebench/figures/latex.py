@@ -21,9 +21,11 @@ SIGNS = {
 JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|,(?=,)|[?!](?=`)")
 """What becomes one sign with the next: dashes, quotation marks, and ¿ and ¡."""
 
-TEXT, EM, SMALL, PAGE, ROWS = 20, 0.5, 80, 120, 45
+TEXT, EM, SMALL, PAGE, ROWS = 20, 0.5, 80, 105, 45
 """Characters of a column of text until it is broken into lines, and what each takes; characters
 over which a table has small letters, and that a page is wide in these; rows of a page."""
+BETWEEN = "\n\n\\medskip\n\\noindent\n"
+"""Of two parts of a table."""
 BREAKS, BREAK = re.compile(r"(?<=[+=,/@:])"), r"\\allowbreak{}"
 """Where names without spaces may be broken."""
 
@@ -52,8 +54,12 @@ class _Column:
         """Return it in lines of `TEXT` characters where it is a longer text."""
         if self.numeric or self.wide <= TEXT:
             return self
-        cells = (rf"{{\raggedright {BREAKS.sub(BREAK, cell)}\par}}" for cell in self.cells)
-        return replace(self, cells=tuple(cells), wide=TEXT, form=f"p{{{TEXT * EM:g}em}}")
+        box = rf"\parbox[t]{{{TEXT * EM:g}em}}"
+        cells = (
+            rf"{box}{{\raggedright {BREAKS.sub(BREAK, cell)}\strut}}" if cell else ""
+            for cell in self.cells
+        )
+        return replace(self, cells=tuple(cells), wide=TEXT)
 
     @property
     def head(self) -> str:
@@ -68,37 +74,109 @@ class _Column:
 def table(frame: pd.DataFrame, notes: Iterable[str] = ()) -> str:
     """Return a tabular environment with the rules of booktabs, or longtable of more than a page.
 
-    Columns ``x`` and ``x_std`` become one. Numbers have three digits and stand right. What is the
-    same in all rows goes into a comment (not the first column, where all are so), long texts are
-    broken into lines, and a table that is wide has small letters; one that is wider than a page
-    even so says it.
+    Columns ``x`` and ``x_std`` become one, and so do a number and its ends, ``low`` and ``high``.
+    Numbers have three digits and stand right. What is the same in all rows goes into a comment (not
+    the first column, where all are so). A table that is wide has small letters, long texts in
+    lines, and in a comment the columns that follow from another, as weights from the backbone; one
+    that is wider than a page even so is cut into parts.
 
     Args:
         frame: the table.
         notes: become comments before it.
     """
     columns, same = _columns(frame)
-    wide = sum(column.wide + 2 for column in columns)
-    small, long = wide > SMALL, len(frame) > ROWS
+    columns = _with_ends(columns)
+    small, long, key = _wide(columns) > SMALL, len(frame) > ROWS, list[str]()
     if small:
+        columns, key = _keyed(columns)
         columns = [column.broken() for column in columns]
-        wide = sum(column.wide + 2 for column in columns)
+    parts = _split(columns)
     told = [f"the same in all rows, for the caption: {'; '.join(same)}"] if same else []
+    told += [f"key, for the caption: {line}" for line in key]
     told += [r"needs \usepackage{booktabs}" + r", \usepackage{longtable}" * long]
     if long:
-        told += [f"{len(frame)} rows, more than a page: put it in no table environment"]
-    if wide > PAGE:
-        pages = f"about {wide / PAGE:.1f} pages wide"
-        told += [f"{pages}: turn it (sidewaystable of rotating), or take columns of the CSV file"]
-    kind, form = "longtable" if long else "tabular", "".join(column.form for column in columns)
+        told += [
+            f"{len(frame)} rows, more than a page: on pages of one column, in no table environment"
+        ]
+    if len(parts) > 1:
+        told += [f"in {len(parts)} parts, one below the other, as it is wider than a page"]
     return "\n".join([
         *(f"% {one_line(line)}" for line in (*notes, *told)),
         *[r"{\footnotesize\setlength{\tabcolsep}{3pt}"] * small,
+        BETWEEN.join(_part(part, long=long) for part in parts) + "}" * small,
+        "",
+    ])  # fmt: skip
+
+
+def _part(columns: Sequence[_Column], *, long: bool) -> str:
+    """Return columns as an environment, longtable if it is of more than a page."""
+    kind, form = "longtable" if long else "tabular", "".join(column.form for column in columns)
+    return "\n".join([
         rf"\begin{{{kind}}}{{{form}}}", r"\toprule",
         _row(column.head for column in columns), r"\midrule", *[r"\endhead"] * long,
         *(_row(cells) for cells in zip(*(column.cells for column in columns), strict=True)),
-        r"\bottomrule", rf"\end{{{kind}}}" + "}" * small, "",
+        r"\bottomrule", rf"\end{{{kind}}}",
     ])  # fmt: skip
+
+
+def _wide(columns: Iterable[_Column]) -> int:
+    return sum(column.wide + 2 for column in columns)
+
+
+def _split(columns: Sequence[_Column]) -> list[list[_Column]]:
+    """Return columns in parts no wider than a page, each beginning with what tells rows apart."""
+    if _wide(columns) <= PAGE:
+        return [list(columns)]
+    labels: list[_Column] = []
+    for column in columns:
+        before, after = (
+            len(set(zip(*(each.cells for each in those), strict=True))) if those else 1
+            for those in (labels, [*labels, column])
+        )
+        if after > before and not column.numeric:
+            labels.append(column)
+    parts = [list(labels)]
+    for column in (column for column in columns if column not in labels):
+        if _wide([*parts[-1], column]) > PAGE and len(parts[-1]) > len(labels):
+            parts.append(list(labels))
+        parts[-1].append(column)
+    return parts
+
+
+def _with_ends(columns: Sequence[_Column]) -> list[_Column]:
+    """Return columns in which ``low`` and ``high`` stand in brackets behind their number."""
+    found: list[_Column] = []
+    for column in columns:
+        found.append(column)
+        if [each.name for each in found[-2:]] == ["low", "high"] and found[-3:-2]:
+            number, low, high = found[-3:]
+            if number.numeric:
+                rows = zip(number.cells, low.cells, high.cells, strict=True)
+                cells = tuple(f"{a} [{b}, {c}]" for a, b, c in rows)
+                wide = number.wide + low.wide + high.wide + 4
+                name = f"{number.name} [low, high]"
+                found[-3:] = [_Column(name, cells, numeric=True, wide=wide, form="r")]
+    return found
+
+
+def _keyed(columns: Sequence[_Column]) -> tuple[list[_Column], list[str]]:
+    """Return columns without those that follow from one before, and in words what follows.
+
+    A column may be such a key if its values stand twice in the mean, or more often.
+    """
+    kept: list[_Column] = []
+    key: list[str] = []
+    for column in columns:
+        for other in kept:
+            pairs = dict.fromkeys(zip(other.cells, column.cells, strict=True))
+            several = len(set(other.cells))
+            if several == len(pairs) <= len(column.cells) / 2:
+                told = "; ".join(f"{a} {b}" for a, b in pairs if a or b)
+                key.append(f"{column.name.replace('_', ' ')}: {told}")
+                break
+        else:
+            kept.append(column)
+    return kept, key
 
 
 def _columns(frame: pd.DataFrame) -> tuple[list[_Column], list[str]]:

@@ -4,6 +4,8 @@ A band for every pair: its content and style pictures first, then rows × column
 figure is laid out in pixels, and pictures are scaled once, to those of their cells.
 """
 
+import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +32,14 @@ HEADING, NOTE, LINE = 24, 16, 17
 SMALL, LARGE = 6.3, 8.6
 """Pixels that a character takes under pictures (of 8 points), and in the names over columns."""
 
-LEAST, PAPER_ROWS, DENSE = 72, 8, 3
+LEAST, PAPER_ROWS, DENSE = 90, 8, 3
 """Of a sheet that is laid out for a width: pixels of a cell at least, rows of pictures at most, and
 pixels of a picture for each of its cell."""
+TEXT_LINES, NEAR = 2, 13
+"""Likewise: lines of the names over and under pictures, at most, and pixels of each. These texts
+touch their pictures, so that no part of the sheet begins or ends between them."""
+INPUTS = -1
+"""Number of the line that content and style have for themselves where there is little room."""
 
 BANDS, PER_LINE = 6, 8
 """Pairs, and columns of pictures in a line, at most."""
@@ -180,26 +187,53 @@ class _Drawing:
     def __init__(self, folder: Path, sheet: Sheet, notes: Mapping[str, str], look: Look) -> None:
         self.folder, self.sheet, self.notes, self.look = folder, sheet, notes, look
         self.limit, most, lines = look.width, PER_LINE, look.rows
-        if layout.narrow():
+        self.narrow = layout.narrow()
+        if self.narrow:
             self.limit, lines = (
                 min(look.width, int(layout.width() * DPI)),
                 min(look.rows, PAPER_ROWS),
             )
-            most = max(1, (self.limit - 2 * MARGIN - look.side) // (LEAST + GUTTER) - 1)
+            most = max(1, (self.limit - 2 * MARGIN - look.side + GUTTER) // (LEAST + GUTTER))
         count = -(-len(sheet.columns) // most)
         length = -(-len(sheet.columns) // count)
         parts = [sheet.columns[i : i + length] for i in range(0, len(sheet.columns), length)]
         self.lines = [(row, part) for part in parts for row in sheet.rows]
         self.pairs = sheet.pairs[: min(BANDS, max(1, lines // len(self.lines)))]
         self.lead = 1 if len(self.lines) > 1 else 2  # columns: content over style, or beside it
-        across = self.lead + length
+        if self.narrow and self.lead + length > most:
+            self.lead = 0  # both in a line of their own
+        across = max(self.lead + length, 2)
         free = self.limit - 2 * MARGIN - look.side - (across - 1) * GUTTER
         self.cell = min(look.widest, free // across)
         used = 2 * MARGIN + look.side + across * (self.cell + GUTTER) - GUTTER
         self.width = max(used, min(NARROWEST, self.limit))
-        remarked = any(_remark(job) for job in sheet.jobs.values())
-        self.under = NOTE * max(1, bool(notes) + remarked)
+        self.under, self.heading = self._room()
         self.heights = {pair: self._height(pair) for pair in self.pairs}
+
+    def _room(self) -> tuple[int, int]:
+        """Return the pixels under pictures, and those of names over them."""
+        remarks = [_remark(job) for job in self.sheet.jobs.values()]
+        if not self.narrow:
+            return NOTE * max(1, bool(self.notes) + any(remarks)), HEADING
+        inputs = [f"content: {name}" for pair in self.pairs for name in pair]
+        lines = [max(len(self._lines(text)) for text in texts)
+                 for texts in ([*self.notes.values(), ""], remarks)]  # fmt: skip
+        under = max(sum(lines), *(len(self._lines(text)) for text in inputs))
+        over = max(len(self._lines(name, bold=True)) for name in self.sheet.columns)
+        return NEAR * under + 3, NEAR * over + 6
+
+    def _lines(self, text: str, size: float = 8, *, bold: bool = False) -> list[str]:
+        """Return a text in lines of the width of a cell, or in one, shortened to it."""
+        length = max(8, int(self.cell / (LARGE if bold else SMALL * size / 8)))
+        if not self.narrow:
+            return [shorten(text, length)]
+        length = int(length * (LARGE / SMALL if bold else 1))  # as its letters are smaller there
+        breakable = re.sub(r"([+=,/_])(?=\w)", r"\1 ", text)  # hyphens are, by themselves
+        for room in range(TEXT_LINES * length, 0, -1):
+            lines = textwrap.wrap(shorten(breakable, room), length)
+            if len(lines) <= TEXT_LINES:
+                return lines
+        return [shorten(text, length)]
 
     def _height(self, pair: Pair) -> int:
         """Return the height of the pictures of a pair: as its content picture has it, bounded."""
@@ -211,10 +245,13 @@ class _Drawing:
         """Yield (pair, number of the line in its band, top, whether names stand over it)."""
         top = MARGIN
         for pair in self.pairs:
+            if self.lead == 0:
+                yield pair, INPUTS, top, False
+                top += self.heights[pair] + self.under
             for number, (row, columns) in enumerate(self.lines):
                 several = len(columns) < len(self.sheet.columns)
                 headed = row == self.sheet.rows[0] and (several or pair == self.pairs[0])
-                top += HEADING if headed else 0
+                top += self.heading if headed else 0
                 yield pair, number, top, headed
                 top += self.heights[pair] + self.under
             top += self.look.gap
@@ -224,14 +261,17 @@ class _Drawing:
         placed, (above, below) = list(self._placed()), self.look.around
         pair, _, top, _ = placed[-1]
         end = top + self.heights[pair] + self.under + above
+        if self.narrow:
+            told = "\n".join(layout.wrapped(text, 8.5) for text in told).split("\n")
         self.canvas = Canvas(self.width, end + LINE * len(told) + below)
         for pair, number, top, headed in placed:
             if headed:
-                self._headings(self.lines[number][1], top - HEADING / 2)
+                self._headings(self.lines[number][1], top)
             self._inputs(pair, number, top)
-            self._line(pair, *self.lines[number], top)
+            if number != INPUTS:
+                self._line(pair, *self.lines[number], top)
         for index, text in enumerate(told):
-            text = shorten(text, int(self.width / SMALL))
+            text = text if self.narrow else shorten(text, int(self.width / SMALL))
             place = (self.width / 2, end + LINE * (index + 0.5))
             self.canvas.text(*place, text, color="#444444", fontsize=8.5)
         return self.canvas.figure
@@ -240,16 +280,23 @@ class _Drawing:
         """Return the left edge of a column of results."""
         return MARGIN + (self.lead + column) * (self.cell + GUTTER) - GUTTER + self.look.side
 
-    def _headings(self, columns: Sequence[str], y: float) -> None:
+    def _headings(self, columns: Sequence[str], top: float) -> None:
+        """Write names over pictures whose top this is."""
+        look: dict[str, Any] = {"fontsize": 10}
+        y = top - HEADING / 2
+        if self.narrow:
+            y, look = top + 1, {"fontsize": 7.5, "va": "bottom", "linespacing": 1}
         for index, name in enumerate(columns):
-            text = shorten(name, max(8, int(self.cell / LARGE)))
+            text = "\n".join(self._lines(name, bold=True))
             x = self._left(index) + self.cell / 2
-            self.canvas.text(x, y, text, fontsize=10, fontweight="bold")
+            self.canvas.text(x, y, text, fontweight="bold", **look)
 
     def _inputs(self, pair: Pair, number: int, top: int) -> None:
         """Draw content and style of a pair beside its first lines; both if it has but one."""
-        for role in (0, 1) if self.lead == 2 else [number] * (number < 2):
-            x = MARGIN + (role * (self.cell + GUTTER) if self.lead == 2 else 0)
+        both = self.lead == 2 or number == INPUTS
+        for role in (0, 1) if both else [number] * (self.lead == 1 and number < 2):
+            x = MARGIN + (role * (self.cell + GUTTER) if both else 0)
+            x += self.look.side if number == INPUTS else 0
             box, name = (x, top, self.cell, self.heights[pair]), ("content", "style")[role]
             if not self._picture(box, self.sheet.given(pair, name)):
                 self.canvas.frame(box, "no picture")
@@ -275,15 +322,19 @@ class _Drawing:
             self.canvas.frame(box, reason or "no picture")
             return
         note = self.notes.get(str(job["job_id"]), "")
-        self._under(box, note, size=7.2)
-        self._under(box, _remark(job), 1 if note else 0, color=WARNING, style="italic")
+        under = self._under(box, note, size=7.2)
+        self._under(box, _remark(job), under, color=WARNING, style="italic")
 
-    def _under(self, box: Box, text: str, line: int = 0, size: float = 8, **look: Any) -> None:
-        """Write a line under a cell, shortened to its width."""
+    def _under(self, box: Box, text: str, line: int = 0, size: float = 8, **look: Any) -> int:
+        """Write a text under a cell, below so many lines; return how many it has."""
         x, y, width, height = box
-        text = shorten(text, max(8, int(width / (SMALL * size / 8))))
-        place = (x + width / 2, y + height + (line + 0.5) * NOTE - 1)
-        self.canvas.text(*place, text, fontsize=size, **look)
+        lines = self._lines(text, size) if text else []
+        place, how = y + height + (line + 0.5) * NOTE - 1, dict[str, Any]()
+        if self.narrow:
+            place, how = y + height + line * NEAR - 0.5, {"va": "top", "linespacing": 1}
+            size = min(size, 7.2)
+        self.canvas.text(x + width / 2, place, "\n".join(lines), fontsize=size, **how, **look)
+        return len(lines)
 
     def _picture(self, box: Box, name: str) -> bool:
         """Draw a picture by its file; False if that cannot be read."""

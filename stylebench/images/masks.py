@@ -45,9 +45,9 @@ def regions(
         InputError: one has colours, is black everywhere, or nothing is left for the rest.
     """
     height, width = size
-    for mask, name in zip(masks, shown, strict=True):
-        if mask is not None:
-            _check_grey(mask, name)
+    for given, name in zip(masks, shown, strict=True):
+        if given is not None:
+            _check_grey(given, name)
     made = [None if mask is None else _values(mask, (width, height)) for mask in masks]
     taken = sum((mask for mask in made if mask is not None), np.zeros((height, width), np.float32))
     found = [np.clip(1 - taken, 0, 1) if mask is None else mask for mask in made]

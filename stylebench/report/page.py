@@ -30,24 +30,30 @@ SHOWN_ANYWAY = ("grid",)
 """Figures that the page leaves out, as it shows the same pictures itself."""
 
 
-def render(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
+def render(
+    folder: Path,
+    tell: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> str:
     """Return the page of a results folder, or of a folder of such; the same gives the same page.
 
     Args:
         folder: results, as a sweep leaves them, or a folder whose subfolders hold results: each
             becomes a chapter, whose heading has the subfolder's name as its anchor.
         tell: takes a line for every subfolder that cannot be read, which the page says too.
+        progress: takes a line before each piece of the work.
 
     Raises:
         InputError: no results, or tables that are not those of stylebench (of several folders: in
             all of them).
     """
+    progress("reading the tables …")
     figures.load()
     parts = [] if store.holds_results(folder) else store.folders(folder)
     if parts:
-        return _fill(folder, **_of_several(folder, parts, tell))
+        return _fill(folder, **_of_several(folder, parts, tell, progress))
     results = _load(folder)
-    made = _alone(results)
+    made = _alone(results, progress)
     return _fill(
         folder, name=made.name, description=made.description, facts=made.facts, chapters=[made],
         opening=opening.make(results),
@@ -55,7 +61,10 @@ def render(folder: Path, tell: Callable[[str], None] = lambda _: None) -> str:
 
 
 def write(
-    folder: Path, output: Path | None = None, tell: Callable[[str], None] = lambda _: None
+    folder: Path,
+    output: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write the page of a results folder; the file is the old one or the whole new one.
 
@@ -63,6 +72,7 @@ def write(
         folder: results, or a folder of results folders.
         output: HTML file; FOLDER/report.html by default.
         tell: as that of `render`.
+        progress: likewise.
 
     Returns:
         Where it was written.
@@ -73,7 +83,7 @@ def write(
     output = output or folder / "report.html"
     if output.is_dir():
         raise InputError(f"--output {str(output)!r}: expected a file, found a folder")
-    text = render(folder, tell)
+    text = render(folder, tell, progress)
     if not output.parent.is_dir():
         raise InputError(f"--output {str(output)!r}: no folder {str(output.parent)!r}")
     files.write_text(output, text)
@@ -104,14 +114,21 @@ def _load(folder: Path) -> Results:
     return results
 
 
-def _alone(results: Results) -> Chapter:
+def _alone(results: Results, progress: Callable[[str], None]) -> Chapter:
     """Return the chapter that is the whole page."""
+    progress("encoding its figures …")
     side = pictures.long_side(pictures.count(results.results))
     drawn = drawings.read(drawings.paths(results.folder, SHOWN_ANYWAY))
+    progress("encoding its pictures, and making its tables …")
     return chapter.make(results, "", side, [*drawn.values()])
 
 
-def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]) -> dict[str, Any]:
+def _of_several(
+    folder: Path,
+    parts: Sequence[Path],
+    tell: Callable[[str], None],
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
     """Return the context of a page of several folders; one that is damaged leaves the rest whole.
 
     Raises:
@@ -129,10 +146,13 @@ def _of_several(folder: Path, parts: Sequence[Path], tell: Callable[[str], None]
         except Exception as error:
             trouble[part] = error
     side = pictures.long_side(pixels)
+    progress(f"encoding the figures of {len(found)} chapters …")
     drawn = drawings.read([path for part in found for path in drawings.paths(part, SHOWN_ANYWAY)])
     chapters = []
-    for part, anchor in zip(parts, anchors(part.name for part in parts), strict=True):
+    named = zip(parts, anchors(part.name for part in parts), strict=True)
+    for number, (part, anchor) in enumerate(named, start=1):
         if part in found:
+            progress(f"[{number}/{len(parts)}] {part.name} …")
             mine = [figure for path, figure in drawn.items() if path.parent.parent == part]
             try:
                 chapters.append(chapter.make(found[part], anchor, side, mine))

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
-from stylebench.figures import FIGURES, NoDataError
+from stylebench.figures import FIGURES, TABLES, NoDataError
 from stylebench.figures.register import draw
+from stylebench.report import opening
 from stylebench.store import Results
 from tests.figures.drawn import texts
 from tests.results import NOBODY, arms, write
@@ -14,20 +16,35 @@ from tests.results import NOBODY, arms, write
 PAIRS = [("chelsea", "brush"), ("coffee", "woodcut"), ("china", "mosaic")]
 
 
+GIVEN = [
+    *arms(("p-vgg19", "p-resnet50"), ("none",), preset="paper", balance="none"),
+    *arms(("p-resnet50",), ("none",), preset="robust", balance="gradient", image="spectrum"),
+]
+NAMES = ["p-vgg19, as published", "p-resnet50, as published", "p-resnet50, preset robust"]
+
+
 def made(out: Path) -> Results:
-    given = [
-        *arms(("p-vgg19", "p-resnet50"), ("none",), preset="paper", balance="none"),
-        *arms(("p-resnet50",), ("none",), preset="robust", balance="gradient", image="spectrum"),
-    ]
     return write(
-        out, given, PAIRS, 1, lambda jobs: [("ssim", NOBODY, jobs["_pair"] / 9)], name="headline"
+        out, GIVEN, PAIRS, 1, lambda jobs: [("ssim", NOBODY, jobs["_pair"] / 9)], name="headline"
     )
 
 
 def test_columns_are_backbones_and_presets(tmp_path: Path) -> None:
     told = list(texts(FIGURES["headline"](made(tmp_path))))
-    names = ["p-vgg19, as published", "p-resnet50, as published", "p-resnet50, robust"]
-    assert [text for text in told if text in names] == names
+    assert [text for text in told if text in NAMES] == NAMES
+
+
+def test_the_first_screen_and_the_tables_call_them_so_too(tmp_path: Path) -> None:
+    def scores(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[float]"]]:
+        return [("swd_share", ("r-tiny", "random"), jobs["_arm"] / 9)]
+
+    results = write(tmp_path / "scored", GIVEN, PAIRS, 1, scores, name="headline")
+    found = opening.make(results)
+    assert found is not None
+    assert "p-resnet50, preset robust covers" in found.sentence
+    assert "p-vgg19, as published" in found.sentence
+    table = TABLES["comparisons"](results)
+    assert {*table["a"], *table["b"]} == {*NAMES}
 
 
 def test_what_robust_was_is_told_of_the_jobs(tmp_path: Path) -> None:
@@ -50,9 +67,10 @@ def test_what_robust_was_is_told_of_the_jobs(tmp_path: Path) -> None:
         ))))  # fmt: skip
 
     alone, both = drawn("alone", 2), drawn("both", 3)
-    assert "p-resnet50, robust" in alone
+    assert "p-resnet50, preset robust" in alone
     assert "matched by their gradients, in Fourier space." in "\n".join(alone)
-    assert {"p-resnet50, robust, fourier", "p-resnet50, robust, spectrum"} <= set(both)
+    robust = "p-resnet50, preset robust, "
+    assert {f"{robust}fourier", f"{robust}spectrum"} <= set(both)
     assert "in Fourier space or the picture as its spectrum." in " ".join(both)
 
 
