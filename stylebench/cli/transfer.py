@@ -83,6 +83,12 @@ def _frames(
     parts = [f"{output}: {made.count} frames", f"{width} × {height} px", made.job.label,
              f"preset {made.job.preset}", f"start {start}", duration(made.seconds)]  # fmt: skip
     say(", ".join(parts))
+    if made.styles:
+        first, last = made.styles
+        say(
+            f"style {first:.2g} of its start in the first frame, {last:.2g} in the last: each goes "
+            "on from the one before"
+        )
     if made.left_out:
         say(f"{len(made.left_out)} of the frames cannot be read, see above", error=True)
         raise typer.Exit(1)

@@ -174,7 +174,7 @@ class _Wide:
         keys = [*MEASURE, "content", "style", "seed"]
         asked = {"value": "mean", "still": "max"}
         every = frame.groupby([*keys, "arm"], observed=True).agg(asked)
-        cells = every.unstack("arm")  # noqa: PD010  a pivot table lacks arms without any value
+        cells: Any = every.unstack("arm")  # noqa: PD010  a pivot table lacks arms without any value
         self._value: pd.DataFrame = cells["value"]
         self._still: pd.DataFrame = cells["still"].eq(True)
         rows = cells.index.to_frame(index=False)

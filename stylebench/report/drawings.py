@@ -77,15 +77,21 @@ def largest(sizes: Sequence[int], budget: float) -> float:
 
 
 def _encode(path: Path, width: int, colours: int, quality: int) -> Figure | None:
-    """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture."""
+    """Return the smaller of a palette PNG and a JPEG, or None if the file is not a picture.
+
+    A sheet of photographs, which is a JPEG, stays one: to find its palette takes a second.
+    """
     picture = stored.found(f"{path.parent.name}/{path.name}", path.parent.parent)
     if picture is None:
         return None
     picture.thumbnail((width, 8 * width), Image.Resampling.LANCZOS)
-    png, jpeg = io.BytesIO(), io.BytesIO()
-    picture.quantize(colours, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+    jpeg = io.BytesIO()
     picture.save(jpeg, "JPEG", quality=quality, optimize=True)
-    both = {"png": png.getvalue(), "jpeg": jpeg.getvalue()}
+    both = {"jpeg": jpeg.getvalue()}
+    if path.suffix == ".png":
+        png = io.BytesIO()
+        picture.quantize(colours, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
+        both["png"] = png.getvalue()
     kind, data = min(both.items(), key=lambda item: len(item[1]))
     return Figure(path, kind, data, *picture.size)
 

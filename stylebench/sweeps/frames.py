@@ -23,6 +23,7 @@ from stylebench.sweeps.run import RunOptions
 from stylebench.sweeps.single import planned
 
 if TYPE_CHECKING:
+    from stylebench.store import JobRecord
     from stylebench.transfer.step import Watcher
 
 FILE = "frames.json"
@@ -43,6 +44,8 @@ class Scene:
     """Frames that were made: the first job, how many there are and are done, how they flicker.
 
     `left_out` says of each frame that could not be read why; then nothing is said of flicker.
+    `styles` are the style losses of the first and the last frame over that at the start of the
+    first, where each begins with the one before it and all were made now; else None.
     """
 
     job: JobSpec
@@ -52,6 +55,7 @@ class Scene:
     pixels: tuple[int, int]
     flicker: Flicker | None
     left_out: tuple[str, ...] = ()
+    styles: tuple[float, float] | None = None
 
 
 def _natural(source: images.ImageSource) -> list[str | int]:
@@ -278,10 +282,22 @@ def transfer_frames(
     )
     output.mkdir(parents=True, exist_ok=True)
     folder.note()
-    seconds = _make(folder, jobs, options, start == "previous", tell, begin, progress)
+    records = _make(folder, jobs, options, start == "previous", tell, begin, progress)
+    seconds = sum(record.seconds or 0.0 for record in records)
     done = len(folder.done)
     flickers = _flicker(folder, jobs) if done == len(jobs) > 1 and not left else None
-    return Scene(first, len(jobs), done, seconds, (width, height), flickers, tuple(left))
+    styles = _styles(records) if start == "previous" and len(records) == len(jobs) > 1 else None
+    return Scene(first, len(jobs), done, seconds, (width, height), flickers, tuple(left), styles)
+
+
+def _styles(records: "Sequence[JobRecord]") -> tuple[float, float] | None:
+    """Return the style losses of the first and the last frame over that at the first's start."""
+    start = records[0].style_loss_initial
+    ends = [record.style_loss for record in (records[0], records[-1])]
+    if not start or None in ends:
+        return None
+    first, last = (float(loss or 0.0) / start for loss in ends)
+    return first, last
 
 
 def _make(
@@ -292,11 +308,11 @@ def _make(
     tell: Callable[[str], None],
     begin: Callable[[str], None],
     progress: "Watcher",
-) -> float:
-    """Make the frames that are not there; return how many seconds that took."""
+) -> "list[JobRecord]":
+    """Make the frames that are not there; return their records."""
     from stylebench.sweeps.job import compute
 
-    before, seconds = len(folder.done), 0.0
+    before, seconds, made = len(folder.done), 0.0, []
     previous: images.Picture | None = None
     for number, (name, job) in enumerate(jobs.items(), start=1):
         if name in folder.done:
@@ -312,10 +328,11 @@ def _make(
         result = outcome.pictures["result.png"]
         folder.keep(name, result)
         previous = result if chained else None
+        made.append(record)
         seconds += record.seconds or 0.0
         left = seconds / (len(folder.done) - before) * (len(jobs) - len(folder.done))
         tell(f"{place}: {record.evals} evaluations, {record.seconds or 0:.1f} s, {left:.0f} s left")
-    return seconds
+    return made
 
 
 def _flicker(folder: _Folder, jobs: Mapping[str, JobSpec]) -> Flicker:

@@ -138,6 +138,12 @@ def merged_keys() -> str:
 UNKNOWN: dict[str, tuple[list[str], str]] = {
     "arch": (["sweep", "--arch", "r-vgg91"], "did you mean 'r-vgg19'"),
     "arch in a list": (["sweep", "--arch", "r-tiny,r-resnet5"], "did you mean 'r-resnet50'"),
+    "arch without its prefix": (["sweep", "--arch", "resnet50"], "'r-resnet50' or 'p-resnet50'?"),
+    "arch in capitals": (["sweep", "--arch", "P-ResNet_50"], "did you mean 'p-resnet50'"),
+    "arch of timm": (
+        ["sweep", "--arch", "p-vit_small_patch16_224"],
+        "did you mean 'p-timm:vit_small_patch16_224'?",
+    ),
     "arch glob": (["sweep", "--arch", "q-*"], "no backbone matches 'q-*'"),
     "arch empty": (["sweep", "--arch", ""], "unknown backbone ''"),
     "hidden p-": (["sweep", "--arch", "p-tiny"], "unknown backbone 'p-tiny'"),

@@ -1,6 +1,7 @@
 """``transfer`` for a folder of frames: order, starts, going on, flicker, wrong folders."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,13 @@ def test_each_starts_from_the_result_before(tmp_path: Path) -> None:
     assert transfer(frames, *flags, "-o", tmp_path / "chain").status == 0
     assert transfer(frames, "-o", tmp_path / "each").status == 0
     chain, each = made(tmp_path / "chain"), made(tmp_path / "each")
+    again = transfer(frames, *flags, "-o", tmp_path / "again").out.splitlines()
+    told = re.fullmatch(
+        r"style (\S+) of its start in the first frame, (\S+) in the last: .*", again[-2]
+    )
+    assert told is not None
+    assert float(told[2]) < float(told[1]) < 1, "each goes on from the one before"
+    assert "style" not in transfer(frames, *flags, "-o", tmp_path / "again").out.split("px, ")[-1]
     assert [*chain] == [*each] == ["frame0.png", "frame1.png", "frame2.png"]
     assert chain["frame0.png"] == each["frame0.png"], "the first from its content"
     assert all(chain[name] != each[name] for name in ("frame1.png", "frame2.png"))

@@ -226,7 +226,7 @@ def test_smoothings_of_all_layers_stand_beside_deep_ones(drawn: dict[str, Figure
     assert len(column(figure, "SSIM\nwith content", "D")) == 1 + 1 + 1
     names = [text.get_text() for text in figure.axes[0].texts]
     assert [name for name in names if not name.startswith(" ")] == [
-        "r-resnet50, α/β 0.1", "p-resnet50, α/β 1e-17", "p-resnet50, α/β 0.1",
+        "r-resnet50, preset balanced", "p-resnet50, preset balanced", "p-resnet50, preset released",
     ]  # fmt: skip
     assert [name.strip() for name in names[3:6]] == ["none", "softmax", "softmax(temperature=10)"]
 

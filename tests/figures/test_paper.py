@@ -86,6 +86,20 @@ def test_scores_are_laid_out_anew(tmp_path: Path) -> None:
     paper.settle(made, 3.3)
 
 
+def test_a_narrow_grid_has_whole_names_and_pictures_that_can_be_seen(tmp_path: Path) -> None:
+    names = ["r-vgg19", "r-pseudo-resvgg", "r-noresnet50+batchnorm=train"]
+    results = make(tmp_path / "out", names, ["none", "softmax"], seeds=1)
+    with layout.wide(3.3):
+        made = FIGURES["grid"](results)
+    shown = [re.sub(r"\s", "", text.get_text()) for text in made.texts]
+    assert {*names} <= {*shown}
+    assert "content:cat" in shown
+    assert not [text for text in shown if "…" in text]
+    widths = [axes.get_position().width * made.get_figwidth() for axes in made.axes]
+    assert min(widths) >= 0.6, "inches, of one that stands upright in its cell"
+    assert max(widths) >= 0.9
+
+
 TALL = ["r-resnet50+gamma=0.25", "r-resnet50+downsample=blur+gamma=0.25"]
 
 
