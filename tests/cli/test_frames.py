@@ -55,9 +55,9 @@ def test_each_starts_from_the_result_before(tmp_path: Path) -> None:
     assert transfer(frames, *flags, "-o", tmp_path / "chain").status == 0
     assert transfer(frames, "-o", tmp_path / "each").status == 0
     chain, each = made(tmp_path / "chain"), made(tmp_path / "each")
-    again = transfer(frames, *flags, "-o", tmp_path / "again").out.splitlines()
+    lines = transfer(frames, *flags, "-o", tmp_path / "again").out.splitlines()
     told = re.fullmatch(
-        r"style (\S+) of its start in the first frame, (\S+) in the last: .*", again[-2]
+        r"style (\S+) of its start in the first frame, (\S+) in the last: .*", lines[-2]
     )
     assert told is not None
     assert float(told[2]) < float(told[1]) < 1, "each goes on from the one before"

@@ -106,7 +106,7 @@ def test_hints_name_what_exists() -> None:
     every = {flag for flags in FLAGS.values() for flag in flags}
     for word, hints in guesses.GUESSES.items():
         for hint in hints:
-            flags = set(re.findall(r"--[a-z-]+", f"{hint.needs} {hint.text}"))
+            flags = set(re.findall(r"--[a-z0-9-]+", f"{hint.needs} {hint.text}"))
             assert flags <= every, word
             if hint.needs and not hint.needs.startswith("--"):
                 assert hint.needs in JobSpec.model_fields

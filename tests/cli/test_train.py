@@ -312,7 +312,7 @@ def test_a_folder_of_photographs(trained: Path) -> None:
             ("MODEL", "chelsea", "mosaic,brush", "--blend", "1,x"),
             "--blend expects positive numbers",
         ),
-        (("MODEL", "chelsea", "mosaic,brush", "--blend", "0,1"), "weight"),
+        (("MODEL", "chelsea", "mosaic,brush", "--blend", "0,1"), "--blend expects positive"),
         (("MODEL", "chelsea", "mosaic", "-o", "x.gif"), "--output expects a name in .png"),
         (("MODEL", "chelsea,china", "mosaic", "-o", "x.png"), "expects a folder for 2 photographs"),
         (("MODEL", "chelsea", "mosaic", "--weights", "vgg19"), "--weights expects NAME=PATH"),
