@@ -114,7 +114,7 @@ def whole_network(
     if weights.missing:
         raise InputError(weights.missing)
     spec = find(f"{arch}.{weights.tag}" if weights.tag else arch).taking(weights.input)
-    spec = spec.choose(arch, nodes, weights.options)
+    spec = spec.choose(arch, nodes, weights.options).shaped(weights.options)
     network = random_network(spec, seed, weights.options.get("init", initial.AS_BUILT))
     if BackboneName.parse(arch).pretrained:
         if sha256(Path(weights.path)) != weights.sha256:

@@ -6,7 +6,8 @@ differ in what the operation does alone.
 """
 
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from torch import nn
 from torchvision import models
@@ -14,6 +15,16 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 BLOCKS = (3, 4, 6, 3)
 """Blocks per stage of the pseudo networks: those of ResNet-50, which is inferred."""
+DEPTHS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
+    "18": (BasicBlock, (2, 2, 2, 2)),
+    "34": (BasicBlock, (3, 4, 6, 3)),
+    "50": (Bottleneck, (3, 4, 6, 3)),
+    "101": (Bottleneck, (3, 4, 23, 3)),
+}
+"""Layers with weights -> block and blocks per stage: He et al. 2016, table 1.
+
+With one block a stage a shortcut before the ReLU would be a standard one: a stage begins behind a
+ReLU."""
 
 
 def vgg19() -> nn.Module:
@@ -71,6 +82,13 @@ def pseudo_vgg() -> ResNet:
     return without_shortcuts(pseudo_resvgg())
 
 
+def _stem(width: int) -> nn.Conv2d:
+    """Return a 3x3 convolution of a picture at stride 1, as torchvision initialises a ResNet's."""
+    stem = nn.Conv2d(3, width, kernel_size=3, padding=1, bias=False)
+    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+    return stem
+
+
 def pseudo_resvgg() -> ResNet:
     """Return pseudo-ResVGG, randomly initialised as torchvision initialises a ResNet.
 
@@ -80,9 +98,7 @@ def pseudo_resvgg() -> ResNet:
     VGG, is inferred). Where channels change, the shortcut is a 1x1 projection.
     """
     model = ResNet(BasicBlock, list(BLOCKS))
-    stem = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
-    nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
-    model.conv1 = stem
+    model.conv1 = _stem(64)
     model.maxpool = nn.MaxPool2d(2)
     for name in ("layer2", "layer3", "layer4"):
         blocks = dict(getattr(model, name).named_children())
@@ -90,3 +106,55 @@ def pseudo_resvgg() -> ResNet:
         blocks["0"].downsample[0].stride = (1, 1)
         setattr(model, name, nn.Sequential(OrderedDict(pool=nn.MaxPool2d(2), **blocks)))
     return model
+
+
+class CifarResNet(ResNet):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's ResNet for pictures of 8 to 32 px, of any width.
+
+    The usual CIFAR stem: a 3x3 convolution of stride 1 and no pooling, so that the stages have
+    strides 1, 2, 4 and 8.
+
+    Args:
+        block: BasicBlock or Bottleneck.
+        blocks: of them per stage.
+        width: channels of the stem and planes of the first stage; each stage doubles them.
+        classes: of the pictures.
+    """
+
+    def __init__(
+        self, block: type[BasicBlock | Bottleneck], blocks: Sequence[int], width: int, classes: int
+    ) -> None:
+        self.width = width
+        super().__init__(block, list(blocks))
+        self.conv1, self.bn1 = _stem(width), nn.BatchNorm2d(width)
+        self.maxpool = nn.Identity()
+        self.fc = nn.Linear(8 * width * block.expansion, classes)
+
+    def _make_layer(
+        self, block: Any, planes: int, blocks: int, stride: int = 1, dilate: bool = False
+    ) -> nn.Sequential:
+        if planes == 64:  # torchvision's first stage, which takes the stem's channels
+            self.inplanes = self.width
+        narrow = planes * self.width // 64
+        return cast("nn.Sequential", super()._make_layer(block, narrow, blocks, stride, dilate))
+
+
+def cifar_resnet(
+    depth: str = "18", width: str = "64", shortcut: str = "on", classes: int = 1000
+) -> ResNet:
+    """Return a ResNet with a CIFAR stem, randomly initialised, its shortcuts as an option says.
+
+    Args:
+        depth: one of `DEPTHS`.
+        width: channels of the stem.
+        shortcut: ``on``, ``off`` or ``pre-relu``: see `stylebench.backbones.controls`. All three
+            take the same random draws.
+        classes: of the classifier behind the last stage.
+    """
+    from stylebench.backbones.controls import change_shortcuts  # which imports this module
+
+    block, blocks = DEPTHS[depth]
+    network = CifarResNet(block, blocks, int(width), classes)
+    if shortcut != "on":
+        change_shortcuts(network, shortcut)
+    return network

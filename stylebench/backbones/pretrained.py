@@ -200,15 +200,18 @@ def resolve(
     text = os.fspath(name.of(given or {}) or "auto")
     source, path = weights.find(wanted(name.name), parse(text), offline=offline)
     tag = _other_tag(name.name, source)
-    spec = (find(f"{arch}.{tag}") if tag else spec).choose(arch, nodes, chosen)
-    files.check(path, name.name, spec)
+    files.load_state(path)  # which refuses what is no file of weights
     digest = files.sha256(path)
     known = files.options(path, digest, spec)
     known = spec.check_options(arch, known)
     chosen = known | chosen
+    spec = (find(f"{arch}.{tag}") if tag else spec).choose(arch, nodes, chosen)
+    files.check(path, name.name, spec.shaped(chosen))
     layout = {key: chosen.get(key, spec.defaults[key]) for key in files.LAYOUT & {*spec.options}}
     chosen = spec.settled(chosen) | layout  # said even where it is the default: files look alike
-    other = name.of(taken or {}) or _input(name.name, spec, source, path, digest, tell)
+    other = name.of(taken or {}) or _input(
+        name.name, spec.shaped(chosen), source, path, digest, tell
+    )
     if other and other.unit == spec.input.unit:
         other = None
     return WeightsRef(

@@ -54,11 +54,13 @@ class BackboneSpec:
         style: the style nodes, shallow to deep.
         content: the content node.
         checkpoint: file name of torchvision's ImageNet weights; empty if there are none.
-        published: where its weights are, if that is no source of ours: a file of them is given, and
-            it has no random weights (those of another backbone, with the same network, do).
+        published: where its weights are, if that is no source of ours: a file of them is given.
+        random: whether it has random weights too; not where another backbone has the same network.
         unused: prefixes of parameters behind the deepest node, which a weights file may leave out.
         arguments: keyword arguments of the target.
         options: name -> allowed values, the first being the default; see `backbones.controls`.
+        shape: those of the options that the network is built with, as arguments of the target:
+            weights are those of a network of this shape. The others change it afterwards.
         min_side: shortest side of a picture that the network takes, in px; torchvision's metadata.
         hidden: left out of globs (a backbone for tests).
         aliases: other names of places that a node may be -> their paths in the graph.
@@ -76,9 +78,11 @@ class BackboneSpec:
     content: Node
     checkpoint: str = ""
     published: str = ""
+    random: bool = True
     unused: tuple[str, ...] = ()
     arguments: dict[str, object] = field(default_factory=dict)
     options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    shape: tuple[str, ...] = ()
     min_side: int = 16
     hidden: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
@@ -104,9 +108,8 @@ class BackboneSpec:
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What its names begin with: r- for random weights, p- for pretrained ones."""
-        if self.published:
-            return ("p-",)
-        return ("r-", "p-") if self.checkpoint else ("r-",)
+        trained = ("p-",) if self.checkpoint or self.published else ()
+        return ("r-", *trained) if self.random else trained
 
     @property
     def size(self) -> tuple[int, int]:
@@ -127,6 +130,17 @@ class BackboneSpec:
         """Return the network, randomly initialised from torch's global random state."""
         module, _, function = self.target.partition(":")
         return cast("nn.Module", getattr(import_module(module), function)(**self.arguments))
+
+    def shaped(self, options: Mapping[str, str]) -> Self:
+        """Return the backbone whose network is built with the options of its `shape`.
+
+        What it is built with is its default then: nothing is changed to it afterwards.
+        """
+        chosen = {key: options.get(key, self.defaults[key]) for key in self.shape}
+        fixed = {key: (value,) for key, value in chosen.items()}
+        return replace(
+            self, arguments={**self.arguments, **chosen}, options={**self.options, **fixed}
+        )
 
     def settled(self, options: Mapping[str, str]) -> dict[str, str]:
         """Return the options that change something, in the order of their names."""
@@ -162,9 +176,10 @@ class BackboneSpec:
 
         from stylebench.backbones import controls, graph
 
-        network = graph.on_meta(self.build).eval()
+        shaped = self.shaped(options)
+        network = graph.on_meta(shaped.build).eval()
         with torch.device("meta"):
-            controls.apply(network, options, self.defaults)
+            controls.apply(network, options, shaped.defaults)
         return network
 
     def paths(self, options: Mapping[str, str]) -> list[str]:

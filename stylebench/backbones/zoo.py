@@ -22,6 +22,11 @@ RESIDUAL: ControlValues = PLAIN_RESNET | {
     "shortcut": ("on", "off", "pre-relu"),
 }
 STRIDE_IN: ControlValues = {"stride_in": ("conv2", "conv1")}
+SHAPES: ControlValues = {
+    "depth": ("18", "34", "50", "101"),
+    "width": ("64", "8", "16", "32", "128"),
+    "shortcut": ("on", "off", "pre-relu"),
+}
 """Controls of kinds of networks, and the values of each."""
 
 
@@ -110,6 +115,19 @@ ARCHS.add(
         style=RESNET_NODES,
         content=_STAGES[2],
         options=RESIDUAL,
+    ),
+)
+ARCHS.add(
+    "cifar-resnet",
+    BackboneSpec(
+        description="ResNet with a CIFAR stem, as `stylebench accuracy` trains it: 3x3, stride 1",
+        target="stylebench.backbones.paper:cifar_resnet",
+        style=RESNET_NODES,
+        content=_STAGES[2],
+        published="`stylebench accuracy` trains such networks and writes their files",
+        unused=("fc.",),
+        options=SHAPES | NORM | {"activation": ("relu", "leaky")},
+        shape=tuple(SHAPES),
     ),
 )
 ARCHS.add(
@@ -311,6 +329,7 @@ ARCHS.add(
         ARCHS["resnet50"],
         description="ResNet-50 with adversarially trained weights (Salman et al. 2020) of a file",
         checkpoint="",
+        random=False,
         published="Salman et al. 2020 publish resnet50_l2_eps3.ckpt at "
         "https://huggingface.co/madrylab/robust-imagenet-models; README, Weights, converts it",
         unused=("fc.", "normalizer.", "normalize."),

@@ -54,6 +54,13 @@ def trainings(incomplete: str) -> list[str]:
     return [name for name in shipped() if name.startswith(incomplete)]
 
 
+def classifiers(incomplete: str) -> list[str]:
+    """Return shipped experiments of classifiers; a shell adds files where none fits."""
+    from stylebench.sweeps.accuracy import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
 def kinds(incomplete: str) -> list[str]:
     """Return what ``stylebench ls`` lists."""
     from stylebench.cli.show import KINDS

@@ -18,7 +18,7 @@ def ls(
         str | None,
         typer.Argument(
             help="What to list: archs, smoothings, statistics, metrics, images, figures, "
-            "experiments or trainings; default: all of them.",
+            "experiments, trainings or classifiers; default: all of them.",
             autocompletion=kinds,
         ),
     ] = None,

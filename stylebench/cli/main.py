@@ -10,6 +10,7 @@ import typer
 
 from stylebench import __version__
 from stylebench.cli import (
+    accuracy,
     apply,
     bench,
     compare,
@@ -77,6 +78,7 @@ app.command()(train.train)
 app.command()(apply.apply)
 app.command()(export.export)
 app.command()(demo.demo)
+app.command()(accuracy.accuracy)
 app.command()(stats.stats)
 app.command()(figures.figures)
 app.command("run-job")(run_job.run_job)

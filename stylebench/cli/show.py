@@ -184,6 +184,12 @@ def _trainings(*, verbose: bool) -> list[str]:
     return _of_files(shipped(), verbose=verbose)
 
 
+def _classifiers(*, verbose: bool) -> list[str]:
+    from stylebench.sweeps.accuracy import shipped
+
+    return _of_files(shipped(), verbose=verbose)
+
+
 def _of_files(shipped: Mapping[str, Path], *, verbose: bool) -> list[str]:
     """Return what YAML files say they are for."""
     from stylebench.sweeps.reading import read_yaml
@@ -211,6 +217,7 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "figures": _figures,
     "experiments": _experiments,
     "trainings": _trainings,
+    "classifiers": _classifiers,
 }
 
 

@@ -109,6 +109,7 @@ def train(
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.sweeps import training
+    from stylebench.sweeps.experiment import results_folder
     from stylebench.sweeps.run import check_folder
     from stylebench.tracking.place import chosen
 
@@ -116,7 +117,7 @@ def train(
                              "precision": precision}  # fmt: skip
     settings = training.load_training(experiment, flags, profile)
     archs = [settings.encoder, *filter(None, [settings.loss.network])]
-    folder = out or training.results_folder(settings)
+    folder = out or results_folder(settings)
     check_folder(folder)
     place = chosen(tracking_uri, experiment_name, tag or [])
     runtime.configure()

@@ -106,7 +106,8 @@ def _draw_lines(axes: Axes, frame: pd.DataFrame, panel: Panel, styles: dict[str,
             axes.plot(place, found["mean"], label=legend_label(name), **look.line())
 
 
-def _set_axes(axes: Axes, panel: Panel, stages: Sequence[int]) -> None:
+def set_axes(axes: Axes, panel: Panel, stages: Sequence[int]) -> None:
+    """Give a panel its ticks: stages across, and its scale."""
     axes.set_xticks(stages)
     axes.set_xlim(min(stages) - 0.25, max(stages) + 0.25)
     if panel.scale == "log":
@@ -149,7 +150,7 @@ def draw_panels(results: Results, columns: Sequence[Panel], title: str) -> Figur
     for axes, (label, panel) in zip(every, places, strict=True):
         part = frame[(frame["smoothing"] == label) & (frame["statistic"] == panel.statistic)]
         _draw_lines(axes, part, panel, styles)
-        _set_axes(axes, panel, stages)
+        set_axes(axes, panel, stages)
         if label == smoothings[0]:
             axes.set_title(panel.title)
         if label == smoothings[-1]:

@@ -32,6 +32,7 @@ from stylebench.store.tables import (
     read_manifest,
     read_metrics,
     read_picture,
+    write_accuracy,
     write_metrics,
 )
 
@@ -63,6 +64,7 @@ __all__ = [
     "remove_stale",
     "survey",
     "told",
+    "write_accuracy",
     "write_metrics",
     "write_record",
     "written",

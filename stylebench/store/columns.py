@@ -100,6 +100,15 @@ METRIC_COLUMNS = {
 """Of metrics.parquet; ``judge`` is empty where none is needed, NaN marks what is not defined."""
 
 
+ACCURACY_COLUMNS = {
+    "data": "str", "shortcut": "str", "depth": "int64", "width": "int64", "epochs": "int64",
+    "seed": "int64", "accuracy": "float64", "correct": "int64", "tested": "int64",
+    "train_accuracy": "float64", "precision": "str", "trained": "str", "random": "str",
+}  # fmt: skip
+"""Of accuracy.parquet, a row a classifier; ``trained`` and ``random`` are its weights in
+stats.parquet, after the training and before."""
+
+
 OF_FILE = {
     "statistics.parquet": STATISTICS_COLUMNS,
     "trace.parquet": TRACE_COLUMNS,

@@ -1,6 +1,7 @@
 """The tables of a results folder, made from the folders of its jobs and read again.
 
 OUT/results.parquet, stats, trace, gradients, metrics, images/: made from job folders.
+OUT/accuracy.parquet: of the classifiers that `stylebench accuracy` trains.
 OUT/manifest.json: see `stylebench.sweeps.run`.
 """
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PREVIEW = 50
 """JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
-MANIFEST = "manifest.json"
+MANIFEST, ACCURACY = "manifest.json", "accuracy.parquet"
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path, root: Path) -> None:
@@ -218,6 +219,11 @@ def write_metrics(place: Path, rows: Sequence[dict[str, Any]]) -> None:
     _write_parquet(frame, place / "metrics.parquet", place.parent.parent)
 
 
+def write_accuracy(out: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write OUT/accuracy.parquet: a row a classifier, with `columns.ACCURACY_COLUMNS`."""
+    _write_parquet(columns.frame(rows, columns.ACCURACY_COLUMNS), out / ACCURACY, out)
+
+
 def compact_metrics(out: Path, jobs: Iterable[JobRecord]) -> None:
     """Make metrics.parquet from the folders of these jobs, or remove it if none has any."""
     found = [read_metrics(out / "jobs" / job.job_id) for job in jobs if job.ok]
@@ -236,6 +242,9 @@ class Results:
     metrics: pd.DataFrame = field(default_factory=lambda: columns.frame([], columns.METRIC_COLUMNS))
     gradients: pd.DataFrame = field(
         default_factory=lambda: columns.frame([], columns.GRADIENT_COLUMNS)
+    )
+    accuracy: pd.DataFrame = field(
+        default_factory=lambda: columns.frame([], columns.ACCURACY_COLUMNS)
     )
 
 
@@ -309,6 +318,7 @@ def load(out: Path | str) -> Results:
         manifest=read_manifest(folder),
         metrics=_table(folder, "metrics.parquet", columns.METRIC_COLUMNS),
         gradients=_table(folder, GRADIENTS_FILE, columns.GRADIENT_COLUMNS),
+        accuracy=_table(folder, ACCURACY, columns.ACCURACY_COLUMNS),
     )
 
 

@@ -13,9 +13,7 @@ GPU the gradients of padding, upsampling and attention are summed in any order.
 """
 
 import contextlib
-import csv
 import hashlib
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,13 +30,14 @@ from stylebench import files, images, runtime
 from stylebench.backbones.names import code_of, find
 from stylebench.config import NodeChoice
 from stylebench.errors import InputError, JobError, published, some
-from stylebench.stylisers import card, checkpoint, data, decoder, encoder
+from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
-from stylebench.stylisers.checkpoint import State
 from stylebench.stylisers.losses import LossNetwork
 from stylebench.stylisers.network import JOINS, Generator, Network, Trained, full
 from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
 from stylebench.stylisers.styliser import MODEL
+from stylebench.training import checkpoint
+from stylebench.training.checkpoint import State
 from stylebench.transfer import smoothing
 from stylebench.transfer.step import to_pixels
 
@@ -182,7 +181,7 @@ class Training:
     def _adam(self, generator: Generator) -> torch.optim.Adam:
         return torch.optim.Adam(generator.parameters(), lr=self.settings.learning_rate)
 
-    def _state(self) -> State:
+    def _state(self) -> State[Generator]:
         """Return the state at the start, or that of the checkpoint.
 
         Raises:
@@ -191,7 +190,7 @@ class Training:
         generator = self._generator()
         state = State(generator, self._adam(generator))
         with contextlib.suppress(*files.ABSENT):
-            checkpoint.restore(state, self.out / CHECKPOINT, self.digest)
+            checkpoint.restore(state, self.out / CHECKPOINT, self.digest, TERMS)
         return state
 
     def run(self, watch: Callable[[Step], bool | None], saved: Callable[[], None]) -> Path | None:
@@ -216,18 +215,18 @@ class Training:
         batches = self._batches(state.step)
         for number, (content, style) in enumerate(batches, start=state.step + 1):
             began = time.monotonic()
-            state.losses.append(self._step(state, network, loss, content, style))
+            state.rows.append(self._step(state, network, loss, content, style))
             self._seconds = [*self._seconds[-50:], time.monotonic() - began]
             left = self.settings.steps - number
             pace = sum(self._seconds) / len(self._seconds)
-            terms = dict(zip(TERMS, state.losses[-1], strict=True))
+            terms = dict(zip(TERMS, state.rows[-1], strict=True))
             stop = watch(Step(number, self.settings.steps, terms, left * pace))
             if number % self.settings.checkpoint == 0 or stop or not left:
                 self._save(state, network)
                 saved()
             if stop and left:
                 return None
-        card.write(self.out / MODEL, self._card(state), state.generator.state_dict(), self.out)
+        card.write(self.out / MODEL, self._card(state), state.network.state_dict(), self.out)
         return self._finished()
 
     def _finished(self) -> Path:
@@ -252,7 +251,7 @@ class Training:
             "another --out trains anew"
         )
 
-    def _network(self, state: State, loss: LossNetwork) -> Network:
+    def _network(self, state: State[Generator], loss: LossNetwork) -> Network:
         """Return the network, with the loss network as its encoder where they are one."""
         nodes = [level.node for level in self._levels(self._encoder)]
         same = (self._seer.label, self._seer.weights) == (
@@ -260,7 +259,7 @@ class Training:
         backbone = (
             loss.backbone if same else self._encoder.build(nodes, self.device, self._precision)
         )
-        return Network(backbone, [node.path for node in nodes], state.generator)
+        return Network(backbone, [node.path for node in nodes], state.network)
 
     def _batches(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield contents and styles of the steps to come; the next ones are read meanwhile."""
@@ -278,15 +277,20 @@ class Training:
                 yield content, style
 
     def _step(
-        self, state: State, network: Network, loss: LossNetwork, content: Tensor, style: Tensor
+        self,
+        state: State[Generator],
+        network: Network,
+        loss: LossNetwork,
+        content: Tensor,
+        style: Tensor,
     ) -> tuple[float, ...]:
         """Make one step of Adam; return the losses before it, as `TERMS` names them."""
         how = self.settings
         if state.step == how.reconstructing > 0:  # gradients of these terms are of another size
-            state.adam = self._adam(state.generator)
+            state.optimiser = self._adam(state.network)
         since = state.step - how.reconstructing
         warm = min(1.0, (since + 1) / WARM) if since >= 0 < how.reconstructing else 1.0
-        for group in state.adam.param_groups:
+        for group in state.optimiser.param_groups:
             group["lr"] = warm * how.learning_rate / (1 + how.decay * state.step)
         pictures = torch.cat([content, style])
         if state.step < how.reconstructing:
@@ -297,9 +301,9 @@ class Training:
             weights = (how.loss.content_weight, how.loss.style_weight, how.loss.identity_pixels,
                        how.loss.identity_maps)  # fmt: skip
             total = torch.stack([w * t for w, t in zip(weights, terms, strict=True) if w]).sum()
-        state.adam.zero_grad()
+        state.optimiser.zero_grad()
         total.backward()  # type: ignore[no-untyped-call]
-        state.adam.step()
+        state.optimiser.step()
         found = tuple(torch.stack([total, *terms]).detach().double().cpu().tolist())
         if not math.isfinite(found[0]):
             raise JobError(
@@ -347,21 +351,17 @@ class Training:
         ]
         return loss.terms(self._made(network, sides[0], sides[1], pictures), pictures, maps)
 
-    def _save(self, state: State, network: Network) -> None:
+    def _save(self, state: State[Generator], network: Network) -> None:
         """Write losses and checkpoint, and then the samples, which are for people alone."""
-        buffer = io.StringIO()
-        rows = csv.writer(buffer, lineterminator="\n")
-        rows.writerow(("step", *TERMS))
-        rows.writerows((n, *map(repr, row)) for n, row in enumerate(state.losses, start=1))
-        files.write_text(self.out / LOSSES, buffer.getvalue(), self.out)
+        checkpoint.write_table(state, self.out / LOSSES, ("step", *TERMS), self.out)
         checkpoint.write(state, self.out / CHECKPOINT, self.digest)
         self._show(state, network)
 
-    def _sheet_of(self, state: State) -> Path:
+    def _sheet_of(self, state: State[Generator]) -> Path:
         """Return where the samples of a checkpoint are."""
         return self.out / SAMPLES / f"step-{state.step:06d}.png"
 
-    def _show(self, state: State, network: Network) -> None:
+    def _show(self, state: State[Generator], network: Network) -> None:
         """Write the samples: styles above, and beside each content what is made of it."""
         side = self.settings.crop
         found = self._pools["style"].first(SHOWN)
@@ -374,12 +374,12 @@ class Training:
         sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
         images.save(self._sheet_of(state), sheet, root=self.out)
 
-    def _card(self, state: State) -> card.Card:
+    def _card(self, state: State[Generator]) -> card.Card:
         """Return the card of what is trained so far."""
         levels = self._levels(self._encoder)
         known = {level.stride: level.width for level in self._encoder.known}
         own = self.settings.model_dump(mode="json")
-        last = torch.tensor(state.losses[-LAST:], dtype=torch.float64).mean(dim=0).tolist()
+        last = torch.tensor(state.rows[-LAST:], dtype=torch.float64).mean(dim=0).tolist()
         return card.Card(
             name=self.settings.method,
             encoder=self._encoder.label,

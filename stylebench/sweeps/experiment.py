@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -190,8 +190,20 @@ QUICK = "quick"
 """The profile whose results go into results/NAME; those of others go into results/NAME-PROFILE."""
 
 
-def results_folder(config: SweepConfig) -> Path:
-    """Return where the results of a sweep go: into a folder of its name, and of its profile."""
+class Named(Protocol):
+    """What has a name, and comes from a profile of its file."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def profile(self) -> str:
+        """The profile, "" for none."""
+
+
+def results_folder(config: Named) -> Path:
+    """Return where results go: into a folder of the experiment's name, and of its profile."""
     name = config.name + (f"-{config.profile}" if config.profile not in ("", QUICK) else "")
     return Path("results") / name
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -16,6 +16,7 @@ from stylebench.config import Frozen, first_problem
 from stylebench.errors import InputError, describe
 from stylebench.registry import listing, suggestion
 
+Settings = TypeVar("Settings", bound=Frozen)
 MAX_BYTES = 1_000_000
 """Of an experiment file; those of experiments/ have 1 to 4 thousand."""
 
@@ -232,3 +233,36 @@ def places(
     found = dict.fromkeys(data, where) | dict.fromkeys(keys, f"{where}: profiles.{named}")
     given = (key for key, value in flags.items() if value is not None)
     return found | {key: "--" + key.replace("_", "-") for key in given}
+
+
+def settled(
+    data: Mapping[str, Any],
+    model: type[Settings],
+    where: str,
+    flags: Mapping[str, Any],
+    profile: str | None,
+    parts: Mapping[str, type[Frozen]] = MappingProxyType({}),
+    check: Callable[[Mapping[str, Any], str], None] = lambda data, where: None,
+) -> Settings:
+    """Return settings: a file's keys, those of a profile laid on them, and on these the flags.
+
+    Args:
+        data: of the file.
+        model: of the settings.
+        where: the file.
+        flags: key -> value; None and empty lists were not given.
+        profile: of the file's; by default the first.
+        parts: key -> model of a mapping in it.
+        check: called with what is laid together and `where`, to refuse it in words of its own.
+
+    Raises:
+        InputError: unknown keys, values of the wrong type or range; the text names the first.
+    """
+    given = {key: value for key, value in flags.items() if value not in (None, [])}
+    written = places(data, profile, given, where)
+    laid = merged(profiled(dict(data), profile, where), given)
+    check(laid, where)
+    try:
+        return model.model_validate(laid)
+    except ValidationError as error:
+        raise InputError(explain(error, where, model, parts, "", laid, written)) from None

@@ -5,13 +5,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from stylebench import files, runtime, store
-from stylebench.config import PictureSpec, Spec
+from stylebench.config import Frozen, PictureSpec, Spec
 from stylebench.errors import InputError, JobError, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
@@ -85,15 +85,14 @@ class Summary:
     undrawn: int = 0
 
 
-def _write_manifest(
-    options: RunOptions, config: SweepConfig, planned: plan.Plan, tell: Callable[[str], None]
+def write_manifest(
+    options: RunOptions, config: Frozen, specs: Iterable[Spec], tell: Callable[[str], None]
 ) -> None:
     """Add this run to OUT/manifest.json, which says how what is in the folder was made.
 
     A run has its command, configuration, weights and versions; the same run again replaces itself.
     Reports, figures and MLflow show it: it has no secrets, and no folders of this machine.
     """
-    specs: list[Spec] = [*planned.jobs, *planned.missing, *planned.statistics]
     weights = {(spec.arch, spec.weights.source): spec.weights for spec in specs}
     run = {
         "command": options.command,
@@ -288,7 +287,8 @@ def _work(
     for job in planned.jobs:
         same.add_names(options.out, job)
     if todo or not store.read_manifest(options.out):
-        _write_manifest(options, config, planned, report.message)
+        every: list[Spec] = [*planned.jobs, *planned.missing, *planned.statistics]
+        write_manifest(options, config, every, report.message)
     report.begin(len(todo), len(specs) - len(todo), titles.told_apart(specs))
     lost = {spec.job_id for spec in todo}
     try:

@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from stylebench import files
 from stylebench.config import Frozen, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
-from stylebench.stylisers.settings import METHODS, TrainingLoss, TrainSettings
-from stylebench.sweeps.experiment import QUICK
-from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
+from stylebench.stylisers.settings import (
+    LOSSES,
+    METHODS,
+    SAMPLES,
+    TERMS,
+    TrainingLoss,
+    TrainSettings,
+)
+from stylebench.sweeps.reading import located, read_yaml, settled
 from stylebench.tracking.place import OWN, Place
 
 if TYPE_CHECKING:
@@ -41,32 +45,19 @@ def load_training(
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    known, given = shipped(), _given(flags or {})
+    known = shipped()
     data = read_yaml(located(path, known, "training", COMMAND), known)
     data.setdefault("name", "train")
-    written = places(data, profile, given, str(path))
-    data = merged(profiled(data, profile, str(path)), given)
+    return settled(data, TrainSettings, str(path), flags or {}, profile, PARTS, _check_method)
+
+
+def _check_method(data: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for a file of something else than a training."""
     method = data.get("method")
     if method not in METHODS:
         near = suggestion(str(method), METHODS) if method else ""
         found = repr(method) if method else "none: a sweep's file? It is run by `stylebench sweep`"
-        raise InputError(f"{path}: method: expected {' or '.join(METHODS)}, found {found}{near}")
-    try:
-        return TrainSettings.model_validate(data)
-    except ValidationError as error:
-        raise InputError(
-            explain(error, str(path), TrainSettings, PARTS, "", data, written)
-        ) from None
-
-
-def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in flags.items() if value not in (None, [])}
-
-
-def results_folder(settings: TrainSettings) -> Path:
-    """Return where a training goes: results/NAME, with its profile unless that is quick."""
-    profile = "" if settings.profile in ("", QUICK) else f"-{settings.profile}"
-    return Path("results") / f"{settings.name}{profile}"
+        raise InputError(f"{where}: method: expected {' or '.join(METHODS)}, found {found}{near}")
 
 
 def train(
@@ -98,14 +89,18 @@ def train(
     """
     from stylebench.store import lock
     from stylebench.stylisers.training import Training
-    from stylebench.tracking.training import ENDS, Writer
+    from stylebench.tracking.training import ENDS, Logged, Writer
 
     training = Training(settings, out, tell=tell, **how)
     whole = settings.model_dump(mode="json", exclude={"description"})
     terms = whole.pop("loss")
     params = {**whole, **{f"loss.{key}": value for key, value in terms.items()}}
+    what = Logged(
+        tracking.experiment or settings.name, training.digest, settings.steps, out / LOSSES, TERMS,
+        SAMPLES, out / "model.json",
+    )  # fmt: skip
     with lock.claim(out, how.get("command", "")):
-        writer = Writer(out, tracking, settings.name, training.digest, settings.steps, tell)
+        writer = Writer(out, tracking, settings.name, what, tell)
         begin(training)
         try:
             model = training.run(watch, lambda: writer.log(params))

@@ -1,6 +1,6 @@
 """A training in MLflow: one run, a view of the training's folder, which holds the truth.
 
-At each checkpoint the run gets the losses that it lacks, and the sample pictures. A training that
+At each checkpoint the run gets the numbers that it lacks, and the sample pictures. A training that
 goes on has the same run, known by the folder (`stylebench.tracking.address.identities`) and by what
 is trained.
 """
@@ -10,33 +10,54 @@ import csv
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stylebench import files
 from stylebench.errors import InputError, masked, published
-from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS
 from stylebench.tracking import address
 from stylebench.tracking.mlflow import BATCH
 from stylebench.tracking.place import Place
 from stylebench.tracking.view import LONGEST
 
-RESULT = "model.json"
 POINTS = 2000
 """Steps of which a run has the losses, at most: of longer trainings every so many."""
 ENDS = {True: "FINISHED", False: "KILLED", None: "FAILED"}
 """How a training ended: with a model, stopped, or by an error."""
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What of a training is logged.
+
+    Attributes:
+        name: of its run.
+        digest: what is trained.
+        steps: of the whole training: rows of the table in the end.
+        table: CSV; its first column is the step.
+        terms: the other columns.
+        samples: folder of pictures in the training's, "" for none.
+        result: file that is logged at the end, None for none.
+    """
+
+    name: str
+    digest: str
+    steps: int
+    table: Path
+    terms: tuple[str, ...]
+    samples: str = ""
+    result: Path | None = None
+
+
 class Writer:
     """Logs one training; whatever MLflow does, the training goes on.
 
     Args:
-        out: the training's folder.
+        out: the folder that holds the database, and by which the run is known.
         place: where it is logged.
-        name: of the training: the experiment, where `place` names none.
-        digest: what is trained.
-        steps: of the whole training.
+        name: of the experiment, where `place` names none.
+        what: of the training is logged.
         tell: called with a line if MLflow is away.
 
     Raises:
@@ -44,16 +65,15 @@ class Writer:
     """
 
     def __init__(
-        self, out: Path, place: Place, name: str, digest: str, steps: int,
-        tell: Callable[[str], None],
-    ) -> None:  # fmt: skip
-        self._every = -(-steps // POINTS)
-        self._out, self._place, self._digest, self._tell = out, place, digest, tell
+        self, out: Path, place: Place, name: str, what: Logged, tell: Callable[[str], None]
+    ) -> None:
+        self._every = -(-what.steps // POINTS)
+        self._out, self._place, self._what, self._tell = out, place, what, tell
         self._name = place.experiment or name
         self._off = place.uri == address.OFF
         self._run = ""
         self._sent: set[str] = set()
-        self._last = dict.fromkeys(TERMS, 0)
+        self._last = dict.fromkeys(what.terms, 0)
         if place.told:
             tell(place.told)
         if not self._off:
@@ -119,19 +139,20 @@ class Writer:
         from mlflow.entities import Param
 
         mine = address.identities(self._out, own=self._own)[0]
-        tags = {"stylebench.out": mine, "stylebench.training": self._digest}
+        tags = {"stylebench.out": mine, "stylebench.training": self._what.digest}
         where = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
         place = self._experiment()
         found = self._client.search_runs([place], where, max_results=1)
         if found:
             self._run = found[0].info.run_id
             self._client.update_run(self._run, "RUNNING")
-            self._last = {term: self._known(term) for term in TERMS}
-            there = self._client.list_artifacts(self._run, SAMPLES)
-            self._sent = {file.path.rpartition("/")[2] for file in there}
+            self._last = {term: self._known(term) for term in self._what.terms}
+            if self._what.samples:
+                there = self._client.list_artifacts(self._run, self._what.samples)
+                self._sent = {file.path.rpartition("/")[2] for file in there}
             return
         made = self._client.create_run(
-            place, tags={**self._place.tags, **tags, "mlflow.runName": self._name}
+            place, tags={**self._place.tags, **tags, "mlflow.runName": self._what.name}
         )
         self._run = made.info.run_id
         shown = published(dict(params))
@@ -155,31 +176,33 @@ class Writer:
 
     def _rows(self) -> Iterable[dict[str, str]]:
         with contextlib.suppress(*files.ABSENT):
-            text = files.read_text(self._out / LOSSES, self._out)
+            text = files.read_text(self._what.table, self._out)
             yield from csv.DictReader(text.splitlines())
 
     def _measure(self) -> None:
-        """Send the losses of steps that the run lacks."""
+        """Send the numbers of steps that the run lacks."""
         from mlflow.entities import Metric
 
-        rows, now = list(self._rows()), int(time.time() * 1000)
+        now = int(time.time() * 1000)
+        rows = [(int(next(iter(row.values()))), row) for row in self._rows()]
         metrics = [
-            Metric(term, float(value), now, int(row["step"]))
-            for row in rows
-            if int(row["step"]) % self._every == 0
-            for term, value in row.items()
-            if term != "step" and int(row["step"]) > self._last[term]
+            Metric(term, float(row[term]), now, step)
+            for step, row in rows
+            if step % self._every == 0
+            for term in self._what.terms
+            if step > self._last[term]
         ]
         for begin in range(0, len(metrics), BATCH):
             self._client.log_batch(self._run, metrics=metrics[begin : begin + BATCH])
         self._last |= {metric.key: metric.step for metric in metrics}
 
     def _upload(self, *, whole: bool) -> None:
-        pictures = files.listed(self._out / SAMPLES, self._out, "step-*.png")
+        samples = self._what.samples
+        pictures = files.listed(self._out / samples, self._out, "step-*.png") if samples else []
         new: list[tuple[Path, str | None]]
-        new = [(path, SAMPLES) for path in pictures if path.name not in self._sent]
-        if whole:
-            new.append((self._out / RESULT, None))
+        new = [(path, samples) for path in pictures if path.name not in self._sent]
+        if whole and self._what.result:
+            new.append((self._what.result, None))
         for path, folder in new:
             self._sent.add(path.name)
             with tempfile.TemporaryDirectory() as place:  # MLflow would follow a link

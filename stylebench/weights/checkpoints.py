@@ -1,4 +1,4 @@
-"""Reading of weights files without executing anything in them: safetensors and torch checkpoints.
+"""Weights files, read without executing anything in them: safetensors and torch checkpoints.
 
 What training writes beside the weights (the epoch, the optimizer, arguments) is read past. An
 ``argparse.Namespace``, in which timm's and torchvision's training keep their arguments, is the one
@@ -9,6 +9,7 @@ can call nothing that it could not call before.
 """
 
 import argparse
+import json
 import pickle
 import re
 import threading
@@ -65,6 +66,21 @@ def read(path: Path) -> Checkpoint:
         InputError: it cannot be read, would run code, or holds no state dict.
     """
     return _of_safetensors(path) if path.suffix == ".safetensors" else _of_torch(path)
+
+
+def packed(state: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> bytes:
+    """Return weights as a safetensors file, the same bytes for the same weights and metadata.
+
+    safetensors itself writes several keys of metadata in any order.
+    """
+    from safetensors.torch import save
+
+    data = save(dict(state))
+    begin = 8 + int.from_bytes(data[:8], "little")
+    head = {"__metadata__": dict(sorted(metadata.items())), **json.loads(data[8:begin])}
+    text = json.dumps(head, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[begin:]
 
 
 def _of_safetensors(path: Path) -> Checkpoint:

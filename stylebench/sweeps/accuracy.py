@@ -1,0 +1,210 @@
+"""The price of a block in accuracy: classifiers trained, tested, and put back on the bench.
+
+The way of the data:
+1. settings (an experiment file, flags) and a data set
+2. a classifier a kind of block and seed, each into OUT/networks, and a run in MLflow
+3. OUT/accuracy.parquet, a row each
+4. the statistics of their maps on photographs, after training (``p-``) and before (``r-``): jobs as
+   `stylebench stats` has them, into OUT/statistics and OUT/stats.parquet
+5. the figure and the table ``accuracy`` of both
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylebench import files, store
+from stylebench.classifiers.settings import BACKBONE, EPOCH, AccuracySettings
+from stylebench.config import StatisticsSpec
+from stylebench.errors import InputError
+from stylebench.registry import listing
+from stylebench.store import lock
+from stylebench.sweeps import engines, plan
+from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.reading import located, read_yaml, settled
+from stylebench.sweeps.run import RunOptions, write_manifest
+from stylebench.tracking.training import ENDS, Logged, Writer
+
+if TYPE_CHECKING:
+    from stylebench.classifiers.data import DataSet
+    from stylebench.classifiers.training import Result, Step, Training
+
+NAME = "accuracy"
+"""Of the figure and the table."""
+COMMAND = "stylebench ls classifiers"
+
+
+def shipped() -> dict[str, Path]:
+    """Return the experiments of this kind that come with stylebench: name -> file."""
+    folder = files.locate("experiments")
+    return {path.stem: path for path in sorted(folder.glob("accuracy/*.yaml"))} if folder else {}
+
+
+def load_settings(
+    path: Path, flags: Mapping[str, Any] | None = None, profile: str | None = None
+) -> AccuracySettings:
+    """Return the settings of an experiment.
+
+    Args:
+        path: its file, or the name of one of `shipped`.
+        flags: keys from the command line, which go before the file's; None values are left out.
+        profile: of the file's ``profiles``, laid on its other settings; by default the first.
+
+    Raises:
+        InputError: unknown keys, values of the wrong type or range; the text names the first.
+    """
+    known = shipped()
+    data = read_yaml(located(path, known, "experiment of classifiers", COMMAND), known)
+    return settled(data, AccuracySettings, str(path), flags or {}, profile, check=_check_kind)
+
+
+def _check_kind(data: Mapping[str, Any], where: str) -> None:
+    """Raise InputError for a file of something else than classifiers."""
+    for key, command in (("arch", "sweep"), ("method", "train")):
+        if key in data and key not in AccuracySettings.model_fields:
+            known = listing(AccuracySettings.model_fields)
+            raise InputError(
+                f"{where}: expected an experiment of classifiers, found the key {key!r}: "
+                f"`stylebench {command}` runs such files {known}"
+            )
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What is told while classifiers are trained: lines, and steps.
+
+    `step` returns True where the epoch is to be the last.
+    """
+
+    step: "Callable[[Step], bool | None]" = lambda step: None
+    tell: Callable[[str], None] = lambda text: None
+
+
+def run(
+    settings: AccuracySettings, data: "DataSet", options: RunOptions, watching: Watching
+) -> bool:
+    """Train what is not trained, measure what is not measured, and draw; tell whether all is done.
+
+    Args:
+        settings: of the experiment.
+        data: that they name.
+        options: where, on which device; of the engine the device alone.
+        watching: is told how it goes.
+
+    Returns:
+        False where `watching` ended it: what is trained is kept.
+
+    Raises:
+        InputError: a file of OUT is damaged, or of other settings or data.
+        JobError: the loss of a training stopped being finite.
+    """
+    from stylebench.classifiers.training import Training
+
+    out, done = options.out, []
+    trainings = [
+        Training(settings, kind, seed, data, out, device=options.engine.device,
+                 command=options.command)
+        for seed in settings.seed
+        for kind in settings.shortcut
+    ]  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    with lock.claim(out, options.command):
+        for training in trainings:
+            found = _train(training, options, settings, watching)
+            if found is None:
+                return False
+            done.append((training, found))
+        specs = _statistics(settings, [training for training, _ in done])
+        write_manifest(options, settings, specs, watching.tell)
+        store.write_accuracy(out, [_row(*each) for each in done])
+        _measure(specs, options, watching.tell)
+        _draw(out, watching.tell)
+    return True
+
+
+def _train(
+    training: "Training", options: RunOptions, settings: AccuracySettings, watching: Watching
+) -> "Result | None":
+    """Train a classifier, or take the one that is there, and log it; None where it was ended."""
+    place, before = options.tracking, training.result()
+    what = Logged(training.name, training.digest, settings.epochs, training.table, EPOCH)
+    params = {
+        **settings.model_dump(mode="json", exclude={"description"}),
+        "shortcut": training.shortcut,
+        "seed": training.seed,
+    }
+    writer = Writer(options.out, place, settings.name, what, watching.tell)
+    try:
+        found = training.run(watching.step, lambda: writer.log(params))
+    except BaseException as error:
+        if writer.has_begun:
+            writer.log(params, ENDS[False if isinstance(error, KeyboardInterrupt) else None])
+        raise
+    writer.log(params, ENDS[found is not None])
+    if found:
+        told = "" if before is None else "  (trained before)"
+        watching.tell(
+            f"{training.name}: {found.correct} of {found.tested} right, {found.accuracy:.4f}{told}"
+        )
+    return found
+
+
+def _row(training: "Training", found: "Result") -> dict[str, Any]:
+    """Return the row of accuracy.parquet of a classifier."""
+    from stylebench.backbones.pretrained import resolve
+
+    how = training.settings
+    options = how.options(training.shortcut)
+    given = {BACKBONE: f"file:{training.model}"}
+    return {
+        "data": how.data, "depth": how.depth, "width": how.width, "epochs": how.epochs,
+        "shortcut": training.shortcut, "seed": training.seed, "accuracy": found.accuracy,
+        "correct": found.correct, "tested": found.tested,
+        "train_accuracy": found.train_accuracy, "precision": found.precision,
+        "trained": resolve(f"p-{BACKBONE}", 0, given=given, offline=True).label,
+        "random": resolve(f"r-{BACKBONE}", training.seed, options=options).label,
+    }  # fmt: skip
+
+
+def _statistics(settings: AccuracySettings, trainings: "list[Training]") -> list[StatisticsSpec]:
+    """Return the jobs that measure the networks' maps, of each after training and before."""
+    found: dict[str, StatisticsSpec] = {}
+    for training in trainings:
+        options = settings.options(training.shortcut)
+        arch = "".join([f"r-{BACKBONE}", *(f"+{key}={value}" for key, value in options.items())])
+        trained = {BACKBONE: f"file:{training.model}"}
+        each = {f"p-{BACKBONE}": trained, arch: {}} if settings.statistics_images else {}
+        for name, given in each.items():
+            config = load_sweep(None, {
+                "name": settings.name, "arch": [name], "smoothing": ["none"],
+                "seed": [training.seed], "size": settings.size,
+                "statistics_images": list(settings.statistics_images),
+            })  # fmt: skip
+            planned = plan.expand(config, given=given, offline=True, pairs=False)
+            found |= {spec.job_id: spec for spec in planned.statistics}
+    return list(found.values())
+
+
+def _measure(specs: list[StatisticsSpec], options: RunOptions, tell: Callable[[str], None]) -> None:
+    """Run the jobs of statistics that are not finished, and make the tables of all."""
+    from stylebench.measures.statistics import measured
+
+    todo = store.pending(options.out, specs, statistics=measured(), tell=tell)
+    store.remove_stale(options.out)
+    lock.announce(options.out, specs)
+    if todo:
+        tell(f"statistics of {len(todo)} networks …")
+    try:
+        for record in engines.run(todo, options.out, options.engine):
+            if not record.ok:
+                tell(f"{record.spec.title}: {record.error}")
+    finally:
+        store.compact(options.out, None, {spec.job_id for spec in specs}, tell)
+
+
+def _draw(out: Path, tell: Callable[[str], None]) -> None:
+    from stylebench import figures
+
+    for name, found in figures.draw(out, [NAME]):
+        tell(figures.told(name, found))
