@@ -195,7 +195,6 @@ class Training:
         if found := self.result():
             self._tidy()
             return found
-        runtime.configure(tf32=self._precision == "tf32")
         state, how = self._state(), self.settings
         train, test = self._data.train.to(self._device), self._data.test.to(self._device)
         for epoch in range(state.step, how.epochs):
@@ -240,6 +239,7 @@ class Training:
         how, loss, right, stop = self.settings, 0.0, 0, False
         draws, pad = Draws.of(self.seed, epoch, self._data), self._data.pad
         state.network.train()
+        runtime.configure(tf32=self._precision == "tf32")
         for number in range(self._batches):
             step = epoch * self._batches + number
             for group in state.optimiser.param_groups:
@@ -271,6 +271,7 @@ class Training:
     def _correct(self, network: nn.Module, test: Split) -> int:
         """Return how many pictures of a split the network names, in evaluation mode and in fp32."""
         network.eval()
+        runtime.configure()
         right = 0
         with torch.no_grad():
             for begin in range(0, len(test.labels), TESTED):

@@ -96,16 +96,19 @@ def accuracy(
     runtime.configure()
     found = load(settings.data, settings.folder, download=download)
     how = RunOptions(out=folder, engine=EngineOptions(device=on), tracking=place, command=command())
-    say(
-        f"{settings.data}: {len(found.train.labels):,} to learn from, {len(found.test.labels):,} "
-        f"to be tested on; ResNet-{settings.depth}, width {settings.width}, shortcuts "
-        f"{', '.join(settings.shortcut)}; {len(settings.seed)} seeds, {settings.epochs} epochs on "
-        f"{on} …"
-    )
+
+    def begin() -> None:
+        say(
+            f"{settings.data}: {len(found.train.labels):,} to learn from, "
+            f"{len(found.test.labels):,} to be tested on; ResNet-{settings.depth}, width "
+            f"{settings.width}, shortcuts {', '.join(settings.shortcut)}; {len(settings.seed)} "
+            f"seeds, {settings.epochs} epochs on {on} …"
+        )
+
     began = time.monotonic()
     try:
         with EpochWatch(terminal=sys.stdout.isatty()) as watch:
-            done = accuracy.run(settings, found, how, accuracy.Watching(watch, say))
+            done = accuracy.run(settings, found, how, accuracy.Watching(begin, watch, say))
     except KeyboardInterrupt:
         say("stopped: run the same command again to go on from the last checkpoint", error=True)
         raise typer.Exit(130) from None

@@ -220,8 +220,14 @@ def write_metrics(place: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def write_accuracy(out: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write OUT/accuracy.parquet: a row a classifier, with `columns.ACCURACY_COLUMNS`."""
-    _write_parquet(columns.frame(rows, columns.ACCURACY_COLUMNS), out / ACCURACY, out)
+    """Write OUT/accuracy.parquet: a row a classifier, with `columns.ACCURACY_COLUMNS`.
+
+    Those of other kinds of blocks and seeds that it has already stay.
+    """
+    new = columns.frame(rows, columns.ACCURACY_COLUMNS)
+    both = pd.concat([_table(out, ACCURACY, columns.ACCURACY_COLUMNS), new])
+    latest = both.drop_duplicates(["shortcut", "seed"], keep="last", ignore_index=True)
+    _write_parquet(latest, out / ACCURACY, out)
 
 
 def compact_metrics(out: Path, jobs: Iterable[JobRecord]) -> None:
@@ -293,7 +299,8 @@ def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
 
 def holds_results(folder: Path) -> bool:
     """Return whether the folder itself is a results folder."""
-    return any((folder / name).is_file() for name in ("results.parquet", "stats.parquet"))
+    made = ("results.parquet", "stats.parquet", ACCURACY)
+    return any((folder / name).is_file() for name in made)
 
 
 def folders(out: Path) -> list[Path]:

@@ -74,9 +74,11 @@ def _check_kind(data: Mapping[str, Any], where: str) -> None:
 class Watching:
     """What is told while classifiers are trained: lines, and steps.
 
-    `step` returns True where the epoch is to be the last.
+    `begin` is called once all that is needed is there; `step` returns True where the epoch is to be
+    the last.
     """
 
+    begin: Callable[[], None] = lambda: None
     step: "Callable[[Step], bool | None]" = lambda step: None
     tell: Callable[[str], None] = lambda text: None
 
@@ -101,40 +103,55 @@ def run(
     """
     from stylebench.classifiers.training import Training
 
-    out, done = options.out, []
+    out, telling = options.out, _Once(watching.tell)
     trainings = [
         Training(settings, kind, seed, data, out, device=options.engine.device,
                  command=options.command)
         for seed in settings.seed
         for kind in settings.shortcut
     ]  # fmt: skip
+    for training in trainings:
+        training.result()
+    random = _statistics(settings, trainings, trained=False)
+    watching.begin()
     out.mkdir(parents=True, exist_ok=True)
     with lock.claim(out, options.command):
         for training in trainings:
-            found = _train(training, options, settings, watching)
+            found = _train(training, options, watching, telling)
             if found is None:
                 return False
-            done.append((training, found))
-        specs = _statistics(settings, [training for training, _ in done])
+            store.write_accuracy(out, [_row(training, found)])
+        specs = [*_statistics(settings, trainings, trained=True), *random]
         write_manifest(options, settings, specs, watching.tell)
-        store.write_accuracy(out, [_row(*each) for each in done])
         _measure(specs, options, watching.tell)
         _draw(out, watching.tell)
     return True
 
 
+class _Once:
+    """Tells each line once: what is to be said of MLflow is the same for each network."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell, self._told = tell, set[str]()
+
+    def __call__(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._tell(text)
+
+
 def _train(
-    training: "Training", options: RunOptions, settings: AccuracySettings, watching: Watching
+    training: "Training", options: RunOptions, watching: Watching, telling: Callable[[str], None]
 ) -> "Result | None":
     """Train a classifier, or take the one that is there, and log it; None where it was ended."""
-    place, before = options.tracking, training.result()
+    settings, before = training.settings, training.result()
     what = Logged(training.name, training.digest, settings.epochs, training.table, EPOCH)
     params = {
         **settings.model_dump(mode="json", exclude={"description"}),
         "shortcut": training.shortcut,
         "seed": training.seed,
     }
-    writer = Writer(options.out, place, settings.name, what, watching.tell)
+    writer = Writer(options.out, options.tracking, settings.name, what, telling)
     try:
         found = training.run(watching.step, lambda: writer.log(params))
     except BaseException as error:
@@ -167,23 +184,22 @@ def _row(training: "Training", found: "Result") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _statistics(settings: AccuracySettings, trainings: "list[Training]") -> list[StatisticsSpec]:
-    """Return the jobs that measure the networks' maps, of each after training and before."""
-    found: dict[str, StatisticsSpec] = {}
-    for training in trainings:
+def _statistics(
+    settings: AccuracySettings, trainings: "list[Training]", *, trained: bool
+) -> list[StatisticsSpec]:
+    """Return the jobs that measure the networks' maps, after their training or before it."""
+    found: list[StatisticsSpec] = []
+    for training in trainings if settings.statistics_images else ():
         options = settings.options(training.shortcut)
-        arch = "".join([f"r-{BACKBONE}", *(f"+{key}={value}" for key, value in options.items())])
-        trained = {BACKBONE: f"file:{training.model}"}
-        each = {f"p-{BACKBONE}": trained, arch: {}} if settings.statistics_images else {}
-        for name, given in each.items():
-            config = load_sweep(None, {
-                "name": settings.name, "arch": [name], "smoothing": ["none"],
-                "seed": [training.seed], "size": settings.size,
-                "statistics_images": list(settings.statistics_images),
-            })  # fmt: skip
-            planned = plan.expand(config, given=given, offline=True, pairs=False)
-            found |= {spec.job_id: spec for spec in planned.statistics}
-    return list(found.values())
+        shape = "".join(f"+{key}={value}" for key, value in options.items())
+        config = load_sweep(None, {
+            "name": settings.name, "smoothing": ["none"], "seed": [training.seed],
+            "arch": [f"p-{BACKBONE}" if trained else f"r-{BACKBONE}{shape}"],
+            "size": settings.size, "statistics_images": list(settings.statistics_images),
+        })  # fmt: skip
+        given = {BACKBONE: f"file:{training.model}"} if trained else {}
+        found += plan.expand(config, given=given, offline=True, pairs=False).statistics
+    return found
 
 
 def _measure(specs: list[StatisticsSpec], options: RunOptions, tell: Callable[[str], None]) -> None:

@@ -26,8 +26,8 @@ OF_GROUPS: dict[str, Any] = {
 
 def test_all_commands_of_the_contract_are_there() -> None:
     assert set(COMMANDS) == {"sweep", "transfer", "stats", "figures", "ls", "run-job", "weights",
-                             "apply", "bench", "compare", "demo", "export", "judge", "leaderboard",
-                             "plan", "report", "schema", "status", "study", "track",
+                             "accuracy", "apply", "bench", "compare", "demo", "export", "judge",
+                             "leaderboard", "plan", "report", "schema", "status", "study", "track",
                              "train"}  # fmt: skip
     assert set(OF_GROUPS) == {
         *(f"weights {name}" for name in ("ls", "get", "import", "verify")),

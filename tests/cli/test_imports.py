@@ -14,7 +14,7 @@ FOREIGN = {"mlflow", "ray", "timm", "sklearn", "skimage", "plenoptic", "torchmet
 """Of few commands' use, or of one metric's alone."""
 TABLES = {"pandas", "pyarrow", "scipy", "matplotlib"}
 NETWORKS = {"torch", "torchvision"}
-LISTS = ("archs", "experiments", "smoothings", "images", "trainings")
+LISTS = ("archs", "experiments", "smoothings", "images", "trainings", "classifiers")
 ALL = FOREIGN | TABLES | NETWORKS | {"numpy", "PIL", "yaml", "rich.progress"}
 
 WITHOUT: list[tuple[set[str], list[str]]] = [

@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: bytes) -> None:
 def test_a_checkpoint_of_other_shapes_is_refused(tmp_path: Path) -> None:
     assert train(tmp_path, stop=1) is None
     held = torch.load(tmp_path / "checkpoint.pt")
-    for key in ("generator", "adam", "losses"):
+    for key in ("network", "optimiser", "rows"):
         torch.save({**held, key: torch.zeros(7)}, tmp_path / "checkpoint.pt")
         with pytest.raises(InputError, match=r"expected a checkpoint: .*; remove it"):
             train(tmp_path)

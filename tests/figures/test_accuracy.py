@@ -1,0 +1,105 @@
+"""The price of a block in accuracy: the numbers in the table, and what the figure shows of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from stylebench import store
+from stylebench.figures import FIGURES, TABLES, NoDataError
+from stylebench.figures.intervals import over_draws
+from stylebench.store import Results
+from stylebench.store.columns import STATISTICS_COLUMNS, frame
+
+KINDS = ("on", "pre-relu", "off")
+
+
+def test_the_interval_of_few_draws_is_that_of_students_test() -> None:
+    values = [0.91, 0.95, 0.93, 0.97, 0.9]
+    found = over_draws(values)
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-12)
+    assert (found.mean, found.n) == pytest.approx((np.mean(values), 5))
+    assert over_draws([*values, np.nan]) == found
+    assert np.isnan(over_draws([0.5]).low)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Return classifiers of three kinds and four seeds, with known maxima of their maps."""
+    rows, measured = [], []
+    for place, kind in enumerate(KINDS):
+        for seed in range(4):
+            names = {"trained": f"file:{kind}-{seed}", "random": f"random:{seed}+{kind}"}
+            correct = 90 - 5 * place + seed * (1 + place)
+            rows.append({
+                "data": "digits", "shortcut": kind, "depth": 18, "width": 8, "epochs": 2,
+                "seed": seed, "accuracy": correct / 100, "correct": correct, "tested": 100,
+                "train_accuracy": 1.0, "precision": "fp32", **names,
+            })  # fmt: skip
+            for power, weights in enumerate(names.values()):
+                measured += [
+                    {"arch": "x", "weights": weights, "smoothing": "none", "image": str(image),
+                     "layer": "l", "stage": stage, "statistic": name, "seed": seed, "size": 64,
+                     "resize": "aspect", "image_digest": "", "value": value}
+                    for stage in (0, 1)
+                    for image in (0, 1)
+                    for name, value in (("max", 10.0 ** (stage + place - power + 2 * image)),
+                                        ("entropy", 0.5 + 0.1 * image))
+                ]  # fmt: skip
+    store.write_accuracy(tmp_path, rows)
+    frame(measured, STATISTICS_COLUMNS).to_parquet(tmp_path / "stats.parquet")
+    return store.load(tmp_path)
+
+
+def test_the_table_has_accuracies_differences_and_statistics(results: Results) -> None:
+    made = TABLES["accuracy"](results).set_index(["shortcut", "weights", "quantity", "stage"])
+    own = made.loc[("off", "after training", "accuracy", "")]
+    wanted = over_draws([0.80, 0.83, 0.86, 0.89])
+    assert tuple(own[["mean", "low", "high"]]) == pytest.approx(
+        (wanted.mean, wanted.low, wanted.high)
+    )
+    less = made.loc[("off", "after training", "accuracy − that of standard shortcuts", "")]
+    wanted = over_draws([-0.10, -0.08, -0.06, -0.04])  # of the same seed each
+    assert tuple(less[["mean", "low", "high"]]) == pytest.approx(
+        (wanted.mean, wanted.low, wanted.high)
+    )
+    for place, kind in enumerate(KINDS):
+        for power, told in enumerate(("after training", "before training")):
+            row = made.loc[(kind, told, "log10 max", "1")]
+            assert row["mean"] == pytest.approx(1 + place - power + 1)  # images: 10^0 and 10^2
+            assert row["seeds"] == 4
+            assert made.loc[(kind, told, "entropy", "0")]["mean"] == pytest.approx(0.55)
+    assert "quick settings" in TABLES["accuracy"](results).attrs["note"]
+
+
+def test_the_figure_draws_means_of_both_weights(results: Results) -> None:
+    first, *rest = FIGURES["accuracy"](results).axes
+    assert [text.get_text() for text in first.get_xticklabels()] == [
+        "standard\nshortcuts", "before\nthe ReLU", "no\nshortcuts"
+    ]  # fmt: skip
+    assert [axes.get_title().partition(",")[0] for axes in rest] == [
+        "activation entropy", "activation maximum"
+    ]  # fmt: skip
+    lines = sorted(tuple(np.log10(line.get_ydata()).round(9)) for line in rest[1].lines)
+    wanted = sorted((place - power + 1.0, place - power + 2.0) for place in range(3)
+                    for power in range(2))  # fmt: skip
+    assert lines == wanted
+
+
+def test_without_classifiers_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    frame([], STATISTICS_COLUMNS).to_parquet(tmp_path / "stats.parquet")
+    results = store.load(tmp_path)
+    assert isinstance(results.accuracy, pd.DataFrame)
+    with pytest.raises(NoDataError, match="no classifiers"):
+        FIGURES["accuracy"](results)
+
+
+def test_without_statistics_the_accuracies_stand_alone(results: Results) -> None:
+    (results.folder / "stats.parquet").unlink()
+    frame([], STATISTICS_COLUMNS).to_parquet(results.folder / "stats.parquet")
+    alone = store.load(results.folder)
+    assert len(FIGURES["accuracy"](alone).axes) == 1
+    assert len(TABLES["accuracy"](alone)) == 5
