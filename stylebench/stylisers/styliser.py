@@ -71,18 +71,19 @@ def find(source: str | Path) -> Path | None:
     name = text.rpartition(":")[2].strip()
     if text.startswith(REGISTRY) and text.removeprefix(REGISTRY) in PUBLISHED:
         return None
-    path, there = Path(text).expanduser(), []
+    path, there, found = Path(text).expanduser(), [], ""
     with contextlib.suppress(OSError, ValueError):  # a text that can be no path
         if path.exists() and not path.is_dir():
             return path
         own = (path / MODEL, Path(f"{path}.safetensors"), Path("results", text, MODEL),
                Path("results", f"train_{text}", MODEL))  # fmt: skip
         there = [str(each) for each in own if each.is_file()][:1]
+        found = ", found a folder" if path.is_dir() else ""
     near = there or [REGISTRY + each for each in closest(name, PUBLISHED, 0.6)]
     known = ", ".join(REGISTRY + each for each in PUBLISHED)
     raise InputError(
-        f"no model {text!r}{either(near)} (expected MODEL.safetensors that `stylebench train` "
-        f"wrote, or {known})"
+        f"no model {text!r}{found}{either(near)} (expected MODEL.safetensors that `stylebench "
+        f"train` wrote, or {known})"
     )
 
 

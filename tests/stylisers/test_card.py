@@ -92,7 +92,7 @@ def test_a_card_runs_no_file(good: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_other_files(good: Path, tmp_path: Path) -> None:
-    assert "No such file" in refused(tmp_path / "none.safetensors")
+    assert "no model " in refused(tmp_path / "none.safetensors")
     assert "found a folder" in refused(tmp_path)
     (tmp_path / "text.safetensors").write_text("no model")
     assert "expected a model that `stylebench train` wrote" in refused(
