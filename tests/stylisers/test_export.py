@@ -108,7 +108,7 @@ def test_bad_input_is_one_line(tmp_path: Path, adain: Path) -> None:
         (adain, tmp_path / "out.pt", "export expects a name in .onnx"),
         (adain, tmp_path / "folder.onnx", "is a folder; expected the name of an ONNX file"),
         (adain, tmp_path / "none" / "out.onnx", "no folder"),
-        (tmp_path / "none.safetensors", out, "expected a model that `stylebench train` wrote"),
+        (tmp_path / "none.safetensors", out, "(expected MODEL.safetensors that"),
         (tmp_path / "text.safetensors", out, "expected a model that `stylebench train` wrote"),
         ("registry:vgg19", out, "no model 'registry:vgg19'"),
     ):
