@@ -26,6 +26,8 @@ SHOWN = ("entropy", "gram_entropy", "max", "max_over_mean")
 """Statistics beside the accuracy: the paper's (6), (8) and (5), and one without scale."""
 SET = ["data", "depth", "width", "epochs"]
 """What is the same in all classifiers that are compared."""
+LESS = " − that of standard shortcuts"
+"""Behind a quantity: its difference from that of the standard network of the same seed."""
 WEIGHTS = {"random": "before training", "trained": "after training"}
 
 
@@ -133,20 +135,26 @@ def accuracy(results: Results) -> Figure:
 
 def _rows(results: Results) -> Iterator[dict[str, Any]]:
     classifiers = _classifiers(results)
-    scores = classifiers.pivot_table(index="seed", columns="shortcut", values="accuracy")
-    for kind in filter(set(scores).__contains__, KINDS):
-        yield _row(kind, WEIGHTS["trained"], "accuracy", over_draws(scores[kind].to_numpy()))
-        if kind != "on" and "on" in scores:
-            less = over_draws((scores[kind] - scores["on"]).to_numpy())
-            yield _row(kind, WEIGHTS["trained"], "accuracy − that of standard shortcuts", less)
+    yield from _kinds(classifiers, "accuracy", WEIGHTS["trained"], "accuracy")
     frame = _measured(results, classifiers)
-    logs = {name for name, panel in known().items() if panel.scale == "log"}
-    for name in (name for name in known() if name in set(frame["statistic"])):
+    for name, panel in known().items():
+        title = f"log10 {name}" if panel.scale == "log" else name
         part = frame[frame["statistic"] == name]
-        title = f"log10 {name}" if name in logs else name
-        for keys, values in part.groupby(["shortcut", "training", "stage"])["value"]:
-            kind, told, stage = map(str, keys)
-            yield _row(kind, told, title, over_draws(values.to_numpy()), stage)
+        for keys, values in part.groupby(["training", "stage"]):
+            training, stage = map(str, keys)
+            yield from _kinds(values, "value", training, title, stage)
+
+
+def _kinds(
+    frame: pd.DataFrame, column: str, told: str, title: str, stage: str = ""
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a quantity: of each kind of block, and its difference from standard."""
+    wide = frame.pivot_table(index="seed", columns="shortcut", values=column)
+    for kind in filter(set(wide).__contains__, KINDS):
+        yield _row(kind, told, title, over_draws(wide[kind].to_numpy()), stage)
+        if kind != "on" and "on" in wide:
+            less = over_draws((wide[kind] - wide["on"]).to_numpy())
+            yield _row(kind, told, f"{title}{LESS}", less, stage)
 
 
 def _row(kind: str, told: str, what: str, found: Interval, stage: str = "") -> dict[str, Any]:

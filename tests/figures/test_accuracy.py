@@ -71,6 +71,9 @@ def test_the_table_has_accuracies_differences_and_statistics(results: Results) -
             row = made.loc[(kind, told, "log10 max", "1")]
             assert row["mean"] == pytest.approx(1 + place - power + 1)  # images: 10^0 and 10^2
             assert row["seeds"] == 4
+            if place:
+                less = made.loc[(kind, told, "log10 max − that of standard shortcuts", "1")]
+                assert less["mean"] == pytest.approx(place)
             assert made.loc[(kind, told, "entropy", "0")]["mean"] == pytest.approx(0.55)
     assert "quick settings" in TABLES["accuracy"](results).attrs["note"]
 
