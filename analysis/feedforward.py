@@ -184,15 +184,15 @@ def _note(results: Results, frame: pd.DataFrame, style: pd.DataFrame) -> str:
     over = counts(style.reset_index(), ["arm"])
     told = (
         f"Means, bootstrap 95 % intervals over {over}; faint dots: pairs. Style: SWD share (0: the "
-        "content picture, 1: the style's statistics), mean over judges. Differences are paired: "
-        f"from the same system by {REFERENCE}, unsmoothed."
+        "content picture, 1: the style's statistics), mean over judges.\n"
+        f"Differences are paired: from the same system by {REFERENCE}, unsmoothed. One training of "
+        "each network: intervals speak of these very ones."
     )
     common = in_common(frame[frame["metric"] == STYLE])
     keys = common[["metric", "judge", "judge_weights"]].drop_duplicates()
     judges = judges_told(Judged(*key) for key in keys.itertuples(index=False, name=None))
-    once = "One training of each network: intervals speak of these very ones."
     seconds = f"Seconds on {', '.join(sorted(set(jobs['device'])))}, once networks are loaded."
-    lines = [told, f"{judges}.  {once} {seconds}", trouble(results), caption(results, jobs)]
+    lines = [told, f"{judges}.  {seconds}", trouble(results), caption(results, jobs)]
     return "\n".join(filter(None, lines))
 
 
