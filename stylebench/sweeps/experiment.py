@@ -243,7 +243,7 @@ def _check_system(source: str) -> None:
     """
     known = (OPTIMISE, *(REGISTRY + name for name in PUBLISHED))
     if source not in known and not files.expanded(source).exists():
-        near = suggestion(source, [*known, *PUBLISHED])
+        near = suggestion(REGISTRY + source if source in PUBLISHED else source, known)
         raise InputError(
             f"--system: expected {', '.join(known)} or a model's file, found {source!r}{near}"
         )
