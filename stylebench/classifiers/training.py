@@ -217,7 +217,7 @@ class Training:
         spec = replace(spec, arguments={**spec.arguments, "classes": self._data.classes})
         network = random_network(spec, self.seed).to(self._device)
         if self._device.startswith("cuda"):
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)
         optimiser = torch.optim.SGD(
             network.parameters(), lr=self.settings.learning_rate, momentum=self.settings.momentum,
             weight_decay=self.settings.weight_decay,
@@ -253,7 +253,7 @@ class Training:
                 scores = state.network(self._data.normalised(pictures)).float()
             error = functional.cross_entropy(scores, labels)
             state.optimiser.zero_grad()
-            error.backward()
+            error.backward()  # type: ignore[no-untyped-call]
             state.optimiser.step()
             found = error.item()
             if not math.isfinite(found):

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from stylebench.backbones import extractor, pretrained
 from stylebench.backbones.paper import cifar_resnet
+from stylebench.classifiers.data import Split
 from stylebench.classifiers.settings import SHORTCUTS
 from stylebench.classifiers.training import Step, Training, rate
 from stylebench.errors import InputError, JobError
@@ -193,7 +194,7 @@ def test_it_learns(tmp_path: Path) -> None:
     """Four classes of one grey each are told apart in a few epochs."""
     labels = torch.arange(64) % 4
     pictures = (labels * 80).to(torch.uint8)[:, None, None, None].expand(-1, 3, 8, 8).contiguous()
-    split = small.Split(pictures, labels)
+    split = Split(pictures, labels)
     data = small.data(train=split, test=split)
     made = Training(small.settings(epochs=8, batch=16), "on", 0, data, tmp_path)
     found = made.run(never, nothing)

@@ -16,6 +16,13 @@ from stylebench.store.columns import STATISTICS_COLUMNS, frame
 KINDS = ("on", "pre-relu", "off")
 
 
+def row(made: pd.DataFrame, *keys: str) -> "pd.Series[float]":
+    """Return mean, low, high and seeds of the one row of a kind, weights, quantity and stage."""
+    names = ["shortcut", "weights", "quantity", "stage"]
+    (at,) = np.flatnonzero((made[names] == list(keys)).all(axis=1))
+    return made[["mean", "low", "high", "seeds"]].iloc[at]
+
+
 def test_the_interval_of_few_draws_is_that_of_students_test() -> None:
     values = [0.91, 0.95, 0.93, 0.97, 0.9]
     found = over_draws(values)
@@ -55,26 +62,26 @@ def results(tmp_path: Path) -> Results:
 
 
 def test_the_table_has_accuracies_differences_and_statistics(results: Results) -> None:
-    made = TABLES["accuracy"](results).set_index(["shortcut", "weights", "quantity", "stage"])
-    own = made.loc[("off", "after training", "accuracy", "")]
+    made = TABLES["accuracy"](results)
+    own = row(made, "off", "after training", "accuracy", "")
     wanted = over_draws([0.80, 0.83, 0.86, 0.89])
     assert tuple(own[["mean", "low", "high"]]) == pytest.approx(
         (wanted.mean, wanted.low, wanted.high)
     )
-    less = made.loc[("off", "after training", "accuracy − that of standard shortcuts", "")]
+    less = row(made, "off", "after training", "accuracy − that of standard shortcuts", "")
     wanted = over_draws([-0.10, -0.08, -0.06, -0.04])  # of the same seed each
     assert tuple(less[["mean", "low", "high"]]) == pytest.approx(
         (wanted.mean, wanted.low, wanted.high)
     )
     for place, kind in enumerate(KINDS):
         for power, told in enumerate(("after training", "before training")):
-            row = made.loc[(kind, told, "log10 max", "1")]
-            assert row["mean"] == pytest.approx(1 + place - power + 1)  # images: 10^0 and 10^2
-            assert row["seeds"] == 4
+            found = row(made, kind, told, "log10 max", "1")
+            assert found["mean"] == pytest.approx(1 + place - power + 1)  # images: 10^0 and 10^2
+            assert found["seeds"] == 4
             if place:
-                less = made.loc[(kind, told, "log10 max − that of standard shortcuts", "1")]
+                less = row(made, kind, told, "log10 max − that of standard shortcuts", "1")
                 assert less["mean"] == pytest.approx(place)
-            assert made.loc[(kind, told, "entropy", "0")]["mean"] == pytest.approx(0.55)
+            assert row(made, kind, told, "entropy", "0")["mean"] == pytest.approx(0.55)
     assert "quick settings" in TABLES["accuracy"](results).attrs["note"]
 
 
