@@ -1,29 +1,25 @@
 """From a sweep's configuration to its jobs: products, globs, images and weights resolved."""
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from stylebench import images
 from stylebench.backbones import names
-from stylebench.backbones.names import BackboneName
-from stylebench.backbones.spec import ARCHS, BackboneSpec
+from stylebench.backbones.spec import BackboneSpec
 from stylebench.config import (
     OPTIMISE,
     ImageRef,
     JobSpec,
     LossSpec,
-    NodeChoice,
     PassSpec,
     PictureSpec,
     SmoothingSpec,
     StatisticsSpec,
-    WeightsRef,
     style_size,
 )
-from stylebench.errors import InputError, UnavailableError
-from stylebench.registry import listing, suggestion
+from stylebench.errors import InputError
+from stylebench.sweeps import networks
 from stylebench.sweeps.experiment import arms
 from stylebench.sweeps.same import unique
 from stylebench.sweeps.settings import SweepConfig, preset_label
@@ -57,128 +53,8 @@ class Plan:
         return sum(map(len, every))
 
 
-@dataclass(frozen=True)
-class _Variant:
-    """A backbone with options, as a configuration names it, and with the nodes that it chooses."""
-
-    name: BackboneName
-    options: dict[str, str]
-    explicit: bool
-    spec: BackboneSpec
-    chosen: NodeChoice | None
-
-
-@dataclass(frozen=True)
-class _Arm:
-    """A backbone with one set of weights."""
-
-    variant: _Variant
-    seed: int
-    weights: WeightsRef
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        """What its jobs of both kinds say of it."""
-        return {
-            "arch": self.variant.name.arch,
-            "nodes": self.variant.spec.nodes,
-            "chosen": self.variant.chosen,
-            "weights": self.weights,
-        }
-
-
-def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: bool) -> _Variant:
-    """Return a backbone with all its options; some options change which nodes there are."""
-    name = BackboneName.parse(arch)
-    options = (name.of(config.backbone_options) or {}) | options
-    spec = names.find(arch)
-    options = spec.check_options(arch, options)
-    chosen = name.of(config.nodes)
-    return _Variant(name, options, explicit, spec.choose(arch, chosen, options), chosen)
-
-
-def _variants(
-    config: SweepConfig, given: Mapping[str, str], tell: Callable[[str], None]
-) -> list[_Variant]:
-    """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
-    pretrained = {*config.weights, *given}
-    found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
-    for part in dict.fromkeys(names.listed(config.arch)):
-        name, options = names.parse(part)
-        for arch, explicit in names.expand([name], pretrained).items():
-            place = (arch, str(sorted(options.items())))
-            before = place in found and found[place][2]
-            found[place] = arch, options, explicit or before
-    kept = names.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
-    every = [each for arch in kept for each in found.values() if each[0] == arch]
-    return [_variant(config, *each) for each in names.taking(every, tell)]
-
-
-class _Seen:
-    """What the variants of a sweep share: pictures that were looked at, weights that were found."""
-
-    def __init__(
-        self, given: Mapping[str, str], offline: bool, tell: Callable[[str], None]
-    ) -> None:
-        self._given, self._offline, self._tell = given, offline, tell
-        self._weights: dict[object, WeightsRef | UnavailableError] = {}
-        self._models: dict[str, Model] = {}
-
-    @functools.cache  # noqa: B019  it lives as long as a plan is made
-    def digest(self, ref: str, size: int, resize: Literal["aspect", "squash"]) -> str:
-        """Return the digest of a picture; one that cannot be read raises InputError."""
-        images.read(ref, size, resize=resize)
-        return images.digest(ref, size)
-
-    def weights(self, config: SweepConfig, variant: _Variant, seed: int) -> WeightsRef:
-        """Return the weights of a backbone, as `pretrained.resolve`."""
-        from stylebench.backbones.pretrained import resolve
-
-        name = variant.name
-        given = {**config.weights, **self._given}
-        key = (name, not name.pretrained and seed, *sorted(variant.options.items()), variant.chosen,
-               name.of(given), name.of(config.input))  # fmt: skip
-        if key not in self._weights:
-            try:
-                self._weights[key] = resolve(
-                    name.arch, seed, given=given, options=variant.options, nodes=variant.chosen,
-                    taken=config.input, offline=self._offline, tell=self._tell,
-                )  # fmt: skip
-            except UnavailableError as error:
-                self._weights[key] = error
-        found = self._weights[key]
-        if isinstance(found, UnavailableError):
-            raise found
-        return found
-
-    def model(self, source: str) -> "Model":
-        """Return which model a system is; one that cannot be had is told, and has no weights."""
-        from stylebench.stylisers.identity import identify, missing
-
-        if source not in self._models:
-            try:
-                found = identify(source, given=self._given, offline=self._offline)
-            except UnavailableError as error:
-                found = missing(source, error)
-                self._tell(f"{found.arch}: unavailable: {error}")
-            else:
-                self._tell(f"{found.arch}: {found.weights.label}")
-            self._models[source] = found
-        return self._models[source]
-
-    def encoders(self, configs: Iterable[SweepConfig]) -> list[BackboneName]:
-        """Return the encoders of the models of some configurations."""
-        found = [self.model(source) for config in configs for source in models(config)]
-        return [BackboneName.parse(each.seen_by[0]) for each in found if each.encoder]
-
-
-def models(config: SweepConfig) -> list[str]:
-    """Return the systems of a configuration that are trained networks, once each."""
-    return [source for source in dict.fromkeys(config.system) if source != OPTIMISE]
-
-
 def _pictures(
-    config: SweepConfig, pairs: bool, seen: _Seen, tell: Callable[[str], None]
+    config: SweepConfig, pairs: bool, seen: networks.Seen, tell: Callable[[str], None]
 ) -> tuple[list[ImageRef], list[PlannedStyle], list[ImageRef]]:
     """Return content, style and statistics pictures; each is looked at, so bad ones fail now."""
     contents = [
@@ -223,84 +99,11 @@ def _pairs(
     return list(zip(content, style, strict=True))
 
 
-def _seeds(name: BackboneName, config: SweepConfig) -> tuple[int, ...]:
-    """Return the seeds that make a difference: one, for pretrained weights and a fixed start."""
-    fixed = config.start != "noise" and config.loss.balance != "gradient"
-    return config.seed[:1] if name.pretrained and fixed else config.seed
-
-
-def _arms(
-    config: SweepConfig,
-    variants: Sequence[_Variant],
-    strict: bool,
-    seen: _Seen,
-    tell: Callable[[str], None],
-) -> list[_Arm]:
-    """Return every backbone with its weights; if `strict`, those named must have them."""
-    from stylebench.backbones.pretrained import check_name
-    from stylebench.weights import parse
-
-    for name in config.backbone_options:
-        if name.startswith(names.TIMM):
-            names.find(f"r-{name}")
-        elif name not in ARCHS and not names.is_of_file(name):
-            raise InputError(
-                f"backbone_options: unknown backbone {name!r}{suggestion(name, ARCHS)}"
-            )
-    for name, source in config.weights.items():
-        check_name(name, "weights")
-        parse(source)
-    arms: list[_Arm] = []
-    for variant in variants:
-        arch = variant.name.arch
-        seeds, pretrained = _seeds(variant.name, config), variant.name.pretrained
-        for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
-            try:
-                ref = seen.weights(config, variant, group[0])
-            except UnavailableError as error:
-                if variant.explicit and strict:
-                    raise
-                missing = {"missing": str(error), "options": variant.options}
-                ref = WeightsRef(source="unavailable", **missing)
-                tell(f"{arch}: unavailable: {error}")
-            else:
-                if pretrained:
-                    tell(f"{arch}: weights {ref.label}")
-            arms += [_Arm(variant, seed, ref) for seed in group]
-    return arms
-
-
 def _loss(spec: BackboneSpec, loss: LossSpec) -> LossSpec:
     """Return the loss with the layer weights of this backbone's own nodes."""
     nodes = {node.name for node in spec.style}
     own = {name: weight for name, weight in loss.layer_weights.items() if name in nodes}
     return loss.model_copy(update={"layer_weights": own})
-
-
-def _check(config: SweepConfig, variants: Sequence[_Variant]) -> None:
-    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
-    from stylebench.transfer import smoothing
-
-    for spec in config.smoothing:
-        smoothing.check(spec)
-    archs = {variant.name.name: None for variant in variants}
-    taken = {key for variant in variants for key in config.nodes if variant.name.of({key: 1})}
-    for name in config.nodes:
-        if name not in taken:
-            near = suggestion(name, archs)
-            raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
-    pretrained = [variant.name for variant in variants if variant.name.pretrained]
-    for name in config.input:
-        if not any(arch.of({name: 1}) for arch in pretrained):
-            near = suggestion(name, [arch.name for arch in pretrained])
-            raise InputError(f"input: p-{name} is not among the backbones to run{near}")
-    nodes = {node.name: None for variant in variants for node in variant.spec.style}
-    for name in config.loss.layer_weights:
-        if name not in nodes:
-            raise InputError(
-                f"loss.layer_weights: no style node {name!r}{suggestion(name, nodes)} "
-                f"{listing(nodes)}"
-            )
 
 
 def expand(
@@ -336,9 +139,10 @@ def expand(
         told[text] = None
 
     given = given or {}
-    seen = _Seen(given, offline, once)
+    seen = networks.Seen(given, offline, once)
     parts = [
-        (arm, _variants(arm, given, once) if OPTIMISE in arm.system else []) for arm in arms(config)
+        (arm, networks.variants_of(arm, given, once) if OPTIMISE in arm.system else [])
+        for arm in arms(config)
     ]
     archs = [variant.name for _, variants in parts for variant in variants]
     archs += seen.encoders(arm for arm, _ in parts)
@@ -366,26 +170,26 @@ def _check_count(count: int) -> None:
 
 def _expand(
     config: SweepConfig,
-    variants: Sequence[_Variant],
+    variants: Sequence[networks.Variant],
     strict: bool,
     pairs: bool,
     device: str,
-    seen: _Seen,
+    seen: networks.Seen,
     tell: Callable[[str], None],
 ) -> Plan:
     """Return the jobs of a configuration without variants; arguments as of `expand`."""
     from stylebench.transfer import smoothing
 
-    _check(config, variants)
+    networks.check(config, variants)
     content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
     check_masks(matched, config)
     _check_systems(config, style)
-    seeds = sum(len(_seeds(variant.name, config)) for variant in variants)
-    passes = len(matched) * len(models(config))
+    seeds = sum(len(networks.seeds_of(variant.name, config)) for variant in variants)
+    passes = len(matched) * len(networks.models(config))
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)) + passes)
-    backbones = _arms(config, variants, strict, seen, tell)
-    systems = [seen.model(source) for source in models(config) if matched]
+    backbones = networks.arms_of(config, variants, strict, seen, tell)
+    systems = [seen.model(source) for source in networks.models(config) if matched]
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs: list[PictureSpec] = [
         *_optimisations(config, backbones, matched, smoothings, device),
@@ -402,7 +206,7 @@ def _expand(
 
 def _optimisations(
     config: SweepConfig,
-    backbones: Sequence[_Arm],
+    backbones: Sequence[networks.Arm],
     pairs: Sequence[tuple[ImageRef, PlannedStyle]],
     smoothings: Sequence[SmoothingSpec],
     device: str,
@@ -436,7 +240,7 @@ def _optimisations(
 
 def _check_systems(config: SweepConfig, styles: Sequence[PlannedStyle]) -> None:
     """Raise InputError for what trained networks cannot do, and for what only they can."""
-    trained = models(config)
+    trained = networks.models(config)
     if trained and any(style.regions for style in styles):
         raise InputError(f"regions: expected none with system {trained[0]}, which has no masks")
     if config.strength != 1 and not trained:
@@ -452,7 +256,7 @@ def _pass(config: SweepConfig, model: "Model", content: ImageRef, style: Planned
 
 def _statistics(
     config: SweepConfig,
-    arms: list[_Arm],
+    arms: list[networks.Arm],
     smoothings: tuple[SmoothingSpec, ...],
     photographs: list[ImageRef],
 ) -> list[StatisticsSpec]:
