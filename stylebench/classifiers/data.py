@@ -16,6 +16,8 @@ from stylebench.errors import InputError, describe
 DIGITS_TEST = 360
 """Digits of the test split: the last fifth of the file, 1437 are before it."""
 CIFAR_CLASSES, CIFAR_SIDE = 100, 32
+CIFAR_COUNTS = {"train.bin": 50_000, "test.bin": 10_000}
+"""Pictures in CIFAR-100's binary files: a part of them, or another data set, is not CIFAR-100."""
 RECORD = 2 + 3 * CIFAR_SIDE**2
 """Bytes of a picture in CIFAR-100's binary files: coarse label, label, red, green, blue."""
 
@@ -157,8 +159,8 @@ def cifar100(folder: Path, *, download: bool = False) -> DataSet:
     """
     for place in (folder, folder / "cifar-100-binary"):
         if (place / "train.bin").is_file():
-            splits = _records(place / "train.bin"), _records(place / "test.bin")
-            return DataSet("cifar100", CIFAR_CLASSES, *splits, mirrored=True)
+            train, test = (_records(place / name, n) for name, n in CIFAR_COUNTS.items())
+            return DataSet("cifar100", CIFAR_CLASSES, train, test, mirrored=True)
     if not download and not (folder / "cifar-100-python").is_dir():
         raise InputError(
             f"{str(folder)!r}: expected CIFAR-100 in it: train.bin and test.bin, or a folder "
@@ -177,17 +179,18 @@ def cifar100(folder: Path, *, download: bool = False) -> DataSet:
     return DataSet("cifar100", CIFAR_CLASSES, train, test, mirrored=True)
 
 
-def _records(path: Path) -> Split:
-    """Return the pictures in a binary file of CIFAR-100."""
+def _records(path: Path, count: int) -> Split:
+    """Return the pictures in a binary file of CIFAR-100, which has so many."""
     try:
         data = np.frombuffer(files.read(path), np.uint8)
     except files.ABSENT:
         raise InputError(
             f"{str(path)!r}: expected a binary file of CIFAR-100, found none"
         ) from None
-    if not len(data) or len(data) % RECORD:
+    if len(data) != count * RECORD:
         raise InputError(
-            f"{str(path)!r}: expected pictures of {RECORD} bytes each, found {len(data):,} bytes"
+            f"{str(path)!r}: expected {count:,} pictures of {RECORD} bytes each, found "
+            f"{len(data):,} bytes, {len(data) / RECORD:,.1f} pictures; take the file as published"
         )
     rows = data.reshape(-1, RECORD)
     labels = rows[:, 1].astype(np.int64)
@@ -206,5 +209,7 @@ def load(name: str, folder: str = "", *, download: bool = False) -> DataSet:
             raise InputError("--download is of cifar100: digits come with scikit-learn")
         return digits()
     if not folder:
-        raise InputError("cifar100: expected a folder with it: --data DIR, or folder: in the file")
+        raise InputError(
+            "cifar100: expected a folder with it: --folder DIR, or folder: in the file"
+        )
     return cifar100(files.expanded(folder), download=download)

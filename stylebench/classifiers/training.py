@@ -17,10 +17,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import nn
 from torch.nn import functional
 
@@ -61,13 +61,19 @@ class Result(Frozen):
     """
 
     digest: str
-    train_accuracy: float
-    correct: int
+    train_accuracy: Annotated[float, Field(ge=0, le=1)]
+    correct: Annotated[int, Field(ge=0)]
     tested: Count
     precision: str
     settings: dict[str, Any]
     versions: dict[str, str]
     command: str = ""
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.correct > self.tested:
+            raise ValueError(f"expected at most {self.tested} correct, found {self.correct}")
+        return self
 
     @property
     def accuracy(self) -> float:

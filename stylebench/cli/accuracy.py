@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylebench.cli import complete, options
+from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import command, given_flags
 from stylebench.cli.progress import duration, say
 from stylebench.cli.watch import Watch, pace
@@ -46,15 +46,20 @@ def accuracy(
         ),
     ],
     profile: options.Profile = None,
-    data: Annotated[
+    data_folder: Annotated[
         str | None,
-        typer.Option("--data", metavar="DIR", help="Take cifar100 from this folder."),
+        typer.Option("--folder", metavar="DIR", help="Take cifar100 from this folder."),
     ] = None,
     download: Annotated[
         bool, typer.Option("--download", help="Download cifar100 into that folder if need be.")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", help="Make so many passes over the training split.")
+        int | None,
+        typer.Option(
+            "--epochs",
+            help="Make so many passes over the training split.",
+            callback=bounds.COUNT,
+        ),
     ] = None,
     seed: options.Seed = None,
     precision: options.Precision = None,
@@ -77,18 +82,18 @@ def accuracy(
 
         stylebench accuracy blocks
 
-        stylebench accuracy blocks --profile full --data cifar/ --download --device cuda
+        stylebench accuracy blocks --profile full --folder cifar/ --download --device cuda
     """
     from stylebench import runtime
     from stylebench.classifiers.data import load
-    from stylebench.sweeps import accuracy
+    from stylebench.sweeps import accuracy, classifiers
     from stylebench.sweeps.engines import EngineOptions
     from stylebench.sweeps.experiment import results_folder
     from stylebench.sweeps.run import RunOptions, check_folder
     from stylebench.tracking.place import chosen
 
-    flags: dict[str, Any] = {"folder": data, "epochs": epochs, "precision": precision}
-    settings = accuracy.load_settings(experiment, flags | given_flags(seed=seed), profile)
+    flags: dict[str, Any] = {"folder": data_folder, "epochs": epochs, "precision": precision}
+    settings = classifiers.load_settings(experiment, flags | given_flags(seed=seed), profile)
     folder = out or results_folder(settings)
     check_folder(folder)
     place = chosen(tracking_uri, experiment_name, tag or [])

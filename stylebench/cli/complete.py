@@ -56,7 +56,7 @@ def trainings(incomplete: str) -> list[str]:
 
 def classifiers(incomplete: str) -> list[str]:
     """Return shipped experiments of classifiers; a shell adds files where none fits."""
-    from stylebench.sweeps.accuracy import shipped
+    from stylebench.sweeps.classifiers import shipped
 
     return [name for name in shipped() if name.startswith(incomplete)]
 

@@ -233,7 +233,7 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         help="Stop the worker of a job after so many seconds; 0: never; default: a day.",
-        callback=bounds.NOT_NEGATIVE,
+        callback=bounds.LIMIT,
     ),
 ]
 Retries = Annotated[
@@ -241,7 +241,7 @@ Retries = Annotated[
     typer.Option(
         "--retries",
         help="Try a job whose worker died or hung so many times more; default: 2.",
-        callback=bounds.NOT_NEGATIVE,
+        callback=bounds.TRIES,
     ),
 ]
 Batch = Annotated[

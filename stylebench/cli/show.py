@@ -185,7 +185,7 @@ def _trainings(*, verbose: bool) -> list[str]:
 
 
 def _classifiers(*, verbose: bool) -> list[str]:
-    from stylebench.sweeps.accuracy import shipped
+    from stylebench.sweeps.classifiers import shipped
 
     return _of_files(shipped(), verbose=verbose)
 

@@ -33,12 +33,11 @@ WEIGHTS = {"random": "before training", "trained": "after training"}
 
 def _classifiers(results: Results) -> pd.DataFrame:
     """Return the classifiers of the setting that has most of them."""
-    frame = results.accuracy
+    frame = results.accuracy[results.accuracy["shortcut"].isin(KINDS)]
     if not len(frame):
         raise NoDataError("no classifiers in these results (`stylebench accuracy` trains them)")
     counts = frame.groupby(SET).size().sort_values(kind="stable", ascending=False)
-    same = (frame[SET] == list(counts.index[0])).all(axis=1)
-    return frame[same & frame["shortcut"].isin(KINDS)]
+    return frame[(frame[SET] == list(counts.index[0])).all(axis=1)]
 
 
 def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:

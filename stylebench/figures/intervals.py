@@ -166,8 +166,9 @@ def _bootstrap(samples: Sequence[Array], statistic: Callable[..., Any]) -> tuple
 def compare(a: Values, b: Values) -> Comparison:
     """Return how two arms differ on the same pairs: the mean of a − b, and whether it is chance.
 
-    The p-value is two-sided, of Wilcoxon's signed-rank test, exact for few pairs without ties; with
-    n pairs it is 2/2ⁿ at least, so that under six pairs none is below 0.05. It is 1 if no pair
+    The p-value is two-sided, of Wilcoxon's signed-rank test, exact up to 50 pairs, up to 13 where
+    some tie or do not differ, else by its normal approximation; pairs that do not differ are left
+    out. With n pairs it is 2/2ⁿ at least, so that under six none is below 0.05. It is 1 if no pair
     differs, NaN under two pairs. Source: Wilcoxon 1945; scipy.stats.wilcoxon.
 
     Args:

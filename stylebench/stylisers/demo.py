@@ -20,7 +20,8 @@ from stylebench.backbones.names import parse
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
 from stylebench.stylisers import encoder, export, ort
-from stylebench.stylisers.styliser import MODEL, encoders, load
+from stylebench.stylisers.identity import called
+from stylebench.stylisers.styliser import encoders, load
 from stylebench.weights import packages
 from stylebench.weights.files import cache_folder
 
@@ -208,7 +209,8 @@ def _apart(shown: Sequence[Shown], models: Sequence[str]) -> list[Shown]:
         shown: networks.
         models: where each is from.
     """
-    names = _distinct([each.name for each in shown], [f"({_called(model)})" for model in models])
+    own = [f"({called(Path(model))})" for model in models]
+    names = _distinct([each.name for each in shown], own)
     names = _distinct(names, [*map(str, range(1, len(shown) + 1))])
     files = [each.file for each in shown]
     return [
@@ -225,16 +227,6 @@ def _distinct(names: Sequence[str], more: Sequence[str]) -> list[str]:
     """
     pairs = zip(names, more, strict=True)
     return [f"{name} {own}" if names.count(name) > 1 else name for name, own in pairs]
-
-
-def _called(model: str) -> str:
-    """Return how a model's file is called: by its folder, where all of them have one name.
-
-    >>> _called("results/train_adain/model.safetensors"), _called("nets/small.onnx")
-    ('train_adain', 'small')
-    """
-    path = Path(model)
-    return (path.parent.name if path.name == MODEL else "") or path.stem
 
 
 @functools.cache

@@ -24,7 +24,6 @@ from stylebench.stylisers import graphs, ort
 from stylebench.stylisers.card import KEY, MOST_CARD, Card
 from stylebench.stylisers.magenta import Magenta
 from stylebench.stylisers.network import Network, Trained, full
-from stylebench.stylisers.settings import TrainingLoss
 from stylebench.stylisers.styliser import Styliser
 
 if TYPE_CHECKING:
@@ -142,10 +141,7 @@ class About(Frozen):
         """
         if self.card is None:
             return (self.name,)
-        try:
-            loss = TrainingLoss.model_validate(self.card.training.get("loss"))
-        except ValidationError:  # a card of another version
-            return self.name, self.card.encoder
+        loss = self.card.trained.loss
         smoothing = "" if loss.smoothing.name == "none" else loss.smoothing.label
         seer = " ".join(filter(None, (loss.network, smoothing)))
         return self.name, self.card.encoder, *([f"loss of {seer}"] if seer else [])

@@ -19,8 +19,6 @@ LONGEST = 200
 """Characters of what tables call a model, at most."""
 ENCODER = TrainSettings.model_fields["encoder"].default
 """The encoder that goes without saying."""
-
-
 MAGENTA = ("r-vgg16", "r-inception_v3")
 """Architectures that Magenta's was trained with: Ghiasi et al. 2017, sections 2 and 3."""
 
@@ -45,7 +43,11 @@ class Model:
 
 
 def called(path: Path) -> str:
-    """Return what a model's file is called: by its folder, where the file has the usual name."""
+    """Return what a model's file is called: by its folder, where the file has the usual name.
+
+    >>> called(Path("results/train_adain/model.safetensors")), called(Path("nets/small.onnx"))
+    ('train_adain', 'small')
+    """
     return path.absolute().parent.name if path.name == FILE else path.stem
 
 
@@ -88,7 +90,7 @@ def identify(source: str, *, given: Mapping[str, str], offline: bool) -> Model:
             source=f"{MODEL}{called(path)}", sha256=files.sha256(path), path=str(path.absolute())
         ),
         encoder=_encoder(path, found, given, offline=offline),
-        seen_by=tuple(dict.fromkeys(map(_bare, (found.encoder, found.loss_network)))),
+        seen_by=_seen_by(path, found),
         smoothing=smoothing,
         seed=found.trained.seed,
         code=found.code,
@@ -115,6 +117,14 @@ def _of_registry(source: str, *, offline: bool) -> Model:
     _, path = weights.find(weights.Wanted(name), weights.Source("registry", name), offline=offline)
     ref = WeightsRef(source=source, sha256=files.sha256(path), path=str(path.absolute()))
     return Model("magenta", name, ref, seen_by=MAGENTA)
+
+
+def _seen_by(path: Path, found: card.Card) -> tuple[str, ...]:
+    """Return the networks of a model's training, its encoder first."""
+    try:
+        return tuple(dict.fromkeys(map(_bare, (found.encoder, found.loss_network))))
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: its networks: {error}") from None
 
 
 def _bare(arch: str) -> str:

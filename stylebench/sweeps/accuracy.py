@@ -9,20 +9,18 @@ The way of the data:
 5. the figure and the table ``accuracy`` of both
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylebench import files, store
+from stylebench import store
 from stylebench.classifiers.settings import BACKBONE, EPOCH, AccuracySettings
 from stylebench.config import StatisticsSpec
-from stylebench.errors import InputError
-from stylebench.registry import listing
+from stylebench.errors import JobError
 from stylebench.store import lock
 from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
-from stylebench.sweeps.reading import located, read_yaml, settled
 from stylebench.sweeps.run import RunOptions, write_manifest
 from stylebench.tracking.training import ENDS, Logged, Writer
 
@@ -32,42 +30,6 @@ if TYPE_CHECKING:
 
 NAME = "accuracy"
 """Of the figure and the table."""
-COMMAND = "stylebench ls classifiers"
-
-
-def shipped() -> dict[str, Path]:
-    """Return the experiments of this kind that come with stylebench: name -> file."""
-    folder = files.locate("experiments")
-    return {path.stem: path for path in sorted(folder.glob("accuracy/*.yaml"))} if folder else {}
-
-
-def load_settings(
-    path: Path, flags: Mapping[str, Any] | None = None, profile: str | None = None
-) -> AccuracySettings:
-    """Return the settings of an experiment.
-
-    Args:
-        path: its file, or the name of one of `shipped`.
-        flags: keys from the command line, which go before the file's; None values are left out.
-        profile: of the file's ``profiles``, laid on its other settings; by default the first.
-
-    Raises:
-        InputError: unknown keys, values of the wrong type or range; the text names the first.
-    """
-    known = shipped()
-    data = read_yaml(located(path, known, "experiment of classifiers", COMMAND), known)
-    return settled(data, AccuracySettings, str(path), flags or {}, profile, check=_check_kind)
-
-
-def _check_kind(data: Mapping[str, Any], where: str) -> None:
-    """Raise InputError for a file of something else than classifiers."""
-    for key, command in (("arch", "sweep"), ("method", "train")):
-        if key in data and key not in AccuracySettings.model_fields:
-            known = listing(AccuracySettings.model_fields)
-            raise InputError(
-                f"{where}: expected an experiment of classifiers, found the key {key!r}: "
-                f"`stylebench {command}` runs such files {known}"
-            )
 
 
 @dataclass(frozen=True)
@@ -99,7 +61,8 @@ def run(
 
     Raises:
         InputError: a file of OUT is damaged, or of other settings or data.
-        JobError: the loss of a training stopped being finite.
+        JobError: the loss of a training stopped being finite; or statistics failed, after what is
+            finished was drawn.
     """
     from stylebench.classifiers.training import Training
 
@@ -123,8 +86,10 @@ def run(
             store.write_accuracy(out, [_row(training, found)])
         specs = [*_statistics(settings, trainings, trained=True), *random]
         write_manifest(options, settings, specs, watching.tell)
-        _measure(specs, options, watching.tell)
+        failed = _measure(specs, options, watching.tell)
         _draw(out, watching.tell)
+    if failed:
+        raise JobError(f"statistics of {failed} of {len(specs)} networks, see above")
     return True
 
 
@@ -202,11 +167,11 @@ def _statistics(
     return found
 
 
-def _measure(specs: list[StatisticsSpec], options: RunOptions, tell: Callable[[str], None]) -> None:
-    """Run the jobs of statistics that are not finished, and make the tables of all."""
+def _measure(specs: list[StatisticsSpec], options: RunOptions, tell: Callable[[str], None]) -> int:
+    """Run the jobs of statistics that are not finished; make the tables of all; count failures."""
     from stylebench.measures.statistics import measured
 
-    todo = store.pending(options.out, specs, statistics=measured(), tell=tell)
+    failed, todo = 0, store.pending(options.out, specs, statistics=measured(), tell=tell)
     store.remove_stale(options.out)
     lock.announce(options.out, specs)
     if todo:
@@ -214,9 +179,11 @@ def _measure(specs: list[StatisticsSpec], options: RunOptions, tell: Callable[[s
     try:
         for record in engines.run(todo, options.out, options.engine):
             if not record.ok:
+                failed += 1
                 tell(f"{record.spec.title}: {record.error}")
     finally:
         store.compact(options.out, None, {spec.job_id for spec in specs}, tell)
+    return failed
 
 
 def _draw(out: Path, tell: Callable[[str], None]) -> None:

@@ -7,11 +7,15 @@ from typing import Literal
 
 from stylebench import images
 from stylebench.backbones.names import BackboneName
-from stylebench.config import JobSpec, PassSpec, Spec, StatisticsSpec
+from stylebench.config import JobSpec, Spec, StatisticsSpec
 
 PIXELS = {"cpu": 2**16, "cuda": 16 * 2**18}
 """Pixels of a batch by kind of device, for ``--batch auto``: 256 × 256 px, or sixteen pictures of
 512 × 512 px, which take 7.2 GB with VGG-19 in bf16 (docs/performance.md)."""
+
+PASSES = 16
+"""Pictures of a trained network in a group: few enough that little is lost when it is stopped, that
+several workers have some of them, and that they fit into memory until they are written."""
 
 
 def _key(spec: JobSpec, size: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
@@ -32,7 +36,8 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
 
     Stylisations go together where backbone, size of the content picture and all settings are the
     same; not with BatchNorm in training mode, which would mix the pictures, and not with scipy's
-    L-BFGS-B, which takes one at a time. All of one trained network go together.
+    L-BFGS-B, which takes one at a time. Those of one trained network go together too,
+    one after the other: the network is opened once.
 
     Args:
         specs: jobs.
@@ -47,14 +52,14 @@ def groups(specs: Sequence[Spec], device: str, batch: int | None) -> list[list[S
         return images.read(ref, side, resize=resize).shape[:2]
 
     for index, spec in enumerate(specs):
-        if isinstance(spec, PassSpec):  # one after the other, by a model that is opened once
-            found.setdefault((spec.weights.sha256, spec.seed), []).append(spec)
-            continue
         if isinstance(spec, StatisticsSpec) or batch == 1:
             found[index] = [spec]
             continue
-        key = _key(spec, size(spec.content.ref, spec.size, spec.resize))
-        most = batch or _most(key[1], device)
+        if isinstance(spec, JobSpec):
+            key = _key(spec, size(spec.content.ref, spec.size, spec.resize))
+            most = batch or _most(key[1], device)
+        else:
+            key, most = (spec.weights.sha256, ()), batch or PASSES
         group = found.setdefault(key, [])
         if len(group) == most:
             found[index] = group

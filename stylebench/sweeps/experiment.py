@@ -15,8 +15,8 @@ from stylebench import files
 from stylebench.backbones import names
 from stylebench.config import OPTIMISE, PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
-from stylebench.registry import suggestion
-from stylebench.stylisers.styliser import PUBLISHED, REGISTRY
+from stylebench.registry import closest, either, suggestion
+from stylebench.stylisers.styliser import find
 from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
@@ -234,6 +234,11 @@ def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: 
                     f"--{key}: {where} has trained networks alone, to which it means nothing; add "
                     f"--system {OPTIMISE}"
                 )
+        if flags.get("statistics_images"):
+            raise InputError(
+                f"--statistics-images: {where} has trained networks alone, of which no statistics "
+                f"are measured; add --system {OPTIMISE}"
+            )
 
 
 def _check_system(source: str) -> None:
@@ -241,12 +246,14 @@ def _check_system(source: str) -> None:
 
     In a file it is one that is not trained yet: its jobs are unavailable.
     """
-    known = (OPTIMISE, *(REGISTRY + name for name in PUBLISHED))
-    if source not in known and not files.expanded(source).exists():
-        near = suggestion(REGISTRY + source if source in PUBLISHED else source, known)
-        raise InputError(
-            f"--system: expected {', '.join(known)} or a model's file, found {source!r}{near}"
-        )
+    if source == OPTIMISE:
+        return
+    if near := either(closest(source, [OPTIMISE], 0.7)):
+        raise InputError(f"--system: expected {OPTIMISE} or a model, found {source!r}{near}")
+    try:
+        find(source)
+    except InputError as error:
+        raise InputError(f"--system: expected {OPTIMISE} or a model: {error}") from None
 
 
 def load_sweep(

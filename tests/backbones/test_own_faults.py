@@ -82,6 +82,6 @@ def test_the_command_says_so_and_exits_1(tmp_path: Path) -> None:
 def test_a_mistyped_name_of_weights_is_told_the_classes_of_files(tmp_path: Path) -> None:
     load_plugin(write(tmp_path, FIXED[0]).rpartition(":")[0])
     assert names.of_files() == ["Net"]
-    with pytest.raises(InputError, match=r"no backbone 'Nett' .* did you mean 'Net'\?.*: Net, vgg"):
+    with pytest.raises(InputError, match=r"no backbone 'Nett' .* did you mean 'Net'.*: Net, vgg"):
         parse_given(["Nett=net.pth"])
     assert parse_given(["Net=net.pth"]) == {"Net": "net.pth"}

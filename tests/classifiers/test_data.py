@@ -46,6 +46,13 @@ def cifar(folder: Path, counts: tuple[int, int] = (5, 3)) -> list[np.ndarray[Any
     return rows
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let CIFAR-100 have as many pictures as `cifar` writes."""
+    monkeypatch.setattr(data, "CIFAR_COUNTS", {"train.bin": 5, "test.bin": 3})
+
+
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("inside", ["", "cifar-100-binary"])
 def test_cifar100_is_read_from_its_binary_files(tmp_path: Path, inside: str) -> None:
     """A record: coarse label, label, then red, green and blue, each row by row."""
@@ -58,10 +65,17 @@ def test_cifar100_is_read_from_its_binary_files(tmp_path: Path, inside: str) -> 
     assert (found.classes, found.mirrored, found.pad) == (100, True, 4)
 
 
+def test_a_part_of_cifar100_is_not_taken_for_it(tmp_path: Path) -> None:
+    cifar(tmp_path)
+    with pytest.raises(InputError, match=r"expected 50,000 pictures .* 5\.0 pictures; take the"):
+        data.load("cifar100", str(tmp_path))
+
+
+@pytest.mark.usefixtures("few")
 def test_other_folders_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected CIFAR-100 in it: .*--download fetches it"):
         data.load("cifar100", str(tmp_path))
-    with pytest.raises(InputError, match="expected a folder with it: --data DIR"):
+    with pytest.raises(InputError, match="expected a folder with it: --folder DIR"):
         data.load("cifar100")
     with pytest.raises(InputError, match="--download is of cifar100"):
         data.load("digits", download=True)
@@ -76,7 +90,7 @@ def test_other_folders_are_one_line(tmp_path: Path) -> None:
         (tmp_path / "train.bin").write_bytes(changed)
         with pytest.raises(InputError, match=f"of 3074 bytes each, found {len(changed):,} bytes"):
             data.load("cifar100", str(tmp_path))
-    (tmp_path / "train.bin").write_bytes(b"\xff" * 3074)
+    (tmp_path / "train.bin").write_bytes(b"\xff" * 3074 * 5)
     with pytest.raises(InputError, match="expected labels under 100, found 255"):
         data.load("cifar100", str(tmp_path))
 

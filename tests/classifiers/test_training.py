@@ -1,6 +1,7 @@
 """Classifiers: schedule, the blocks' arithmetic, resume to the same bits, and the way back."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from stylebench.classifiers.data import Split
 from stylebench.classifiers.settings import SHORTCUTS
 from stylebench.classifiers.training import Step, Training, rate
 from stylebench.errors import InputError, JobError
+from stylebench.weights import checkpoints
+from stylebench.weights import files as weights
 from tests.classifiers import small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -176,6 +179,22 @@ def test_a_trained_network_is_not_trained_again(whole: Training) -> None:
 def test_other_settings_are_refused(whole: Training, changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="is of other settings or data; give another --out"):
         small.training(whole.out, "pre-relu", **changes).run(never, nothing)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"correct": 13}, {"correct": -1}, {"train_accuracy": 2.0}, {"tested": 0}]
+)
+def test_a_file_that_counts_wrong_is_refused(
+    whole: Training, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    made = small.training(tmp_path, "pre-relu")
+    made.model.parent.mkdir(parents=True)
+    known = json.loads(weights.metadata(whole.model)["stylebench"])
+    assert known["tested"] == 12
+    told = json.dumps({**known, **changes})
+    made.model.write_bytes(checkpoints.packed({"x": torch.zeros(1)}, {"stylebench": told}))
+    with pytest.raises(InputError, match=r"expected a network of .*; remove it"):
+        made.result()
 
 
 def test_a_loss_that_is_not_finite_ends_it(tmp_path: Path) -> None:

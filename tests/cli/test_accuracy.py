@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from stylebench.classifiers import data
-from stylebench.sweeps import accuracy
+from stylebench.errors import JobError
+from stylebench.sweeps import classifiers, job
 from tests.classifiers import small
 from tests.cli.bench import invoke, refused, with_database
 
@@ -102,7 +103,8 @@ def test_wrong_input_is_one_line(tmp_path: Path) -> None:
     assert not Path("o").exists()
     for flags, told in (
         (("--download",), "--download is of cifar100"),
-        (("--data", "here"), "digits come with scikit-learn"),
+        (("--folder", "here"), "--folder: digits come with scikit-learn"),
+        (("--epochs", "0"), "--epochs expects a positive number"),
         (("--seed", "x"), "--seed expects whole numbers"),
         (("--precision", "fp8"), "precision"),
         (("--device", "gpu"), "--device expects"),
@@ -111,7 +113,7 @@ def test_wrong_input_is_one_line(tmp_path: Path) -> None:
         assert told in refused("accuracy", written(), "--out", "o", *flags), flags
     assert "cifar100: expected a folder" in refused("accuracy", written(data="cifar100"))
     assert "expected CIFAR-100 in it" in refused(
-        "accuracy", written(data="cifar100"), "--data", tmp_path
+        "accuracy", written(data="cifar100"), "--folder", tmp_path
     )
 
 
@@ -119,8 +121,27 @@ def test_what_comes_with_stylebench_is_listed_and_valid() -> None:
     shown = invoke("ls", "classifiers")
     assert "blocks  Accuracy and entropies by stage" in shown.out
     for profile, known in (("quick", "digits"), ("full", "cifar100")):
-        settings = accuracy.load_settings(Path("blocks"), {}, profile)
+        settings = classifiers.load_settings(Path("blocks"), {}, profile)
         assert settings.data == known
         assert settings.shortcut == ("on", "pre-relu", "off")
         assert len(settings.seed) == 5
     assert settings.epochs == 200
+
+
+@pytest.mark.usefixtures("few")
+def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measure(*_: Any, **__: Any) -> None:
+        raise JobError("no memory")
+
+    monkeypatch.setattr(job, "measure_backbone", measure)
+    file = written(shortcut=["on"], epochs=1)
+    done = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
+    assert (done.status, done.out.count("no memory")) == (1, 2)
+    assert "statistics of 2 of 2 networks, see above" in done.err
+    assert Path("o/tables/accuracy.csv").stat().st_size > 0
+    monkeypatch.undo()
+    monkeypatch.setattr(data, "digits", small.data)
+    again = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
+    assert (again.status, len(pd.read_parquet("o/stats.parquet")["weights"].unique())) == (0, 2)

@@ -216,8 +216,8 @@ JOBS: dict[str, tuple[str, str]] = {
     "cut off": ('{"arch": "r-tiny"', "expected a job as JSON"),
     "empty": ("", "expected a job as JSON"),
     "list": ("[]", "expected a job as JSON"),
-    "lacks keys": ("{}", "arch: Field required"),
-    "wrong type": ('{"arch": 3}', "expected a job as JSON: arch"),
+    "lacks keys": ("{}", "content: Field required"),
+    "wrong type": ('{"arch": 3}', "expected a job as JSON: content"),
 }
 
 

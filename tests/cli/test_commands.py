@@ -139,7 +139,7 @@ def test_seeds_that_are_none(text: str, tiny: Path) -> None:
     for command in ("sweep", "stats"):
         done = invoke(command, "--arch", "r-tiny", "--size", 32, f"--seed={text}")
         assert done.status == 2
-        assert "--seed expects whole numbers, as 0 or 0,1,2; found" in done.err
+        assert "--seed expects whole numbers from 0 on, as 0 or 0,1,2, found" in done.err
         assert len(done.err) < 300
 
 

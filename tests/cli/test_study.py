@@ -74,7 +74,7 @@ def test_simulated_ones_are_no_people(few: None) -> None:
     (["-o", "s", "--arms", "p-vgg19,p-resnet5"], "--arms, found"),
     (["-o", "s", "--language", "none.json"], "no such file"),
     (["-o", "s", "--pairs", "1"], "--pairs 1: expected a multiple of 3"),
-    (["-o", "s", "--pairs", "-3"], "--pairs -3"),
+    (["-o", "s", "--pairs", "-3"], "--pairs expects a positive number, found -3"),
 ])  # fmt: skip
 def test_wrong_wishes_leave_nothing(words: list[str], message: str) -> None:
     results(Path("out"), pairs=2)

@@ -49,7 +49,7 @@ def test_a_flag_is_named_as_a_flag() -> None:
     for flag, value in (("--size", -3), ("--seed", -1), ("--evals", 0)):
         for file in ((), ("x.yaml",)):
             line = refused("sweep", *file, "--dry-run", flag, value)
-            assert line.startswith(f"stylebench: {flag}: Input should be "), line
+            assert line.startswith(f"stylebench: {flag} expects "), line
     nodes = ("--arch", "r-tiny", "--nodes", "nope", "--content-node", "nope")
     line = refused("sweep", "x.yaml", "--dry-run", *nodes)
     assert line.startswith("stylebench: --nodes: r-tiny has no node 'nope'"), line

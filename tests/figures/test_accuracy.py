@@ -1,5 +1,6 @@
 """The price of a block in accuracy: the numbers in the table, and what the figure shows of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,12 @@ def test_without_statistics_the_accuracies_stand_alone(results: Results) -> None
     alone = store.load(results.folder)
     assert len(FIGURES["accuracy"](alone).axes) == 1
     assert len(TABLES["accuracy"](alone)) == 5
+
+
+def test_kinds_of_blocks_that_nobody_knows_are_left_out(results: Results) -> None:
+    known = results.accuracy
+    odd = known.assign(shortcut="odd", depth=34)
+    more = replace(results, accuracy=pd.concat([odd, odd, known], ignore_index=True))
+    pd.testing.assert_frame_equal(TABLES["accuracy"](more), TABLES["accuracy"](results))
+    with pytest.raises(NoDataError, match="no classifiers"):
+        FIGURES["accuracy"](replace(results, accuracy=odd))

@@ -347,7 +347,7 @@ def test_a_checkpoint_is_there_before_what_is_for_people(
         patch.setattr(images, "save", fail)
         with pytest.raises(OSError, match="no space"):
             train(tmp_path)
-    assert len(torch.load(tmp_path / "checkpoint.pt")["losses"]) == 2
+    assert len(torch.load(tmp_path / "checkpoint.pt")["rows"]) == 2
     assert train(tmp_path, stop=3) is None
     assert (tmp_path / "samples" / "step-000002.png").exists()
     assert train(tmp_path) is not None

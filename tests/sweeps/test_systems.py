@@ -14,7 +14,7 @@ from stylebench.config import ImageRef, PassSpec, Spec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.figures.arms import labelled
 from stylebench.store import JobRecord
-from stylebench.sweeps import plan
+from stylebench.sweeps import batches, plan
 from stylebench.sweeps.engines import cluster
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.job import run_job, run_jobs
@@ -240,7 +240,22 @@ def test_what_it_cannot_do_is_refused(trained: Path, tmp_path: Path) -> None:
     assert "did you mean 'registry:magenta'" in refused("sweep", "--system", "registry:magneta")
     assert refused("sweep", "--system", "magenta").endswith("mean 'registry:magenta'?\n")
     gone = refused("sweep", "--system", tmp_path / "gone.safetensors")
-    assert "--system: expected optimise, registry:magenta or a model's file" in gone
+    assert "--system: expected optimise or a model: no model" in gone
+    assert "did you mean 'optimise'?" in refused("sweep", "--system", "optimize")
+    assert f"found a folder; did you mean '{trained}'" in refused(
+        "sweep", "--system", trained.parent
+    )
+    told = refused("sweep", "--system", trained, "--statistics-images", "chelsea")
+    assert "--statistics-images: sweep has trained networks alone" in told
+
+
+def test_pictures_of_one_network_are_computed_in_groups_of_a_few() -> None:
+    a, b = ([spec(size=32 + n, weights=weights) for n in range(20)] for weights in (
+        WeightsRef(source="model:a", sha256=name * 64, path="/x/m") for name in "ab"))  # fmt: skip
+    found = batches.groups([*a, *b], "cpu", None)
+    assert found == [a[:16], a[16:], b[:16], b[16:]]
+    assert batches.groups(a, "cpu", 7) == [a[:7], a[7:14], a[14:]]
+    assert batches.groups(a, "cpu", 1) == [[each] for each in a]
 
 
 def test_a_strangers_file_is_refused_in_a_line(trained: Path, tmp_path: Path) -> None:
@@ -254,10 +269,13 @@ def test_a_strangers_file_is_refused_in_a_line(trained: Path, tmp_path: Path) ->
     whole = trained.read_bytes()
     assert "expected a model that `stylebench train` wrote" in told(whole[: len(whole) // 2])
     assert "card: name" in told(whole.replace(b'\\"sanet\\",\\"enc', b'\\"sanat\\",\\"enc', 1))
+    wrong = whole.replace(b'\\"network\\":\\"\\"', b'\\"network\\":\\"r-x+bad\\"', 1)
+    wrong = (int.from_bytes(whole[:8], "little") + 7).to_bytes(8, "little") + wrong[8:]
+    assert "stranger.safetensors': its networks: " in told(wrong)
     with stranger.open("wb") as file:
         file.truncate((1 << 30) + 1)
     huge = refused("sweep", "--system", stranger, "--out", tmp_path / "out")
-    assert "found one of over 1," in huge
+    assert "expected a model that `stylebench train` wrote, found one of ove" in huge
     assert not (tmp_path / "out" / "jobs").exists()
 
 

@@ -137,5 +137,5 @@ def test_progress_lines_differ(tmp_path: Path) -> None:
     assert done.status == 0, done
     lines = [line for line in done.out.splitlines() if "ok  r-tiny" in line]
     assert sorted(line.partition("seed 0  ")[2].partition("  ")[0] for line in lines) == [
-        "evals=1 size=32", "evals=1 size=40", "evals=2 size=32", "evals=2 size=40"
+        "size=32 evals=1", "size=32 evals=2", "size=40 evals=1", "size=40 evals=2"
     ]  # fmt: skip

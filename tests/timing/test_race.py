@@ -99,7 +99,7 @@ def test_a_race(monkeypatch: pytest.MonkeyPatch) -> None:
     ("flags", "text"),
     [
         (("--evals", 5), "--evals is of --to-loss"),
-        (("--to-loss", "--evals", 0), "--evals: expected a positive number, found 0"),
+        (("--to-loss", "--evals", 0), "--evals expects a positive number, found 0"),
         (("--to-loss", "--batch", 2), "expected no --batch"),
         (("--to-loss", "--arch", "densenet121", "--size", 64), "the plain way cannot be run"),
         (("--to-loss", "--arch", "vgg11", "--size", 24), "the plain way cannot be run"),
