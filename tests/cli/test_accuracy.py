@@ -135,13 +135,12 @@ def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
     def measure(*_: Any, **__: Any) -> None:
         raise JobError("no memory")
 
-    monkeypatch.setattr(job, "measure_backbone", measure)
     file = written(shortcut=["on"], epochs=1)
-    done = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "measure_backbone", measure)
+        done = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
     assert (done.status, done.out.count("no memory")) == (1, 2)
     assert "statistics of 2 of 2 networks, see above" in done.err
     assert Path("o/tables/accuracy.csv").stat().st_size > 0
-    monkeypatch.undo()
-    monkeypatch.setattr(data, "digits", small.data)
     again = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
     assert (again.status, len(pd.read_parquet("o/stats.parquet")["weights"].unique())) == (0, 2)
