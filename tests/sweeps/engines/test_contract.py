@@ -169,7 +169,7 @@ def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -
     while thread.is_alive():  # the one that idles too
         for pid in processes(name):
             kill(pid)
-        thread.join(0.5)
+        thread.join(20)  # sooner, and workers would be killed before they begin
     (died,) = last
     assert died.job_id == endless[0].job_id
     assert died.status == "failed"
