@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.config import OPTIMISE
-from stylebench.figures import NoDataError, figure, layout, table, trained
+from stylebench.figures import NoDataError, figure, layout, steps_of, table, trained
 from stylebench.figures.arms import in_common, judged
 from stylebench.figures.claims import UNIT, claims
 from stylebench.figures.dots import Column as Judged
@@ -215,7 +215,8 @@ def feedforward(results: Results) -> Figure:
 
         return of
 
-    how = "; ".join(each for each in trained(results.results) if "as published" not in each)
+    here = results.results["model"].map(steps_of) > 0
+    how = "; ".join(trained(results.results[here]))
     title = "Does the backbone decide in a trained network too?" + (f"  {how}" if how else "")
     note, entries = _note(results, frame, style), _entries(arms)
     if narrow():

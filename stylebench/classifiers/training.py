@@ -205,8 +205,7 @@ class Training:
         train, test = self._data.train.to(self._device), self._data.test.to(self._device)
         for epoch in range(state.step, how.epochs):
             told, stop = self._epoch(state, train, epoch, watch)
-            correct = self._correct(state.network, test)
-            state.rows.append((*told, correct / len(test.labels)))
+            state.rows.append((*told, self._correct(state.network, test) / len(test.labels)))
             last = epoch + 1 == how.epochs
             if (epoch + 1) % how.checkpoint == 0 or stop or last:
                 checkpoint.write(state, self.model.with_suffix(".pt"), self.digest, self.out)
@@ -214,7 +213,7 @@ class Training:
                 saved()
             if stop and not last:
                 return None
-        return self._finish(state, self._correct(state.network, test))
+        return self._finish(state)
 
     def _state(self) -> State[nn.Module]:
         """Return the state at the start, or that of the checkpoint."""
@@ -286,13 +285,14 @@ class Training:
                 right += int((scores.argmax(1) == test.labels[begin : begin + TESTED]).sum())
         return right
 
-    def _finish(self, state: State[nn.Module], correct: int) -> Result:
+    def _finish(self, state: State[nn.Module]) -> Result:
         """Write the network's file, and return what it says of how it came about."""
+        last, tested = dict(zip(EPOCH, state.rows[-1], strict=True)), len(self._data.test.labels)
         result = Result(
             digest=self.digest,
-            train_accuracy=state.rows[-1][EPOCH.index("train_accuracy")],
-            correct=correct,
-            tested=len(self._data.test.labels),
+            train_accuracy=last["train_accuracy"],
+            correct=round(last["test_accuracy"] * tested),
+            tested=tested,
             precision=self._precision,
             settings=published(self.settings.model_dump(mode="json", exclude={"description"})),
             versions=dict(runtime.environment()),

@@ -42,23 +42,23 @@ def styles(incomplete: str) -> list[str]:
 
 def experiments(incomplete: str) -> list[str]:
     """Return shipped experiments; a shell adds files where none fits."""
-    from stylebench.sweeps.experiment import shipped
-
-    return [name for name in shipped() if name.startswith(incomplete)]
+    return _shipped("", incomplete)
 
 
 def trainings(incomplete: str) -> list[str]:
     """Return shipped trainings; a shell adds files where none fits."""
-    from stylebench.sweeps.training import shipped
-
-    return [name for name in shipped() if name.startswith(incomplete)]
+    return _shipped("train", incomplete)
 
 
 def classifiers(incomplete: str) -> list[str]:
     """Return shipped experiments of classifiers; a shell adds files where none fits."""
-    from stylebench.sweeps.classifiers import shipped
+    return _shipped("accuracy", incomplete)
 
-    return [name for name in shipped() if name.startswith(incomplete)]
+
+def _shipped(kind: str, incomplete: str) -> list[str]:
+    from stylebench.sweeps.reading import shipped
+
+    return [name for name in shipped(kind) if name.startswith(incomplete)]
 
 
 def kinds(incomplete: str) -> list[str]:

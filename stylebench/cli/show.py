@@ -1,7 +1,8 @@
 """What ``stylebench ls`` shows: every extension point with its documentation."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,32 +173,14 @@ def _figures(*, verbose: bool) -> list[str]:
     return table(rows + [("table", name, _doc(f, verbose=verbose)) for name, f in TABLES.items()])
 
 
-def _experiments(*, verbose: bool) -> list[str]:
-    from stylebench.sweeps.experiment import shipped
-
-    return _of_files(shipped(), verbose=verbose)
-
-
-def _trainings(*, verbose: bool) -> list[str]:
-    from stylebench.sweeps.training import shipped
-
-    return _of_files(shipped(), verbose=verbose)
-
-
-def _classifiers(*, verbose: bool) -> list[str]:
-    from stylebench.sweeps.classifiers import shipped
-
-    return _of_files(shipped(), verbose=verbose)
-
-
-def _of_files(shipped: Mapping[str, Path], *, verbose: bool) -> list[str]:
-    """Return what YAML files say they are for."""
-    from stylebench.sweeps.reading import read_yaml
+def _of_files(kind: str, *, verbose: bool) -> list[str]:
+    """Return what the shipped YAML files of a kind say they are for."""
+    from stylebench.sweeps.reading import read_yaml, shipped
 
     return table(
         [
             (name, _remark(path) if verbose else str(read_yaml(path).get("description", "")))
-            for name, path in shipped.items()
+            for name, path in shipped(kind).items()
         ]
     )
 
@@ -215,9 +198,9 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "metrics": _metrics,
     "images": _images,
     "figures": _figures,
-    "experiments": _experiments,
-    "trainings": _trainings,
-    "classifiers": _classifiers,
+    "experiments": partial(_of_files, ""),
+    "trainings": partial(_of_files, "train"),
+    "classifiers": partial(_of_files, "accuracy"),
 }
 
 

@@ -234,6 +234,11 @@ def steps_of(model: str) -> int:
     return steps if isinstance(steps, int) else 0
 
 
+def is_quick(frame: pd.DataFrame) -> bool:
+    """Tell whether one of the trained networks among jobs has had a quick training."""
+    return any(0 < steps_of(model) < QUICK for model in set(frame["model"]))
+
+
 def trained(frame: pd.DataFrame) -> list[str]:
     """Return what the trained networks among jobs are, by the steps of their trainings."""
     found: dict[int, set[str]] = {}

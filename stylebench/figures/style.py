@@ -11,7 +11,7 @@ import pandas as pd
 
 from stylebench.backbones.names import ALL
 from stylebench.config import MODEL, OPTIMISE
-from stylebench.figures import provenance, trained
+from stylebench.figures import is_quick, provenance
 from stylebench.store import Results
 
 PAPER_SIZE, PAPER_EVALS = 512, 1000
@@ -259,7 +259,7 @@ def _quick(results: Results) -> str:
     jobs, budget = results.results, ""
     size, evals = (jobs if len(jobs) else results.statistics)["size"].max(), PAPER_EVALS
     if len(jobs) and is_trained(jobs).all():
-        evals = 0 if any("(quick: " in each for each in trained(jobs)) else PAPER_EVALS
+        evals = 0 if is_quick(jobs) else PAPER_EVALS
     elif len(jobs):
         budget, evals = f", about {PAPER_EVALS} evaluations", jobs["evals_budget"].max()
     if not (size < FULL_SIZE or evals < FULL_EVALS):  # nor where it is not known

@@ -4,19 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stylebench import files
 from stylebench.classifiers.settings import AccuracySettings
 from stylebench.errors import InputError
 from stylebench.registry import listing
-from stylebench.sweeps.reading import located, read_yaml, settled
+from stylebench.sweeps.reading import located, read_yaml, settled, shipped
 
 COMMAND = "stylebench ls classifiers"
-
-
-def shipped() -> dict[str, Path]:
-    """Return the experiments of this kind that come with stylebench: name -> file."""
-    folder = files.locate("experiments")
-    return {path.stem: path for path in sorted(folder.glob("accuracy/*.yaml"))} if folder else {}
 
 
 def load_settings(
@@ -25,14 +18,14 @@ def load_settings(
     """Return the settings of an experiment.
 
     Args:
-        path: its file, or the name of one of `shipped`.
+        path: its file, or the name of one of ``shipped("accuracy")``.
         flags: keys from the command line, which go before the file's; None values are left out.
         profile: of the file's ``profiles``, laid on its other settings; by default the first.
 
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    known = shipped()
+    known = shipped("accuracy")
     data = read_yaml(located(path, known, "experiment of classifiers", COMMAND), known)
     return settled(data, AccuracySettings, str(path), flags or {}, profile, check=_check_kind)
 

@@ -11,24 +11,17 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from stylebench import files
 from stylebench.backbones import names
 from stylebench.config import OPTIMISE, PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import closest, either, suggestion
 from stylebench.stylisers.styliser import find
-from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml
+from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml, shipped
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
 MAX_VARIANTS = 1000
 """Of an experiment, its grid multiplied out."""
-
-
-def shipped() -> dict[str, Path]:
-    """Return the experiments that come with stylebench: name -> file."""
-    folder = files.locate("experiments")
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -264,9 +257,9 @@ def load_sweep(
     """Return the configuration of a sweep.
 
     Args:
-        path: an experiment file, or the name of one of `shipped`; its stem is the sweep's name
-            unless the file gives one. None means the built-in default, which
-            experiments/default.yaml spells out.
+        path: an experiment file, or the name of one of `shipped`
+            (`stylebench.sweeps.reading`); its stem is the sweep's name unless the file gives one.
+            None means the built-in default, which experiments/default.yaml spells out.
         flags: keys from the command line, which go before the file's and its variants'; None
             values are left out. Contents or styles from the command line are all paired with each
             other; those of a file too, unless it says ``pairing: zip``. A preset from the command

@@ -100,6 +100,17 @@ def explain(
     )
 
 
+def shipped(kind: str = "") -> dict[str, Path]:
+    """Return the experiments that come with stylebench: name -> file.
+
+    Args:
+        kind: their folder in experiments/: ``train`` and ``accuracy`` hold those of the commands of
+            these names; "" are those of sweeps.
+    """
+    folder = files.locate("experiments")
+    return {path.stem: path for path in sorted((folder / kind).glob("*.yaml"))} if folder else {}
+
+
 def located(given: Path, known: Mapping[str, Path], what: str, command: str) -> Path:
     """Return the file that is meant by a path, or by a name.
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stylebench import files
 from stylebench.config import Frozen, SmoothingSpec
 from stylebench.errors import InputError
 from stylebench.registry import suggestion
@@ -16,7 +15,7 @@ from stylebench.stylisers.settings import (
     TrainingLoss,
     TrainSettings,
 )
-from stylebench.sweeps.reading import located, read_yaml, settled
+from stylebench.sweeps.reading import located, read_yaml, settled, shipped
 from stylebench.tracking.place import OWN, Place
 
 if TYPE_CHECKING:
@@ -26,26 +25,20 @@ PARTS: dict[str, type[Frozen]] = {"loss": TrainingLoss, "smoothing": SmoothingSp
 COMMAND = "stylebench ls trainings"
 
 
-def shipped() -> dict[str, Path]:
-    """Return the trainings that come with stylebench: name -> file."""
-    folder = files.locate("experiments")
-    return {path.stem: path for path in sorted(folder.glob("train/*.yaml"))} if folder else {}
-
-
 def load_training(
     path: Path, flags: Mapping[str, Any] | None = None, profile: str | None = None
 ) -> TrainSettings:
     """Return the settings of a training.
 
     Args:
-        path: its file, or the name of one of `shipped`.
+        path: its file, or the name of one of ``shipped("train")``.
         flags: keys from the command line, which go before the file's; None values are left out.
         profile: of the file's ``profiles``, laid on its other settings; by default the first.
 
     Raises:
         InputError: unknown keys, values of the wrong type or range; the text names the first.
     """
-    known = shipped()
+    known = shipped("train")
     data = read_yaml(located(path, known, "training", COMMAND), known)
     data.setdefault("name", "train")
     return settled(data, TrainSettings, str(path), flags or {}, profile, PARTS, _check_method)

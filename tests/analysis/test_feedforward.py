@@ -11,7 +11,8 @@ from stylebench.figures import FIGURES, TABLES
 from stylebench.figures.arms import labelled
 from stylebench.figures.style import one_setting
 from stylebench.store import Results
-from stylebench.sweeps.experiment import load_sweep, results_folder, shipped
+from stylebench.sweeps.experiment import load_sweep, results_folder
+from stylebench.sweeps.reading import shipped
 from stylebench.sweeps.training import load_training
 from tests.results import Arm, arms, experiment, network
 

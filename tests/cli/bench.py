@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +18,19 @@ from stylebench.tracking import address
 
 COMMAND = (sys.executable, "-c", "from stylebench.cli.main import main; main()")
 """The command line as a process of its own."""
+
+LOADING = """
+import json, sys
+from stylebench.cli.main import main
+status, commands = json.loads(sys.argv[1])
+for words in commands:
+    sys.argv = ["stylebench", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == status, (words, end.code)
+    print("LOADED", *sys.modules)
+"""
 
 NO_FIGURES = (
     sys.executable,
@@ -99,3 +114,13 @@ def with_database(out: Path) -> Path:
 def no_figures() -> contextlib.AbstractContextManager[object]:
     """Return a context in which sweeps of this process draw nothing."""
     return mock.patch("stylebench.figures.draw", return_value=())
+
+
+def modules(commands: list[list[str]], cwd: Path, status: int = 0) -> list[set[str]]:
+    """Return what a process has imported after each of some commands, which end with a status."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, json.dumps([status, commands])],
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [set(line.split()) for line in done.stdout.splitlines() if line.startswith("LOADED")]

@@ -1,13 +1,11 @@
 """Commands are quick to start: none imports what it does not use."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from stylebench.store import lock
+from tests.cli.bench import modules
 from tests.results import make
 
 FOREIGN = {"mlflow", "ray", "timm", "sklearn", "skimage", "plenoptic", "torchmetrics"}
@@ -31,18 +29,6 @@ WITHOUT: list[tuple[set[str], list[str]]] = [
 """Modules -> commands that must not load them, all of which one process runs."""
 LONG = [commands for _, commands in WITHOUT[-3:]]
 
-CODE = """
-import json, sys
-from stylebench.cli.main import main
-for words in json.loads(sys.argv[1]):
-    sys.argv = ["stylebench", *words]
-    try:
-        main()
-    except SystemExit as end:
-        assert end.code == 0, (words, end.code)
-    print("LOADED", *sys.modules)
-"""
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,10 +47,5 @@ def test_commands_import_what_they_use(
     foreign: set[str], commands: list[str], results: Path, tmp_path: Path
 ) -> None:
     words = [command.replace("RESULTS", str(results)).split() for command in commands]
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, json.dumps(words)],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    loaded = [set(line.split()) for line in done.stdout.splitlines() if line.startswith("LOADED")]
+    loaded = modules(words, tmp_path)
     assert [sorted(each & foreign) for each in loaded] == [[] for _ in commands], commands

@@ -9,7 +9,8 @@ import yaml
 
 from stylebench.cli.schema import of_experiments
 from stylebench.errors import InputError
-from stylebench.sweeps.experiment import load_sweep, shipped
+from stylebench.sweeps.experiment import load_sweep
+from stylebench.sweeps.reading import shipped
 from stylebench.sweeps.settings import SweepConfig
 from tests.cli.bench import invoke
 

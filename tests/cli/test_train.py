@@ -13,6 +13,7 @@ from PIL import Image
 from stylebench.errors import InputError, JobError
 from stylebench.store import lock
 from stylebench.sweeps import training
+from stylebench.sweeps.reading import shipped
 from tests.cli.bench import COMMAND, invoke, refused, with_database
 from tests.stylisers.tiny import model
 
@@ -215,7 +216,7 @@ def test_what_is_wrong_with_a_flag_is_told_of_the_flag() -> None:
     assert "t.yaml: profiles.quick: learning_rate: " in line
 
 
-@pytest.mark.parametrize("name", training.shipped())
+@pytest.mark.parametrize("name", shipped("train"))
 def test_steps_of_a_shipped_training_can_be_few(name: str) -> None:
     found = training.load_training(Path(name), {"steps": 300})
     assert (found.steps, found.reconstructing) == (300, 150)
@@ -240,7 +241,7 @@ def test_a_training_that_is_not_there() -> None:
     assert "no profile 'ful'; did you mean 'full'?" in refused("train", "adain", "--profile", "ful")
 
 
-@pytest.mark.parametrize("name", training.shipped())
+@pytest.mark.parametrize("name", shipped("train"))
 @pytest.mark.parametrize("profile", ["quick", "full"])
 def test_shipped_trainings_are_right(name: str, profile: str) -> None:
     found = training.load_training(Path(name), {}, profile)
