@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import yaml
@@ -109,6 +110,15 @@ def with_database(out: Path) -> Path:
         address.create(Path(folder, "mlflow.db"))
         shutil.copy(Path(folder, "mlflow.db"), out)
     return out
+
+
+def tracked(out: Path) -> Any:
+    """Return a client of the MLflow database in a results folder.
+
+    MLflow keeps a database open under the address that it was given: a relative one goes on to mean
+    the working folder of the test that was the first to use it.
+    """
+    return address.client()(tracking_uri=f"sqlite:///{out.resolve() / 'mlflow.db'}")
 
 
 def no_figures() -> contextlib.AbstractContextManager[object]:

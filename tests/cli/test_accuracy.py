@@ -11,7 +11,7 @@ from stylebench.classifiers import data
 from stylebench.errors import JobError
 from stylebench.sweeps import classifiers, job
 from tests.classifiers import small
-from tests.cli.bench import invoke, refused, with_database
+from tests.cli.bench import invoke, refused, tracked, with_database
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
 
@@ -35,8 +35,6 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_networks_are_trained_logged_and_put_on_the_bench() -> None:
-    from mlflow import MlflowClient
-
     with_database(Path("o"))
     done = invoke("accuracy", written(), "--out", "o")
     assert (done.status, done.err) == (0, "")
@@ -51,7 +49,7 @@ def test_networks_are_trained_logged_and_put_on_the_bench() -> None:
     assert Path("o/figures/accuracy.png").stat().st_size > 0
     assert Path("o/tables/accuracy.csv").stat().st_size > 0
 
-    client = MlflowClient(tracking_uri="sqlite:///o/mlflow.db")
+    client = tracked(Path("o"))
     (place,) = [e for e in client.search_experiments() if e.name == "mine"]
     runs = {run.info.run_name: run for run in client.search_runs([place.experiment_id])}
     assert set(runs) == {"on-seed0", "pre-relu-seed0"}

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from stylebench import files, store
 from stylebench.tracking import address, background, view
 from stylebench.tracking.mlflow import Tracker
-from tests.cli.bench import invoke, refused, with_database, write_yaml
+from tests.cli.bench import invoke, refused, tracked, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, done, job_tags, runs, sweep
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -140,7 +139,7 @@ def test_sweeps_of_other_names_are_experiments_of_their_own(out: Path, tmp_path:
     assert sweep("--out", out, config).status == 0
     with_database(out)
     assert _logged(out) == (4, 0)
-    client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+    client = tracked(out)
     for name, ids in (("tiny", first), ("other", set(done(out)) - first)):
         found = client.search_runs([client.get_experiment_by_name(name).experiment_id])
         (parent,) = (run for run in found if "job_id" not in run.data.tags)
@@ -155,7 +154,7 @@ def test_jobs_of_no_sweep_get_the_name_of_the_folder(out: Path) -> None:
     (out / "manifest.json").unlink()
     with_database(out)
     assert _logged(out) == (2, 0)
-    client = MlflowClient(tracking_uri=f"sqlite:///{out / 'mlflow.db'}")
+    client = tracked(out)
     assert client.get_experiment_by_name("out") is not None
 
 
@@ -322,7 +321,7 @@ def _to(server: Path) -> tuple[str, str]:
 
 def _live(server: Path) -> dict[str, dict[str, str]]:
     """Return run id -> tags of the jobs of all folders in a database."""
-    client = MlflowClient(tracking_uri=f"sqlite:///{server / 'mlflow.db'}")
+    client = tracked(server)
     every = [found.experiment_id for found in client.search_experiments()]
     found = client.search_runs(every, max_results=1000)
     return {r.info.run_id: r.data.tags for r in found if "mlflow.parentRunId" in r.data.tags}
@@ -441,7 +440,7 @@ def test_each_job_is_there_once_whatever_is_deleted_and_restored(
 ) -> None:
     copy = _copied(out, "whole", tmp_path / "copy")
     draw = random.Random(seed)
-    client = MlflowClient(tracking_uri=f"sqlite:///{server / 'mlflow.db'}")
+    client = tracked(server)
 
     def change() -> None:
         found = client.get_experiment_by_name("tiny")

@@ -14,7 +14,7 @@ from stylebench.errors import InputError, JobError
 from stylebench.store import lock
 from stylebench.sweeps import training
 from stylebench.sweeps.reading import shipped
-from tests.cli.bench import COMMAND, invoke, refused, with_database
+from tests.cli.bench import COMMAND, invoke, refused, tracked, with_database
 from tests.stylisers.tiny import model
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
@@ -69,12 +69,10 @@ def test_flags_go_before_the_file() -> None:
 
 
 def test_a_training_is_in_mlflow_once() -> None:
-    from mlflow import MlflowClient
-
     with_database(Path("o"))
     assert invoke("train", written(name="mine"), "--out", "o").status == 0
     assert invoke("train", "t.yaml", "--out", "o").status == 0
-    client = MlflowClient(tracking_uri="sqlite:///o/mlflow.db")
+    client = tracked(Path("o"))
     (place,) = [e for e in client.search_experiments() if e.name == "mine"]
     (run,) = client.search_runs([place.experiment_id])
     assert run.info.status == "FINISHED"
@@ -92,7 +90,7 @@ def test_a_run_ends_as_its_training_does(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with_database(Path("ends"))
     settings = training.load_training(written(name="mine", steps=4, checkpoint=1))
-    client = MlflowClient(tracking_uri="sqlite:///ends/mlflow.db")
+    client = tracked(Path("ends"))
 
     def state() -> str:
         (place,) = [e for e in client.search_experiments() if e.name == "mine"]
@@ -126,13 +124,11 @@ def test_a_run_ends_as_its_training_does(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_run_has_so_many_points_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often the training is logged while it grows."""
-    from mlflow import MlflowClient
-
     monkeypatch.setattr("stylebench.tracking.training.POINTS", 3)
     with_database(Path("points"))
     settings = training.load_training(written(name="mine", steps=8, checkpoint=1))
     assert training.train(settings, Path("points")) is not None
-    client = MlflowClient(tracking_uri="sqlite:///points/mlflow.db")
+    client = tracked(Path("points"))
     (place,) = [e for e in client.search_experiments() if e.name == "mine"]
     (run,) = client.search_runs([place.experiment_id])
     for term in ("loss", "style"):
