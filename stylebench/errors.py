@@ -5,7 +5,8 @@ import errno
 import itertools
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -130,6 +131,54 @@ def some(names: Sequence[str], most: int | None) -> str:
     """
     rest = len(names) - most if most else 0
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x' or 'y'?"`` for the closest of `known`, or an empty string.
+
+    >>> suggestion("R-VGG_19", ["r-vgg19", "mosaic"])
+    "; did you mean 'r-vgg19'?"
+    """
+    return either(closest(name, known))
+
+
+def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
+    """Return the closest of `known`, two at most, whatever the case and with _ as good as -.
+
+    Args:
+        name: what was typed.
+        known: what there is.
+        cutoff: likeness at least, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
+    """
+    folded: dict[str, str] = {}
+    for each in known:
+        folded.setdefault(_folded(each), each)
+    close = get_close_matches(_folded(name), folded, n=2, cutoff=cutoff)
+    return [folded[match] for match in close]
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "-")
+
+
+def either(names: Sequence[str]) -> str:
+    """Return ``"; did you mean 'x' or 'y'?"``, or an empty string for no names."""
+    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
+
+
+NAMED = 10
+"""Names that a message lists, at most."""
+
+
+def listing(known: Iterable[str], command: str = "") -> str:
+    """Return ``"(known: a, b)"``; of more than `NAMED` the first, and what shows the others.
+
+    >>> listing("abcdefghijklm", "stylebench ls letters")
+    '(known: a, b, c, d, e, f, g, h, i, j and 3 more, see `stylebench ls letters`)'
+    """
+    names = list(known)
+    others = f", see `{command}`" if command and len(names) > NAMED else ""
+    return f"(known: {some(names, NAMED) or 'none'}{others})"
 
 
 def published(value: Any) -> Any:

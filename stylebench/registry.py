@@ -14,9 +14,8 @@ import inspect
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module, invalidate_caches
 from importlib.machinery import PathFinder
 from importlib.util import cache_from_source
@@ -24,60 +23,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stylebench.errors import InputError, named, some
+from stylebench.errors import InputError, listing, named, suggestion
 
 T = TypeVar("T")
 GROUP = "stylebench"
 """Of entry points: each names a module, which registers what it defines when it is imported."""
 VARIABLE = "STYLEBENCH_PLUGINS"
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x' or 'y'?"`` for the closest of `known`, or an empty string.
-
-    >>> suggestion("R-VGG_19", ["r-vgg19", "mosaic"])
-    "; did you mean 'r-vgg19'?"
-    """
-    return either(closest(name, known))
-
-
-def closest(name: str, known: Iterable[str], cutoff: float = 0.5) -> list[str]:
-    """Return the closest of `known`, two at most, whatever the case and with _ as good as -.
-
-    Args:
-        name: what was typed.
-        known: what there is.
-        cutoff: likeness at least, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
-    """
-    folded: dict[str, str] = {}
-    for each in known:
-        folded.setdefault(_folded(each), each)
-    close = get_close_matches(_folded(name), folded, n=2, cutoff=cutoff)
-    return [folded[match] for match in close]
-
-
-def _folded(name: str) -> str:
-    return name.casefold().replace("_", "-")
-
-
-def either(names: Sequence[str]) -> str:
-    """Return ``"; did you mean 'x' or 'y'?"``, or an empty string for no names."""
-    return f"; did you mean {' or '.join(map(repr, names))}?" if names else ""
-
-
-NAMED = 10
-"""Names that a message lists, at most."""
-
-
-def listing(known: Iterable[str], command: str = "") -> str:
-    """Return ``"(known: a, b)"``; of more than `NAMED` the first, and what shows the others.
-
-    >>> listing("abcdefghijklm", "stylebench ls letters")
-    '(known: a, b, c, d, e, f, g, h, i, j and 3 more, see `stylebench ls letters`)'
-    """
-    names = list(known)
-    others = f", see `{command}`" if command and len(names) > NAMED else ""
-    return f"(known: {some(names, NAMED) or 'none'}{others})"
 
 
 LISTS = {"backbone": "archs"} | {

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from stylebench.errors import InputError
-from stylebench.registry import Registry, suggestion
+from stylebench.errors import InputError, suggestion
+from stylebench.registry import Registry
 from stylebench.runtime import PeakMemory, resolve_device
 
 

@@ -17,16 +17,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from stylebench.backbones.spec import ARCHS, INIT, BackboneSpec
-from stylebench.errors import InputError, some
-from stylebench.registry import (
-    NAMED,
-    PLUGINS,
-    closest,
-    either,
-    listing,
-    load_plugin,
-    suggestion,
-)
+from stylebench.errors import NAMED, InputError, closest, either, listing, some, suggestion
+from stylebench.registry import PLUGINS, load_plugin
 
 TIMM = "timm:"
 """Before the name of a model of timm, which is a backbone without being registered."""

@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from stylebench.backbones.spec import BackboneSpec, Node
 from stylebench.config import NodeChoice
-from stylebench.errors import InputError, some
-from stylebench.registry import suggestion
+from stylebench.errors import InputError, some, suggestion
 
 SHOWN = 10
 """Nodes that an error lists, at most."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from stylebench.backbones.names import makes
 from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
-from stylebench.errors import InputError, named
-from stylebench.registry import PLUGINS, check_code, listing, load_installed, suggestion
+from stylebench.errors import InputError, listing, named, suggestion
+from stylebench.registry import PLUGINS, check_code, load_installed
 
 
 @dataclass(frozen=True)

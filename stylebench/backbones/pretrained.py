@@ -14,9 +14,8 @@ from stylebench.backbones import names
 from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_files
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
-from stylebench.errors import InputError
+from stylebench.errors import InputError, listing, suggestion
 from stylebench.files import expanded
-from stylebench.registry import listing, suggestion
 from stylebench.weights import Wanted, files, inputs, parse, sources
 from stylebench.weights.packages import PACKAGES
 

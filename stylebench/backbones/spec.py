@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast
 
 from stylebench.config import InputSpec, NodeChoice
-from stylebench.errors import InputError
-from stylebench.registry import Registry, suggestion
+from stylebench.errors import InputError, suggestion
+from stylebench.registry import Registry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -38,8 +38,7 @@ from stylebench.backbones import names as names_
 from stylebench.backbones.fold import fold_like
 from stylebench.backbones.graph import not_in_place
 from stylebench.backbones.spec import MOST, BackboneSpec, Node, last_but_one
-from stylebench.errors import InputError, describe
-from stylebench.registry import listing, suggestion
+from stylebench.errors import InputError, describe, listing, suggestion
 
 INPUT = "input of "
 """Before the path of a module: the map that enters it."""

@@ -80,8 +80,8 @@ def figures(
 
 def _paper(formats: str | None, width: str | None) -> "Paper":
     """Return what --format and --width say."""
+    from stylebench.errors import suggestion
     from stylebench.figures.register import FORMATS, Paper
-    from stylebench.registry import suggestion
 
     names = FORMATS[:1] if formats is None else tuple(n.strip() for n in formats.split(","))
     for name in names:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stylebench.cli.progress import say
-from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from stylebench.config import PictureSpec, Spec

@@ -80,7 +80,7 @@ def make(
 
     from stylebench import files, store
     from stylebench.cli import flags
-    from stylebench.registry import suggestion
+    from stylebench.errors import suggestion
     from stylebench.study import design, page
 
     if question not in design.QUESTIONS:

@@ -9,8 +9,7 @@ from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
 from stylebench.cli.progress import duration, say
 from stylebench.cli.watch import share, watch
-from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from stylebench.images import ImageSource

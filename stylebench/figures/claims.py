@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from stylebench.errors import InputError, some
+from stylebench.errors import InputError, either, some
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, compared
 from stylebench.figures.intervals import ALPHA
 from stylebench.figures.style import family, over_seeds
-from stylebench.registry import either
 
 PARTS = ["backbone", "smoothing", "setting"]
 ARM = [*PARTS, "arm", "arch"]

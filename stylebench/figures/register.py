@@ -27,9 +27,9 @@ from PIL import Image
 
 from stylebench import files, store
 from stylebench.config import OPTIMISE
-from stylebench.errors import InputError, is_full, one_line, published_command
+from stylebench.errors import InputError, is_full, listing, one_line, published_command, suggestion
 from stylebench.figures import latex
-from stylebench.registry import Registry, check_function, listing, suggestion
+from stylebench.registry import Registry, check_function
 from stylebench.store import Results
 
 if TYPE_CHECKING:

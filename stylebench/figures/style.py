@@ -224,21 +224,22 @@ def alike(frame: pd.DataFrame) -> pd.DataFrame:
     if not networks.any() or networks.all():
         return frame
     keys = [key for key in SETTINGS if key not in OF_PICTURES]
-    most = frame.loc[~networks].groupby(keys).size().sort_values(kind="stable").index[-1]
-    values = dict(zip(keys, most, strict=True))
+    most = frame.loc[~networks].groupby(keys, dropna=False).size().sort_values(kind="stable")
+    values = dict(zip(keys, most.index[-1], strict=True))
     return frame.assign(**{key: frame[key].where(~networks, values[key]) for key in keys})
 
 
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the jobs of the setting that has most of them, and a note if there are others."""
     told, keys = alike(frame), settings(frame)
-    counts = told.groupby(keys).size().sort_values(kind="stable", ascending=False)
+    counts = told.groupby(keys, dropna=False).size().sort_values(kind="stable", ascending=False)
     if len(counts) < 2:
         return frame, ""
     chosen = counts.index[0]
-    same = np.logical_and.reduce(
-        [told[column] == value for column, value in zip(keys, chosen, strict=True)]
-    )
+    same = np.logical_and.reduce([
+        told[column].isna() if pd.isna(value) else told[column] == value
+        for column, value in zip(keys, chosen, strict=True)
+    ])  # fmt: skip
     left = len(frame) - int(same.sum())
     return frame[same], f"{left} jobs with other settings are not shown"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stylebench.errors import InputError
+from stylebench.errors import InputError, suggestion
 from stylebench.files import sha256
 from stylebench.images import formats
 from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
@@ -27,7 +27,6 @@ from stylebench.images.decode import (
     read_file,
     reason,
 )
-from stylebench.registry import suggestion
 
 Role = Literal["content", "style", "photograph", "mask", "start"]
 

@@ -5,8 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
-from stylebench.errors import InputError
-from stylebench.registry import closest, either
+from stylebench.errors import InputError, closest, either
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,7 +10,7 @@ The way of the data:
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class Watching:
     """What is told while classifiers are trained: lines, and steps.
 
     `begin` is called once all that is needed is there; `step` returns True where the epoch is to be
-    the last.
+    the last, of this network and of all.
     """
 
     begin: Callable[[], None] = lambda: None
@@ -66,7 +66,13 @@ def run(
     """
     from stylebench.classifiers.training import Training
 
-    out, telling = options.out, _Once(watching.tell)
+    out, telling, ended = options.out, _Once(watching.tell), False
+
+    def step(told: "Step") -> bool:
+        nonlocal ended
+        ended = bool(watching.step(told)) or ended
+        return ended
+
     trainings = [
         Training(settings, kind, seed, data, out, device=options.engine.device,
                  command=options.command)
@@ -80,10 +86,12 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with lock.claim(out, options.command):
         for training in trainings:
-            found = _train(training, options, watching, telling)
+            found = _train(training, options, replace(watching, step=step), telling)
             if found is None:
                 return False
             store.write_accuracy(out, [_row(training, found)])
+            if ended:
+                return False
         specs = [*_statistics(settings, trainings, trained=True), *random]
         write_manifest(options, settings, specs, watching.tell)
         failed = _measure(specs, options, watching.tell)

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stylebench.classifiers.settings import AccuracySettings
-from stylebench.errors import InputError
-from stylebench.registry import listing
+from stylebench.errors import InputError, listing
 from stylebench.sweeps.reading import located, read_yaml, settled, shipped
 
 COMMAND = "stylebench ls classifiers"

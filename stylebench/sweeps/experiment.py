@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from stylebench.backbones import names
 from stylebench.config import OPTIMISE, PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
-from stylebench.errors import InputError
-from stylebench.registry import closest, either, suggestion
+from stylebench.errors import InputError, closest, either, suggestion
 from stylebench.stylisers.styliser import find
 from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml, shipped
 from stylebench.sweeps.settings import SweepConfig

@@ -10,8 +10,7 @@ from stylebench.backbones import names
 from stylebench.backbones.names import BackboneName
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import OPTIMISE, NodeChoice, WeightsRef
-from stylebench.errors import InputError, UnavailableError
-from stylebench.registry import listing, suggestion
+from stylebench.errors import InputError, UnavailableError, listing, suggestion
 from stylebench.sweeps.settings import SweepConfig
 
 if TYPE_CHECKING:

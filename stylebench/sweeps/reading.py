@@ -13,8 +13,7 @@ from pydantic import ValidationError
 
 from stylebench import files
 from stylebench.config import Frozen, first_problem
-from stylebench.errors import InputError, describe
-from stylebench.registry import listing, suggestion
+from stylebench.errors import InputError, describe, listing, suggestion
 
 Settings = TypeVar("Settings", bound=Frozen)
 MAX_BYTES = 1_000_000

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylebench.config import Frozen, SmoothingSpec
-from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.errors import InputError, suggestion
 from stylebench.stylisers.settings import (
     LOSSES,
     METHODS,

@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stylebench.config import LossSpec, TransferSettings, first_problem
-from stylebench.errors import InputError
-from stylebench.registry import suggestion
+from stylebench.errors import InputError, suggestion
 
 _TORCH = {"line_search": "none", "history": 100, "first_step": "torch"}
 """torch.optim.LBFGS as it is declared."""

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from stylebench import runtime
 from stylebench.config import Precision, SmoothingSpec
-from stylebench.errors import InputError
-from stylebench.registry import Registry, check_function, suggestion
+from stylebench.errors import InputError, suggestion
+from stylebench.registry import Registry, check_function
 from stylebench.runtime import float32
 
 if TYPE_CHECKING:

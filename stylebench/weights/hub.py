@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stylebench.errors import InputError, UnavailableError, describe
-from stylebench.registry import listing, suggestion
+from stylebench.errors import InputError, UnavailableError, describe, listing, suggestion
 from stylebench.weights import download
 from stylebench.weights.files import sha256
 

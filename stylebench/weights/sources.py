@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stylebench.config import InputSpec
-from stylebench.errors import InputError, UnavailableError
+from stylebench.errors import InputError, UnavailableError, suggestion
 from stylebench.files import check_regular, expanded
-from stylebench.registry import suggestion
 from stylebench.weights import download, files, hub, packages
 from stylebench.weights.download import Found
 

@@ -9,7 +9,9 @@ import yaml
 
 from stylebench.classifiers import data
 from stylebench.errors import JobError
-from stylebench.sweeps import classifiers, job
+from stylebench.sweeps import accuracy, classifiers, job
+from stylebench.sweeps.run import RunOptions
+from stylebench.tracking.place import Place
 from tests.classifiers import small
 from tests.cli.bench import invoke, refused, tracked, with_database
 
@@ -142,3 +144,24 @@ def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
     assert Path("o/tables/accuracy.csv").stat().st_size > 0
     again = invoke("accuracy", file, "--out", "o", "--tracking-uri", "off")
     assert (again.status, len(pd.read_parquet("o/stats.parquet")["weights"].unique())) == (0, 2)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("last", ["on", "pre-relu"])
+def test_a_stop_in_the_last_epoch_begins_nothing_else(last: str) -> None:
+    """What was then trained is kept, and the next command goes on."""
+    settings = classifiers.load_settings(written(epochs=1))
+    found = data.load(settings.data, settings.folder, download=False)
+    how = RunOptions(out=Path("o"), tracking=Place("off"))
+    begun: list[str] = []
+
+    def step(told: Any) -> bool:
+        begun.append(told.network)
+        return bool(told.network.startswith(last))
+
+    assert accuracy.run(settings, found, how, accuracy.Watching(step=step)) is False
+    assert begun[-1].startswith(last)
+    assert list(pd.read_parquet("o/accuracy.parquet")["shortcut"])[-1] == last
+    assert not Path("o/stats.parquet").exists()
+    assert accuracy.run(settings, found, how, accuracy.Watching()) is True
+    assert len(pd.read_parquet("o/accuracy.parquet")) == 2

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stylebench.figures import TABLES, claims
+from stylebench.config import OPTIMISE
+from stylebench.figures import TABLES, claims, style
 from stylebench.figures.arms import backbones, judged
 from stylebench.report import pictures
 from stylebench.store import Results
@@ -79,3 +80,16 @@ def test_photographs_as_style_are_compared(tmp_path: Path) -> None:
     results = experiment(tmp_path, "gatys_photoreal", [*vgg, *arms(["p-resnet50"], ["none"])])
     table = TABLES["comparisons"](replace(results, manifest={}))
     assert set(zip(table["a"], table["b"], strict=True)) == {("p-vgg19", "p-resnet50")}
+
+
+def test_a_setting_may_be_unknown() -> None:
+    """As in the tables of a folder from elsewhere: NaN is a setting like another."""
+    settings = dict.fromkeys(style.SETTINGS, 1.0) | {"learning_rate": float("nan")}
+    who = {"arch": "p-a", "weights": "w", "smoothing": "none"}
+    rows = [{**settings, **who, "system": system} for system in (OPTIMISE, OPTIMISE, "network")]
+    frame = pd.DataFrame(rows)
+    assert len(style.alike(frame)) == 3
+    assert len(style.one_setting(frame)[0]) == 3
+    frame.loc[1, "learning_rate"] = 0.5
+    kept, told = style.one_setting(frame.iloc[[0, 0, 1]])
+    assert (len(kept), told) == (2, "1 jobs with other settings are not shown")
