@@ -203,7 +203,7 @@ def test_a_text_that_is_repeated_is_measured_before_it_is_decoded(tmp_path: Path
     before = pa.default_memory_pool().max_memory()
     with pytest.raises(DamagedError, match="over 1,000,000,000 bytes"):
         store.read_parquet(path, {"job_id": "str"})
-    assert pa.default_memory_pool().max_memory() < max(before, 50_000_000)
+    assert pa.default_memory_pool().max_memory() <= max(before, 50_000_000)
 
 
 @pytest.mark.parametrize("name", ["junk", "job_id.x"])
@@ -217,7 +217,7 @@ def test_columns_that_are_not_asked_for_are_not_decoded(name: str, tmp_path: Pat
     else:
         with pytest.raises(DamagedError, match="it has a column job_id"):
             store.read_parquet(path, {"job_id": "str"})
-    assert pa.default_memory_pool().max_memory() < max(before, 50_000_000)
+    assert pa.default_memory_pool().max_memory() <= max(before, 50_000_000)
 
 
 def test_texts_that_share_their_beginnings_are_not_decoded(tmp_path: Path) -> None:
