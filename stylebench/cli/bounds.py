@@ -56,6 +56,7 @@ COUNT = bounded("a positive number", lambda value: 1 <= value <= LARGEST)
 BATCH = bounded(
     "auto or a positive number", lambda text: text == "auto" or (text.isdecimal() and int(text) > 0)
 )
+SEED = bounded("a whole number from 0 on", _is_seed)
 SEEDS = bounded("whole numbers from 0 on, as 0 or 0,1,2", _is_seed)
 WEIGHTS = bounded("positive numbers, as 0.7,0.3", _are_weights)
 POSITIVE = bounded("a positive number", lambda value: 0 < value < math.inf)

@@ -76,7 +76,7 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            "--seed", help="Draw weights and crops from this seed.", callback=bounds.SEEDS
+            "--seed", help="Draw weights and crops from this seed.", callback=bounds.SEED
         ),
     ] = None,
     precision: Annotated[

@@ -198,7 +198,7 @@ def transfer(
     resize: options.Resize = None,
     seed: Annotated[
         int,
-        typer.Option("--seed", help="Draw random weights from this seed.", callback=bounds.SEEDS),
+        typer.Option("--seed", help="Draw random weights from this seed.", callback=bounds.SEED),
     ] = 0,
     preset: options.Preset = None,
     device: options.Device = "auto",
