@@ -226,11 +226,18 @@ def bare(text: str) -> str:
     return name.partition(FILE)[2] or name
 
 
-def load_files(values: Iterable[str]) -> None:
-    """Load the files among what ``--arch`` was given: then weights may be given by their names."""
+def look_up(values: Iterable[str]) -> None:
+    """Load the files among what ``--arch`` was given: then weights may be given by their names.
+
+    Raises:
+        InputError: a name or a glob that fits nothing, timm's apart: they take seconds to import.
+    """
     for text in listed(values):
+        name, _ = parse(text)
         if FILE in text:
-            of_file(parse(text)[0])
+            of_file(name)
+        elif TIMM not in name:
+            expand([name])
 
 
 def _matching(pattern: str) -> list[str]:

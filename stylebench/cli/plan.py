@@ -54,9 +54,10 @@ def plan(
         stylebench plan experiments/default.yaml --from results/reference/bench.json
     """
     from stylebench.sweeps.experiment import archs_of, load_sweep, naming, results_folder
+
+    config = load_sweep(experiment, given, profile)  # before torch is imported
     from stylebench.timing import forecast
 
-    config = load_sweep(experiment, given, profile)
     place, engine = out or results_folder(config), engine_options(device, None, jobs, batch)
     asked = run_options(place, engine, weights, archs_of(config), offline=offline, force=force)
     with naming(experiment, given, profile):

@@ -50,9 +50,10 @@ def stats(
         stylebench stats --arch r-resnet50,r-noresnet50 --content photos/ --seed 0,1
     """
     from stylebench.sweeps.experiment import load_sweep
-    from stylebench.sweeps.run import measure
 
     config = load_sweep(None, {"name": "stats", **given, "statistics_images": content or None})
+    from stylebench.sweeps.run import measure
+
     how = run_options(
         out, engine_options(device, None, jobs), weights, config.arch, offline=offline, force=force
     )

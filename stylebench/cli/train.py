@@ -75,9 +75,7 @@ def train(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            "--seed", help="Draw weights and crops from this seed.", callback=bounds.SEED
-        ),
+        typer.Option("--seed", help="Draw weights and crops from this seed.", callback=bounds.SEED),
     ] = None,
     precision: Annotated[
         str | None,

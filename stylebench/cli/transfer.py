@@ -222,6 +222,7 @@ def transfer(
 
         stylebench transfer frames/ mosaic --start previous -o out/
     """
+    from stylebench.sweeps.experiment import load_sweep
     from stylebench.sweeps.frames import listed
     from stylebench.sweeps.single import mixed, transfer_one
 
@@ -236,6 +237,7 @@ def transfer(
                         evals=evals, tolerance=tolerance, seed=[seed], preset=preset,
                         precision=precision, resize=resize, nodes=nodes,
                         content_node=content_node)  # fmt: skip
+    load_sweep(None, flags)  # what is wrong is told before torch is imported
     how = run_options(output.parent, engine_options(device), weights, [arch], offline=offline)
     if frames is not None:
         _frames(frames, flags, how, output, start or "content", strength, force=force)

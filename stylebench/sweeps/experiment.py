@@ -17,6 +17,7 @@ from stylebench.errors import InputError, closest, either, suggestion
 from stylebench.stylisers.styliser import find
 from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml, shipped
 from stylebench.sweeps.settings import SweepConfig
+from stylebench.transfer import smoothing
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
 MAX_VARIANTS = 1000
@@ -290,5 +291,7 @@ def load_sweep(
     for source in (flags or {}).get("system") or ():
         _check_system(source)
     for arm in found:
-        names.load_files(arm.arch)
+        names.look_up(arm.arch)
+        for spec in arm.smoothing:
+            smoothing.check(spec)
     return config

@@ -65,3 +65,12 @@ def test_a_wrong_number_is_told_before_all_else(name: str, flag: str) -> None:
 def test_nothing_is_imported_for_that(tmp_path: Path) -> None:
     words = [[*name.split(), f"{flag}={wrong(flag)}"] for name, flag in NUMBERS]
     assert not {"torch", "pandas", "matplotlib"} & modules(words, tmp_path, status=2)[-1]
+
+
+def test_unknown_names_are_told_before_torch_is_imported(tmp_path: Path) -> None:
+    commands = [["plan", "smok"]]
+    for words in (["sweep"], ["plan"], ["stats"], ["transfer", "chelsea", "brush"]):
+        commands += [[*words, "--arch", "r-vgg99"], [*words, "--arch", "no*such"]]
+        if words != ["stats"]:
+            commands.append([*words, "--smoothing", "sofmax"])
+    assert "torch" not in modules(commands, tmp_path, status=2)[-1]
