@@ -130,9 +130,9 @@ def test_pretrained_weights_reach_to_the_deepest_node(
 @pytest.mark.parametrize(
     ("name", "early", "late"),
     [
-        ("inception_v3", "Conv2d_2b_3x3.bn", "Mixed_5d"),
+        pytest.param("inception_v3", "Conv2d_2b_3x3.bn", "Mixed_5d", marks=pytest.mark.slow),
         ("googlenet", "conv3.bn", "inception3b"),
-        ("densenet121", "features.norm5", "relu"),
+        pytest.param("densenet121", "features.norm5", "relu", marks=pytest.mark.slow),
     ],
 )
 def test_functions_do_not_work_in_place(name: str, early: str, late: str) -> None:

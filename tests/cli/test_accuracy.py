@@ -147,7 +147,7 @@ def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
 
 
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("last", ["on", "pre-relu"])
+@pytest.mark.parametrize("last", ["on", pytest.param("pre-relu", marks=pytest.mark.slow)])
 def test_a_stop_in_the_last_epoch_begins_nothing_else(last: str) -> None:
     """What was then trained is kept, and the next command goes on."""
     settings = classifiers.load_settings(written(epochs=1))

@@ -386,7 +386,7 @@ def test_missing_yaml_suggests_the_one_beside_it() -> None:
     assert "smoke.yaml" in refused("sweep", "smok.yaml").replace("'smok.yaml'", "")
 
 
-@pytest.mark.parametrize("kind", ["truncated", "bomb"])
+@pytest.mark.parametrize("kind", [pytest.param("truncated", marks=pytest.mark.slow), "bomb"])
 def test_nothing_else_on_standard_error(kind: str, tmp_path: Path) -> None:
     (tmp_path / "mine.png").write_bytes(PICTURES[kind][0] or b"")
     args = ["sweep", "--arch", "r-tiny", "--content", "mine.png", "--size", "32"]

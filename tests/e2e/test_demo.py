@@ -101,7 +101,7 @@ def shown(page: Page, name: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
 
 
-@pytest.mark.parametrize("name", ["magenta", "adain, r-tiny"])
+@pytest.mark.parametrize("name", [pytest.param("magenta", marks=pytest.mark.slow), "adain, r-tiny"])
 def test_the_picture_is_that_of_python(
     page: Page, site: tuple[Path, str], stylisers: dict[str, Styliser], name: str
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_request_that_was_carried_out_twice(server: Server, tmp_path: Path) ->
     assert {item.path for item in files} == {"result.png", "record.json"}
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_folder_has_runs_of_its_own(server: Server, tmp_path: Path) -> None:
     out, copy = tmp_path / "out", tmp_path / "copy"
     run(out, server.uri, [0, 1])

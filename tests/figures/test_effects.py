@@ -80,6 +80,7 @@ def test_without_data_there_is_nothing(made: dict[str, Results], name: str) -> N
             of[name](empty)
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes(made: dict[str, Results]) -> None:
     out = made["controls_gamma"].folder
     read: list[dict[Path, bytes]] = []

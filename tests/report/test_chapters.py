@@ -61,6 +61,7 @@ def test_chapters(several: Path) -> None:
             assert chapters[0] in shown.one("img", id=arm["key"]).above
 
 
+@pytest.mark.slow
 def test_chapters_are_shorter_than_a_page_of_their_own(
     several: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

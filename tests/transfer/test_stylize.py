@@ -264,7 +264,7 @@ def test_every_start_and_optimiser_lowers_the_loss(
 @pytest.mark.parametrize(
     ("search", "balance", "dtype", "evals", "tolerance"),
     [
-        ("none", "target", torch.float64, 8, 1e-9),
+        pytest.param("none", "target", torch.float64, 8, 1e-9, marks=pytest.mark.slow),
         ("strong_wolfe", "gradient", torch.float64, 8, 1e-9),
         ("strong_wolfe", "target", torch.float32, 6, 1e-3),
     ],

@@ -48,6 +48,7 @@ def assert_same(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(table, pd.read_parquet(other), rtol=1e-4)
 
 
+@pytest.mark.slow
 @every
 def test_a_trained_network_makes_the_same_pictures(name: str, tmp_path: Path) -> None:
     """Of which no engine needs to know anything: its file travels as weights do."""
@@ -155,6 +156,7 @@ def test_resume(name: str, tmp_path: Path) -> None:
     assert json.loads((store.place(tmp_path, specs[0]) / "record.json").read_text())
 
 
+@pytest.mark.slow
 @linux
 @of_workers
 def test_a_worker_that_dies_costs_its_own_job_alone(name: str, tmp_path: Path) -> None:

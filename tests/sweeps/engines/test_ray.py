@@ -265,6 +265,7 @@ def test_a_worker_that_is_out_of_memory_is_told_as_such(ray_cluster: Any, tmp_pa
     workers.close()
 
 
+@pytest.mark.slow
 def test_a_full_object_store_costs_no_job_while_others_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
