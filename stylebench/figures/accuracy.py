@@ -40,12 +40,21 @@ def _classifiers(results: Results) -> pd.DataFrame:
     return frame[(frame[SET] == list(counts.index[0])).all(axis=1)]
 
 
+def _statistics(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
+    """Return the statistics of classifiers without smoothing, at the size that has most of them."""
+    frame = results.statistics
+    own = {name for column in WEIGHTS for name in classifiers[column]}
+    frame = frame[frame["weights"].isin(own) & (frame["smoothing"] == "none")]
+    sizes = frame["size"].value_counts(sort=False).sort_index()
+    return frame[frame["size"] == sizes.idxmax()] if len(sizes) else frame
+
+
 def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
     """Return the statistics of classifiers: a row a network, weights, statistic and stage.
 
     The value is the mean over pictures, in logarithms (base 10) where the axis is logarithmic.
     """
-    frame = results.statistics
+    frame = _statistics(results, classifiers)
     frame = frame[np.isfinite(frame["value"]) & frame["statistic"].isin(list(known()))]
     log = frame["statistic"].map({name: panel.scale == "log" for name, panel in known().items()})
     frame = frame[~log.astype(bool) | (frame["value"] > 0)]
@@ -67,9 +76,11 @@ def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
 def _note(classifiers: pd.DataFrame, results: Results) -> str:
     first, seeds = classifiers.iloc[0], classifiers["seed"].nunique()
     quick = "quick settings (the paper: CIFAR-100): " if first["data"] != "cifar100" else ""
-    images = results.statistics["image"].nunique()
-    sizes = ", ".join(f"{size} px" for size in sorted(set(results.statistics["size"])))
-    measured = f"statistics of {images} photographs, {sizes}" if images else "no statistics"
+    measured = "no statistics"
+    if len(frame := _statistics(results, classifiers)):
+        measured = (
+            f"statistics of {frame['image'].nunique()} photographs, {frame['size'].iloc[0]} px"
+        )
     return (
         f"{quick}{first['data']}, ResNet-{first['depth']} of width {first['width']} with a CIFAR "
         f"stem, {first['epochs']} epochs, {seeds} seeds, {first['tested']} test pictures; "
@@ -110,7 +121,7 @@ def _draw_statistic(axes: Axes, frame: pd.DataFrame, panel: Panel) -> None:
         axes.plot(stages.index, ends[:, 0], **look.line())
     set_axes(axes, panel, sorted(set(frame["stage"])))
     axes.set_title(panel.title)
-    axes.set_xlabel("stage (0 = stem)")
+    axes.set_xlabel("stage (4 = deepest)")
 
 
 @figure("accuracy")
