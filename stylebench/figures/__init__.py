@@ -1,5 +1,6 @@
 """Figures and tables of results: their register, what they are drawn with, those of any sweep."""
 
+from stylebench.figures.notes import is_quick, provenance, steps_of, trained
 from stylebench.figures.register import (
     FIGURES,
     TABLES,
@@ -7,14 +8,10 @@ from stylebench.figures.register import (
     draw,
     experiments,
     figure,
-    is_quick,
     load,
     names,
-    provenance,
-    steps_of,
     table,
     told,
-    trained,
 )
 
 __all__ = [

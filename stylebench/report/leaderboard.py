@@ -26,7 +26,8 @@ from stylebench.figures.arms import MEASURE, OPTIONS
 from stylebench.figures.claims import judges
 from stylebench.figures.frontiers import areas, points
 from stylebench.figures.intervals import means
-from stylebench.figures.register import inert, versions
+from stylebench.figures.notes import versions
+from stylebench.figures.register import inert
 from stylebench.figures.style import SETTINGS, alike
 from stylebench.report.page import TEMPLATES, digest
 from stylebench.store import Results
