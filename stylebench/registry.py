@@ -333,7 +333,10 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     path = Path(os.path.expanduser(file)).absolute()  # noqa: PTH111  pathlib's raises
     known = PLUGINS.get(path.name)
     if path.suffix != ".py" or not path.is_file():
-        raise InputError(f"no plug-in {str(file)!r}: expected a Python file, NAME.py")
+        missing = "no such file" if path.suffix == ".py" and not path.exists() else ""
+        raise InputError(
+            f"no plug-in {str(file)!r}: {missing or 'expected a Python file, NAME.py'}"
+        )
     sources = _sources(path)
     digest = _hash(sources.values())
     before = known.files.get(path.name) if known else None

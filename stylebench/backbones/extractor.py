@@ -59,8 +59,8 @@ class Backbone(nn.Module):
         if min(image.shape[-2:]) < self._min_side:
             height, width = image.shape[-2:]
             raise InputError(
-                f"{self._name} needs pictures of at least {self._min_side} px on the short side, "
-                f"found {width}×{height}; use a larger --size"
+                f"{self.arch or self._name} needs pictures of at least {self._min_side} px on "
+                f"the short side, found {width}×{height}; use a larger --size"
             )
         x = ((image.flip(1) if self._order == "bgr" else image) - self.mean) / self.std
         if self.precision != "fp32":

@@ -46,6 +46,7 @@ from stylebench.config.specs import (
     WeightsRef,
     blend_weights,
     first_problem,
+    problem,
     shares,
     style_size,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "WeightsRef",
     "blend_weights",
     "first_problem",
+    "problem",
     "shares",
     "style_size",
 ]

@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from stylebench.errors import InputError
 
@@ -48,11 +49,15 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def problem(of: ErrorDetails) -> tuple[str, str, Any]:
+    """Return where a problem of a validation is, what was expected, and what was found."""
+    path = ".".join(str(part) for part in of["loc"])
+    return path, of["msg"].removeprefix("Value error, "), of["input"]  # before texts of ours
+
+
 def first_problem(error: ValidationError) -> tuple[str, str, Any]:
-    """Return where the first problem of a validation is, what was expected, and what was found."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    return path, first["msg"].removeprefix("Value error, "), first["input"]  # before texts of ours
+    """Return the first problem of a validation, see `problem`."""
+    return problem(error.errors()[0])
 
 
 class SmoothingSpec(Frozen):

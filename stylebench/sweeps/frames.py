@@ -19,7 +19,7 @@ from stylebench.errors import DamagedError, InputError, JobError, some
 from stylebench.images import stored
 from stylebench.measures.flicker import Flicker, flicker
 from stylebench.store import models
-from stylebench.sweeps.run import RunOptions
+from stylebench.sweeps.run import RunOptions, check_folder
 from stylebench.sweeps.single import planned
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _check_output(output: Path, jobs: Mapping[str, JobSpec]) -> None:
         raise InputError(
             f"--output expects a folder, as the content is one of frames, found {str(output)!r}"
         )
+    check_folder(output, writes=True)
     for name, job in jobs.items():
         if output.resolve() == Path(job.content.ref).parent:
             raise InputError(f"--output {str(output)!r} has the frames in it; give another folder")

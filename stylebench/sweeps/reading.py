@@ -2,7 +2,6 @@
 
 import os
 import reprlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,8 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from stylebench import files
-from stylebench.config import Frozen, first_problem
-from stylebench.errors import InputError, describe, listing, suggestion
+from stylebench.config import Frozen, problem
+from stylebench.errors import InputError, describe, listing, one_line, suggestion
 
 Settings = TypeVar("Settings", bound=Frozen)
 MAX_BYTES = 1_000_000
@@ -67,7 +66,7 @@ def explain(
     data: Mapping[str, Any] = MappingProxyType({}),
     written: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Return the first problem of a validation in one line, with a suggestion for a key.
+    """Return the worst problem of a validation in one line, with a suggestion for a key.
 
     Args:
         error: of the validation.
@@ -78,9 +77,14 @@ def explain(
         data: what was validated.
         written: where some of its keys are: a file, a profile of it, or a flag.
     """
-    first, (path, expected, found) = error.errors()[0], first_problem(error)
+    problems = error.errors()
+    unknown = (each for each in problems if each["type"] == "extra_forbidden")
+    first = next(unknown, problems[0])  # of an unknown key no value is told
+    path, expected, found = problem(first)
     top = str(first["loc"][0]) if first["loc"] else ""
     where = written.get(top, where)
+    others = len(problems) - 1
+    more = f" (and {others} more)" if others else ""
     if top in data and len(first["loc"]) == 2 and data[top] == [first["input"]]:
         path = top  # a single value, where a list may stand
     if not first["loc"]:  # of keys that do not go together, which the text names
@@ -92,11 +96,8 @@ def explain(
         owner = next((parts[part] for part in reversed(inside) if part in parts), whole)
         near = suggestion(key, owner.model_fields)
         known = listing(owner.model_fields, command)
-        return f"{where}: unknown key {path!r}{near} {known}"
-    more = len(error.errors()) - 1
-    return f"{where}: {path}: {expected}, found {shown(found)}" + (
-        f" (and {more} more)" if more else ""
-    )
+        return f"{where}: unknown key {path!r}{near} {known}{more}"
+    return f"{where}: {path}: {expected}, found {shown(found)}{more}"
 
 
 def shipped(kind: str = "") -> dict[str, Path]:
@@ -127,6 +128,10 @@ def located(given: Path, known: Mapping[str, Path], what: str, command: str) -> 
     return known[str(given)]
 
 
+def _refused(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """Reads YAML, and refuses a key that stands twice in a mapping, and far too many values."""
 
@@ -140,14 +145,13 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         if node is not None and node not in self._counts:
             if repeats:
-                raise yaml.YAMLError(f"an alias stands in what it repeats{node.start_mark}")
+                raise _refused("an alias stands in what it repeats", node)
             inside = node.value if isinstance(node, yaml.CollectionNode) else ()
             parts = [n for each in inside for n in (each if isinstance(each, tuple) else (each,))]
             self._counts[node] = 1 + sum(self._counts.get(part, 1) for part in parts)
             if self._counts[node] > MAX_VALUES:
-                raise yaml.YAMLError(
-                    f"expected at most {MAX_VALUES:,} values, with those that aliases repeat"
-                    f"{node.start_mark}"
+                raise _refused(
+                    f"expected at most {MAX_VALUES:,} values, with those that aliases repeat", node
                 )
         return node
 
@@ -155,24 +159,34 @@ class _Loader(yaml.SafeLoader):
         """Compose a node, and refuse a number that is far too long."""
         node = super().compose_scalar_node(anchor)
         if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
-            raise yaml.YAMLError(
-                f"expected at most {MAX_DIGITS} digits in a number, found {len(node.value):,}"
-                f"{node.start_mark}"
+            raise _refused(
+                f"expected at most {MAX_DIGITS} digits in a number, found {len(node.value):,}", node
             )
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
         if len(node.value) > MAX_KEYS:
-            raise yaml.YAMLError(f"expected at most {MAX_KEYS} keys in a mapping{node.start_mark}")
+            raise _refused(f"expected at most {MAX_KEYS} keys in a mapping", node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):  # else the reader of YAML says what is wrong
-            keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-            for key, count in keys.items():
-                if count > 1:
-                    raise yaml.YAMLError(f"the key {key!r} stands twice{node.start_mark}")
+            seen = set[str]()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in seen:
+                        raise _refused(f"the key {key.value!r} stands twice", key)
+                    seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _problem(error: Exception) -> str:
+    """Return what is wrong with a YAML file, and in which line."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return describe(error, 200)
+    told = ", ".join(text for text in (error.context, error.problem) if text)
+    mark = error.problem_mark or error.context_mark
+    return one_line(told) + (f" (line {mark.line + 1}, column {mark.column + 1})" if mark else "")
 
 
 def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
@@ -190,9 +204,9 @@ def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
     try:
         data = yaml.load(text, _Loader)
     except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything
-        raise InputError(f"{path}: expected YAML: {describe(error, 200)}") from None
+        raise InputError(f"{path}: expected YAML: {_problem(error)}") from None
     if data is None:
-        return {}
+        raise InputError(f"{path}: expected a mapping of keys to values, found an empty file")
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise InputError(
             f"{path}: expected a mapping of keys to values, found {type(data).__name__}"

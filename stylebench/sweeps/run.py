@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol
 
 from stylebench import files, runtime, store
 from stylebench.config import Frozen, PictureSpec, Spec
-from stylebench.errors import InputError, JobError, published
+from stylebench.errors import InputError, JobError, one_line, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
 from stylebench.sweeps.engines import EngineOptions
@@ -22,10 +23,18 @@ from stylebench.tracking import background
 from stylebench.tracking.place import Place, chosen
 
 
-def check_folder(out: Path) -> None:
-    """Raise InputError where no folder can be made because of the name or of a file in its way."""
+def check_folder(out: Path, *, writes: bool = False) -> None:
+    """Raise InputError where no folder can be made because of the name or of a file in its way.
+
+    Args:
+        out: the folder.
+        writes: refuse a place, too, where no file can be made.
+    """
     try:
         there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        if writes and there.is_dir():
+            with tempfile.TemporaryFile(dir=there):
+                pass
     except OSError as error:
         raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
     if not there.is_dir():
@@ -350,7 +359,14 @@ def _draw(out: Path, report: Reporter) -> int:
     except InputError as error:
         report.message(f"no figures: {error}")
         return 1
-    wrong = [(name, found) for name, found in drawn if isinstance(found, Exception)]
+    wrong, idle = list[tuple[str, Exception]](), dict[str, list[str]]()
+    for name, found in drawn:
+        if isinstance(found, figures.NoDataError):
+            idle.setdefault(str(found), []).append(name)
+        elif isinstance(found, Exception):
+            wrong.append((name, found))
     for line in dict.fromkeys(figures.told(*each) for each in wrong):  # two may have one name
         report.message(line)
-    return sum(not isinstance(found, figures.NoDataError) for _, found in wrong)
+    for why, names in idle.items():
+        report.message(one_line(f"{', '.join(names)}: not drawn, {why}"))
+    return len(wrong)

@@ -16,7 +16,7 @@ from stylebench.errors import InputError, JobError
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.sweeps.experiment import load_sweep
-from stylebench.sweeps.run import RunOptions, jobs
+from stylebench.sweeps.run import RunOptions, check_folder, jobs
 from stylebench.sweeps.settings import REST
 from stylebench.transfer.presets import stronger
 
@@ -110,6 +110,7 @@ def _checked(output: Path) -> None:
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
+    check_folder(output.parent, writes=True)
 
 
 def transfer_one(

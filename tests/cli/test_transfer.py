@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylebench import images
 from stylebench.cli.watch import Watch, pace, share
-from tests.cli.bench import NO_FIGURES, invoke
+from tests.cli.bench import NO_FIGURES, invoke, refused
 from tests.cli.test_terminal import Terminal, terminals  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -302,3 +302,9 @@ def test_wrong_weights_are_one_line(blend: str, tmp_path: Path) -> None:
     done = invoke("transfer", "chelsea", "mosaic,brush", *TINY[3:], "--blend", blend)
     assert (done.status, done.err.count("\n")) == (2, 1), done
     assert "blend" in done.err
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="has a folder that takes no files")
+def test_a_place_that_takes_no_file_is_told_before_all_work() -> None:
+    line = refused("transfer", "chelsea", "mosaic", "--arch", "r-tiny", "-o", "/proc/x.png")
+    assert line.startswith("stylebench: cannot write into '/proc': ")
