@@ -80,9 +80,10 @@ def test_a_server_that_hangs_in_mid_sweep(server: Server, tmp_path: Path) -> Non
 def test_a_server_that_is_killed_and_started_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "PATIENCE", 1.0)
     out = tmp_path / "out"
-    told = run(out, server.uri, list(range(6)), {2: server.kill})
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "PATIENCE", 1.0)
+        told = run(out, server.uri, list(range(6)), {2: server.kill})
     assert told.longest < WAITS
     assert len(jobs(out)) == 6
     assert len(away(told)) == 1
@@ -105,12 +106,13 @@ def test_a_server_that_is_killed_and_started_again(
 def test_a_server_that_is_not_there_at_all(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(background, "PATIENCE", 1.0)
     out = tmp_path / "out"
     run(out, server.uri, [0])
     server.kill()
     # An address that has answered for this folder is down; for a new folder, it may be mistyped.
-    told = run(out, server.uri, [0, 1, 2])
+    with monkeypatch.context() as patch:
+        patch.setattr(background, "PATIENCE", 1.0)
+        told = run(out, server.uri, [0, 1, 2])
     assert len(away(told)) == 1
     assert len(jobs(out)) == 3
     assert told.messages[-1].startswith("3 of 3 jobs are not in MLflow; ")
