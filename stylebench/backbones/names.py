@@ -227,10 +227,12 @@ def bare(text: str) -> str:
 
 
 def look_up(values: Iterable[str]) -> None:
-    """Load the files among what ``--arch`` was given: then weights may be given by their names.
+    """Load the files among what ``--arch`` was given, and check the other names but timm's.
+
+    Weights may be given by the names of files that are loaded; timm takes seconds to import.
 
     Raises:
-        InputError: a name or a glob that fits nothing, timm's apart: they take seconds to import.
+        InputError: a file that cannot be loaded, a name or a glob that fits nothing.
     """
     for text in listed(values):
         name, _ = parse(text)

@@ -41,12 +41,15 @@ def _classifiers(results: Results) -> pd.DataFrame:
 
 
 def _statistics(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of classifiers without smoothing, at the size that has most of them."""
+    """Return the statistics of classifiers without smoothing, of the size that most of them have.
+
+    The same size has its shape kept in one job and squashed in another: these are two.
+    """
     frame = results.statistics
     own = {name for column in WEIGHTS for name in classifiers[column]}
     frame = frame[frame["weights"].isin(own) & (frame["smoothing"] == "none")]
-    sizes = frame["size"].value_counts(sort=False).sort_index()
-    return frame[frame["size"] == sizes.idxmax()] if len(sizes) else frame
+    sizes = frame.groupby(["size", "resize"]).size()
+    return frame[(frame[["size", "resize"]] == sizes.idxmax()).all(axis=1)] if len(sizes) else frame
 
 
 def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:

@@ -200,7 +200,7 @@ def settings(frame: pd.DataFrame) -> list[str]:
 
 def varies(frame: pd.DataFrame, key: str) -> bool:
     """Tell whether jobs differ in a setting; an optimiser without a first step does not."""
-    values = set(frame[key])
+    values = set(frame[key].unique())  # of which NaN is one, however often it stands there
     return len(values - {""} if key == "first_step" else values) > 1
 
 

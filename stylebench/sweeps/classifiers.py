@@ -22,7 +22,7 @@ def load_settings(
         profile: of the file's ``profiles``, laid on its other settings; by default the first.
 
     Raises:
-        InputError: unknown keys, values of the wrong type or range; the text names the first.
+        InputError: unknown keys, values of the wrong type or range; the text names one.
     """
     known = shipped("accuracy")
     data = read_yaml(located(path, known, "experiment of classifiers", COMMAND), known)

@@ -249,6 +249,20 @@ def _check_system(source: str) -> None:
         raise InputError(f"--system: expected {OPTIMISE} or a model: {error}") from None
 
 
+def _check_names(arm: SweepConfig) -> None:
+    """Raise InputError for what is wrong with an arm whatever its pictures are: without torch."""
+    if bool(arm.content) != bool(arm.style):
+        empty, other = ("style", "content") if arm.content else ("content", "style")
+        raise InputError(
+            f"{empty}: expected pictures beside those of {other}, found none (for statistics alone "
+            "both are empty)"
+        )
+    if OPTIMISE in arm.system:
+        names.look_up(arm.arch)
+    for spec in arm.smoothing:
+        smoothing.check(spec)
+
+
 def load_sweep(
     path: Path | None = None,
     flags: Mapping[str, Any] | None = None,
@@ -271,7 +285,8 @@ def load_sweep(
     its values, as ``variants`` are, and crossed with those where there are both.
 
     Raises:
-        InputError: unknown keys, values of the wrong type or range; the text names the first.
+        InputError: unknown keys, backbones and smoothings, values of the wrong type or range; the
+            text names one, an unknown key before all else.
     """
     data = _read(path) if path else {}
     where = str(path) if path else "sweep"
@@ -287,11 +302,10 @@ def load_sweep(
     variants = _varied(data, crossed, given, where)
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where, written)
     found = arms(config, f"{where}: grid" if gridded else where)
+    with naming(path, flags, profile):
+        for arm in found:
+            _check_names(arm)
     _refuse_idle(found, flags or {}, where)
     for source in (flags or {}).get("system") or ():
         _check_system(source)
-    for arm in found:
-        names.look_up(arm.arch)
-        for spec in arm.smoothing:
-            smoothing.check(spec)
     return config

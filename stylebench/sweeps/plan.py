@@ -89,12 +89,6 @@ def _pictures(
 def _pairs(
     content: list[ImageRef], style: list[PlannedStyle], pairing: str
 ) -> list[tuple[ImageRef, PlannedStyle]]:
-    if bool(content) != bool(style):
-        empty, other = ("style", "content") if content else ("content", "style")
-        raise InputError(
-            f"{empty}: expected pictures, found none; {other} has {len(content) or len(style)} "
-            "(for statistics alone both are empty)"
-        )
     if pairing == "product":
         return [(c, s) for c in content for s in style]
     if len(content) != len(style):

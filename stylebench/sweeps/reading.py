@@ -79,12 +79,12 @@ def explain(
     """
     problems = error.errors()
     unknown = (each for each in problems if each["type"] == "extra_forbidden")
-    first = next(unknown, problems[0])  # of an unknown key no value is told
+    first = next(unknown, problems[0])  # it may be why the others are wrong
     path, expected, found = problem(first)
     top = str(first["loc"][0]) if first["loc"] else ""
     where = written.get(top, where)
     others = len(problems) - 1
-    more = f" (and {others} more)" if others else ""
+    more = f" (and {others} more {'problems' if others > 1 else 'problem'})" if others else ""
     if top in data and len(first["loc"]) == 2 and data[top] == [first["input"]]:
         path = top  # a single value, where a list may stand
     if not first["loc"]:  # of keys that do not go together, which the text names
@@ -186,7 +186,9 @@ def _problem(error: Exception) -> str:
         return describe(error, 200)
     told = ", ".join(text for text in (error.context, error.problem) if text)
     mark = error.problem_mark or error.context_mark
-    return one_line(told) + (f" (line {mark.line + 1}, column {mark.column + 1})" if mark else "")
+    return one_line(told)[:200] + (
+        f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    )
 
 
 def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
@@ -280,7 +282,7 @@ def settled(
         check: called with what is laid together and `where`, to refuse it in words of its own.
 
     Raises:
-        InputError: unknown keys, values of the wrong type or range; the text names the first.
+        InputError: unknown keys, values of the wrong type or range; the text names one.
     """
     given = {key: value for key, value in flags.items() if value not in (None, [])}
     written = places(data, profile, given, where)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from stylebench import files, runtime, store
 from stylebench.config import Frozen, PictureSpec, Spec
-from stylebench.errors import InputError, JobError, one_line, published
+from stylebench.errors import InputError, JobError, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
 from stylebench.sweeps.engines import EngineOptions
@@ -359,14 +359,14 @@ def _draw(out: Path, report: Reporter) -> int:
     except InputError as error:
         report.message(f"no figures: {error}")
         return 1
-    wrong, idle = list[tuple[str, Exception]](), dict[str, list[str]]()
+    wrong, idle = list[tuple[str, Exception]](), dict[str, dict[str, None]]()
     for name, found in drawn:
         if isinstance(found, figures.NoDataError):
-            idle.setdefault(str(found), []).append(name)
+            idle.setdefault(str(found), {})[name] = None  # a figure and a table may share it
         elif isinstance(found, Exception):
             wrong.append((name, found))
     for line in dict.fromkeys(figures.told(*each) for each in wrong):  # two may have one name
         report.message(line)
     for why, names in idle.items():
-        report.message(one_line(f"{', '.join(names)}: not drawn, {why}"))
+        report.message(figures.told(", ".join(names), figures.NoDataError(why)))
     return len(wrong)

@@ -35,7 +35,7 @@ def load_training(
         profile: of the file's ``profiles``, laid on its other settings; by default the first.
 
     Raises:
-        InputError: unknown keys, values of the wrong type or range; the text names the first.
+        InputError: unknown keys, values of the wrong type or range; the text names one.
     """
     known = shipped("train")
     data = read_yaml(located(path, known, "training", COMMAND), known)

@@ -274,8 +274,11 @@ YAML: dict[str, tuple[str, str]] = {
     "syntax": ("arch: [r-tiny\nsize: 32", "(line 2, column 5)"),
     "nothing": ("# to be written\n", "found an empty file"),
     "the unknown key first": ("size: '64'\nevals: -3\nsmothing: []", "did you mean 'smoothing'"),
-    "no content": ("content: []\nstyle: [mosaic]", "content: expected pictures, found none"),
-    "no style": ("content: [chelsea, china]\nstyle: []", "style: expected pictures, found none"),
+    "no content": ("content: []\nstyle: [mosaic]", "mine.yaml: content: expected pictures"),
+    "no style": (
+        "content: [chelsea, china]\nstyle: []",
+        "mine.yaml: style: expected pictures",
+    ),
     "too many nodes": (f"nodes: {{vgg19: {{style: {[*range(65)]}, content: 0}}}}", "at most 64"),
     "not finite": ("loss: {style_weight: .inf}", "loss.style_weight: Input should be a finite"),
     "negative weight": ("loss: {style_weight: -1}", "style_weight"),
@@ -287,6 +290,11 @@ YAML: dict[str, tuple[str, str]] = {
         "smoothing: [{name: softmax, temprature: 3}]",
         "did you mean 'temperature'",
     ),
+    "parameter in params": (
+        "smoothing: [{name: softmax, params: {temprature: 3}}]",
+        "mine.yaml: smoothing 'softmax' has no parameter",
+    ),
+    "a long key twice": (f"? {'a' * 3000}\n: 1\n? {'a' * 3000}\n: 2", "(line 3, column 3)"),
     "parameter of none": ("smoothing: [{name: none, alpha: 1}]", "no parameter 'alpha'"),
     "parameters and params": (
         "smoothing: [{name: softmax, params: {}, foo: 1}]",

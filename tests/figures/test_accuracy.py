@@ -128,7 +128,8 @@ def test_kinds_of_blocks_that_nobody_knows_are_left_out(results: Results) -> Non
 def test_statistics_of_another_size_or_smoothing_are_left_out(results: Results) -> None:
     """As where the same networks were put on the bench again, into this folder."""
     own, few = results.statistics, results.statistics.iloc[:5]
-    other = [few.assign(size=32, value=7.0), own.assign(smoothing="softmax", value=7.0)]
+    other = [few.assign(size=32, value=7.0), few.assign(resize="squash", value=7.0),
+             own.assign(smoothing="softmax", value=7.0)]  # fmt: skip
     both = replace(results, statistics=pd.concat([*other, own], ignore_index=True))
     made = TABLES["accuracy"](both)
     pd.testing.assert_frame_equal(made, TABLES["accuracy"](results))

@@ -83,13 +83,14 @@ def test_photographs_as_style_are_compared(tmp_path: Path) -> None:
 
 
 def test_a_setting_may_be_unknown() -> None:
-    """As in the tables of a folder from elsewhere: NaN is a setting like another."""
+    """As in the tables of a folder from elsewhere: NaN tells jobs apart, and breaks nothing."""
     settings = dict.fromkeys(style.SETTINGS, 1.0) | {"learning_rate": float("nan")}
     who = {"arch": "p-a", "weights": "w", "smoothing": "none"}
     rows = [{**settings, **who, "system": system} for system in (OPTIMISE, OPTIMISE, "network")]
     frame = pd.DataFrame(rows)
     assert len(style.alike(frame)) == 3
     assert len(style.one_setting(frame)[0]) == 3
+    assert not style.varies(frame, "learning_rate")
     frame.loc[1, "learning_rate"] = 0.5
     kept, told = style.one_setting(frame.iloc[[0, 0, 1]])
     assert (len(kept), told) == (2, "1 jobs with other settings are not shown")

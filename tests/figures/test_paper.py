@@ -47,7 +47,6 @@ def test_text_has_seven_points_and_is_in_the_picture(
             assert box.x1 <= made.bbox.x1 + 1, text
 
 
-@pytest.mark.slow
 def test_vector_graphics_are_the_same_again_and_have_their_fonts(results: Results) -> None:
     found = []
     for _ in range(2):

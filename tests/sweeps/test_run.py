@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from stylebench import store
+from stylebench import figures, store
 from stylebench.config import Spec
 from stylebench.errors import JobError
 from stylebench.measures.statistics import STATISTICS
-from stylebench.sweeps import engines
+from stylebench.sweeps import engines, run
 from tests.cli.bench import invoke, no_figures, with_database, write_yaml
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
@@ -33,10 +35,10 @@ def test_what_an_earlier_run_left_is_no_outcome_of_this_one(
     with no_figures():
         assert invoke("sweep", *flags).status == 0
         monkeypatch.setattr(engines, "run", lost)
-        run = invoke("sweep", "--force", *flags)
-        assert run.status == 1, run
-        assert "1 of 2 jobs have no outcome of this run in " in run.out
-        assert "1 ok, 0 failed, 0 unavailable, 1 missing in " in run.out
+        done = invoke("sweep", "--force", *flags)
+        assert done.status == 1, done
+        assert "1 of 2 jobs have no outcome of this run in " in done.out
+        assert "1 ok, 0 failed, 0 unavailable, 1 missing in " in done.out
         assert len(store.records(out)) == 1, "what there was is kept"
         assert invoke("sweep", *flags).status == 0, "nothing is to do"
 
@@ -65,3 +67,18 @@ def test_statistics_that_were_not_filled_up_have_no_outcome(
         run = invoke("stats", *flags)
     assert run.status == 1, run
     assert "1 of 2 jobs have no outcome of this run in " in run.out
+
+
+def test_what_is_not_drawn_for_one_reason_is_one_line(
+    made: store.Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A figure and a table may have one name; what is broken is counted, and told by itself."""
+    none, broken = figures.NoDataError("no metrics"), ValueError("a bug")
+    drawn = [("metrics", none), ("metrics", none), ("comparisons", none), ("grid", broken)]
+    monkeypatch.setattr(figures, "draw", lambda out: iter(drawn))
+    told: list[str] = []
+    reporter: Any = SimpleNamespace(message=told.append)
+    assert run._draw(made.folder, reporter) == 1
+    assert told[-2:] == [
+        "grid: failed, ValueError: a bug", "metrics, comparisons: not drawn, no metrics"
+    ]  # fmt: skip
