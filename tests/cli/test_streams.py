@@ -48,7 +48,6 @@ def test_without_any_stream_a_picture_is_made() -> None:
     assert Path("made.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
 def test_no_job_on_a_closed_standard_input() -> None:
     done = run(("run-job", "-", "--out", "out"), "<&-")
     assert done.returncode == 2

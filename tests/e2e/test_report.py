@@ -348,7 +348,6 @@ def test_without_script(page: Page, path: Path) -> None:
     assert len(column(page, 0)) == 12
 
 
-@pytest.mark.slow
 def test_print(page: Page, path: Path) -> None:
     page.open(path, width=1045)  # A4 across, less its margins
     page.call("Emulation.setEmulatedMedia", media="print")
