@@ -47,9 +47,10 @@ def _settings(frame: pd.DataFrame) -> str:
 
 
 QUICK, PUBLISHED = 16_000, 160_000
-"""Steps of a training under which it is called quick, and those of Park & Lee 2019 (SANet).
+"""Steps of a training under which it is called quick, and those of SANet (Park & Lee 2019).
 
-Huang & Belongie 2017 (AdaIN) name none; both are compared with these."""
+Trainings of AdaIN are compared with these, too.
+"""
 
 
 def steps_of(model: str) -> int:
