@@ -333,10 +333,9 @@ def load_plugin(file: str | os.PathLike[str]) -> PlugIn:
     path = Path(os.path.expanduser(file)).absolute()  # noqa: PTH111  pathlib's raises
     known = PLUGINS.get(path.name)
     if path.suffix != ".py" or not path.is_file():
-        missing = "no such file" if path.suffix == ".py" and not path.exists() else ""
-        raise InputError(
-            f"no plug-in {str(file)!r}: {missing or 'expected a Python file, NAME.py'}"
-        )
+        missing = path.suffix == ".py" and not path.exists()
+        why = "no such file" if missing else "expected a Python file, NAME.py"
+        raise InputError(f"no plug-in {str(file)!r}: {why}")
     sources = _sources(path)
     digest = _hash(sources.values())
     before = known.files.get(path.name) if known else None

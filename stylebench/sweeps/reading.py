@@ -128,8 +128,8 @@ def located(given: Path, known: Mapping[str, Path], what: str, command: str) -> 
     return known[str(given)]
 
 
-def _refused(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+def _refused(why: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=why, problem_mark=node.start_mark)
 
 
 class _Loader(yaml.SafeLoader):
