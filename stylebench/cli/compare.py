@@ -72,6 +72,9 @@ def compare(
     widest = max(map(len, names))
     say(f"a  {one}", f"b  {other}")
     say(*(f"{name:{widest}}  {line(row)}" for name, row in zip(names, rows, strict=True)))
+    asked = frame.loc[frame["arm"].isin([one, other]) & frame["judge"].ne(""), "judge"]
+    if left := sorted({*asked} - {*found["judge"]}):
+        say(f"left out: {', '.join(left)} judged no pair of pictures of both (none judges its own)")
 
 
 def _names(found: "pd.DataFrame") -> list[str]:

@@ -176,6 +176,17 @@ def _of_optimisation(context: Any, option: str) -> str:
     return here and f"{here} is of stylebench transfer, which optimises; apply makes one pass"
 
 
+def _of_value(error: Any) -> str:
+    """Return what a flag expects and what it was given, where its value is of another type."""
+    cause, flag = error.__cause__, getattr(error, "param", None)
+    if flag is None or not hasattr(cause, "errors"):
+        return ""
+    from stylebench.config import first_problem
+
+    _, expected, found = first_problem(cause)
+    return f"{flag.opts[0]} {expected.replace('expected', 'expects', 1)}, found {found!r:.40}"
+
+
 def told(error: Any, args: Sequence[str]) -> str:
     """Return what to print of wrong usage: with what it is here, where that is known.
 
@@ -183,7 +194,7 @@ def told(error: Any, args: Sequence[str]) -> str:
         error: a `UsageError` of click's.
         args: what was typed behind ``stylebench``.
     """
-    text = str(error.format_message())
+    text = _of_value(error) or str(error.format_message())
     context = getattr(error, "ctx", None)
     if found := re.fullmatch(r"No such command '(.*?)'.*", text):
         here = COMMANDS.get(found[1].lower())

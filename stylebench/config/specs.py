@@ -1,6 +1,7 @@
 """What jobs are made of, validated: losses, smoothings, optimisers, pictures and weights."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Annotated, Any, Literal
@@ -49,10 +50,33 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_WORDS = {
+    "^Value error, ": "",  # before texts of ours
+    "^Input should be ": "expected ",
+    "^expected a valid integer.*": "expected a whole number",
+    "^expected a valid number.*": "expected a number",
+    "^expected a valid string.*": "expected a text",
+    "^expected a valid (list|tuple|array).*": "expected a list",
+    "^expected a valid (dictionary|mapping|object).*": "expected a mapping",
+    "^expected a valid boolean.*": "expected true or false",
+    "^expected greater than or equal to ": "expected at least ",
+    "^expected less than or equal to ": "expected at most ",
+    "^expected greater than ": "expected more than ",
+    r"^(?:Tuple|List|Dictionary) should have (at \w+ \d+ items?).*": r"expected \1",
+    r"^String should have (at \w+ \d+ character)": r"expected \1",
+    "^Extra inputs are not permitted$": "unknown key",
+    "^Field required$": "expected, but it is not there",
+}
+"""What pydantic says -> what is said here, one after the other."""
+
+
 def problem(of: ErrorDetails) -> tuple[str, str, Any]:
     """Return where a problem of a validation is, what was expected, and what was found."""
     path = ".".join(str(part) for part in of["loc"])
-    return path, of["msg"].removeprefix("Value error, "), of["input"]  # before texts of ours
+    told = of["msg"]
+    for said, here in _WORDS.items():
+        told = re.sub(said, here, told)
+    return path, told, of["input"]
 
 
 def first_problem(error: ValidationError) -> tuple[str, str, Any]:

@@ -110,7 +110,7 @@ def means(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     Returns:
         Index `keys`, sorted; columns mean, low, high, n and seeds (of a row, the fewest).
     """
-    groups = frame.groupby(list(keys), observed=True)
+    groups = frame.groupby(list(keys), observed=True, dropna=False)
     rows = [asdict(interval(values.to_numpy())) for _, values in groups["value"]]
     found = pd.DataFrame(rows, groups.size().index, ["mean", "low", "high", "n"])
     return found.assign(seeds=groups["seeds"].min())

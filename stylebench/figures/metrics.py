@@ -46,7 +46,7 @@ def metrics(results: Results) -> pd.DataFrame:
     """
     frame = _judged(results)
     keys = [*SETTINGS, "backbone", "smoothing", *MEASURE]
-    groups = frame.dropna(subset="value").groupby(keys, observed=True)
+    groups = frame.dropna(subset="value").groupby(keys, observed=True, dropna=False)
     told = groups.agg(
         arch=("arch", "first"), weights=("weights", listed), better=("better", "first")
     )

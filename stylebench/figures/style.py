@@ -178,7 +178,7 @@ def over_seeds(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     Returns:
         Columns `keys`, value and seeds (how many).
     """
-    groups = frame.dropna(subset="value").groupby(list(keys), observed=True)
+    groups = frame.dropna(subset="value").groupby(list(keys), observed=True, dropna=False)
     return groups["value"].agg(value="mean", seeds="size").reset_index()
 
 

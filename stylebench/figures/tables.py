@@ -64,7 +64,7 @@ def summary(results: Results) -> pd.DataFrame:
     status = pd.Categorical(frame["status"], ["ok", "failed", "unavailable"])
     rows = []
     keys = [*SETTINGS, "backbone", "smoothing", "status"]
-    for values, jobs in frame.assign(status=status).groupby(keys, observed=True):
+    for values, jobs in frame.assign(status=status).groupby(keys, observed=True, dropna=False):
         row = dict(zip(keys, values, strict=True))
         errors = [error for error in jobs["error"] if error]
         rows.append(

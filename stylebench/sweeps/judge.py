@@ -25,6 +25,7 @@ from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
 from stylebench.store import JobRecord
+from stylebench.sweeps import titles
 from stylebench.sweeps.engines import local
 
 Key = tuple[str, str, str]
@@ -258,11 +259,12 @@ def run(
     jobs = _finished(out, tell)
     runtime.configure()
     chosen = _chosen({_seen_by(record.stylisation) for record in jobs}, options, tell)
+    names = titles.told_apart(record.spec for record in jobs)
     failed = 0
     try:
         with contextlib.closing(_judged(jobs, out, chosen, options)) as outcomes:
             for number, (record, done) in enumerate(zip(jobs, outcomes, strict=True), start=1):
-                told = f"[{number}/{len(jobs)}] {record.spec.title}"
+                told = f"[{number}/{len(jobs)}] {names[record.job_id]}"
                 if isinstance(done, InputError):
                     failed += 1
                     tell(f"{told}  not judged in full: {done}")

@@ -77,7 +77,7 @@ def explain(
         data: what was validated.
         written: where some of its keys are: a file, a profile of it, or a flag.
     """
-    problems = error.errors()
+    problems = [each for each in error.errors() if each["type"] != "too_short"] or error.errors()
     unknown = (each for each in problems if each["type"] == "extra_forbidden")
     first = next(unknown, problems[0])  # it may be why the others are wrong
     path, expected, found = problem(first)

@@ -57,6 +57,22 @@ def test_six_pairs_tell_what_they_would_have_shown_and_which_is_better() -> None
     assert row.endswith(" would have shown); 0 of a and 6 of b did not move or diverged")
 
 
+def test_a_judge_that_judged_no_pair_of_both_is_named() -> None:
+    made = folder()
+    ours = made.results.loc[made.results["arch"].eq("r-vgg19"), "job_id"]
+    away = made.metrics["job_id"].isin(ours) & made.metrics["judge_weights"].eq("file:1")
+    made.metrics["judge"] = made.metrics["judge"].mask(away, "p-b")
+    made.metrics.to_parquet("out/metrics.parquet")
+    done = invoke("compare", "out", "--a", "r-vgg19", "--b", "r-resnet50")
+    assert done.out.splitlines()[-1].startswith("left out: p-b judged no pair of pictures of both")
+    row = json.loads(
+        invoke("compare", "out", "--a", "r-vgg19", "--b", "r-resnet50", "--json").out.splitlines()[
+            0
+        ]
+    )
+    assert row["judge"] != "p-b"
+
+
 def test_numbers_are_those_of_the_table() -> None:
     table = TABLES["comparisons"](folder(6, 2))
     a, b = "r-vgg19, none", "r-resnet50, none"

@@ -189,7 +189,7 @@ def test_ctrl_c_keeps_what_is_trained() -> None:
         ({"crop": 64}, "t.yaml: crop: expected at most size, 48 px, found 64"),
         ({"batch": 10**9}, "t.yaml: batch: "),
         ({"steps": "many"}, "t.yaml: steps: "),
-        ({"reconstruct": 500}, "t.yaml: reconstruct: Input should be less than 1, found 500"),
+        ({"reconstruct": 500}, "t.yaml: reconstruct: expected less than 1, found 500"),
         ({"learning_rate": 1.0e39}, "t.yaml: learning_rate: "),
         ({"content": "nowhere/"}, "content 'nowhere/' is neither a file"),
         ({"samples": "nothing"}, "content 'nothing' is neither a file"),

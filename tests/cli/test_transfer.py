@@ -282,7 +282,7 @@ def test_a_folder_of_styles_is_no_blend(
         (("--style-scale", 0.1), "style_scale: expected a style picture of 16 to 4096 px, found 32 "
          "px × 0.1 = 3 px"),
         (("--style-scale", 1000), "expected a style picture of 16 to 4096 px"),
-        (("--colours", "luminence"), "colours: Input should be 'style', 'luminance' or 'matched'"),
+        (("--colours", "luminence"), "colours: expected 'style', 'luminance' or 'matched'"),
         (("--keep-colours", "--colours", "matched"), "expected --keep-colours or --colours"),
         (("--blend", "0.5"), "a weight for each of two styles or more, found 1 styles and 1"),
         (("--blend", "0.5,0.5"), "found 1 styles and 2 weights"),

@@ -23,14 +23,14 @@ IN_THE_FILE = {
     "statistics_images: nothere": "photograph 'nothere' is neither a file",
     "style: [brush, mosaic]\npairing: zip": "x.yaml: pairing zip expects as many",
     "style_scale: 1000": "x.yaml: style_scale: expected a style picture",
-    "seed: -1": "x.yaml: seed: Input should be",
-    "seed: [0, -1]": "x.yaml: seed.1: Input should be",
+    "seed: -1": "x.yaml: seed: expected",
+    "seed: [0, -1]": "x.yaml: seed.1: expected",
     "profiles: {quick: {sise: 3}}": "x.yaml: profiles.quick: unknown key 'sise'",
-    "profiles: {quick: {}, full: {size: 3}}": "x.yaml: profiles.full: size: Input should be",
+    "profiles: {quick: {}, full: {size: 3}}": "x.yaml: profiles.full: size: expected",
     "profiles: {full: {nodes: {vgg19: {style: [a], content: a}}}}": "x.yaml: profiles.full: nodes",
     "grid: {loss.balanse: [none]}": "x.yaml: grid: variant 1: unknown key 'loss.balanse'",
     "variants: [{sise: 3}]": "x.yaml: variant 1: unknown key 'sise'",
-    "style: [{blend: {brush: -1, mosaic: 2}}]": "x.yaml: style: blend.brush: Input should be",
+    "style: [{blend: {brush: -1, mosaic: 2}}]": "x.yaml: style: blend.brush: expected",
 }
 
 

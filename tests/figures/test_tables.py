@@ -116,6 +116,17 @@ def test_other_settings_in_the_folder_are_told(made: Results) -> None:
     assert table["jobs"].sum() == len(both.results)
 
 
+@pytest.mark.parametrize("key", ["style_weight", "size", "preset"])
+def test_a_setting_that_is_not_known_costs_no_row(made: Results, key: str) -> None:
+    unknown = made.results.assign(**{key: made.results[key].where(made.results["seed"].eq(0))})
+    table = TABLES["summary"](replace(made, results=unknown))
+    assert table["jobs"].sum() == len(made.results)
+    rows, known = (
+        TABLES["metrics"](replace(made, results=each)) for each in (unknown, made.results)
+    )
+    assert len(rows) > len(known) > 0
+
+
 def test_squashed_pictures_are_not_averaged_with_others(made: Results) -> None:
     more = made.statistics.assign(resize="squash", value=-1.0)
     less = pd.concat([made.statistics, more[: len(more) // 2]], ignore_index=True)

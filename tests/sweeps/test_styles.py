@@ -51,10 +51,10 @@ def test_a_blend_is_one_style(tmp_path: Path) -> None:
         (5, "style"),
         ([5], "expected a picture, {blend: {picture: weight, picture: weight}}, or {regions: {"),
         ([["brush"]], "expected a picture, {blend"),
-        ({"mix": {"brush": 1}}, "blend: Field required"),
-        ({"blend": {}}, "blend: Dictionary should have at least 1 item"),
-        ({"blend": ["brush"]}, "blend: Input should be a valid dictionary"),
-        ({"blend": {"brush": 0, "mosaic": 1}}, "blend.brush: Input should be greater than 0"),
+        ({"mix": {"brush": 1}}, "blend: expected, but it is not there"),
+        ({"blend": {}}, "blend: expected at least 1 item"),
+        ({"blend": ["brush"]}, "blend: expected a mapping"),
+        ({"blend": {"brush": 0, "mosaic": 1}}, "blend.brush: expected more than 0"),
         ({"blend": {"brush": ".nan", "mosaic": 1}}, "blend.brush: "),
         ({"blend": {"brush": 1e-300, "mosaic": 1}}, "expected positive weights"),
         ({"blend": {"brush": 1, "mosaik": 1}}, "did you mean 'mosaic'"),
@@ -190,8 +190,8 @@ def test_regions_are_one_style(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("regions", "text"),
     [
-        ({}, "regions: Dictionary should have at least 1 item"),
-        ({"brush": 1}, "regions.brush: Input should be a valid string"),
+        ({}, "regions: expected at least 1 item"),
+        ({"brush": 1}, "regions.brush: expected a text"),
         ({"brush": "rest"}, "expected `rest` once, beside masks, found it 1 times"),
         ({"brush": "rest", "mosaic": "rest"}, "found it 2 times"),
         (
