@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from stylebench import images
 from stylebench.backbones import names
 from stylebench.config import OPTIMISE, PRESET, Frozen, LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.errors import InputError, closest, either, suggestion
 from stylebench.stylisers.styliser import find
 from stylebench.sweeps.reading import explain, located, merged, places, profiled, read_yaml, shipped
 from stylebench.sweeps.settings import SweepConfig
+from stylebench.sweeps.styles import named
 from stylebench.transfer import smoothing
 from stylebench.transfer.presets import OF_PRESET, PRESETS
 
@@ -250,7 +252,7 @@ def _check_system(source: str) -> None:
 
 
 def _check_names(arm: SweepConfig) -> None:
-    """Raise InputError for what is wrong with an arm whatever its pictures are: without torch."""
+    """Raise InputError for what an arm names and is not there, before torch is imported."""
     if bool(arm.content) != bool(arm.style):
         empty, other = ("style", "content") if arm.content else ("content", "style")
         raise InputError(
@@ -261,6 +263,11 @@ def _check_names(arm: SweepConfig) -> None:
         names.look_up(arm.arch)
     for spec in arm.smoothing:
         smoothing.check(spec)
+    for role, values in (("content", arm.content), ("photograph", arm.statistics_images)):
+        for value in values:
+            images.resolve(value, role)
+    for style in arm.style:
+        named(style)
 
 
 def load_sweep(

@@ -31,7 +31,9 @@ class PlannedStyle:
     regions: tuple[Region, ...] = ()
 
 
-def named(value: str | StyleBlend | StyleRegions, tell: Callable[[str], None]) -> list[NamedStyle]:
+def named(
+    value: str | StyleBlend | StyleRegions, tell: Callable[[str], None] = lambda text: None
+) -> list[NamedStyle]:
     """Return the styles that one value of the key ``style`` names."""
     if isinstance(value, str):
         return [NamedStyle((source,)) for source in images.resolve(value, "style", tell)]
