@@ -134,7 +134,9 @@ def read(path: Path) -> Card:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY, "")
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{expected(path)}: {describe(error)}") from None
+        raise InputError(
+            f"{expected(path)}, found another file, or a part of one ({describe(error)})"
+        ) from None
     if not text:
         raise InputError(f"{expected(path)}, found safetensors without its card: other weights?")
     return _parsed(text, path)
