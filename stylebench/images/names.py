@@ -5,6 +5,7 @@ What to load is written as a reference: an absolute path, or ``builtin:<name>``.
 
 import contextlib
 import errno
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -223,10 +224,7 @@ def digest(ref: str, size: int) -> str:
         InputError: the file cannot be read.
     """
     if ref.startswith(PREFIX):
-        picture = read(ref, size)
-        hashed = hashlib.sha256(f"{picture.shape}".encode())
-        hashed.update(picture.data)
-        return hashed.hexdigest()[:32]
+        return _of_pixels(ref, size)
     path = Path(ref)
     check_file(path)
     try:
@@ -254,3 +252,12 @@ def check_output(output: Path, pictures: Mapping[str, str]) -> None:
                 f"--output {str(output)!r} is {name}, of which the result is made; give another "
                 "name"
             )
+
+
+@functools.lru_cache(maxsize=1000)
+def _of_pixels(ref: str, size: int) -> str:
+    """Return the digest of a built-in picture, of a package that nobody changes meanwhile."""
+    picture = read(ref, size)
+    hashed = hashlib.sha256(f"{picture.shape}".encode())
+    hashed.update(picture.data)
+    return hashed.hexdigest()[:32]

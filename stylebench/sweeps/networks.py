@@ -87,7 +87,8 @@ class Seen:
     @functools.cache  # noqa: B019  it lives as long as a plan is made
     def digest(self, ref: str, size: int, resize: Literal["aspect", "squash"]) -> str:
         """Return the digest of a picture; one that cannot be read raises InputError."""
-        images.read(ref, size, resize=resize)
+        if not ref.startswith(images.PREFIX):  # a built-in is read to be hashed
+            images.read(ref, size, resize=resize)
         return images.digest(ref, size)
 
     def weights(self, config: SweepConfig, variant: Variant, seed: int) -> WeightsRef:

@@ -83,17 +83,17 @@ def test_variants_share_their_pictures_and_weights(
     from stylebench.backbones import pretrained
 
     asked: list[object] = []
-    read, resolve = images.read, pretrained.resolve
+    hash_of, resolve = images.digest, pretrained.resolve
 
-    def reading(ref: str, *args: Any, **more: Any) -> Any:
+    def hashing(ref: str, *args: Any, **more: Any) -> Any:
         asked.append(ref)
-        return read(ref, *args, **more)
+        return hash_of(ref, *args, **more)
 
     def resolving(arch: str, *args: Any, **more: Any) -> Any:
         asked.append(arch)
         return resolve(arch, *args, **more)
 
-    monkeypatch.setattr(images, "read", reading)
+    monkeypatch.setattr(images, "digest", hashing)
     monkeypatch.setattr(pretrained, "resolve", resolving)
     file = tmp_path / "x.yaml"
     file.write_text(
