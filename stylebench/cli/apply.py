@@ -70,10 +70,15 @@ def apply(
 
         stylebench apply registry:magenta me.jpg night.jpg --strength 0.6
     """
-    from stylebench import runtime
+    from stylebench import images, runtime
     from stylebench.backbones.pretrained import parse_given
+    from stylebench.stylisers.styliser import REGISTRY, encoders, find
+
+    find(model)  # what is not there is told before torch is imported
+    images.resolve(content, "content")
+    images.resolve(style, "style")
+
     from stylebench.stylisers.applying import Applied, apply_to
-    from stylebench.stylisers.styliser import REGISTRY, encoders
 
     def told(made: Applied) -> None:
         say(f"{made.output}: {made.width} × {made.height} px, {made.name}, {made.seconds:.2f} s")

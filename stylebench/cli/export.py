@@ -31,9 +31,12 @@ def export(
         stylebench export registry:magenta magenta.onnx --fp16
     """
     from stylebench.backbones.pretrained import parse_given
+    from stylebench.stylisers.styliser import encoders, find, load
+
+    find(model)  # one that is not there is told before torch is imported
+
     from stylebench.stylisers import export as exporting
     from stylebench.stylisers.graphs import OPSET
-    from stylebench.stylisers.styliser import encoders, load
 
     exporting.check_output(output)
     given = parse_given(weights, encoders([model])) if weights else {}

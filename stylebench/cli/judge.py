@@ -57,7 +57,12 @@ def judge(
 
         stylebench judge results/default --judge r-densenet121,r-googlenet --offline
     """
-    from stylebench import figures, runtime, store
+    from stylebench import store
+
+    if not folder.is_dir():  # told before torch is imported
+        raise InputError(f"no folder {str(folder)!r}; expected one of stylebench sweep")
+
+    from stylebench import figures, runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.store import lock
     from stylebench.sweeps import judge

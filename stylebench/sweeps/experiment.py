@@ -263,9 +263,10 @@ def _check_names(arm: SweepConfig) -> None:
         names.look_up(arm.arch)
     for spec in arm.smoothing:
         smoothing.check(spec)
-    for role, values in (("content", arm.content), ("photograph", arm.statistics_images)):
-        for value in values:
-            images.resolve(value, role)
+    for value in arm.content:
+        images.resolve(value, "content")
+    for value in arm.statistics_images:
+        images.resolve(value, "photograph")
     for style in arm.style:
         named(style)
 

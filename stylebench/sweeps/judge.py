@@ -148,8 +148,6 @@ def _judge_job(
 
 def _finished(out: Path, tell: Callable[[str], None]) -> list[JobRecord]:
     """Return the jobs that the tables show; `tell` is told what is left out."""
-    if not out.is_dir():
-        raise InputError(f"no folder {str(out)!r}; expected a results folder of stylebench sweep")
     shown = set(store.load(out).results["job_id"]) if store.holds_results(out) else set()
     found, left = store.survey(out)
     if left:
