@@ -148,10 +148,12 @@ def _watched(network: nn.Module, picture: Tensor, within: str) -> tuple[_Watch, 
     return watch, given
 
 
-def staged(backbone: Backbone, picture: Tensor) -> list[tuple[Branch, int]]:
-    """Return the residual branches of a backbone that lead to its maps, each with its stage.
+def staged(
+    backbone: Backbone, picture: Tensor
+) -> tuple[dict[str, Tensor], list[tuple[Branch, int]]]:
+    """Return the maps of a backbone, and the residual branches that lead to them with their stages.
 
-    That is the stage of the first node which comes behind it.
+    That is the stage of the first node which comes behind a branch.
 
     Args:
         backbone: with its precision settled or not.
@@ -163,7 +165,7 @@ def staged(backbone: Backbone, picture: Tensor) -> list[tuple[Branch, int]]:
         (branch, [node.stage for node in nodes if watch.leads(branch, maps[node.name])])
         for branch in watch.found
     ]
-    return [(branch, stages[0]) for branch, stages in behind if stages]
+    return maps, [(branch, stages[0]) for branch, stages in behind if stages]
 
 
 class _Normalised(nn.Module):

@@ -27,6 +27,7 @@ from stylebench.transfer.smoothing import softmax_entropy
 
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import Backbone
+    from stylebench.backbones.shortcuts import Branch
 
 
 class Maps:
@@ -232,44 +233,41 @@ class Measurement:
 def measure_backbone(
     backbone: "Backbone", image: Tensor, smooth: Iterable[SmoothingSpec]
 ) -> list[Measurement]:
-    """Return all statistics of the style nodes' maps of one image, for each smoothing.
+    """Return all statistics of one image, for each smoothing: of the style nodes' maps, of blocks.
 
     Args:
-        backbone: gives the maps.
+        backbone: gives the maps, in one pass.
         image: (1, 3, H, W) in [0, 1].
         smooth: smoothings; ``none`` gives the statistics of the raw maps. Smoothed maps are the
             σ(F) of the paper, not the multiple of it that the losses use.
     """
-    with torch.no_grad():
-        maps = backbone(image)
-        found = []
-        for spec in smooth:
-            for node in backbone.style:
-                smoothed, unit = smoothings.apply(spec, float64(maps[node.name]), node.stage)
-                values = measure((smoothed * unit)[0])
-                found += [
-                    Measurement(spec.label, node.name, node.stage, name, value)
-                    for name, value in values.items()
-                ]
-    return found
+    from stylebench.backbones import shortcuts  # it imports torchvision
+
+    found, branches = [], []
+    maps, staged = shortcuts.staged(backbone, image)
+    for spec in smooth:
+        for node in backbone.style:
+            smoothed, unit = smoothings.apply(spec, float64(maps[node.name]), node.stage)
+            values = measure((smoothed * unit)[0])
+            found += [
+                Measurement(spec.label, node.name, node.stage, name, value)
+                for name, value in values.items()
+            ]
+        if spec.name == "none":
+            branches += measure_branches(staged, spec.label)
+    return found + branches
 
 
-def measure_branches(
-    backbone: "Backbone", image: Tensor, smooth: Iterable[SmoothingSpec]
-) -> list[Measurement]:
+def measure_branches(staged: "Iterable[tuple[Branch, int]]", smoothing: str) -> list[Measurement]:
     """Change of a block's input by its branch: ‖R(x)‖/‖x‖, x being what the shortcut gives.
 
     In [0, ∞); near 0 the block does nothing. A row for each block that leads to the nodes in use:
     its layer is the module that holds the branch, its stage that of the next node. Without
     smoothing, if that is among those asked for: the maps in the network are never smoothed.
     """
-    from stylebench.backbones import shortcuts  # it imports torchvision
-
     return [
-        Measurement(spec.label, branch.path, stage, BRANCH_CHANGE, branch.change)
-        for spec in smooth
-        if spec.name == "none"
-        for branch, stage in shortcuts.staged(backbone, image)
+        Measurement(smoothing, branch.path, stage, BRANCH_CHANGE, branch.change)
+        for branch, stage in staged
     ]
 
 
@@ -309,7 +307,6 @@ def statistics(
     rows = []
     for number, picture in enumerate(pictures):
         pixels = to_tensor(picture, size=size).to(network.mean.device)
-        for measure_them in (measure_backbone, measure_branches):
-            found = measure_them(network, pixels, specs)
-            rows += [{"image": number, **asdict(value)} for value in found]
+        found = measure_backbone(network, pixels, specs)
+        rows += [{"image": number, **asdict(value)} for value in found]
     return pd.DataFrame(rows)

@@ -32,7 +32,7 @@ from stylebench.config import (
 )
 from stylebench.errors import InputError, JobError, one_line, published
 from stylebench.images.given import of_pixels
-from stylebench.measures.statistics import measure_backbone, measure_branches, measured
+from stylebench.measures.statistics import measure_backbone, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.transfer.step import Pixels, Watcher, to_pixels
@@ -169,10 +169,7 @@ def _statistics(spec: StatisticsSpec, device: str) -> Outcome:
         if ref.digest not in measured_of:  # files of equal bytes are one picture
             image = load_image(ref, spec.size, spec.resize, device)
             try:
-                measured_of[ref.digest] = [
-                    *measure_backbone(backbone, image, spec.smoothing),
-                    *measure_branches(backbone, image, spec.smoothing),
-                ]
+                measured_of[ref.digest] = measure_backbone(backbone, image, spec.smoothing)
             except InputError as error:
                 raise InputError(f"{ref.name}: {error}") from error
         place = {"image": ref.name, "image_digest": ref.digest}

@@ -16,7 +16,7 @@ import torch
 from stylebench import images, runtime
 from stylebench.backbones.extractor import build
 from stylebench.config import SmoothingSpec, WeightsRef
-from stylebench.measures.statistics import measure_backbone
+from stylebench.measures.statistics import BRANCH_CHANGE, measure_backbone
 
 FOLDER = Path(__file__).parent.parent / "golden"
 PATHS = {2: FOLDER / "entropy_statistics_of_2.csv", 10: FOLDER / "entropy_statistics.csv"}
@@ -49,6 +49,7 @@ def measure(count: int) -> "pd.Series[float]":
                 {"arch": arch, "smoothing": value.smoothing, "stage": value.stage,
                  "statistic": value.statistic, "value": value.value}
                 for value in found
+                if value.statistic != BRANCH_CHANGE
             ]  # fmt: skip
     return pd.DataFrame(rows).groupby(KEYS, sort=True)["value"].mean()
 
