@@ -17,6 +17,9 @@ from stylebench.errors import DamagedError, describe, one_line
 MOST = 1 << 24
 """Bytes of such a file; a list of 100,000 jobs has a quarter of that."""
 
+MOST_DIGITS = 100
+"""Of a whole number: Python reads no more than 4,300."""
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -97,12 +100,23 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
 
 
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
 def parsed(data: bytes) -> Any:
-    """Return what the bytes of a file of JSON in UTF-8 hold; ValueError if they are none."""
+    """Return what the bytes of a file of JSON in UTF-8 hold; ValueError says why they are none."""
     try:
-        return json.loads(data.decode("utf-8"), parse_constant=_refuse)
+        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse, parse_int=_whole)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"at line {error.lineno}, column {error.colno}" if data.strip() else "it is empty"
+        raise ValueError(f"no JSON: {where}") from None
 
 
 def read(path: Path, model: type[Model], root: Path | None = None) -> Model:

@@ -61,10 +61,9 @@ def read(design: Design, metrics: pd.DataFrame, participants: Sequence[Participa
     """
     kept = _kept(participants)
     if not kept:
-        why = "; ".join(f"{each.name}: {each.left_out}" for each in participants[:3])
         raise InputError(
-            f"no answers that count: {len(participants)} files, all left out"
-            + (f" ({why}{' …' if len(participants) > 3 else ''})" if why else "")
+            f"no answers that count: expected one file of them at least, and all "
+            f"{len(participants)} are left out"
         )
     preferences = _preferences(design, kept)
     tables = {

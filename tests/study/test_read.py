@@ -101,13 +101,14 @@ def test_broken_and_foreign_files_are_named_and_left_out(folder: Path, made: Des
         "twice": put(made, {"answers": [*rest[:-1], rest[0]]}),
         "choice": put(made, {"answers": [{**rest[0], "choice": "c"}, *rest[1:]]}),
         "person": put(made, {"participant": "Ann"}), "text": put(made, {"exchanged": "no"}),
-        "escape": put(made, {"language": "en\x1b[31m"}),
+        "escape": put(made, {"language": "en\x1b[31m"}), "digits": b"9" * 5000,
     }  # fmt: skip
     place = folder / "bad"
     place.mkdir()
     for name, data in bad.items():
         (place / f"{name}.json").write_bytes(data)
     (place / "good.json").write_bytes(put(made, {}))
+    (place / "marked.json").write_bytes(b"\xef\xbb\xbf" + put(made, {}))
     (place / "again.json").write_bytes(put(made, {}))
     (place / "folder.json").mkdir()
     paths = [place / f"{name}.json" for name in (*bad, "folder", "gone", "good", "again")]
@@ -121,6 +122,13 @@ def test_broken_and_foreign_files_are_named_and_left_out(folder: Path, made: Des
     assert told["again"] == "the same participant as good.json"
     assert "at most 1,000,000 bytes" in told["large"]
     assert all(text.isprintable() for text in told.values())
+    assert told["empty"] == "no answers to a study: no JSON: it is empty"
+    assert told["half"].startswith("no answers to a study: no JSON: at line 1, column ")
+    assert told["digits"] == "no answers to a study: a number of 5,000 digits"
+    assert told["list"] == "no answers to a study: Input should be a mapping of keys to values"
+    assert told["binary"].endswith("in UTF-8: byte 1 is not")
+    (marked,) = answers.gather([place / "marked.json"], made)
+    assert marked.left_out == ""  # editors put a byte order mark before what they save
 
 
 def test_who_fails_an_attention_check_is_left_out(folder: Path, made: Design) -> None:
@@ -132,7 +140,7 @@ def test_who_fails_an_attention_check_is_left_out(folder: Path, made: Design) ->
     path.write_text(json.dumps(given))
     (found,) = answers.gather([path], made)
     assert found.left_out == "failed 1 of 2 attention checks"
-    with pytest.raises(InputError, match=r"no answers that count: 1 files, all left out \(p00"):
+    with pytest.raises(InputError, match="no answers that count: .* all 1 are left out"):
         read.read(made, read.metrics_of(made, folder / "study"), [found])
 
 
