@@ -124,7 +124,13 @@ def test_what_is_downloaded_are_the_answers(page: Page, folder: Path, made: Desi
     page.run("document.getElementById('start').click()")
     answer(page, made, len(made.trials))
     page.until("!document.getElementById('end').hidden")
+    another = "document.getElementById('another').checkVisibility()"
+    assert not page.run(another)  # it would forget what nobody has
     page.run("document.getElementById('download').click()")
+    assert page.run(another)
+    page.open(folder / "study" / "index.html", width=390)
+    assert page.run(another)
+    assert number(page) == len(made.trials)
     name = page.run("document.getElementById('download').download")
     end = time.monotonic() + 20
     while not (where / name).exists():  # by another name until it is whole

@@ -27,7 +27,7 @@ function fresh() {
     participant: [...digits].map((byte) => byte.toString(16).padStart(2, "0")).join(""),
     exchanged: random(2) === 1,
     order: data.parts.flatMap((part) => shuffled(part)).map((trial) => trial.trial),
-    choices: [], begun: false, sent: false, language: null,
+    choices: [], begun: false, sent: false, taken: false, language: null,
   };
 }
 
@@ -101,6 +101,7 @@ async function show() {
     Object.assign(at("download"), { href: URL.createObjectURL(file), download: `answers-${state.participant}.json` });
     at("send").hidden = !served || state.sent;
     at("told").textContent = state.sent ? text.sent : "";
+    at("another").hidden = !(state.sent || state.taken);  // it forgets these answers
     at("over").focus();
     return;
   }
@@ -162,6 +163,11 @@ addEventListener("keydown", (event) => {
 for (const side of ["left", "right", "same"]) at(side).addEventListener("click", () => choose(side));
 at("back").addEventListener("click", back);
 at("send").addEventListener("click", send);
+at("download").addEventListener("click", () => {
+  state.taken = true;
+  keep();
+  at("another").hidden = false;
+});
 at("start").addEventListener("click", () => { state.begun = true; keep(); show(); });
 at("language").addEventListener("change", (event) => { speak(event.target.value); keep(); });
 at("another").addEventListener("click", () => {
