@@ -227,10 +227,15 @@ def _each(pairs: int, cells: int, comparisons: int | None, count: int) -> int:
     if not cells:
         raise InputError(
             f"the {count} arms have no pictures in common: expected results of all of them for "
-            "the same content, style and seed"
+            "the same content, style and seed" + "; name fewer with --arms" * (count > 2)
+        )
+    if comparisons is None and pairs > COMPARISONS:
+        raise InputError(
+            f"every two of {count} arms make {pairs} comparisons, and one takes {COMPARISONS} by "
+            f"default: choose some with --arms, or say --pairs {pairs}"
         )
     if comparisons is None:
-        return min(cells, max(1, COMPARISONS // pairs))
+        return min(cells, COMPARISONS // pairs)
     if comparisons < 1 or comparisons % pairs:
         below = max(1, comparisons // pairs) * pairs
         raise InputError(

@@ -148,6 +148,14 @@ def test_wrong_wishes(found: Results, more: dict[str, object], message: str) -> 
     assert message in str(caught.value)
 
 
+def test_many_arms_are_no_study_that_nobody_asked_for(tmp_path: Path) -> None:
+    found = make(tmp_path / "out", [f"p-a{number}" for number in range(8)], ["none"], seeds=1)
+    with pytest.raises(InputError, match=r"8 arms make 28 comparisons.* or say --pairs 28"):
+        design.make(found, "style")
+    assert len(design.make(found, "style", comparisons=28).of_kind("pair")) == 28
+    assert len(design.make(found, "style", ["p-a0", "p-a1"]).of_kind("pair")) == 2
+
+
 def test_what_cannot_be_shown_is_not(tmp_path: Path) -> None:
     found = make(tmp_path / "a", change=gone_wrong)
     (tmp_path / "a" / "images" / f"{8:016x}.jpg").write_bytes(b"no picture")
