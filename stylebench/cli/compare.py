@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stylebench.cli import options
-from stylebench.cli.progress import say
+from stylebench.cli.progress import counted, say
 from stylebench.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def line(row: dict[str, Any]) -> str:
     places = min(8, max(2, 1 - math.floor(math.log10(width)))) if width > 0 else 2  # two digits
     ends = "" if _unknown(low) else f" [{low:.{places}f}, {high:.{places}f}]"
     p = "" if _unknown(row["p"]) else f" p {row['p']:.2g}"
-    over = f"{_counted(pairs, 'pair')} × {_counted(row['seeds'], 'seed')}"
+    over = f"{counted(pairs, 'pair')} × {counted(row['seeds'], 'seed')}"
     if pairs < FEWEST:
         told = f" (under {FEWEST} pairs p cannot be below {ALPHA:g})"
     else:
@@ -114,7 +114,3 @@ def line(row: dict[str, Any]) -> str:
     best = {row["a"]: "a", row["b"]: "b"}.get(row["favours"], "")
     better = f"; {best} is better" if best else ""
     return f"{row['difference']:+.{places}f}{ends}{p}, {over}{told}{better}{moved}"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"

@@ -20,6 +20,11 @@ def say(*lines: str, error: bool = False) -> None:
     print("\n".join(map(one_line, lines)), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things as people say it: ``1 pair``, ``2 pairs``."""
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """Return a duration as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)

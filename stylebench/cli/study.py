@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylebench.cli import bounds, options
-from stylebench.cli.progress import say
+from stylebench.cli.progress import counted, say
 from stylebench.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -181,10 +181,14 @@ def _lines(found: "Reading") -> list[str]:
     label = ["SIMULATED: programs gave these answers, no people"] if found.simulated else []
     tag = " (simulated)" if found.simulated else ""
     counts = scores.iloc[0]
-    told = f"{counts['participants']} participants, {counts['pairs']} pairs of pictures"
+    people, pairs = int(counts["participants"]), int(counts["pairs"])
+    told = f"{counted(people, 'participant')}, {counted(pairs, 'pair')} of pictures"
+    if (people == 1) != (pairs == 1):
+        other = ("pictures", "people") if people == 1 else ("people", "pictures")
+        told += "; with one, intervals speak of other {} and of no other {}".format(*other)
     rows = [[f"question: {found.design.question}{tag}", "score", "95 % interval", "won"]]
     rows += [
-        [one_line(row["arm"]), f"{row['score']:+.2f}", _interval(row["low"], row["high"]),
+        [one_line(row["arm"]), f"{row['score']:+z.2f}", _interval(row["low"], row["high"]),
          f"{100 * row['won']:.0f} %"]
         for row in scores.to_dict("records")
     ]  # fmt: skip
@@ -195,7 +199,7 @@ def _lines(found: "Reading") -> list[str]:
         head = [f"metric{tag}", "judge", "ρ", "95 % interval", "same side", "comparisons"]
         body = [
             [one_line(row["metric"]), one_line(f"{row['judge']} {row['judge_weights']}".strip()),
-             _number(row["rho"], "+.2f"), _interval(row["low"], row["high"]),
+             _number(row["rho"], "+z.2f"), _interval(row["low"], row["high"]),
              _number(row["same_side"], ".0%"), str(row["comparisons"])]
             for row in metrics.to_dict("records")
         ]  # fmt: skip
@@ -210,4 +214,4 @@ def _number(value: float, how: str) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return f"[{low:+.2f}, {high:+.2f}]" if low == low else ""
+    return f"[{low:+z.2f}, {high:+z.2f}]" if low == low else ""

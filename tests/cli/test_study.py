@@ -88,10 +88,36 @@ def test_what_is_no_study() -> None:
     assert "holds no study" in refused("study", "serve", ".")
     results(Path("out"), pairs=2)
     assert invoke("study", "make", "out", "-o", "study").status == 0
+    Path("x.json").write_text("none")
     done = invoke("study", "read", "study", "x.json")
     assert done.status == 2
-    assert "no answers that count: 1 files, all left out" in done.err
+    assert done.err.splitlines() == [
+        "x.json: left out: no answers to a study: no JSON: at line 1, column 1",
+        "stylebench: no answers that count: expected one file of them at least, and all 1 are "
+        "left out",
+    ]  # each reason once
     assert not Path("study/tables").exists()
+
+
+def test_one_participant_speaks_for_nobody_else(few: None) -> None:
+    results(Path("out"), pairs=4)
+    assert invoke("study", "make", "out", "-o", "study").status == 0
+    made = design.read(Path("study"))
+    (path,) = people(Path("answers"), made, 1, simulated=False)
+    given = json.loads(path.read_text())
+    expected = {trial.trial: trial.expected for trial in made.trials}
+    for each in given["answers"]:
+        each["choice"] = expected[each["trial"]] or "same"
+    path.write_text(json.dumps(given))
+    lines = invoke("study", "read", "study", path).out.splitlines()
+    assert lines[0] == (
+        "1 participant, 4 pairs of pictures; with one, intervals speak of other pictures and of "
+        "no other people"
+    )
+    assert all("+0.00  [+0.00, +0.00]" in line for line in lines[2:5])
+    path.with_name("two.json").write_text(json.dumps(given | {"participant": "0" * 16}))
+    lines = invoke("study", "read", "study", *Path("answers").iterdir()).out.splitlines()
+    assert lines[0] == "2 participants, 4 pairs of pictures"
 
 
 def test_tables_name_nothing_that_a_spreadsheet_computes(few: None) -> None:
