@@ -232,7 +232,8 @@ def _board(results: Results, preferences: Preferences) -> tuple[str, pd.DataFram
     table = means(chosen, ["arm"]).rename(columns={"mean": "style", "n": "pairs"}).reset_index()
     table["arm"] = table["arm"].astype(str)
     table = table.sort_values("style", ascending=False, ignore_index=True, kind="stable")
-    table.insert(0, "place", range(1, len(table) + 1))
+    places = table["style"].round(9).rank(method="min", ascending=False).astype(int)
+    table.insert(0, "place", places)
     jobs = results.results.set_index("job_id")
     of_arm = found.drop_duplicates("job_id").groupby(found["arm"].astype(str))["job_id"].agg(list)
     own = [jobs.loc[of_arm[arm]] for arm in table["arm"]]
@@ -254,7 +255,7 @@ def _ranked(values: pd.DataFrame) -> tuple[str, str, str]:
 def _preferred(jobs: Iterable[str], preferences: Preferences) -> str:
     found = dict.fromkeys(preferences[job] for job in jobs if job in preferences)
     return "; ".join(
-        f"{question} {score:+.2f} [{low:+.2f}, {high:+.2f}]" for question, score, low, high in found
+        f"{question} {score:+z.2f} [{low:+z.2f}, {high:+z.2f}]" for question, score, low, high in found
     )
 
 

@@ -54,6 +54,19 @@ def test_arms_of_two_folders_stand_on_one_board(tmp_path: Path) -> None:
     assert leaderboard.make([tmp_path]).boards[0].rows.equals(board.rows)
 
 
+def test_who_gives_as_much_has_the_same_place(tmp_path: Path) -> None:
+    def alike(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[float]"]]:
+        found = scores(jobs.assign(arch=jobs["arch"].replace({"p-b": "p-a", "p-d": "p-b"})))
+        first = jobs["arch"].eq("p-a") * 1e-15  # what rounding does is no difference
+        return [(name, judge, values + first) for name, judge, values in found]
+
+    names = ("p-a", "p-b", "p-c", "p-d")
+    write(tmp_path / "one", arms(names, ("none",)), PAIRS, 1, alike, at())
+    (board,) = leaderboard.make([tmp_path]).boards
+    assert board.rows["arm"].tolist()[:2] == ["p-c", "p-d"]
+    assert board.rows["place"].tolist() == [1, 2, 3, 3]
+
+
 def test_a_job_of_two_folders_counts_once(tmp_path: Path) -> None:
     for name in ("one", "two"):
         folder(tmp_path / name, ("p-a", "p-b"), at())
