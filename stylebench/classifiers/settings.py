@@ -21,6 +21,12 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
+def _switches(value: Any) -> Any:
+    """Take YAML's on and off, which it reads as true and false, as they were written."""
+    words = {True: "on", False: "off"}
+    return [words[each] if isinstance(each, bool) else each for each in _listed(value)]
+
+
 class AccuracySettings(Frozen):
     """Classifiers that differ in their blocks alone, each trained once a seed.
 
@@ -60,7 +66,7 @@ class AccuracySettings(Frozen):
     profile: str = ""
     data: DataName = "cifar100"
     folder: str = ""
-    shortcut: Annotated[tuple[Shortcut, ...], BeforeValidator(_listed), Field(min_length=1)] = (
+    shortcut: Annotated[tuple[Shortcut, ...], BeforeValidator(_switches), Field(min_length=1)] = (
         SHORTCUTS
     )
     depth: Depth = 50

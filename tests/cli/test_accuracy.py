@@ -123,7 +123,7 @@ def test_what_comes_with_stylebench_is_listed_and_valid() -> None:
     for profile, known in (("quick", "digits"), ("full", "cifar100")):
         settings = classifiers.load_settings(Path("blocks"), {}, profile)
         assert settings.data == known
-        assert settings.shortcut == ("on", "pre-relu", "off")
+        assert settings.shortcut == ("on", "pre-relu", "off")  # which YAML has as true and false
         assert len(settings.seed) == 5
     assert settings.epochs == 200
 
