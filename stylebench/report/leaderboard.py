@@ -255,7 +255,8 @@ def _ranked(values: pd.DataFrame) -> tuple[str, str, str]:
 def _preferred(jobs: Iterable[str], preferences: Preferences) -> str:
     found = dict.fromkeys(preferences[job] for job in jobs if job in preferences)
     return "; ".join(
-        f"{question} {score:+z.2f} [{low:+z.2f}, {high:+z.2f}]" for question, score, low, high in found
+        f"{question} {score:+z.2f} [{low:+z.2f}, {high:+z.2f}]"
+        for question, score, low, high in found
     )
 
 
