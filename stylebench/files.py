@@ -381,10 +381,10 @@ def given(path: Path, what: str, most: int) -> str:
         raise
     except OSError as error:
         raise InputError(f"{expected}: {(error.strerror or describe(error)).lower()}") from None
-    except ValueError as error:  # no UTF-8, or a NUL in the path
-        none = isinstance(error, UnicodeDecodeError)
-        told = f"byte {error.start + 1:,} is not" if none else describe(error)
-        raise InputError(f"{expected} in UTF-8: {told}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{expected} in UTF-8: byte {error.start + 1:,} is not") from None
+    except ValueError as error:  # a NUL in the path
+        raise InputError(f"{expected}: {describe(error)}") from None
     raise InputError(f"{expected} of at most {most:,} bytes")
 
 
