@@ -1,5 +1,6 @@
 """Answers, and what is read of them: scores, agreement, metrics, who is left out and why."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,39 @@ def test_a_few_simulated_studies_tell_what_was_put_in(folder: Path, made: Design
 @pytest.mark.timeout(3600)
 def test_simulated_studies_tell_what_was_put_in(folder: Path, made: Design) -> None:
     assert recovered(folder, made, 100) >= 90
+
+
+def won(scored: scores.Array, chance: np.random.Generator) -> scores.Array:
+    """Return (…, n, n): 1 where the arm of the row is preferred, by Bradley–Terry's odds."""
+    n = scored.shape[-1]
+    found = np.zeros((*scored.shape, n))
+    for i, j in itertools.combinations(range(n), 2):
+        found[..., i, j] = chance.random(scored.shape[:-1]) < odds(scored[..., i] - scored[..., j])
+        found[..., j, i] = 1 - found[..., i, j]
+    return found
+
+
+def odds(difference: scores.Array) -> scores.Array:
+    return np.asarray(1 / (1 + np.exp(-difference)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_intervals_allow_for_people_and_pictures_that_differ(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 100 studies intervals that draw single answers hold the true scores of 55."""
+    monkeypatch.setattr(scores, "RESAMPLES", 400)
+    spread, mean = 0.5, np.array([*SCORES.values()])
+    drawn = mean + np.random.default_rng(99).normal(0, spread * 2**0.5, (400_000, 3))
+    every = odds(drawn[:, :, None] - drawn[:, None]).mean(0) * (1 - np.eye(3))
+    true, held = scores.bradley_terry(1e6 * every), 0
+    for seed in range(100):
+        chance = np.random.default_rng(seed)
+        person, pair = (chance.normal(0, spread, shape) for shape in ((12, 1, 3), (1, 8, 3)))
+        ends = scores.intervals(won(mean + person + pair, chance), np.random.default_rng(0))
+        held += bool(((ends[:, 0] <= true) & (true <= ends[:, 1])).all())
+    assert held >= 90
 
 
 @pytest.mark.usefixtures("few")
@@ -140,7 +174,7 @@ def test_who_fails_an_attention_check_is_left_out(folder: Path, made: Design) ->
     path.write_text(json.dumps(given))
     (found,) = answers.gather([path], made)
     assert found.left_out == "failed 1 of 2 attention checks"
-    with pytest.raises(InputError, match="no answers that count: .* all 1 are left out"):
+    with pytest.raises(InputError, match=r"no answers that count: .* all 1 are left out"):
         read.read(made, read.metrics_of(made, folder / "study"), [found])
 
 
