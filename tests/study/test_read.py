@@ -159,7 +159,7 @@ def test_broken_and_foreign_files_are_named_and_left_out(folder: Path, made: Des
     assert told["empty"] == "no answers to a study: no JSON: it is empty"
     assert told["half"].startswith("no answers to a study: no JSON: at line 1, column ")
     assert told["digits"] == "no answers to a study: a number of 5,000 digits"
-    assert told["list"] == "no answers to a study: Input should be a mapping of keys to values"
+    assert told["list"] == "no answers to a study: expected a mapping"
     assert told["binary"].endswith("in UTF-8: byte 1 is not")
     (marked,) = answers.gather([place / "marked.json"], made)
     assert marked.left_out == ""  # editors put a byte order mark before what they save
