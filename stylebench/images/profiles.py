@@ -139,9 +139,12 @@ def _png_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 def _tiff(image: Image.Image, path: Path) -> bytes | None:
     """Return the embedded profile, or that of tags 318, 319 and 301 (TIFF 6.0, section 20)."""
-    tags = getattr(image, "tag_v2", {})
-    if (icc := _embedded(image)) or 319 not in tags:
+    tags = getattr(image, "tag_v2", image.info)  # where `info` may have another page's profile
+    icc = tags.get(34675)
+    if isinstance(icc, bytes) and icc:
         return icc
+    if 319 not in tags:
+        return None
     try:
         numbers = [float(number) for number in (*tags[319], *tags.get(318, colour.D65))]
         table = tags.get(301, ())

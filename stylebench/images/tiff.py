@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImagePalette
+from PIL.TiffImagePlugin import IFDRational
 
 from stylebench.errors import InputError
 from stylebench.images import formats
@@ -28,7 +29,9 @@ _REDUCED, _MASK = 1, 4  # bits of the tag NewSubfileType
 _OLD_REDUCED = 2  # of the tag SubfileType
 _CFA, _LINEAR_RAW = 32803, 34892
 _OLD_SUBFILE_TYPE, _ORIENTATION, _COLOR_MAP, _SUBSAMPLING = 255, 274, 320, 530
-_ICC, _DNG_VERSION = 34675, 50706
+_EXIF, _DNG_VERSION, _COLOR_SPACE = 34665, 50706, 0xA001
+_COLOURS = (301, 318, 319, 34675)  # transfer function, white point, primaries, ICC profile
+_RATIONALS = (5, 10)
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _YCBCR = 0, 1, 2, 6
 _SIGNED, _FLOAT = 2, 3
 _PREMULTIPLIED, _STRAIGHT = 1, 2
@@ -84,10 +87,8 @@ def opened(path: Path, shown: Path) -> Iterator[Opened]:
         yield _by_tifffile(page, shown)
 
 
-def _refuse(shown: Path, what: str, wanted: str = "export it as PNG") -> InputError:
-    return InputError(
-        f"image {str(shown)!r} holds {what}; expected 8 or 16 bits a channel: {wanted}"
-    )
+def _refuse(shown: Path, what: str, wanted: str = "8 or 16 bits a channel") -> InputError:
+    return InputError(f"image {str(shown)!r} holds {what}; expected {wanted}: export it as PNG")
 
 
 def _full_picture(file: Any, shown: Path) -> tuple["TiffPage", int | None]:
@@ -158,6 +159,21 @@ def _by_pillow(image: Image.Image, frame: int | None) -> Opened:
     return Opened(image, image.size, load, amended)
 
 
+def _header(page: Any, mode: str) -> Image.Image:
+    """Return a picture without pixels that states its colours: tags by number, in `info`."""
+    header = Image.new(mode, (1, 1))
+    header.format = "TIFF"
+    for tag in (tag for tag in page.tags if tag.code in _COLOURS):
+        value = tag.value
+        if tag.dtype in _RATIONALS:
+            value = tuple(map(IFDRational, value[::2], value[1::2]))
+        header.info[tag.code] = value
+    exif = page.tags.valueof(_EXIF)
+    if isinstance(exif, dict):
+        header.getexif().get_ifd(_EXIF)[_COLOR_SPACE] = exif.get("ColorSpace")
+    return header
+
+
 def _by_tifffile(page: Any, shown: Path) -> Opened:
     """Return a page that Pillow does not read, or not right."""
     photometric, bits = int(page.photometric), page.bitspersample
@@ -176,12 +192,10 @@ def _by_tifffile(page: Any, shown: Path) -> Opened:
     if not plain:
         name = getattr(page.photometric, "name", "unknown")
         packed = "" if int(page.compression) == 1 else f", {page.compression.name} compression"
-        raise _refuse(shown, f"{page.samplesperpixel} × {bits} bits ({name}{packed})")
+        what = f"{page.samplesperpixel} × {bits} bits ({name}{packed})"
+        raise _refuse(shown, what, "grey or RGB of 8 or 16 bits, here not compressed")
     modes = {1: ("L", "LA", "La"), 3: ("RGB", "RGBA", "RGBa")}[colours]
-    header = Image.new(modes[alpha], (1, 1))
-    header.format = "TIFF"
-    if icc := page.tags.valueof(_ICC):
-        header.info["icc_profile"] = bytes(icc)
+    header = _header(page, modes[alpha])
     orientation = page.tags.valueof(_ORIENTATION)
 
     def load() -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from stylebench import images
@@ -242,6 +243,44 @@ def test_tiff_says_it_in_tags(tmp_path: Path, table: bool) -> None:
     pixels = np.full((SIDE, SIDE, 3), stored(ADOBE, light))
     files.write_tiff(tmp_path / "a.tif", pixels, 8, 2, **tags)
     check(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("how", ["tags", "exif"])
+def test_tiff_that_pillow_does_not_read_says_it_too(tmp_path: Path, how: str) -> None:
+    """16 bits in planes; the EXIF block, behind the file, has color space 2."""
+    light = power(2.2) if how == "tags" else power(563 / 256)
+    planes = np.full((3, SIDE, SIDE), np.array(stored(ADOBE, light))[:, None, None] * 257, "u2")
+    ends = [
+        n
+        for xy in (*ADOBE[:3], D65)
+        for n in (round(xy[0] * 1e4), 10_000, round(xy[1] * 1e4), 10_000)
+    ]
+    tags: dict[str, list[Any]] = {
+        "tags": [(319, 5, 6, ends[:12], True), (318, 5, 2, ends[12:], True)],
+        "exif": [(65000, 4, 1, 10**8, True)],
+    }
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, planes, photometric="rgb", planarconfig="separate", extratags=tags[how], byteorder="<"
+    )
+    if how == "exif":  # which tifffile does not write
+        data, entry = path.read_bytes(), struct.pack("<HHI", 65000, 4, 1)
+        assert data.count(entry) == 1
+        data = data.replace(
+            entry + struct.pack("<I", 10**8), struct.pack("<HHII", 34665, 4, 1, len(data))
+        )
+        path.write_bytes(data + struct.pack("<HHHIII", 1, 0xA001, 3, 1, 2, 0))
+    check(path)
+
+
+def test_a_profile_of_tiff_is_of_its_page_alone(tmp_path: Path) -> None:
+    icc, stored_p3 = profile(P3, srgb_light), stored(P3, srgb_light)
+    for thumbnail, full, colour in ((icc, None, (200, 60, 40)), (None, icc, stored_p3)):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+            small, large = (np.full((side, side, 3), colour, np.uint8) for side in (SIDE, 2 * SIDE))
+            file.write(small, photometric="rgb", subfiletype=1, iccprofile=thumbnail)
+            file.write(large, photometric="rgb", iccprofile=full)
+        check(tmp_path / "a.tif")
 
 
 def _bmp(path: Path, kind: bytes, ends: bytes, colour: tuple[int, int, int], icc: bytes) -> None:

@@ -146,7 +146,7 @@ def test_other_samples_are_refused(
 @pytest.mark.parametrize("bits", [6, 10, 14, 24])
 def test_other_depths_are_refused(tmp_path: Path, bits: int) -> None:
     files.write_tiff(tmp_path / "a.tif", EIGHT * 0, bits, photometric=1)
-    refused(tmp_path / "a.tif", rf"holds 1 × {bits} bits \(MINISBLACK\); expected 8 or 16 bits")
+    refused(tmp_path / "a.tif", rf"holds 1 × {bits} bits \(MINISBLACK\); expected grey or RGB of 8")
 
 
 def test_subsampled_ycbcr_as_it_is_is_refused(tmp_path: Path) -> None:
