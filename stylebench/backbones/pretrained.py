@@ -150,11 +150,11 @@ def _input(
     found, doubt = inputs.shown(name, state, network, spec.input)
     if doubt:
         tell(
-            f"p-{name}: warning: {path.name}: {doubt}; do its weights take pictures in another "
-            f"order or scale? Say so: input: {{{name}: {{order: bgr, scale: 255, mean: [103.939, "
-            "116.779, 123.68], std: 1}} in an experiment file, or `input` in its metadata"
+            f"p-{name}: warning: {path.name}: {doubt} Say so: input: {{{name}: "
+            f"{inputs.text(found or inputs.OXFORD)}}} in an experiment file, or `input` in its "
+            "metadata"
         )
-    return found
+    return None if doubt else found
 
 
 def _warn(text: str) -> None:

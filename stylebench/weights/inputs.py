@@ -50,6 +50,8 @@ input is in 0..255.
 """
 SAME = 0.05
 """Filters of known weights are so near to theirs: 256 levels a layer change them by 1 %."""
+NEAR = 0.02
+"""Means in [0, 1] that differ by less are the same: those of Caffe's files do by 0.004."""
 PHOTOGRAPH = "astronaut"
 SIDE = 224
 
@@ -63,12 +65,14 @@ class Known:
         filters: of the first layer by number: the norms of the kernels of red, green and blue.
         input: for which these hold.
         response: median over the filters of the deviation of their responses to the photograph.
+        biases: of these filters; none where they are not known, and the mean is taken on trust.
     """
 
     whose: str
     filters: Mapping[int, tuple[float, float, float]]
     input: InputSpec
     response: float
+    biases: tuple[float, ...] = ()
 
 
 _IMAGENET = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -76,9 +80,10 @@ FIRST_LAYERS: dict[str, tuple[Known, ...]] = {
     "vgg19": (
         Known(
             "Oxford's",
-            {0: (50.75, 55.81, 43.21), 62: (40.59, 43.01, 34.88), 63: (43.77, 46.87, 39.12)},
+            {8: (20.06, 36.13, 16.74), 31: (22.98, 20.26, 22.17), 59: (21.32, 28.82, 33.9)},
             _IMAGENET,
             68.1,
+            (1.134, 0.766, 0.77),
         ),
         Known(
             "torchvision's",
@@ -88,7 +93,7 @@ FIRST_LAYERS: dict[str, tuple[Known, ...]] = {
         ),
     )
 }
-"""Backbone -> its known weights."""
+"""Backbone -> its known weights. These filters of Oxford's tell colours, not edges."""
 
 
 def stated(path: Path) -> InputSpec | None:
@@ -121,10 +126,11 @@ def known(digest: str) -> InputSpec | None:
 
 @dataclass(frozen=True)
 class _First:
-    """The layer that takes the picture: path, kernel, and the deviations that its BatchNorm saw."""
+    """The layer that takes the picture, and the deviations that the BatchNorm behind it saw."""
 
     path: str
     kernel: "Tensor"
+    bias: "Tensor | None"
     seen: "Tensor | None"
 
 
@@ -144,7 +150,8 @@ def _first(state: "Mapping[str, Tensor]", network: "nn.Module") -> _First | None
     if isinstance(batchnorm, nn.BatchNorm2d) and batchnorm.num_features == first.out_channels:
         variance = state.get(f"{norm}.running_var")
         seen = None if variance is None else variance.double().clamp_min(0).sqrt()
-    return _First(path, kernel.double(), seen)
+    bias = state.get(f"{path}.bias")
+    return _First(path, kernel.double(), None if bias is None else bias.double(), seen)
 
 
 @functools.lru_cache(maxsize=1)
@@ -155,19 +162,48 @@ def _photograph() -> "Tensor":
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].double() / 255
 
 
-def _is(known: Known, kernel: "Tensor", given: InputSpec) -> bool:
-    """Tell whether a kernel for some input is that of known weights."""
-    if max(known.filters) >= len(kernel):
-        return False
-    step = -1 if given.order == "bgr" else 1
-    scales, own = given.unit[2][::step], known.input.unit[2]
-    found = [kernel[number].flatten(1).norm(dim=1).tolist()[::step] for number in known.filters]
-    ratios = (
-        (a / s) / (b / t)
-        for norms, wanted in zip(found, known.filters.values(), strict=True)
-        for a, s, b, t in zip(norms, scales, wanted, own, strict=True)
-    )
-    return all(abs(ratio - 1) < SAME for ratio in ratios)
+def _solved(known: Known, first: _First) -> InputSpec | None:
+    """Return for which input a first layer is that of known weights, None if for none.
+
+    The deviations follow from the norms of the kernels of each colour, the means from the biases:
+    b' + Σ k'·(m − m')/s' = b for a picture of the known mean m.
+    """
+    import torch
+
+    numbers = list(known.filters)
+    if max(numbers) >= len(first.kernel):
+        return None
+    kernel, wanted = first.kernel[numbers], torch.tensor(list(known.filters.values())).double()
+    for order in ("rgb", "bgr"):
+        kernel = kernel.flip(1) if order == "bgr" else kernel
+        ratios = kernel.flatten(2).norm(dim=2) / wanted
+        scale = ratios.mean(0)
+        if not ((ratios / scale - 1).abs() < SAME).all():
+            continue
+        mean, std = (torch.tensor(v).double() for v in known.input.unit[1:])
+        std = std * scale
+        if known.biases and first.bias is not None:
+            shift = first.bias[numbers] - torch.tensor(known.biases).double()
+            mean = mean + std * (torch.linalg.pinv(kernel.sum((2, 3))) @ shift)
+        if mean.isfinite().all():
+            step = -1 if order == "bgr" else 1
+            return InputSpec(order=order, mean=mean.tolist()[::step], std=std.tolist()[::step])
+    return None
+
+
+def _alike(a: InputSpec, b: InputSpec) -> bool:
+    """Tell whether two inputs are one but for what is measured of them."""
+    (order, mean, std), (other, center, spread) = a.unit, b.unit
+    means = (abs(x - y) < NEAR for x, y in zip(mean, center, strict=True))
+    stds = (abs(x / y - 1) < SAME for x, y in zip(std, spread, strict=True))
+    return order == other and all(means) and all(stds)
+
+
+def text(given: InputSpec) -> str:
+    """Return an input as it stands in an experiment file, to three digits behind the point."""
+    scale = 255 if max(given.unit[2]) < 0.05 else 1
+    mean, std = (", ".join(f"{round(v * scale, 3) + 0:g}" for v in each) for each in given.unit[1:])
+    return f"{{order: {given.order}, scale: {scale}, mean: [{mean}], std: [{std}]}}"
 
 
 def _ratio(first: _First, given: InputSpec, known: Sequence[Known]) -> tuple[float, str]:
@@ -194,6 +230,8 @@ def shown(
 ) -> tuple[InputSpec | None, str]:
     """Return the input that the first layer of weights tells, and a doubt, each if there is one.
 
+    Beside a doubt the input is a proposal; else it is to be taken.
+
     Args:
         name: of the backbone, without prefix.
         state: the weights, with the names that the network has.
@@ -204,13 +242,20 @@ def shown(
     others = FIRST_LAYERS.get(name, ())
     if first is None or (first.seen is None and not others):
         return None, ""
-    for given in (own, OXFORD, CAFFE_RGB):
-        if any(_is(known, first.kernel, given) for known in others):
-            return (None if given is own else given), ""
+    for known in others:
+        if found := _solved(known, first):
+            for given in (own, OXFORD, CAFFE_RGB):
+                if _alike(found, given):
+                    return (None if given is own else given), ""
+            return (
+                found,
+                f"{first.path} is that of {known.whose} weights for another order or scale.",
+            )
     ratio, whose = _ratio(first, own, others)
     if 1 / FAR < ratio < FAR:
         return None, ""
     off = (
         f"{ratio:.3g} times as strong" if ratio > 1 else f"1/{1 / max(ratio, 1e-30):.3g} as strong"
     )
-    return None, f"{first.path} answers a photograph {off} as {whose}"
+    told = f"{first.path} answers a photograph {off} as {whose}"
+    return None, f"{told}; do its weights take pictures in another order or scale?"

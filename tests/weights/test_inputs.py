@@ -33,16 +33,26 @@ def picture(name: str = "chelsea", size: int = 64) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
 
 
-def unfolded(kernel: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a first layer for BGR in 0..255 from one for ImageNet's mean and deviation.
+def unfolded(
+    kernel: Tensor,
+    bias: Tensor,
+    scale: float = 255,
+    mean: tuple[float, ...] = CAFFE_MEAN,
+    std: tuple[float, ...] = (1, 1, 1),
+    order: str = "bgr",
+) -> tuple[Tensor, Tensor]:
+    """Return a first layer for another input, in RGB here, from one for ImageNet's.
 
-    The formula of shared weights of VGG-19: k = w/(255·std), b −= Σ k·255·(mean − caffe mean).
+    The formula of shared weights of VGG-19: k = w/(255·std), b −= Σ k·255·(mean − caffe mean),
+    times what the other input is divided by.
     """
-    mean, std = (np.array(v)[None, :, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
-    made = kernel.double().numpy() / (255 * std)
-    shift = (made * (255 * mean - np.array(CAFFE_MEAN)[None, :, None, None])).sum((1, 2, 3))
+    own, over = (np.array(v)[None, :, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
+    other, by = (np.array(v)[None, :, None, None] for v in (mean, std))
+    made = kernel.double().numpy() / (scale * over)
+    shift = (made * (scale * own - other)).sum((1, 2, 3))
+    made = made * by
     return (
-        torch.from_numpy(made[:, ::-1].copy()).float(),
+        torch.from_numpy(made[:, :: -1 if order == "bgr" else 1].copy()).float(),
         torch.from_numpy(bias.double().numpy() - shift).float(),
     )
 
@@ -192,13 +202,18 @@ def small(bias: bool) -> nn.Module:
     return nn.Sequential(conv) if bias else nn.Sequential(conv, nn.BatchNorm2d(64))
 
 
+SIGNS = ((1, -1, 1), (1, 1, 1), (1, 1, -1))
+
+
 def as_known(whose: int) -> dict[str, Tensor]:
     """Return a first layer with the filters by which known weights of VGG-19 are told."""
-    state = dict(small(True).state_dict())
-    for number, norms in inputs.FIRST_LAYERS["vgg19"][whose].filters.items():
-        kernel = state["0.weight"][number]
-        size = kernel.flatten(1).norm(dim=1)
-        state["0.weight"][number] = kernel * (torch.tensor(norms) / size)[:, None, None]
+    state = {key: value.clone() for key, value in small(True).state_dict().items()}
+    known = inputs.FIRST_LAYERS["vgg19"][whose]
+    for (number, norms), signs in zip(known.filters.items(), SIGNS, strict=True):
+        each = torch.tensor(norms) * torch.tensor(signs) / 3  # nine entries of one size
+        state["0.weight"][number] = each[:, None, None].expand(3, 3, 3)
+    for number, bias in zip(known.filters, known.biases, strict=False):
+        state["0.bias"][number] = bias
     return state
 
 
@@ -216,11 +231,34 @@ def test_known_weights_are_told_by_their_first_layer_in_either_layout(whose: int
     assert inputs.shown("vgg19", other, small(True), OWN) == (inputs.CAFFE_RGB, "")
 
 
+@pytest.mark.parametrize(
+    ("order", "scale", "mean", "std", "told"),
+    [
+        ("bgr", 1, IMAGENET_MEAN, IMAGENET_STD, "1, mean: [0.406, 0.456, 0.485], std: [0.225, "),
+        ("rgb", 1, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "1, mean: [0.5, 0.5, 0.5], std: [0.5, "),
+        ("rgb", 255, (0, 0, 0), (1, 1, 1), "255, mean: [0, 0, 0], std: [1, 1, 1]"),
+        ("bgr", 255, (127.5,) * 3, (127.5,) * 3, "1, mean: [0.5, 0.5, 0.5], std: [0.5, "),
+        ("rgb", 1, (0, 0, 0), IMAGENET_STD, "1, mean: [0, 0, 0], std: [0.229, 0.224, 0.225]"),
+    ],
+)
+def test_known_weights_for_another_input_are_doubted_and_the_input_is_solved(
+    order: str, scale: float, mean: tuple[float, ...], std: tuple[float, ...], told: str
+) -> None:
+    state = as_known(0)
+    pair = unfolded(state["0.weight"], state["0.bias"], scale, mean, std, order)
+    other = dict(zip(("0.weight", "0.bias"), pair, strict=True))
+    found, doubt = inputs.shown("vgg19", other, small(True), OWN)
+    assert "0 is that of Oxford's weights for another order or scale" in doubt
+    assert found is not None
+    assert inputs.text(found).startswith(f"{{order: {order}, scale: {told}")
+
+
 def test_unknown_weights_without_batchnorm_are_doubted_where_far_from_all_known() -> None:
     state = dict(small(True).state_dict())
     assert inputs.shown("vgg19", state, small(True), OWN) == (None, "")
     assert inputs.shown("vgg16", state, small(True), OWN) == (None, "")  # nobody's are known
     state["0.weight"] = state["0.weight"] / 57
+    state["0.bias"] *= float("nan")  # which has no part in it
     found, doubt = inputs.shown("vgg19", state, small(True), OWN)
     assert found is None
     assert "as those of torchvision's weights" in doubt
