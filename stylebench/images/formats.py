@@ -55,17 +55,19 @@ _FORMATS = {  # by Pillow's names; each reads bytes alone, runs no other program
     "TIFF": Format("TIFF", (".tif", ".tiff")),
     "BMP": Format("BMP", (".bmp", ".dib")),
     "GIF": Format("GIF", (".gif",)),
-    "AVIF": Format("AVIF", (".avif",), feature="avif"),
+    "AVIF": Format("AVIF", (".avif", ".avifs"), feature="avif"),
     "JPEG2000": Format("JPEG 2000", (".jp2", ".j2k", ".jpx", ".j2c", ".jpc", ".jpf"), "jpg_2000"),
     "PPM": Format("PPM", (".ppm", ".pgm", ".pbm", ".pnm")),
     "HEIF": Format("HEIF", (".heic", ".heif", ".hif"), package="pillow_heif"),
 }
 
 RAW = "a camera's raw file: export it as JPEG, PNG or TIFF"
-_RAW = ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef "
-_RAW += ".raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
-_OTHERS = ".ai .cur .dcm .dds .eps .exr .fit .fits .hdr .icns .ico .jxl .jxr .pcx .pdf .pfm .psb "
-_OTHERS += ".psd .qoi .sgi .svg .tga .wdp .xcf"
+_RAW = ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .gpr .iiq .kdc .mef .mos .mrw .nef .nrw .orf "
+_RAW += ".pef .raf .raw .rw2 .rwl .sr2 .srf .srw .x3f"
+_OTHERS = (
+    ".ai .bpg .dcm .djvu .exr .flif .hdr .jxl .jxr .kra .ora .pct .pict .psb .svg .svgz .wbmp "
+)
+_OTHERS += ".wdp .xcf"  # which Pillow does not know by name
 
 _MAGIC = (
     (b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"),
@@ -127,7 +129,8 @@ def unread(path: Path) -> str:
         return f"{kind.name}: install {kind.needs}, or save it as PNG"
     if suffix in _RAW.split():
         return RAW
-    return f"none of {text()}" if suffix in _OTHERS.split() else ""
+    picture = suffix in _OTHERS.split() or suffix in Image.registered_extensions()
+    return f"none of {text()}" if picture and suffix not in suffixes() else ""
 
 
 def left_out(path: Path) -> str:
@@ -144,7 +147,7 @@ def left_out(path: Path) -> str:
     if why := unread(path):
         return why
     kind = _FORMATS.get(sniff(path))
-    return f"a {kind.name} by its content: name it {kind.suffixes[0]}" if kind else ""
+    return f"{kind.name} by its content: name it {kind.suffixes[0]}" if kind else ""
 
 
 def listed(names: Iterable[tuple[str, str]], most: int = 5) -> str:

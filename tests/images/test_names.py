@@ -78,12 +78,26 @@ def test_a_folder_tells_what_it_leaves_out(photo: Path, monkeypatch: pytest.Monk
     (line,) = told
     assert line == (
         f"style folder {str(folder)!r}: left out: f.heic, g (HEIF: install pillow-heif, or save it "
-        "as PNG); h.heic (a PNG by its content: name it .png); i.jpg_large (a JPEG by its content: "
+        "as PNG); h.heic (PNG by its content: name it .png); i.jpg_large (JPEG by its content: "
         "name it .jpg); j.NEF (a camera's raw file: export it as JPEG, PNG or TIFF); k.svg (none "
         f"of {formats.text()}); l.png, m.png (no regular file); more (a folder: name it too)"
     )
     formats.readable.cache_clear()
     formats.suffixes.cache_clear()
+
+
+def test_whatever_pillow_calls_a_picture_is_taken_or_told(photo: Path) -> None:
+    """Pillow's own list of suffixes is the oracle."""
+    kinds = Image.registered_extensions()
+    assert len(kinds) > 50
+    for suffix in kinds:
+        (photo.parent / f"of{suffix}").touch()
+    told: list[str] = []
+    names = (Path(s.ref).name for s in images.resolve(str(photo.parent), "content", told.append))
+    taken = {*names} - {photo.name}
+    left = {f"of{suffix}" for suffix in kinds} - taken
+    assert taken >= {"of.jpg", "of.png", "of.jp2", "of.tiff", "of.gif"}
+    assert f" and {len(left) - 5} more (none of " in told[0]
 
 
 def test_a_folder_of_what_is_left_out_alone_is_refused(tmp_path: Path) -> None:
