@@ -231,7 +231,7 @@ class BackboneSpec:
         return self if choice is None else nodes.choose(self, arch, choice, options or {})
 
     def check_options(self, arch: str, options: Mapping[str, str]) -> dict[str, str]:
-        """Return options as this backbone spells them: a gamma of 1.0 is 1.
+        """Return options as this backbone spells them: a gamma of 1.0 is 1, False and No are off.
 
         Raises:
             InputError: it does not have such an option or value.
@@ -242,7 +242,7 @@ class BackboneSpec:
                 known = ", ".join(self.options) or "none"
                 near = suggestion(key, self.options)
                 raise InputError(f"{arch} has no option {key!r}{near} (known: {known})")
-            same = [one for one in self.options[key] if _number(one) == _number(value)]
+            same = [one for one in self.options[key] if _meant(one) == _meant(value)]
             if not same:
                 allowed = ", ".join(self.options[key])
                 raise InputError(f"{arch}: option {key} is one of {allowed}, found {value!r}")
@@ -250,11 +250,15 @@ class BackboneSpec:
         return found
 
 
-def _number(text: str) -> float | str:
+_SWITCHES = {"true": "on", "yes": "on", "false": "off", "no": "off"}
+"""What YAML takes for on and off."""
+
+
+def _meant(text: str) -> float | str:
     try:
         return float(text)
     except ValueError:
-        return text
+        return _SWITCHES.get(text.lower(), text.lower())
 
 
 ARCHS: Registry[BackboneSpec] = Registry("backbone", module="stylebench.backbones.zoo")

@@ -269,7 +269,7 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
     count = len(planned.jobs) + len(planned.missing)
     jobs_todo = len(todo & {spec.job_id for spec in planned.jobs})
     told.append(
-        f"{count} jobs, {jobs_todo} to do, {len(planned.missing)} unavailable; statistics of "
-        f"{len(planned.statistics)} backbones; into {options.out}"
+        f"{count} jobs, {jobs_todo} to do, {len(planned.missing)} unavailable; "
+        f"{len(planned.statistics)} of statistics; into {options.out}"
     )
     say(*told, error=True)

@@ -3,6 +3,7 @@
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -97,6 +98,9 @@ def explain(
         near = suggestion(key, owner.model_fields)
         known = listing(owner.model_fields, command)
         return f"{where}: unknown key {path!r}{near} {known}{more}"
+    if first["type"] == "string_type" and isinstance(found, int | float | date):  # no, 2024-11-29
+        quotes = f"{found} (so YAML reads what is not in quotes)"
+        return f"{where}: {path}: {expected}, found {quotes}{more}"
     return f"{where}: {path}: {expected}, found {shown(found)}{more}"
 
 

@@ -71,6 +71,21 @@ def test_wrong_profiles_and_variants_are_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("name: 2024-11-29", "2024-11-29"), ("name: on", "True"), ("content: no", "False"),
+     ("content: 007", "7"), ("name: 1.10", "1.1")],
+)  # fmt: skip
+def test_text_that_yaml_reads_as_something_else_wants_quotes(
+    text: str, found: str, tmp_path: Path
+) -> None:
+    more = "" if "content" in text else "\ncontent: chelsea"
+    more += "" if "style" in text else "\nstyle: brush"
+    message = f"found {found} \\(so YAML reads what is not in quotes\\)"
+    with pytest.raises(InputError, match=message):
+        load_sweep(written(tmp_path, text + more))
+
+
 def test_a_sweep_is_the_union_of_its_variants(tmp_path: Path) -> None:
     variants = "variants:\n  - start: style\n  - {start: noise, seed: [0, 1]}\n  - start: style\n"
     planned = plan.expand(load_sweep(written(tmp_path, TINY + variants)))

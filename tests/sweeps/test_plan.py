@@ -189,6 +189,9 @@ def test_auto_is_fp32_where_maps_are_exponentiated(
         ("r-resnet18", "gamma: '0.50'", {"gamma": "0.5"}),
         ("r-resnet18+gamma=1.0", "batchnorm: eval", {}),
         ("r-resnet18+gamma=5e-1", "batchnorm: train", {"batchnorm": "train", "gamma": "0.5"}),
+        ("r-resnet18+shortcut=False", "pool: AVG", {"shortcut": "off", "pool": "avg"}),
+        ("r-resnet18+shortcut=no", "batchnorm: Eval", {"shortcut": "off"}),
+        ("r-resnet18+pool=Max", "shortcut: 'Pre-ReLU'", {"shortcut": "pre-relu"}),
     ],
 )
 def test_options_are_taken_as_people_write_them(
