@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing import process
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -221,8 +222,14 @@ def sweep(
             evals, seed, preset …; they go before the experiment's.
 
     Raises:
-        InputError: wrong input, before anything is run. A job that fails is a row with its error.
+        InputError: wrong input, before anything is run, or a script without a guard that a worker
+            process imports. A job that fails is a row with its error.
     """
+    if getattr(process.current_process(), "_inheriting", False):  # it imports the user's script
+        raise InputError(
+            "a worker process runs the script that started it: put what is to run once under "
+            "`if __name__ == '__main__':`"
+        )
     config = load_sweep(Path(experiment) if experiment is not None else None, keys, profile)
     runtime.configure()
     given_tags = [f"{key}={value}" for key, value in (tags or {}).items()]

@@ -1,6 +1,7 @@
 """How a sweep ends where its engine gives up in the middle."""
 
 from collections.abc import Iterator, Sequence
+from multiprocessing import process
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from stylebench import figures, store
 from stylebench.config import Spec
-from stylebench.errors import JobError
+from stylebench.errors import InputError, JobError
 from stylebench.measures.statistics import STATISTICS
 from stylebench.sweeps import engines, run
 from tests.cli.bench import invoke, no_figures, with_database, write_yaml
@@ -82,3 +83,13 @@ def test_what_is_not_drawn_for_one_reason_is_one_line(
     assert told[-2:] == [
         "grid: failed, ValueError: a bug", "metrics, comparisons: not drawn, no metrics"
     ]  # fmt: skip
+
+
+def test_a_script_without_a_guard_is_told_so_in_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What multiprocessing says of a process that imports the script which started it."""
+    monkeypatch.setattr(process.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(InputError, match=r"put what is to run once under `if __name__ == '__main_"):
+        run.sweep(arch=["r-tiny"], out=tmp_path / "out", jobs=2)
+    assert not (tmp_path / "out").exists()
