@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -139,7 +140,7 @@ def _png_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 def _tiff(image: Image.Image, path: Path) -> bytes | None:
     """Return the embedded profile, or that of tags 318, 319 and 301 (TIFF 6.0, section 20)."""
-    tags = getattr(image, "tag_v2", image.info)  # where `info` may have another page's profile
+    tags: Any = getattr(image, "tag_v2", image.info)  # where `info` may have another page's profile
     icc = tags.get(34675)
     if isinstance(icc, bytes) and icc:
         return icc

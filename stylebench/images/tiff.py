@@ -163,11 +163,12 @@ def _header(page: Any, mode: str) -> Image.Image:
     """Return a picture without pixels that states its colours: tags by number, in `info`."""
     header = Image.new(mode, (1, 1))
     header.format = "TIFF"
+    info: dict[Any, Any] = header.info
     for tag in (tag for tag in page.tags if tag.code in _COLOURS):
         value = tag.value
         if tag.dtype in _RATIONALS:
             value = tuple(map(IFDRational, value[::2], value[1::2]))
-        header.info[tag.code] = value
+        info[tag.code] = value
     exif = page.tags.valueof(_EXIF)
     if isinstance(exif, dict):
         header.getexif().get_ifd(_EXIF)[_COLOR_SPACE] = exif.get("ColorSpace")

@@ -187,7 +187,8 @@ def _solved(known: Known, first: _First) -> InputSpec | None:
             mean = mean + std * (torch.linalg.pinv(kernel.sum((2, 3))) @ shift)
         if mean.isfinite().all():
             step = -1 if order == "bgr" else 1
-            return InputSpec(order=order, mean=mean.tolist()[::step], std=std.tolist()[::step])
+            three = {"mean": mean.tolist()[::step], "std": std.tolist()[::step]}
+            return InputSpec.model_validate({"order": order, **three})
     return None
 
 
