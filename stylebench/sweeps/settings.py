@@ -129,7 +129,7 @@ class SweepConfig(Frozen):
     start: Start = "content"
     size: Size = 256
     resize: Literal["aspect", "squash"] = "aspect"
-    evals: Count = 60
+    evals: Count = 30
     tolerance: Share = 0.0
     seed: tuple[Seed, ...] = Field((0,), min_length=1)
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
