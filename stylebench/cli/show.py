@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stylebench.cli.progress import say
+from stylebench.cli.progress import counted, say
 from stylebench.errors import InputError, suggestion
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def _how(spec: "PictureSpec") -> str:
 
     if not isinstance(spec, JobSpec):
         return f"{spec.weights.label}  {spec.size} px  strength {spec.strength:g}"
-    return f"{spec.preset}  {spec.size} px  {spec.evals} evaluations  {spec.precision}"
+    return f"{spec.preset}  {spec.size} px  {counted(spec.evals, 'evaluation')}  {spec.precision}"
 
 
 def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import engine_options, given_flags, run_options
-from stylebench.cli.progress import duration, say
+from stylebench.cli.progress import counted, duration, say
 from stylebench.cli.watch import share, watch
 from stylebench.errors import InputError, suggestion
 
@@ -28,7 +28,7 @@ def _told(output: Path, made: "Made", strength: float) -> str:
         " ".join([job.label, *smoothing]),
         f"preset {job.preset}",
         *([f"strength {strength:g}"] if strength != 1 else []),
-        f"{record.evals} evaluations" + (f" (--tolerance {job.tolerance:g})" if ended else ""),
+        counted(record.evals, "evaluation") + (f" (--tolerance {job.tolerance:g})" if ended else ""),
         share(record.style_loss_initial, record.style_loss),
         *record.flags,
         duration(record.seconds or 0.0),
