@@ -28,7 +28,7 @@ def _told(output: Path, made: "Made", strength: float) -> str:
         " ".join([job.label, *smoothing]),
         f"preset {job.preset}",
         *([f"strength {strength:g}"] if strength != 1 else []),
-        counted(record.evals, "evaluation")
+        counted(record.evals or 0, "evaluation")
         + (f" (--tolerance {job.tolerance:g})" if ended else ""),
         share(record.style_loss_initial, record.style_loss),
         *record.flags,
