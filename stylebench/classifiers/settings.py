@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from stylebench.config import Count, Frozen, NonNegative, Positive, Seed, Share, Size
+from stylebench.config import NAME, Count, Frozen, NonNegative, Positive, Seed, Share, Size
 
 Shortcut = Literal["on", "pre-relu", "off"]
 Depth = Literal[18, 34, 50, 101]
@@ -61,7 +61,7 @@ class AccuracySettings(Frozen):
         size: long side of these in px.
     """
 
-    name: str = Field("accuracy", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field("accuracy", pattern=NAME)
     description: str = ""
     profile: str = ""
     data: DataName = "cifar100"

@@ -17,6 +17,7 @@ from stylebench.config.jobs import (
 )
 from stylebench.config.specs import (
     MODEL,
+    NAME,
     OPTIMISE,
     PRESET,
     SIDES,
@@ -53,6 +54,7 @@ from stylebench.config.specs import (
 
 __all__ = [
     "MODEL",
+    "NAME",
     "OPTIMISE",
     "PRESET",
     "SCHEMA_VERSION",

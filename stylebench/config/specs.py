@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -44,6 +45,10 @@ Start = Literal["content", "style", "noise"]
 Colours = Literal["style", "luminance", "matched"]
 
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""Names of experiments: of folders, too."""
+
+
 class Frozen(BaseModel):
     """A model that cannot be changed and knows no other keys than its own."""
 
@@ -65,9 +70,17 @@ _WORDS = {
     r"^(?:Tuple|List|Dictionary) should have (at \w+ \d+ items?).*": r"expected \1",
     r"^String should have (at \w+ \d+ character)": r"expected \1",
     "^Extra inputs are not permitted$": "unknown key",
-    "^Field required$": "expected, but it is not there",
+    "^Field required$": "expected a value",
+    f"^String should match pattern '{re.escape(NAME)}'$": "expected 1 to 100 letters, digits, ., _ "
+    "and -, the first a letter or a digit",
+    "^String should match pattern ": "expected a text of the form ",
 }
 """What pydantic says -> what is said here, one after the other."""
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "nothing"
 
 
 def problem(of: ErrorDetails) -> tuple[str, str, Any]:
@@ -76,7 +89,7 @@ def problem(of: ErrorDetails) -> tuple[str, str, Any]:
     told = of["msg"]
     for said, here in _WORDS.items():
         told = re.sub(said, here, told)
-    return path, told, of["input"]
+    return path, told, _Nothing() if of["type"] == "missing" else of["input"]
 
 
 def first_problem(error: ValidationError) -> tuple[str, str, Any]:
@@ -103,6 +116,8 @@ class SmoothingSpec(Frozen):
         if isinstance(value, Mapping) and "params" not in value:
             known = {key: value[key] for key in ("name", "layers") if key in value}
             return {**known, "params": {k: v for k, v in value.items() if k not in known}}
+        if not isinstance(value, Mapping | SmoothingSpec):
+            raise ValueError("expected a name, as softmax, or {name: softmax, temperature: 10}")
         return value
 
     @property
@@ -330,6 +345,15 @@ class WeightsRef(Frozen):
         return "".join(f"+{key}={value}" for key, value in sorted(self.options.items()))
 
 
+def _node(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("expected the path of a node, or a number")
+    return value
+
+
+NodePath = Annotated[int | str, BeforeValidator(_node)]
+
+
 class NodeChoice(Frozen):
     """Nodes in place of a backbone's own: paths in its graph, or timm's modules or indices.
 
@@ -337,5 +361,5 @@ class NodeChoice(Frozen):
     follow from the resolutions of the maps, the coarsest being stage 4 (`backbones.nodes.choose`).
     """
 
-    style: tuple[int | str, ...] = Field(min_length=1, max_length=64)
-    content: int | str
+    style: tuple[NodePath, ...] = Field(min_length=1, max_length=64)
+    content: NodePath

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from stylebench.config import (
+    NAME,
     Count,
     Frozen,
     NonNegative,
@@ -106,7 +107,7 @@ class TrainSettings(Frozen):
         precision: of encoder, loss network and decoder in training; weights and Adam are fp32.
     """
 
-    name: str = Field("train", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field("train", pattern=NAME)
     description: str = ""
     profile: str = ""
     method: Method

@@ -5,6 +5,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -35,7 +36,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
     """Allow a single value where a list is expected: ``arch: r-vgg19``, ``seed: 3``."""
     plural = ("system", "arch", "smoothing", "content", "style", "seed", "statistics_images")
-    single = (str, int, float, dict)
+    single = (str, int, float, date, dict)
     return {k: [v] if k in plural and isinstance(v, single) else v for k, v in data.items()}
 
 
@@ -65,6 +66,12 @@ def _validated(
         ) from None
 
 
+_CALLED = {
+    "photograph": "statistics_images", "unknown backbone": "arch", "unknown smoothing": "smoothing"
+}  # fmt: skip
+"""How an error begins that does not name the key -> the key."""
+
+
 @contextlib.contextmanager
 def naming(
     path: Path | None, flags: Mapping[str, Any] | None = None, profile: str | None = None
@@ -76,12 +83,12 @@ def naming(
     try:
         yield
     except InputError as error:
-        found = re.match(r"(\w+)[\w.]*(:?)", str(error))
+        found = re.match(rf"({'|'.join(_CALLED)}|\w+)[\w.]*(:?)", str(error))
         if type(error) is not InputError or not found:
             raise
-        data = _read(path) if path else {}
-        place = places(data, profile, flags or {}, str(path)).get(found[1], "")
-        if not place.startswith("--") and found[1] in SweepConfig.model_fields and place:
+        data, key = _read(path) if path else {}, _CALLED.get(found[1], found[1])
+        place = places(data, profile, flags or {}, str(path)).get(key, "")
+        if not place.startswith("--") and key in SweepConfig.model_fields and place:
             raise InputError(f"{place}: {error}") from None
         if place and found[2]:
             raise InputError(f"{place}{str(error)[found.end(1) :]}") from None
@@ -252,7 +259,7 @@ def _check_system(source: str) -> None:
 
 
 def _check_names(arm: SweepConfig) -> None:
-    """Raise InputError for what an arm names and is not there, before torch is imported."""
+    """Raise InputError for backbones and smoothings that are not there: without torch."""
     if bool(arm.content) != bool(arm.style):
         empty, other = ("style", "content") if arm.content else ("content", "style")
         raise InputError(
@@ -263,11 +270,15 @@ def _check_names(arm: SweepConfig) -> None:
         names.look_up(arm.arch)
     for spec in arm.smoothing:
         smoothing.check(spec)
-    for value in arm.content:
+
+
+def _check_pictures(found: Sequence[SweepConfig]) -> None:
+    """Raise InputError for a picture of an arm that is not there; each is looked for once."""
+    for value in {value: None for arm in found for value in arm.content}:
         images.resolve(value, "content")
-    for value in arm.statistics_images:
+    for value in {value: None for arm in found for value in arm.statistics_images}:
         images.resolve(value, "photograph")
-    for style in arm.style:
+    for style in {repr(style): style for arm in found for style in arm.style}.values():
         named(style)
 
 
@@ -313,6 +324,7 @@ def load_sweep(
     with naming(path, flags, profile):
         for arm in found:
             _check_names(arm)
+        _check_pictures(found)
     _refuse_idle(found, flags or {}, where)
     for source in (flags or {}).get("system") or ():
         _check_system(source)

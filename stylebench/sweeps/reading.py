@@ -48,6 +48,12 @@ class _Short(reprlib.Repr):
         bits = value.bit_length()
         return repr(value) if bits <= 200 else f"an integer of {bits} bits"
 
+    def repr_date(self, value: date, level: int) -> str:
+        """Return a date as YAML has it."""
+        return str(value)
+
+    repr_datetime = repr_date
+
 
 def shown(value: object) -> str:
     """Return a value as in Python, in at most 60 characters."""
@@ -213,10 +219,13 @@ def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
         raise InputError(f"{path}: expected YAML: {_problem(error)}") from None
     if data is None:
         raise InputError(f"{path}: expected a mapping of keys to values, found an empty file")
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+    if not isinstance(data, dict):
         raise InputError(
             f"{path}: expected a mapping of keys to values, found {type(data).__name__}"
         )
+    for key in data:
+        if not isinstance(key, str):
+            raise InputError(f"{path}: expected keys that are text, found {shown(key)}")
     return data
 
 

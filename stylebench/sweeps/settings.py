@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from stylebench.config import (
+    NAME,
     OPTIMISE,
     Colours,
     Count,
@@ -109,7 +110,7 @@ class SweepConfig(Frozen):
     (`stylebench.transfer.objective.TermGradient`).
     """
 
-    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field("default", pattern=NAME)
     description: str = ""
     profile: str = ""
     judge: Annotated[bool, Field(strict=True)] = False

@@ -216,7 +216,7 @@ JOBS: dict[str, tuple[str, str]] = {
     "cut off": ('{"arch": "r-tiny"', "expected a job as JSON"),
     "empty": ("", "expected a job as JSON"),
     "list": ("[]", "expected a job as JSON"),
-    "lacks keys": ("{}", "content: expected, but it is not there"),
+    "lacks keys": ("{}", "content: expected a value"),
     "wrong type": ('{"arch": 3}', "expected a job as JSON: content"),
 }
 

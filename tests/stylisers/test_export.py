@@ -134,7 +134,7 @@ def test_what_is_no_onnx_of_ours_is_refused(tmp_path: Path) -> None:
         ("[" * 100_000, "card: "),
         ("{" * 2_000_000, "found a card of 2,000,000 characters"),
         ("[]", "card: "),
-        ('{"name": "x"}', "card: sha256: expected, but it is not there"),
+        ('{"name": "x"}', "card: sha256: expected a value"),
         (json.dumps({"name": "x", "sha256": "\x1b[31m", "half": False}), "card: sha256: "),
         (json.dumps({"name": "x" * 101, "sha256": "0" * 64, "half": False}), "card: name: "),
         (json.dumps({"name": "x", "sha256": "0" * 64, "half": False, "card": {}}), "card: card."),

@@ -51,7 +51,7 @@ def test_a_blend_is_one_style(tmp_path: Path) -> None:
         (5, "style"),
         ([5], "expected a picture, {blend: {picture: weight, picture: weight}}, or {regions: {"),
         ([["brush"]], "expected a picture, {blend"),
-        ({"mix": {"brush": 1}}, "blend: expected, but it is not there"),
+        ({"mix": {"brush": 1}}, "blend: expected a value"),
         ({"blend": {}}, "blend: expected at least 1 item"),
         ({"blend": ["brush"]}, "blend: expected a mapping"),
         ({"blend": {"brush": 0, "mosaic": 1}}, "blend.brush: expected more than 0"),

@@ -158,7 +158,7 @@ def test_an_input_is_part_of_a_jobs_identity_where_it_is_not_the_backbones_own(
         ("{vgg19: {mean: 0}}", "input: p-vgg19 is not among the backbones to run"),
         ("{tiny: {mean: 0, std: 0}}", "input.tiny.std.0: expected more than 0"),
         ("{tiny: {mean: [1, 2]}}", "input.tiny.mean.2"),
-        ("{tiny: {std: 1}}", "input.tiny.mean: expected, but it is not there"),
+        ("{tiny: {std: 1}}", "input.tiny.mean: expected a value"),
         ("{tiny: {mean: 0, order: rbg}}", "input.tiny.order"),
     ],
 )
