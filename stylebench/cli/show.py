@@ -270,6 +270,6 @@ def jobs(config: "SweepConfig", options: "RunOptions", *, as_json: bool) -> None
     jobs_todo = len(todo & {spec.job_id for spec in planned.jobs})
     told.append(
         f"{count} jobs, {jobs_todo} to do, {len(planned.missing)} unavailable; "
-        f"{len(planned.statistics)} of statistics; into {options.out}"
+        f"{counted(len(planned.statistics), 'statistics job')}; into {options.out}"
     )
     say(*told, error=True)

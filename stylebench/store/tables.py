@@ -42,6 +42,18 @@ def _joined(frames: Sequence[pd.DataFrame], schema: dict[str, str]) -> pd.DataFr
     return pd.concat(full, ignore_index=True) if full else columns.frame([], schema)
 
 
+def _latest(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the last statistics of each picture; files of equal bytes are one, named ``a=b``."""
+    keys = [column for column in values if column not in ("value", "stage", "image_digest")]
+    found = values.drop_duplicates(keys, keep="last", ignore_index=True)
+    named = found[found["image_digest"].fillna("").ne("")].groupby("image_digest")["image"].unique()
+    shared = {digest: "=".join(names) for digest, names in named.items() if len(names) > 1}
+    if not shared:
+        return found
+    found["image"] = found["image_digest"].map(shared).fillna(found["image"])
+    return found.drop_duplicates(keys, keep="last", ignore_index=True)
+
+
 def _write_if_any(frame: pd.DataFrame, path: Path) -> None:
     """Write a table that not every results folder has, or remove it if it has no rows."""
     if len(frame):
@@ -192,9 +204,7 @@ def compact(
     _write_parquet(frame, out / "results.parquet", out)
     _, measured = _taken(out, _of_todays_code(statistics), left)
     values = _joined(measured["statistics.parquet"], columns.STATISTICS_COLUMNS)
-    keys = [column for column in values if column not in ("value", "stage", "image_digest")]
-    latest = values.drop_duplicates(keys, keep="last", ignore_index=True)
-    _write_parquet(latest, out / "stats.parquet", out)
+    _write_parquet(_latest(values), out / "stats.parquet", out)
     trace = _joined(found["trace.parquet"], columns.TRACE_COLUMNS)
     _write_parquet(trace, out / "trace.parquet", out)
     gradients = _joined(found[GRADIENTS_FILE], columns.GRADIENT_COLUMNS)

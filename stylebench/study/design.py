@@ -231,8 +231,8 @@ def _each(pairs: int, cells: int, comparisons: int | None, count: int) -> int:
         )
     if comparisons is None and pairs > COMPARISONS:
         raise InputError(
-            f"every two of {count} arms make {pairs} comparisons, and one takes {COMPARISONS} by "
-            f"default: choose some with --arms, or say --pairs {pairs}"
+            f"every two of {count} arms make {pairs} comparisons, expected at most {COMPARISONS} a "
+            f"participant: choose fewer arms with --arms, or say --pairs {pairs}"
         )
     if comparisons is None:
         return min(cells, COMPARISONS // pairs)

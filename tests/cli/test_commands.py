@@ -54,7 +54,7 @@ def test_dry_run_lists_the_jobs(tiny: Path, tmp_path: Path) -> None:
     assert re.search(
         r"r-tiny +none +chelsea × mosaic  robust  32 px  5 evaluations  \w+  seed 0", lines[0]
     )
-    assert "4 jobs, 4 to do, 0 unavailable; 1 of statistics" in done.err
+    assert "4 jobs, 4 to do, 0 unavailable; 1 statistics job; " in done.err
     assert not (tmp_path / "out").exists()
 
 
@@ -146,8 +146,8 @@ def test_seeds_that_are_none(text: str, tiny: Path) -> None:
 def test_statistics_may_be_left_out(tiny: Path) -> None:
     with_them = invoke("sweep", "--dry-run", tiny)
     without = invoke("sweep", "--dry-run", "--no-statistics", tiny)
-    assert "; 1 of statistics" in with_them.err
-    assert "; 0 of statistics" in without.err
+    assert "; 1 statistics job;" in with_them.err
+    assert "; 0 statistics jobs;" in without.err
     assert without.out == with_them.out
     both = invoke("sweep", "--no-statistics", "--statistics-images", "chelsea", tiny)
     assert (both.status, "expected one of both" in both.err) == (2, True)

@@ -150,7 +150,7 @@ def test_wrong_wishes(found: Results, more: dict[str, object], message: str) -> 
 
 def test_many_arms_are_no_study_that_nobody_asked_for(tmp_path: Path) -> None:
     found = make(tmp_path / "out", [f"p-a{number}" for number in range(8)], ["none"], seeds=1)
-    with pytest.raises(InputError, match=r"8 arms make 28 comparisons.* or say --pairs 28"):
+    with pytest.raises(InputError, match=r"make 28 comparisons, expected at most 24 .* --pairs 28"):
         design.make(found, "style")
     assert len(design.make(found, "style", comparisons=28).of_kind("pair")) == 28
     assert len(design.make(found, "style", ["p-a0", "p-a1"]).of_kind("pair")) == 2

@@ -54,3 +54,25 @@ def test_a_file_that_joins_later_is_named_beside_the_first(
     shutil.copy(style, tmp_path / "t.png")
     found = run(tmp_path, told, content=[second], style=[str(tmp_path / "t.png")])
     assert found.results[["content", "style"]].to_numpy().tolist() == [["a=b", "s=t"]]
+
+
+def test_statistics_count_a_picture_once_under_all_its_names(tmp_path: Path) -> None:
+    first, second, other = (str(tmp_path / f"{name}.png") for name in "abc")
+    Image.linear_gradient("L").save(first)
+    Image.radial_gradient("L").save(other)
+    shutil.copy(first, second)
+
+    def found(*pictures: str) -> "pd.Series[float]":
+        (tmp_path / "x.yaml").write_text(
+            f"content: []\nstyle: []\nstatistics_images: {[*pictures]}"
+        )
+        with no_figures():
+            table = sweep(tmp_path / "x.yaml", out=tmp_path / "out", arch=["r-tiny"], size=32,
+                          smoothing=["none"], tracking_uri="off").statistics  # fmt: skip
+        return table.set_index(["image", "layer", "statistic"])["value"].sort_index()
+
+    alone = found(first, other)
+    assert set(alone.index.get_level_values("image")) == {"a", "c"}
+    both = found(first, second, other)
+    assert set(both.index.get_level_values("image")) == {"a=b", "c"}
+    assert both.to_list() == alone.to_list()  # of which means are the same
