@@ -230,9 +230,13 @@ def alike(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the jobs of the setting that has most of them, and a note if there are others."""
+    """Return the jobs of the setting of which most succeeded, and a note if there are others."""
     told, keys = alike(frame), settings(frame)
-    counts = told.groupby(keys, dropna=False).size().sort_values(kind="stable", ascending=False)
+    done = frame["status"].eq("ok") if "status" in frame else True
+    counts = (
+        told.assign(done=done).groupby(keys, dropna=False)["done"].agg(succeeded="sum", jobs="size")
+        .sort_values(["succeeded", "jobs"], kind="stable", ascending=False)
+    )  # fmt: skip
     if len(counts) < 2:
         return frame, ""
     chosen = counts.index[0]

@@ -217,7 +217,7 @@ YAML: dict[str, tuple[str, str]] = {
     "first step backwards": ("optimiser: {first_step: -1}", "or torch, found -1"),
     "list": ("- arch\n- r-tiny", "expected a mapping of keys to values, found list"),
     "text": ("sweep everything", "expected a mapping of keys to values, found str"),
-    "number as key": ("1: 2", "expected a mapping"),
+    "number as key": ("1: 2", "expected keys that are text, found 1"),
     "invalid": ("arch: [r-tiny\nsize: 32", "expected YAML"),
     "object": ("arch: !!python/object/apply:os.system ['touch ran']", "expected YAML"),
     "nested too deeply": ("a: " + "[" * 5000, "expected YAML"),

@@ -94,3 +94,15 @@ def test_a_setting_may_be_unknown() -> None:
     frame.loc[1, "learning_rate"] = 0.5
     kept, told = style.one_setting(frame.iloc[[0, 0, 1]])
     assert (len(kept), told) == (2, "1 jobs with other settings are not shown")
+
+
+def test_the_setting_that_is_shown_is_one_that_succeeded() -> None:
+    """As after a first try at a size that was too small for the network."""
+    who = {"arch": "p-a", "weights": "w", "smoothing": "none", "system": OPTIMISE}
+    sizes, status = (64.0, 64.0, 96.0), ("failed", "failed", "ok")
+    rows = [
+        dict.fromkeys(style.SETTINGS, 1.0) | who | {"size": size, "status": told}
+        for size, told in zip(sizes, status, strict=True)
+    ]
+    kept, _ = style.one_setting(pd.DataFrame(rows))
+    assert kept["size"].tolist() == [96.0]
