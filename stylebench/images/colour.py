@@ -24,6 +24,10 @@ _BRADFORD = np.array(
 )
 
 
+MOST_STEPS = 4096
+"""Of a curve: littlecms takes no 65,536, which TIFF has for 16 bits."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """From a channel's value x in [0, 1] to light: (a x + b)^gamma, below d it is c x.
@@ -41,8 +45,10 @@ class Curve:
     def tag(self) -> bytes:
         """Return it as an ICC profile has it (ICC.1:2022, 10.6 and 10.18)."""
         if self.table:
-            count = len(self.table)
-            return b"curv" + struct.pack(f">II{count}H", 0, count, *self.table)
+            count = min(len(self.table), MOST_STEPS)
+            stride = (len(self.table) - 1) / max(count - 1, 1)
+            table = (self.table[round(step * stride)] for step in range(count))
+            return b"curv" + struct.pack(f">II{count}H", 0, count, *table)
         numbers = (self.gamma, self.a, self.b, self.c, self.d)
         return b"para" + struct.pack(">IHH", 0, 3, 0) + _fixed(*numbers)
 

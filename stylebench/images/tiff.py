@@ -166,6 +166,8 @@ def _header(page: Any, mode: str) -> Image.Image:
     info: dict[Any, Any] = header.info
     for tag in (tag for tag in page.tags if tag.code in _COLOURS):
         value = tag.value
+        if isinstance(value, np.ndarray):  # transfer functions
+            value = tuple(value.ravel().tolist())
         if tag.dtype in _RATIONALS:
             value = tuple(map(IFDRational, value[::2], value[1::2]))
         info[tag.code] = value

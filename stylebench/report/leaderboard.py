@@ -232,8 +232,8 @@ def _board(results: Results, preferences: Preferences) -> tuple[str, pd.DataFram
     table = means(chosen, ["arm"]).rename(columns={"mean": "style", "n": "pairs"}).reset_index()
     table["arm"] = table["arm"].astype(str)
     table = table.sort_values("style", ascending=False, ignore_index=True, kind="stable")
-    places = table["style"].round(9).rank(method="min", ascending=False, na_option="bottom")
-    table.insert(0, "place", places.astype(int))
+    places = table["style"].round(9).rank(method="min", ascending=False).astype(int)
+    table.insert(0, "place", places)
     jobs = results.results.set_index("job_id")
     of_arm = found.drop_duplicates("job_id").groupby(found["arm"].astype(str))["job_id"].agg(list)
     own = [jobs.loc[of_arm[arm]] for arm in table["arm"]]

@@ -253,7 +253,7 @@ def shown(
                 f"{first.path} is that of {known.whose} weights for another order or scale.",
             )
     ratio, whose = _ratio(first, own, others)
-    if 1 / FAR < ratio < FAR:
+    if math.isnan(ratio) or 1 / FAR < ratio < FAR:
         return None, ""
     off = (
         f"{ratio:.3g} times as strong" if ratio > 1 else f"1/{1 / max(ratio, 1e-30):.3g} as strong"

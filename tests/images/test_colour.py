@@ -245,10 +245,10 @@ def test_tiff_says_it_in_tags(tmp_path: Path, table: bool) -> None:
     check(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("how", ["tags", "exif"])
+@pytest.mark.parametrize("how", ["tags", "curve", "curves", "exif"])
 def test_tiff_that_pillow_does_not_read_says_it_too(tmp_path: Path, how: str) -> None:
     """16 bits in planes; the EXIF block, behind the file, has color space 2."""
-    light = power(2.2) if how == "tags" else power(563 / 256)
+    light = power({"tags": 2.2, "exif": 563 / 256}.get(how, 1.8))
     planes = np.full((3, SIDE, SIDE), np.array(stored(ADOBE, light))[:, None, None] * 257, "u2")
     ends = [
         n
@@ -259,6 +259,9 @@ def test_tiff_that_pillow_does_not_read_says_it_too(tmp_path: Path, how: str) ->
         "tags": [(319, 5, 6, ends[:12], True), (318, 5, 2, ends[12:], True)],
         "exif": [(65000, 4, 1, 10**8, True)],
     }
+    curve = np.round(light(np.linspace(0, 1, 1 << 16)) * 65535).astype(int).tolist()
+    for name, count in (("curve", 1), ("curves", 3)):
+        tags[name] = [*tags["tags"], (301, 3, count * len(curve), count * curve, True)]
     path = tmp_path / "a.tif"
     tifffile.imwrite(
         path, planes, photometric="rgb", planarconfig="separate", extratags=tags[how], byteorder="<"

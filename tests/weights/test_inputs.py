@@ -257,6 +257,8 @@ def test_unknown_weights_without_batchnorm_are_doubted_where_far_from_all_known(
     state = dict(small(True).state_dict())
     assert inputs.shown("vgg19", state, small(True), OWN) == (None, "")
     assert inputs.shown("vgg16", state, small(True), OWN) == (None, "")  # nobody's are known
+    none = {key: value * float("nan") for key, value in state.items()}
+    assert inputs.shown("vgg19", none, small(True), OWN) == (None, "")  # nothing can be told
     state["0.weight"] = state["0.weight"] / 57
     state["0.bias"] *= float("nan")  # which has no part in it
     found, doubt = inputs.shown("vgg19", state, small(True), OWN)
