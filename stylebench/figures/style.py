@@ -233,10 +233,10 @@ def one_setting(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the jobs of the setting of which most succeeded, and a note if there are others."""
     told, keys = alike(frame), settings(frame)
     done = frame["status"].eq("ok") if "status" in frame else True
-    counts = (
-        told.assign(done=done).groupby(keys, dropna=False)["done"].agg(succeeded="sum", jobs="size")
-        .sort_values(["succeeded", "jobs"], kind="stable", ascending=False)
-    )  # fmt: skip
+    groups = told.assign(done=done).groupby(keys, dropna=False)["done"]
+    counts = pd.DataFrame({"succeeded": groups.sum(), "jobs": groups.size()}).sort_values(
+        ["succeeded", "jobs"], kind="stable", ascending=False
+    )
     if len(counts) < 2:
         return frame, ""
     chosen = counts.index[0]

@@ -99,7 +99,7 @@ def statistics(results: Results) -> pd.DataFrame:
     several = len(set(frame["resize"])) > 1
     names, rows = list(dict.fromkeys(frame["statistic"])), []
     keys = ["size", "resize", "backbone", "smoothing"]
-    for (size, resize, _, label), part in frame.groupby(keys, observed=True):
+    for (size, resize, _, label), part in frame.groupby(keys, observed=True, dropna=False):
         row: dict[str, object] = {
             "preset": listed(results.results["preset"]) or "–",  # of the stylisations beside them
             "size": size,

@@ -127,6 +127,14 @@ def test_a_setting_that_is_not_known_costs_no_row(made: Results, key: str) -> No
     assert len(rows) > len(known) > 0
 
 
+def test_a_setting_of_statistics_that_is_not_known_costs_no_row(made: Results) -> None:
+    known = made.statistics
+    unknown = known.assign(resize=None)
+    both = pd.concat([known, unknown], ignore_index=True)
+    rows = [len(TABLES["statistics"](replace(made, statistics=each))) for each in (known, both)]
+    assert rows[1] == 2 * rows[0] > 0
+
+
 def test_squashed_pictures_are_not_averaged_with_others(made: Results) -> None:
     more = made.statistics.assign(resize="squash", value=-1.0)
     less = pd.concat([made.statistics, more[: len(more) // 2]], ignore_index=True)
