@@ -42,12 +42,13 @@ class Opening:
 
 
 def turn(name: str) -> int:
-    """Return the place of an experiment in `STORY`.
+    """Return the place of an experiment in `STORY`; a profile of it, behind a dash, has its place.
 
-    >>> sorted(["a", "fig3", "frontier"], key=turn)
-    ['frontier', 'fig3', 'a']
+    >>> sorted(["a", "fig3", "fig1_2-standard", "frontier"], key=turn)
+    ['frontier', 'fig1_2-standard', 'fig3', 'a']
     """
-    return STORY.index(name) if name in STORY else len(STORY)
+    found = name if name in STORY else name.rpartition("-")[0]
+    return STORY.index(found) if found in STORY else len(STORY)
 
 
 def _scores(results: Results) -> "tuple[pd.Series[float], str]":
