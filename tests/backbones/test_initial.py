@@ -153,7 +153,7 @@ def test_a_bias_of_zero_is_none_that_switches_off(network: nn.Module) -> None:
 
 def _ids(arch: str) -> tuple[str, str]:
     config = SweepConfig(
-        arch=(arch,), content=("chelsea",), style=("mosaic",), size=64, precision="fp32",
+        arch=(arch,), content=("chelsea",), style=("mosaic",), size=64, evals=60, precision="fp32",
         smoothing=("none",), statistics_images=("chelsea",),
     )  # fmt: skip
     found = plan.expand(config)

@@ -215,7 +215,7 @@ def test_balance_gradient_gives_every_term_the_same_gradient_norm(
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"evals": 0}, "evals: .* greater than or equal to 1, found 0"),
+        ({"evals": 0}, "evals: expected at least 1, found 0"),
         ({"smoothing": SmoothingSpec(name="softmax", params={"temp": 1})}, "no parameter 'temp'"),
         ({"smoothing": SmoothingSpec(name="softmx")}, "did you mean 'softmax'"),
     ],
