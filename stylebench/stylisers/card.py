@@ -133,6 +133,8 @@ def read(path: Path) -> Card:
             raise InputError(f"{expected(path)}, found one of over {MOST:,} bytes")
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY, "")
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             f"{expected(path)}, found another file, or a part of one ({describe(error)})"
