@@ -72,6 +72,18 @@ def test_pictures_and_links_are_there(site: Path) -> None:
                 assert (path.parent / name).resolve().exists(), (path.name, target)
 
 
+def test_files_that_texts_link_to_are_there() -> None:
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    found = 0
+    for path in texts:
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            name = target.partition("#")[0]
+            if name and not OUTSIDE.match(name):
+                assert (path.parent / name).exists(), (path.name, target)
+                found += 1
+    assert found > 50
+
+
 def test_every_public_name_is_described(site: Path) -> None:
     text = (site / "api.html").read_text(encoding="utf-8")
     for name in stylebench.__all__:
