@@ -187,9 +187,9 @@ def tensors(path: Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
             if odd:
                 raise InputError(f"{expected(path)}: {odd[0]!r} is not as its card says")
             found = {name: file.get_tensor(name) for name in wanted}
+    except InputError:
+        raise
     except (SafetensorError, OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{expected(path)}: {describe(error)}") from None
     for name, value in found.items():
         if not bool(torch.isfinite(value).all()):

@@ -274,9 +274,9 @@ def _check_names(arm: SweepConfig) -> None:
 
 def _check_pictures(found: Sequence[SweepConfig]) -> None:
     """Raise InputError for a picture of an arm that is not there; each is looked for once."""
-    for value in {value: None for arm in found for value in arm.content}:
+    for value in dict.fromkeys(each for arm in found for each in arm.content):
         images.resolve(value, "content")
-    for value in {value: None for arm in found for value in arm.statistics_images}:
+    for value in dict.fromkeys(each for arm in found for each in arm.statistics_images):
         images.resolve(value, "photograph")
     for style in {repr(style): style for arm in found for style in arm.style}.values():
         named(style)
