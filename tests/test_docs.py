@@ -110,10 +110,10 @@ def test_every_command_is_described_with_its_flags(site: Path) -> None:
 
 
 def test_links_to_code_lead_to_its_page_or_say_where_it_is(site: Path) -> None:
-    text = (site / "index.html").read_text(encoding="utf-8")
+    text = (site / "pictures.html").read_text(encoding="utf-8")
     assert '<a href="code/stylebench.transfer.colours.html">formulas</a>' in text
     assert "luminance" in (site / "code" / "stylebench.transfer.colours.html").read_text("utf-8")
-    assert "<code>experiments/</code>" in text
+    assert "<code>experiments/</code>" in (site / "sweeps.html").read_text(encoding="utf-8")
 
 
 def test_each_page_is_in_the_menu(site: Path) -> None:
