@@ -210,8 +210,8 @@ Jobs = Annotated[
     int | None,
     typer.Option(
         "--jobs",
-        help="Use so many worker processes, with one thread each, or one GPU in turn; default: "
-        "all jobs run in this process, with all of its cores.",
+        help="Use so many worker processes, with one thread each, or one GPU in turn; default, "
+        "and with 1: all jobs run in this process, with all of its cores.",
         callback=bounds.COUNT,
     ),
 ]
