@@ -14,6 +14,7 @@ from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.backbones.spec import ARCHS, BackboneSpec, Node
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError
+from tests.often import often
 
 PAIRS = [("resnet50", "noresnet50"), ("pseudo-resvgg", "pseudo-vgg")]
 STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -128,7 +129,15 @@ def _rectifies(network: nn.Module) -> bool:
     return kinds <= {nn.ReLU, nn.Sigmoid, nn.Hardsigmoid}
 
 
-@pytest.mark.parametrize("arch", [n for n in names.known(hidden=True) if n.startswith("r-")])
+RANDOM = [name for name in names.known(hidden=True) if name.startswith("r-")]
+OF_EACH_KIND = {
+    "r-vgg11", "r-vgg19", "r-resnet18", "r-resnet50", "r-noresnet50", "r-pseudo-vgg",
+    "r-pseudo-resvgg", "r-googlenet", "r-mobilenet_v2", "r-squeezenet1_1", "r-convnext_tiny",
+    "r-tiny",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arch", often(OF_EACH_KIND, RANDOM))
 def test_every_backbone_on_the_bench(arch: str) -> None:
     """Matrix: nodes exist, maps are finite, behind ReLUs not negative; gradients reach images."""
     backbone, spec = built(arch), names.find(arch)

@@ -12,6 +12,7 @@ from stylebench.backbones import controls, fold, names
 from stylebench.backbones.extractor import Backbone, build, random_network
 from stylebench.backbones.spec import ARCHS, Node
 from stylebench.config import WeightsRef
+from tests.often import often
 
 RANDOM = {"running_mean": (-0.3, 0.3), "running_var": (0.5, 2), "weight": (0.5, 1.5),
           "bias": (-0.3, 0.3)}  # fmt: skip
@@ -72,18 +73,13 @@ def check(
     return before, norms(backbone)
 
 
-LARGE = {"resnet101", "resnet152", "wide_resnet50_2", "resnext50_32x4d", "vgg13_bn", "vgg16_bn",
-         "mobilenet_v3_large"}  # fmt: skip
-"""As others, but for their size."""
+FOLDED = [
+    name for name, spec in ARCHS.items() if "batchnorm" in spec.options and "r-" in spec.prefixes
+]
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE))
-        for name, spec in ARCHS.items()
-        if "batchnorm" in spec.options and "r-" in spec.prefixes
-    ],
+    "name", often({"resnet18", "vgg11_bn", "noresnet50", "densenet121", "mobilenet_v2"}, FOLDED)
 )
 def test_folded_backbones_give_the_same_maps(name: str) -> None:
     """None is left but for densenet's, which stand before the convolution."""
@@ -93,12 +89,15 @@ def test_folded_backbones_give_the_same_maps(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [
-        ("resnet18", {}),
-        ("resnet50", {"shortcut": "pre-relu"}),
-        ("noresnet50", {}),
-        ("pseudo-resvgg", {"gamma": "0.5"}),
-    ],
+    often(
+        {"resnet18", "pseudo-resvgg"},
+        [
+            ("resnet18", {}),
+            ("resnet50", {"shortcut": "pre-relu"}),
+            ("noresnet50", {}),
+            ("pseudo-resvgg", {"gamma": "0.5"}),
+        ],
+    ),
 )
 def test_norms_beside_blur_pooling_are_folded(name: str, other: dict[str, str]) -> None:
     assert check(name, options={"downsample": "blur", **other})[1] == 0
@@ -106,7 +105,7 @@ def test_norms_beside_blur_pooling_are_folded(name: str, other: dict[str, str]) 
 
 @pytest.mark.parametrize(
     ("model", "before", "after"),
-    [
+    often({"tf_mobilenetv3_small_minimal_100", "resnetv2_50", "repvgg_a0"}, [
         ("resnet18", 20, 0),
         ("efficientnet_b0", 48, 0),
         ("tf_mobilenetv3_small_minimal_100", 34, 0),  # its padding depends on the size
@@ -118,8 +117,8 @@ def test_norms_beside_blur_pooling_are_folded(name: str, other: dict[str, str]) 
         ("hrnet_w18_small", 87, 0),
         ("convnext_atto", 0, 0),
         ("nf_resnet26", 0, 0),  # standardised weights
-    ],
-)
+    ]),
+)  # fmt: skip
 def test_folded_models_of_timm_give_the_same_maps(model: str, before: int, after: int) -> None:
     assert check(f"timm:{model}") == (before, after)
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from stylebench.transfer.smoothing import SMOOTHINGS
+from tests.often import often
 
 CODE = """
 import sys
@@ -33,7 +34,10 @@ COMPLETIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("line", COMPLETIONS)
+@pytest.mark.parametrize(
+    "line",
+    often({"sweep smo", "sweep --arch r-vgg19,p-resnet5", "transfer chelsea mo"}, COMPLETIONS),
+)
 def test_completion(line: str) -> None:
     words = {"COMP_WORDS": f"stylebench {line}", "COMP_CWORD": str(len(line.split()))}
     done = subprocess.run(

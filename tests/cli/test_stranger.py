@@ -20,6 +20,7 @@ from PIL import Image
 
 from stylebench import store
 from tests.cli.bench import Run, invoke, no_figures, with_database, write_yaml
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
@@ -131,7 +132,19 @@ READ = [
 ]
 
 
-@pytest.mark.parametrize(("name", "commands"), READ, ids=[name for name, _ in READ])
+LOOKED_AT = {
+    "jobs/JOB/result.png",
+    "jobs/JOB/record.json",
+    "manifest.json",
+    "results.parquet",
+    ".lock",
+    "mlflow.db",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"), often(LOOKED_AT, READ), ids=[name for name, _ in READ]
+)
 def test_no_link_to_a_file_is_followed(name: str, commands: list[str], out: Path) -> None:
     place = out / name.replace("JOB", job(out).name)
     _replace(place, out.parent / "home" / "private.jpg")
@@ -152,7 +165,11 @@ FOLDERS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "commands"), FOLDERS, ids=[name for name, _ in FOLDERS])
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    often({"jobs", "images", "figures"}, FOLDERS),
+    ids=[name for name, _ in FOLDERS],
+)
 def test_no_link_to_a_folder_is_followed(name: str, commands: list[str], out: Path) -> None:
     place = out / name.replace("JOB", job(out).name)
     _replace(place, out.parent / "home")
@@ -175,7 +192,9 @@ def test_the_artifacts_of_mlflow_hold_no_link(out: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["absolute", "relative", "beside"])
-@pytest.mark.parametrize("column", ["picture", "content_picture", "style_picture"])
+@pytest.mark.parametrize(
+    "column", often({"picture"}, ["picture", "content_picture", "style_picture"])
+)
 def test_a_column_names_no_picture_elsewhere(column: str, kind: str, out: Path) -> None:
     names = {
         "absolute": str(out.parent / "home" / "private.jpg"),
@@ -237,10 +256,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(kind, marks=[pytest.mark.slow] * (kind in ("GIF", "BMP", "PPM", "TGA")))
-        for kind in KINDS
-    ],
+    often({"EPS", "vast"}, KINDS),
 )
 def test_pictures_are_png_and_jpeg_alone(
     kind: str, out: Path, monkeypatch: pytest.MonkeyPatch
@@ -372,8 +388,10 @@ def test_a_folder_of_folders_holds_no_link(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["jobs/JOB/result.png", "jobs/JOB/record.json", "manifest.json", "figures/x.png",
-             ".jobs.json", ".lock", "results.parquet", "images/content_x.jpg"]
+    "name",
+    often({"jobs/JOB/record.json", ".lock", "results.parquet"},
+          ["jobs/JOB/result.png", "jobs/JOB/record.json", "manifest.json", "figures/x.png",
+           ".jobs.json", ".lock", "results.parquet", "images/content_x.jpg"]),
 )  # fmt: skip
 def test_a_pipe_is_not_waited_for(name: str, out: Path) -> None:
     place = out / name.replace("JOB", job(out).name)

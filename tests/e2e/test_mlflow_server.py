@@ -77,6 +77,7 @@ def test_a_server_that_hangs_in_mid_sweep(server: Server, tmp_path: Path) -> Non
     assert logged(server.uri, tmp_path / "out") == jobs(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_started_again(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
 from tests.cli.bench import invoke, refused, with_database, write_yaml
 from tests.e2e.folders import check_mlflow, sweep
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights")
 
@@ -111,7 +112,7 @@ FOLDERS = ["two words", "it's \"quoted\"", NFD, RIGHT_TO_LEFT, "two\nlines", "..
            "\x1b[31mred"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FOLDERS, ids=ascii)
+@pytest.mark.parametrize("name", often({NFD, "two\nlines", "-rf", "x" * 255}, FOLDERS), ids=ascii)
 def test_odd_folders_hold_all_that_is_written(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

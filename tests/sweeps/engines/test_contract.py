@@ -19,6 +19,7 @@ from stylebench.sweeps import engines, plan
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.job import run_jobs
 from tests.faults.sweeps import kill
+from tests.often import often
 from tests.stylisers.tiny import model
 from tests.sweeps.engines.engines import (
     ENDLESS,
@@ -141,7 +142,7 @@ def test_nothing_to_do(name: str, tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@every
+@pytest.mark.parametrize("name", often({"inline", "local"}, ENGINES), indirect=True)
 def test_resume(name: str, tmp_path: Path) -> None:
     specs = planned()
     first = engines.run(specs, tmp_path, options(name, workers=1))
