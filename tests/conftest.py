@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from stylebench import files, runtime
 from stylebench.tracking import address
@@ -70,6 +71,14 @@ def _arithmetic() -> None:
 def _no_mlflow_of_this_machine() -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command_line() -> Iterator[None]:
+    """Let typer make its commands once: else it does so for each of thousands that tests run."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

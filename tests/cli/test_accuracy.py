@@ -128,6 +128,7 @@ def test_what_comes_with_stylebench_is_listed_and_valid() -> None:
     assert settings.epochs == 200
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
     monkeypatch: pytest.MonkeyPatch,
@@ -146,8 +147,9 @@ def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
     assert (again.status, len(pd.read_parquet("o/stats.parquet")["weights"].unique())) == (0, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
-@pytest.mark.parametrize("last", ["on", pytest.param("pre-relu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("last", ["on", "pre-relu"])
 def test_a_stop_in_the_last_epoch_begins_nothing_else(last: str) -> None:
     """What was then trained is kept, and the next command goes on."""
     settings = classifiers.load_settings(written(epochs=1))

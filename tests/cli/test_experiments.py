@@ -62,17 +62,22 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     assert again.status == 0
     assert "metrics by" not in again.out
 
-    next(out.glob("jobs/*/metrics.parquet")).unlink()
-    with no_figures():
-        afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
-    assert afar.status == 0, "judged here, where no GPU need be"
-    assert afar.out.count("metrics by r-densenet121") == 1
-
     for made in (out / "figures").glob("*.jpg"):
         made.unlink()
     drawn = invoke("figures", tmp_path / "paper")
     assert drawn.status == 0, drawn
     assert (out / "figures" / "gatys_init.jpg").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_what_is_computed_elsewhere_is_judged_here(path: Path, tmp_path: Path) -> None:
+    out = with_database(tmp_path / "out")
+    with no_figures():
+        assert invoke("sweep", path, "--out", out).status == 0
+        next(out.glob("jobs/*/metrics.parquet")).unlink()
+        afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
+    assert afar.status == 0, "judged here, where no GPU need be"
+    assert afar.out.count("metrics by r-densenet121") == 1
 
 
 @pytest.mark.slow

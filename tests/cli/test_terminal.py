@@ -93,6 +93,7 @@ def test_names_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -
         assert shown == "[bold]x[/bold] :cat: \\x1b]0;title\\x07 \\x1b[2J two lines \\u202e\n"
 
 
+@pytest.mark.slow
 def test_control_c_leaves_the_terminal_as_it_was(tmp_path: Path, terminals: list[Terminal]) -> None:
     config = write_yaml(tmp_path / "t.yaml", content=["chelsea"], style=["brush"], evals=10**6)
     out = with_database(tmp_path / "out")

@@ -125,6 +125,7 @@ def test_a_server_that_is_not_there_at_all(
     assert logged(server.uri, out) == jobs(out)
 
 
+@pytest.mark.slow
 def test_a_request_that_was_carried_out_twice(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(out, server.uri, [0, 1])

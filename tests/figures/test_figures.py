@@ -18,20 +18,35 @@ from tests.figures.drawn import panel, texts, ydata
 from tests.results import ARCHS, FIGURE_NAMES, TABLE_NAMES, gone_wrong, make
 
 
-def test_everything_is_drawn_and_twice_the_same(made: Results) -> None:
-    first = list(draw(made.folder))
-    assert sorted(name for name, _ in first) == sorted([*FIGURE_NAMES, *TABLE_NAMES])
-    paths = [path for _, path in first if isinstance(path, Path)]
-    assert len(paths) == len(first)
-    paths += [path.with_suffix(".csv") for path in paths if path.suffix == ".md"]
+@pytest.fixture(scope="module")
+def paths(made: Results) -> list[Path]:
+    """Return the files of all that is drawn of a results folder."""
+    drawn = list(draw(made.folder))
+    assert sorted(name for name, _ in drawn) == sorted([*FIGURE_NAMES, *TABLE_NAMES])
+    found = [path for _, path in drawn if isinstance(path, Path)]
+    assert len(found) == len(drawn)
+    return found + [path.with_suffix(".csv") for path in found if path.suffix == ".md"]
+
+
+def test_everything_is_drawn(made: Results, paths: list[Path]) -> None:
     for path in paths[: len(FIGURE_NAMES)]:
         with Image.open(path) as image:
             assert path.stem == "grid" or image.width == 1400
         assert path.stat().st_size < (1_500_000 if path.stem == "grid" else 600_000)
-    before = {path: path.read_bytes() for path in paths}
-    assert [path for _, path in draw(made.folder)] == [path for _, path in first]
-    assert {path: path.read_bytes() for path in paths} == before
     assert not list(made.folder.glob("*/.*"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["grid", "statistics", "summary"], pytest.param(None, marks=pytest.mark.slow)],
+    ids=["three", "all"],
+)
+def test_drawn_again_everything_is_the_same(
+    names: list[str] | None, made: Results, paths: list[Path]
+) -> None:
+    before = {path: path.read_bytes() for path in paths}
+    assert {name for name, _ in draw(made.folder, names)} >= {*(names or FIGURE_NAMES)}
+    assert {path: path.read_bytes() for path in paths} == before
 
 
 def test_matplotlib_is_left_as_it_was(made: Results) -> None:
