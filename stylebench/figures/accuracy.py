@@ -48,8 +48,10 @@ def _statistics(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
     frame = results.statistics
     own = {name for column in WEIGHTS for name in classifiers[column]}
     frame = frame[frame["weights"].isin(own) & (frame["smoothing"] == "none")]
-    sizes = frame.groupby(["size", "resize"]).size()
-    return frame[(frame[["size", "resize"]] == sizes.idxmax()).all(axis=1)] if len(sizes) else frame
+    kinds = ["size", "resize"]
+    counts = frame.groupby(kinds).size()
+    usual = pd.Series(counts.idxmax(), index=kinds, dtype=object) if len(counts) else None
+    return frame if usual is None else frame[(frame[kinds] == usual).all(axis=1)]
 
 
 def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
@@ -148,26 +150,36 @@ def accuracy(results: Results) -> Figure:
 
 def _rows(results: Results) -> Iterator[dict[str, Any]]:
     classifiers = _classifiers(results)
-    yield from _kinds(classifiers, "accuracy", WEIGHTS["trained"], "accuracy")
-    frame = _measured(results, classifiers)
+    wide = classifiers.pivot_table(index="seed", columns="shortcut", values="accuracy")
+    yield from _kinds(wide, WEIGHTS["trained"], "accuracy")
+    keys = ["statistic", "training", "stage"]
+    frame = _measured(results, classifiers).pivot_table(
+        index=[*keys, "seed"], columns="shortcut", values="value"
+    )
+    groups = dict(iter(frame.groupby(level=keys)))
     for name, panel in known().items():
         title = f"log10 {name}" if panel.scale == "log" else name
-        part = frame[frame["statistic"] == name]
-        for keys, values in part.groupby(["training", "stage"]):
-            training, stage = map(str, keys)
-            yield from _kinds(values, "value", training, title, stage)
+        for (statistic, training, stage), part in groups.items():
+            if statistic == name:
+                yield from _kinds(part, str(training), title, str(stage))
 
 
-def _kinds(
-    frame: pd.DataFrame, column: str, told: str, title: str, stage: str = ""
-) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a quantity: of each kind of block, and its difference from standard."""
-    wide = frame.pivot_table(index="seed", columns="shortcut", values=column)
+def _kinds(wide: pd.DataFrame, told: str, title: str, stage: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the rows of a quantity: of each kind of block, and its difference from standard.
+
+    Args:
+        wide: a row a seed, a column a kind of block.
+        told: the weights, trained or not.
+        title: of the quantity.
+        stage: of the maps.
+    """
     for kind in filter(set(wide).__contains__, KINDS):
-        yield _row(kind, told, title, over_draws(wide[kind].to_numpy()), stage)
+        values = wide[kind].to_numpy()
+        if np.isnan(values).all():
+            continue
+        yield _row(kind, told, title, over_draws(values), stage)
         if kind != "on" and "on" in wide:
-            less = over_draws((wide[kind] - wide["on"]).to_numpy())
-            yield _row(kind, told, f"{title}{LESS}", less, stage)
+            yield _row(kind, told, f"{title}{LESS}", over_draws(values - wide["on"]), stage)
 
 
 def _row(kind: str, told: str, what: str, found: Interval, stage: str = "") -> dict[str, Any]:

@@ -88,16 +88,20 @@ def over_draws(values: Values) -> Interval:
     Args:
         values: (n,), in any order.
     """
-    from scipy.stats import t
-
     known = np.sort(np.asarray(values, dtype=np.float64))
     known = known[np.isfinite(known)]
     n = len(known)
     mean = float(known.mean()) if n else math.nan
-    half = (
-        float(t.ppf(1 - ALPHA / 2, n - 1) * known.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    )
+    half = _quantile(n - 1) * float(known.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
     return Interval(mean, mean - half, mean + half, n)
+
+
+@functools.cache
+def _quantile(freedom: int) -> float:
+    """Return the quantile of Student's t beyond which half of `ALPHA` lies."""
+    from scipy.stats import t
+
+    return float(t.ppf(1 - ALPHA / 2, freedom))
 
 
 def means(frame: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
