@@ -25,7 +25,7 @@ from tests import jobs
 from tests.results import make as made_up
 
 EXAMPLES = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-some_and_many = pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.slow)])
+some_and_many = pytest.mark.parametrize("examples", [5, pytest.param(100, marks=pytest.mark.slow)])
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text()

@@ -90,7 +90,7 @@ def our_iterates(
 
 @pytest.mark.parametrize("function", [rosenbrock, quartic, flat, walls, kinked])
 @pytest.mark.parametrize("search", ["strong_wolfe", None])
-@pytest.mark.parametrize("history", [3, 100])
+@pytest.mark.parametrize("history", [3, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rate", [1.0, pytest.param(0.05, marks=pytest.mark.slow)])
 def test_iterates_equal_torchs(
     function: Callable[[Tensor], Tensor], search: str | None, history: int, rate: float

@@ -158,7 +158,11 @@ def test_a_quadratic_is_minimised(kind: type[Spectrum]) -> None:
 @pytest.mark.parametrize("start", ["content", "style", "noise"])
 @pytest.mark.parametrize(
     "optimiser",
-    [{"name": "lbfgs"}, {"name": "adam", "learning_rate": 0.002}, {"line_search": "none"}],
+    [
+        {"name": "lbfgs"},
+        pytest.param({"name": "adam", "learning_rate": 0.002}, marks=pytest.mark.slow),
+        pytest.param({"line_search": "none"}, marks=pytest.mark.slow),
+    ],
 )
 def test_it_lowers_the_loss_of_the_pixels(
     backbone: Backbone,

@@ -82,6 +82,7 @@ def test_equals_torch_lbfgs_on_the_loss_written_out(pair: tuple[Tensor, Tensor])
     assert found.stop_reason == "evaluations"
 
 
+@pytest.mark.slow
 def test_reaches_the_loss_that_scipy_reaches_in_float64(pair: tuple[Tensor, Tensor]) -> None:
     """In the mean of several networks: of one, the two are up to 1.6 times apart, either way."""
     content, style = (picture.double() for picture in pair)

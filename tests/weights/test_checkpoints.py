@@ -19,6 +19,7 @@ from stylebench.errors import InputError
 from stylebench.weights import checkpoints
 from tests.faults.hostile import CANARY
 from tests.faults.hostile_weights import Evil
+from tests.often import often
 
 pytestmark = pytest.mark.usefixtures("no_weights", "one_thread")
 
@@ -92,11 +93,7 @@ def plain(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param(how, marks=[pytest.mark.slow] * (how in ("three", "net", "AveragedModel")))
-        for how in WRAPPED
-    ],
+    "how", often({"both", "own module", "Lightning", "state_dict_ema alone"}, WRAPPED)
 )
 def test_wrapped_weights_are_those_without(
     how: str, network: nn.Module, plain: dict[str, Tensor], tmp_path: Path
