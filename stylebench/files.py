@@ -18,11 +18,11 @@ import secrets
 import select
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from stylebench.errors import InputError, describe
+from stylebench.errors import InputError, describe, some
 
 PACKAGE = Path(__file__).resolve().parent
 TEMPORARY = f".{'[0-9a-f]' * 16}.part"
@@ -67,13 +67,32 @@ def stylesheet(path: Path) -> str:
     return "".join(each.read_text(encoding="utf-8") for each in (PACKAGE / "page.css", path))
 
 
-def check_empty(folder: Path, flag: str = "--out") -> None:
-    """Raise InputError unless a folder that is to be written is new or empty."""
+def check_free(folder: Path, ours: Collection[str] = (), flag: str = "--out") -> None:
+    """Raise InputError for a folder that is to be written and holds files of others.
+
+    A new or empty one is free, and so is one with hidden files alone (.DS_Store, .gitkeep).
+
+    Args:
+        folder: to be written.
+        ours: names in it of which one shows that it is ours, and free as well. Then subfolders do
+            not count: ours stand beside others, as in ``results``.
+        flag: that names the folder.
+    """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{flag} {str(folder)!r} is a file; expected a new or empty folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    names = os.listdir(folder) if folder.is_dir() else []
+    if any(name in names for name in ours):
+        return
+    others = sorted(
+        repr(name)
+        for name in names
+        if not name.startswith(".") and not (ours and (folder / name).is_dir())
+    )
+    if others:
+        wanted = ", or one that the command made" if ours else ""
         raise InputError(
-            f"{flag} {str(folder)!r} is not empty; expected a new or empty folder: name another one"
+            f"{flag} {str(folder)!r} holds {some(others, 1)}; expected a new or empty "
+            f"folder{wanted}: name another one"
         )
 
 

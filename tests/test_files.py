@@ -211,3 +211,30 @@ def test_what_a_killed_process_left_goes_when_another_writes_there(
         os.utime(path, (0, 0))
     files.write_text(tmp_path / "a", "")
     assert {path.name for path in tmp_path.iterdir()} == {"a", young.name, mine.name}
+
+
+@pytest.mark.parametrize(
+    ("there", "ours", "free"),
+    [
+        ((), (), True),
+        ((".DS_Store", ".gitkeep"), (), True),
+        (("cat.jpg",), (), False),
+        (("photos/",), (), False),
+        (("photos/", "default/"), ("jobs",), True),
+        (("cat.jpg", "photos/"), ("jobs",), False),
+        (("jobs/", "notes.txt"), ("jobs",), True),
+        ((".lock", "notes.txt"), ("jobs", ".lock"), True),
+    ],
+)
+def test_a_folder_with_files_of_others_is_not_free(
+    there: tuple[str, ...], ours: tuple[str, ...], free: bool, tmp_path: Path
+) -> None:
+    for name in there:
+        path = tmp_path / name
+        path.mkdir() if name.endswith("/") else path.touch()
+    if free:
+        files.check_free(tmp_path, ours)
+    else:
+        named = repr(there[0].rstrip("/"))
+        with pytest.raises(InputError, match=f"--out .* holds {named}.*; expected a new or empty"):
+            files.check_free(tmp_path, ours)

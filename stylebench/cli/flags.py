@@ -144,17 +144,20 @@ def run_options(
     engine: "engines.EngineOptions",
     weights: list[str] | None = None,
     archs: Iterable[str] = (),
+    *,
+    shared: bool = False,
     **other: Any,
 ) -> "RunOptions":
     """Return how and where to run, from flags; those that are wrong raise InputError.
 
     `archs` are the backbones that are asked for: weights without a name are those of the only one.
+    A `shared` folder may hold files of others.
     """
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.sweeps.run import RunOptions, check_folder
 
-    check_folder(out)
+    check_folder(out, shared=shared)
     runtime.configure()
     given = parse_given(weights or [], archs)
     return RunOptions(out=out, engine=engine, given=given, command=command(), **other)

@@ -88,7 +88,7 @@ def make(
             f"--question expects one of {', '.join(design.QUESTIONS)}, found {question!r}"
             f"{suggestion(question, design.QUESTIONS)}"
         )
-    files.check_empty(out)
+    files.check_free(out)
     results = store.load(folder)
     texts = page.languages(language or [])
     made = design.make(results, question, arms or [], pairs, flags.command())

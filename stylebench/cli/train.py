@@ -108,6 +108,8 @@ def train(
     from stylebench.backbones.pretrained import parse_given
     from stylebench.sweeps import training
     from stylebench.sweeps.experiment import results_folder
+    from stylebench.store import MARKS
+    from stylebench.stylisers.styliser import MODEL
     from stylebench.sweeps.run import check_folder
     from stylebench.tracking.place import chosen
 
@@ -116,7 +118,7 @@ def train(
     settings = training.load_training(experiment, flags, profile)
     archs = [settings.encoder, *filter(None, [settings.loss.network])]
     folder = out or results_folder(settings)
-    check_folder(folder)
+    check_folder(folder, ours=(MODEL, *MARKS))
     place = chosen(tracking_uri, experiment_name, tag or [])
     runtime.configure()
     began, before = time.monotonic(), False

@@ -239,7 +239,9 @@ def transfer(
                         precision=precision, resize=resize, nodes=nodes,
                         content_node=content_node)  # fmt: skip
     load_sweep(None, flags)  # what is wrong is told before torch is imported
-    how = run_options(output.parent, engine_options(device), weights, [arch], offline=offline)
+    how = run_options(
+        output.parent, engine_options(device), weights, [arch], shared=True, offline=offline
+    )
     if frames is not None:
         _frames(frames, flags, how, output, start or "content", strength, force=force)
         return

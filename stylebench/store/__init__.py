@@ -20,6 +20,7 @@ from stylebench.store.folder import (
 from stylebench.store.parquet import read_parquet
 from stylebench.store.record import JobRecord
 from stylebench.store.tables import (
+    MARKS,
     Results,
     compact,
     compact_metrics,
@@ -38,6 +39,7 @@ from stylebench.store.tables import (
 
 __all__ = [
     "FOLDERS",
+    "MARKS",
     "JobRecord",
     "Results",
     "compact",

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 PREVIEW = 50
 """JPEG quality of the pictures in OUT/images, which are for looking; jobs keep lossless ones."""
 MANIFEST, ACCURACY = "manifest.json", "accuracy.parquet"
+TABLES = ("results.parquet", "stats.parquet", ACCURACY)
+"""Of these each results folder has one when its first command has ended."""
+MARKS = (*TABLES, *FOLDERS.values(), ".lock", ".jobs.json", "mlflow.db")
+"""Of these each results folder has one as soon as a command writes into it."""
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path, root: Path) -> None:
@@ -309,8 +313,7 @@ def _table(out: Path, name: str, schema: dict[str, str]) -> pd.DataFrame:
 
 def holds_results(folder: Path) -> bool:
     """Return whether the folder itself is a results folder."""
-    made = ("results.parquet", "stats.parquet", ACCURACY)
-    return any((folder / name).is_file() for name in made)
+    return any((folder / name).is_file() for name in TABLES)
 
 
 def folders(out: Path) -> list[Path]:

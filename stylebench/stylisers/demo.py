@@ -86,7 +86,7 @@ def write(
     Raises:
         InputError: what is no model, a folder that is not empty, no onnxruntime-web.
     """
-    files.check_empty(out)
+    files.check_free(out)
     ort.require("demo")
     shares = _shares(models, given or {})
     runtime = runtime_files(dist, offline=offline)

@@ -119,20 +119,21 @@ def _jobs(frames: Sequence[images.ImageSource], first: JobSpec) -> dict[str, Job
     return jobs
 
 
-def _check_folder(output: Path) -> None:
-    """Raise InputError for what is no folder, or takes no files."""
+def _check_folder(output: Path, frames: Sequence[images.ImageSource], *, force: bool) -> None:
+    """Raise InputError for what is no folder, takes no files, or holds others than ours."""
     if output.suffix.lower() in (".png", ".jpg", ".jpeg") or output.is_file():
         raise InputError(
             f"--output expects a folder, as the content is one of frames, found {str(output)!r}"
         )
-    check_folder(output, writes=True)
+    if any(output.resolve() == Path(frame.ref).parent for frame in frames):
+        raise InputError(f"--output {str(output)!r} has the frames in it; give another folder")
+    ours = (FILE, *(f"{frame.name}.png" for frame in frames))
+    check_folder(output, ours=ours, flag="--output", shared=force, writes=True)
 
 
 def _check_output(output: Path, jobs: Mapping[str, JobSpec]) -> None:
     """Raise InputError for a folder into which frames cannot go, as it has pictures of theirs."""
     for name, job in jobs.items():
-        if output.resolve() == Path(job.content.ref).parent:
-            raise InputError(f"--output {str(output)!r} has the frames in it; give another folder")
         images.check_output(output / name, {p.ref: p.name for p in job.pictures})
 
 
@@ -271,7 +272,7 @@ def transfer_frames(
         InputError: wrong input, or an output folder of other frames.
         JobError: a frame failed; those before it are kept.
     """
-    _check_folder(output)
+    _check_folder(output, frames, force=force)
     own = {} if start == "previous" else {"start": start}
     frames, left = _readable(frames, flags["size"], start)
     for text in left:

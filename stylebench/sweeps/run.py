@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing import process
 from pathlib import Path
@@ -24,11 +24,21 @@ from stylebench.tracking import background
 from stylebench.tracking.place import Place, chosen
 
 
-def check_folder(out: Path, *, writes: bool = False) -> None:
-    """Raise InputError where no folder can be made because of the name or of a file in its way.
+def check_folder(
+    out: Path,
+    *,
+    ours: Collection[str] = store.MARKS,
+    flag: str = "--out",
+    shared: bool = False,
+    writes: bool = False,
+) -> None:
+    """Raise InputError for a folder that cannot be made, or that holds files of others.
 
     Args:
         out: the folder.
+        ours: names of which one shows that it is ours, see `files.check_free`.
+        flag: that names it.
+        shared: it may hold files of others.
         writes: refuse a place, too, where no file can be made.
     """
     try:
@@ -36,6 +46,8 @@ def check_folder(out: Path, *, writes: bool = False) -> None:
         if writes and there.is_dir():
             with tempfile.TemporaryFile(dir=there):
                 pass
+        if there == out and there.is_dir() and not shared:
+            files.check_free(out, ours, flag)
     except OSError as error:
         raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
     if not there.is_dir():
@@ -242,6 +254,7 @@ def sweep(
         given=dict(weights or {}), tracking=tracking, offline=offline, force=force,
         command="stylebench.sweep",
     )  # fmt: skip
+    check_folder(options.out, flag="out")
     with naming(Path(experiment) if experiment is not None else None, keys, profile):
         run(config, options, Quiet(tell))
     return store.load(options.out)

@@ -110,7 +110,7 @@ def _checked(output: Path) -> None:
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
-    check_folder(output.parent, writes=True)
+    check_folder(output.parent, shared=True, writes=True)
 
 
 def transfer_one(

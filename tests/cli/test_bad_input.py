@@ -11,7 +11,9 @@ import yaml
 from PIL import Image
 
 from stylebench import runtime
+from stylebench.errors import InputError
 from stylebench.images.decode import read_file
+from stylebench.sweeps.run import check_folder
 from tests.cli.bench import COMMAND, invoke, refused, write_yaml
 from tests.faults.hostile import CANARY, huge, large, laughs, seed_files
 
@@ -377,6 +379,39 @@ def test_tiff_that_libtiff_talks_about(capfd: pytest.CaptureFixture[str]) -> Non
             invoke("sweep", "--arch", "r-tiny", "--content", f"{number}.tif", "--style", "chelsea",
                    "--size", 32, "--dry-run")  # fmt: skip
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["sweep", "--dry-run"], ["plan"], ["stats"], ["train", "adain"], ["accuracy", "blocks"]],
+    ids=lambda args: args[0],
+)
+def test_files_of_others_are_not_written_among(args: list[str]) -> None:
+    Path("photos").mkdir()
+    Path("photos", "cat.jpg").touch()
+    line = refused(*args, "--out", "photos")
+    assert "--out 'photos' holds 'cat.jpg'; expected a new or empty folder, or one" in line
+    assert [path.name for path in Path("photos").iterdir()] == ["cat.jpg"]
+
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+
+
+@pytest.mark.parametrize(
+    "own", ["results.parquet", "stats.parquet", "jobs", "statistics", "mlflow.db", ".lock"]
+)
+def test_our_folders_may_hold_notes(own: str) -> None:
+    Path("out").mkdir()
+    Path("out", own).touch()
+    Path("out", "notes.txt").touch()
+    check_folder(Path("out"))
+
+
+@pytest.mark.parametrize("folder", [path for path in REFERENCE.iterdir() if path.is_dir()])
+def test_folders_in_a_clone_are_ours(folder: Path) -> None:
+    check_folder(folder)
+    with pytest.raises(InputError, match=r"holds 'bakeoff\.csv' and"):
+        check_folder(REFERENCE)
 
 
 @pytest.mark.slow

@@ -237,6 +237,7 @@ def test_frames_have_masks_and_colours_too(tmp_path: Path) -> None:
     [
         (("-o", "out.png"), "--output expects a folder, as the content is one of frames, found"),
         (("-o", "file"), "as the content is one of frames, found 'file'"),
+        (("-o", "notes"), "--output 'notes' holds 'a.txt'; expected a new or empty folder, or one"),
         (("-o", "frames"), "--output 'frames' has the frames in it; give another folder"),
         (("--every", 2), "--every is for one picture; of frames each one is written"),
         (("--start", "previus"), "--start expects one of content, style, noise, previous, found "
@@ -250,6 +251,8 @@ def test_wrong_flags_of_frames_are_one_line(
     monkeypatch.chdir(tmp_path)
     frames = made(write_frames(tmp_path / "frames", 2))
     Path("file").write_text("")
+    Path("notes").mkdir()
+    Path("notes", "a.txt").write_text("")
     done = transfer(Path("frames"), *flags, evals=1)
     assert (done.status, done.err.count("\n")) == (2, 1), done
     assert text in done.err

@@ -112,7 +112,7 @@ def test_bad_input_is_one_line(magenta: str, dist: Path, tmp_path: Path) -> None
     file.write_text("file")
     out, ort = ("--out", tmp_path / "out"), ("--ort", dist)
     for args, reason in (
-        ((magenta, "--out", full, *ort), "is not empty; expected a new or empty folder"),
+        ((magenta, "--out", full, *ort), "holds 'kept'; expected a new or empty folder"),
         ((magenta, "--out", file, *ort), "is a file; expected a new or empty folder"),
         ((magenta, *out, "--ort", empty), "expected the dist folder of onnxruntime-web"),
         ((magenta, *out, "--ort", tmp_path / "none"), "expected the dist folder of"),
@@ -217,5 +217,5 @@ def test_names_from_a_file_are_text_on_the_page(magenta: str, dist: Path, tmp_pa
     assert "<script>alert" not in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     (only,) = (tmp_path / "out" / "models").iterdir()
     assert only.name == "-script-alert-1-script-..-x.onnx".lstrip("-")
-    with pytest.raises(InputError, match="is not empty"):
+    with pytest.raises(InputError, match="expected a new or empty folder"):
         demo.write([str(path)], tmp_path / "out", dist=dist)
