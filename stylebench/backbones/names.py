@@ -226,20 +226,31 @@ def bare(text: str) -> str:
     return name.partition(FILE)[2] or name
 
 
-def look_up(values: Iterable[str]) -> None:
-    """Load the files among what ``--arch`` was given, and check the other names but timm's.
+def look_up(values: Iterable[str], given: Mapping[str, Mapping[str, str]] | None = None) -> None:
+    """Load the files among what ``--arch`` was given; check other names and options but timm's.
 
     Weights may be given by the names of files that are loaded; timm takes seconds to import.
 
+    Args:
+        values: each a name, a list or a glob, with options.
+        given: name without prefix -> more options.
+
     Raises:
-        InputError: a file that cannot be loaded, a name or a glob that fits nothing.
+        InputError: a file that cannot be loaded, a name or a glob that fits nothing, an option that
+            a backbone does not have, or none of a group.
     """
-    for text in listed(values):
-        name, _ = parse(text)
+    found, parts = list[tuple[str, Mapping[str, str], bool]](), listed(values)
+    for text in parts:
+        name, options = parse(text)
         if FILE in text:
             of_file(name)
         elif TIMM not in name:
-            expand([name])
+            found += [(arch, options, named) for arch, named in expand([name]).items()]
+    for arch, options, named in found:
+        more = BackboneName.parse(arch).of(given or {}) or {}
+        find(arch).check_options(arch, {**more, **options} if named else more)
+    if not any(TIMM in text for text in parts):  # else one of timm's may have it
+        taking(found, lambda text: None)
 
 
 def _matching(pattern: str) -> list[str]:

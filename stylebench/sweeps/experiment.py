@@ -267,7 +267,7 @@ def _check_names(arm: SweepConfig) -> None:
             "both are empty)"
         )
     if OPTIMISE in arm.system:
-        names.look_up(arm.arch)
+        names.look_up(arm.arch, arm.backbone_options)
     for spec in arm.smoothing:
         smoothing.check(spec)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stylebench.backbones import names
 from stylebench.config import Frozen, SmoothingSpec
 from stylebench.errors import InputError, suggestion
 from stylebench.stylisers.settings import (
@@ -40,7 +41,9 @@ def load_training(
     known = shipped("train")
     data = read_yaml(located(path, known, "training", COMMAND), known)
     data.setdefault("name", "train")
-    return settled(data, TrainSettings, str(path), flags or {}, profile, PARTS, _check_method)
+    found = settled(data, TrainSettings, str(path), flags or {}, profile, PARTS, _check_method)
+    names.look_up(filter(None, [found.encoder, found.loss.network]))
+    return found
 
 
 def _check_method(data: Mapping[str, Any], where: str) -> None:

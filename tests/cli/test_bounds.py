@@ -73,4 +73,9 @@ def test_unknown_names_are_told_before_torch_is_imported(tmp_path: Path) -> None
         commands += [[*words, "--arch", "r-vgg99"], [*words, "--arch", "no*such"]]
         if words != ["stats"]:
             commands.append([*words, "--smoothing", "sofmax"])
+        commands += [[*words, "--arch", arch] for arch in ("r-vgg19+foo=1", "r-vgg19+pool=maxx")]
+    commands += [["sweep", "--arch", f"{name}+foo=1"] for name in ("all", "r-vgg*")]
+    (tmp_path / "x.yaml").write_text("backbone_options: {resnet50: {gama: 1}}\narch: all")
+    (tmp_path / "train.yaml").write_text("method: adain\nencoder: p-vgg19+foo=1")
+    commands += [["sweep", "x.yaml"], ["train", "train.yaml"]]
     assert "torch" not in modules(commands, tmp_path, status=2)[-1]
