@@ -218,9 +218,9 @@ def feedforward(results: Results) -> Figure:
     here = results.results["model"].map(steps_of) > 0
     how = "; ".join(trained(results.results[here]))
     title = "Does the backbone decide in a trained network too?" + (f"  {how}" if how else "")
-    note, entries = _note(results, frame, style), _entries(arms)
+    note, entries = wrapped(_note(results, frame, style), 7.5), _entries(arms)
     if narrow():
-        title, note = wrapped(title, 11), wrapped(note, 7.5)
+        title = wrapped(title, 11)
     places, heads, rows = _rows(arms)
     foot = below(-(-len(entries) // layout.legend_columns(entries)), note) + 0.55
     height = HEAD + max(rows * ROW, SCATTER) + foot

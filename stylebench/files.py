@@ -80,7 +80,7 @@ def check_free(folder: Path, ours: Collection[str] = (), flag: str = "--out") ->
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{flag} {str(folder)!r} is a file; expected a new or empty folder")
-    names = os.listdir(folder) if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if any(name in names for name in ours):
         return
     others = sorted(

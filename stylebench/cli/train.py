@@ -106,10 +106,10 @@ def train(
     """
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
-    from stylebench.sweeps import training
-    from stylebench.sweeps.experiment import results_folder
     from stylebench.store import MARKS
     from stylebench.stylisers.styliser import MODEL
+    from stylebench.sweeps import training
+    from stylebench.sweeps.experiment import results_folder
     from stylebench.sweeps.run import check_folder
     from stylebench.tracking.place import chosen
 

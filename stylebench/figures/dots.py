@@ -296,13 +296,13 @@ def dots(
         f"{what}Means and bootstrap 95 % intervals over {counts(shown)}; faint dots: single pairs; "
         "◂ beyond the edge. A share is 0 at the content picture and 1 at the style's statistics."
     )
-    note = foot(results, told, found)
+    note = frame_of.wrapped(foot(results, told, found), 7.5)
     total, left, right, across = frame_of.width(), LEFT, RIGHT, len(found)
     between = BETWEEN
     if narrow():
         left, right, between = min(LEFT, 0.4 * total), *SIDES
         across = min(across, max(1, int((total - left - right + between) / (NARROW + between))))
-        title, note = frame_of.wrapped(title, 11), frame_of.wrapped(note, 7.5)
+        title = frame_of.wrapped(title, 11)
     foot_height = below(bool(legend), note) + 0.5
     bands, band = -(-len(found) // across), HEAD + places.height * ROW
     above = LINE * title.count("\n")

@@ -98,10 +98,10 @@ def panels(
         right, left, head = SPARE, min(left, 0.45 * total_width), max(head, TWO)
         fit = int((total_width - left - right + BETWEEN) / (NARROW + BETWEEN))
         columns = max(n for n in range(1, columns + 1) if n <= max(1, fit) and columns % n == 0)
-        title, note = wrapped(title, 11), wrapped(note, 7.5)
+        title = wrapped(title, 11)
         height, gap = min(height, LOW), max(gap, APART)
         head += LINE * title.count("\n")
-    rows = -(-count // columns)
+    rows, note = -(-count // columns), wrapped(note, 7.5)
     foot += below(-(-len(entries) // legend_columns(entries)), note) + 0.6
     total = head + rows * height + (rows - 1) * gap + foot
     figure = Figure(figsize=(total_width, total))
@@ -123,7 +123,8 @@ def panels(
 def wrapped(text: str, size: float) -> str:
     """Return a text in lines of the width of figures; a character takes half its size or so."""
     length = int((width() - 0.1) * 72 / ((0.66 if size > 10 else 0.52) * size))
-    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, length))
+    lines = (textwrap.wrap(line, min(length, NOTE_LENGTH)) for line in text.split("\n"))
+    return "\n".join(part for line in lines for part in line)
 
 
 def leftmost(axes: Axes) -> bool:
@@ -138,7 +139,7 @@ def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
     Args:
         figure: with room for them.
         title: bold, at the top.
-        note: at the bottom; lines are shortened to the width.
+        note: at the bottom, in lines that the width has room for.
         entries: of the legend.
     """
     height = figure.get_figheight()
@@ -146,8 +147,7 @@ def annotate(figure: Figure, title: str, note: str, entries: Entries) -> None:
         0.5, 1 - 0.08 / height, title, ha="center", va="top", fontsize=11, fontweight="bold"
     )
     look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
-    lines = [shorten(line, NOTE_LENGTH) for line in note.split("\n")]
-    figure.text(0.5, 0.09 / height, "\n".join(lines), **look)
+    figure.text(0.5, 0.09 / height, note, **look)
     handles = [Line2D([], [], **look) for look in entries.values()]
     room = min(LABEL_LENGTH, int((width() - HANDLE) / CHARACTER))
     labels = [legend_label(shorten(label, room)) for label in entries]

@@ -261,8 +261,11 @@ class _Drawing:
         placed, (above, below) = list(self._placed()), self.look.around
         pair, _, top, _ = placed[-1]
         end = top + self.heights[pair] + self.under + above
-        if self.narrow:
-            told = "\n".join(layout.wrapped(text, 8.5) for text in told).split("\n")
+        length = int(self.width / SMALL)
+        told = "\n".join(
+            layout.wrapped(text, 8.5) if self.narrow else textwrap.fill(text, length)
+            for text in told
+        ).split("\n")
         self.canvas = Canvas(self.width, end + LINE * len(told) + below)
         for pair, number, top, headed in placed:
             if headed:
@@ -271,7 +274,6 @@ class _Drawing:
             if number != INPUTS:
                 self._line(pair, *self.lines[number], top)
         for index, text in enumerate(told):
-            text = text if self.narrow else shorten(text, int(self.width / SMALL))
             place = (self.width / 2, end + LINE * (index + 0.5))
             self.canvas.text(*place, text, color="#444444", fontsize=8.5)
         return self.canvas.figure

@@ -8,8 +8,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stylebench.figures import FIGURES, NoDataError, measured
+from stylebench.figures import FIGURES, NoDataError, layout, measured
 from stylebench.figures.arms import labelled
+from stylebench.figures.sheet import draw
 from stylebench.store import Results
 from tests.figures.drawn import texts
 from tests.results import scored, varied
@@ -113,3 +114,21 @@ def test_texts_lie_in_the_sheet_and_pictures_pixel_by_pixel(tmp_path: Path) -> N
         box = axes.get_position()
         size = (round(box.height * height), round(box.width * width))
         assert axes.images[0].get_size() == size
+
+
+@pytest.mark.parametrize("inches", [None, 3.3])
+def test_the_lines_under_a_sheet_of_one_column_are_whole(
+    inches: float | None, tmp_path: Path
+) -> None:
+    told = f"{'long settings, ' * 30}and their end"
+    results = scored(tmp_path, ("r-vgg19",), smoothings=("none",))
+    jobs = results.results.assign(row=pd.Categorical(["a"] * 2), column=pd.Categorical(["b"] * 2))
+    with layout.wide(inches):
+        figure = draw(results, jobs, told=[told])
+    assert told in " ".join(texts(figure))
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0, text.get_text()
+        assert box.x1 <= figure.bbox.width, text.get_text()
+        assert box.y0 >= 0, text.get_text()
