@@ -1,12 +1,18 @@
 """Configuration: defaults, presets, YAML and flags, and what a job id means."""
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
+from stylebench.classifiers.settings import AccuracySettings
 from stylebench.config import (
+    Frozen,
     ImageRef,
     Ingredient,
     JobSpec,
@@ -17,6 +23,7 @@ from stylebench.config import (
     SmoothingSpec,
     WeightsRef,
 )
+from stylebench.stylisers.settings import TrainSettings
 from stylebench.sweeps.experiment import load_sweep
 from stylebench.sweeps.settings import SweepConfig
 from stylebench.transfer.presets import PRESETS
@@ -254,3 +261,41 @@ def test_optimisers_without_a_first_step_keep_their_ids(name: str) -> None:
         for first in (1.0, "torch")
     }
     assert len(ids) == 1
+
+
+def numbers(schema: dict[str, Any], known: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the way to each number that a JSON schema takes, and a value with true in its place."""
+    for each in schema.get("anyOf", [schema]):
+        found = known.get(each.get("$ref", "").rpartition("/")[2], each)
+        if found.get("type") in ("number", "integer"):
+            yield (), True
+        elif found.get("type") == "array":
+            item = found.get("items") or found["prefixItems"][0]
+            for path, value in numbers(item, known):
+                yield ("0", *path), [value] * max(1, found.get("minItems", 1))
+        elif found.get("type") == "object":
+            inner = found.get("additionalProperties")
+            keys = found.get("properties", {}) | ({"x": inner} if isinstance(inner, dict) else {})
+            for key, part in keys.items():
+                for path, value in numbers(part, known):
+                    yield (key, *path), {key: value}
+
+
+@pytest.mark.parametrize("model", [SweepConfig, TrainSettings, AccuracySettings])
+def test_no_number_is_true_or_false(model: type[Frozen]) -> None:
+    schema = model.model_json_schema()
+    found = list(numbers(schema, schema.get("$defs", {})))
+    assert len(found) > 8
+    for path, value in found:
+        with pytest.raises(ValidationError) as error:
+            model.model_validate({"method": "adain"} | value)
+        told = [e["input"] is True or "expected a number" in e["msg"] for e in error.value.errors()]
+        assert any(told), path
+
+
+def test_bounds_of_numbers_stand_in_the_schema() -> None:
+    """A bound that pydantic cannot hand on is a key of its own there."""
+    text = json.dumps(
+        [m.model_json_schema() for m in (SweepConfig, TrainSettings, AccuracySettings)]
+    )
+    assert not {'"le"', '"lt"', '"ge"', '"gt"'} & {*re.findall(r'"\w+"', text)}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from stylebench.config import NAME, Count, Frozen, NonNegative, Positive, Seed, Share, Size
+from stylebench.config import NAME, Count, Frozen, NonNegative, NoSwitch, Seed, Share, Size
 
 Shortcut = Literal["on", "pre-relu", "off"]
 Depth = Literal[18, 34, 50, 101]
@@ -73,7 +73,7 @@ class AccuracySettings(Frozen):
     width: Width = 64
     epochs: Annotated[Count, Field(le=10_000)] = 200
     batch: Annotated[Count, Field(ge=2, le=65_536)] = 128
-    learning_rate: Annotated[Positive, Field(le=100)] = 0.1
+    learning_rate: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False), NoSwitch] = 0.1
     momentum: Share = 0.9
     weight_decay: NonNegative = 5e-4
     seed: Annotated[

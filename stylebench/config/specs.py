@@ -22,10 +22,20 @@ from stylebench.errors import InputError
 PRESET = "robust"
 """The preset of what names none; `stylebench.transfer.presets` says what it sets."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _no_switch(value: Any) -> Any:
+    """Refuse true and false (in YAML on, off, yes and no too), which Python counts as 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+NoSwitch = BeforeValidator(_no_switch)
+"""Behind the bounds of a number: what follows it is no bound in the JSON schema."""
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NoSwitch]
+Finite = Annotated[float, Field(allow_inf_nan=False), NoSwitch]
+Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), NoSwitch]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), NoSwitch]
 Count = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 SIDES = (16, 4096)
 """Px of the long side of a picture, at least and at most: in float32 the first maps of VGG,
@@ -39,7 +49,7 @@ OPTIMISE = "optimise"
 MODEL = "model:"
 """Before the name of a trained network, where weights have their source."""
 System = Literal["adain", "sanet", "magenta", "unknown"]
-Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), NoSwitch]
 Image = Literal["pixels", "fourier", "spectrum"]
 Start = Literal["content", "style", "noise"]
 Colours = Literal["style", "luminance", "matched"]
@@ -106,7 +116,7 @@ class SmoothingSpec(Frozen):
 
     name: str
     layers: Literal["all", "deep"] = "all"
-    params: dict[str, float] = {}
+    params: dict[str, Annotated[float, NoSwitch]] = {}
 
     @model_validator(mode="before")
     @classmethod

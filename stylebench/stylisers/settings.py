@@ -8,11 +8,14 @@ from stylebench.config import (
     NAME,
     Count,
     Frozen,
+    NodePath,
     NonNegative,
-    Positive,
+    NoSwitch,
     Seed,
+    Share,
     Size,
     SmoothingSpec,
+    Strength,
 )
 
 Method = Literal["adain", "sanet"]
@@ -58,7 +61,7 @@ class TrainingLoss(Frozen):
     """
 
     network: str = ""
-    nodes: tuple[str | int, ...] = Field((), max_length=64)
+    nodes: tuple[NodePath, ...] = Field((), max_length=64)
     smoothing: SmoothingSpec = SmoothingSpec(name="none")
     style: Literal["moments", "gram"] = "moments"
     balance: Literal["none", "target"] = "none"
@@ -112,7 +115,7 @@ class TrainSettings(Frozen):
     profile: str = ""
     method: Method
     encoder: str = "p-vgg19+rescale=mean"
-    width: Annotated[Positive, Field(le=4)] = 1.0
+    width: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False), NoSwitch] = 1.0
     loss: TrainingLoss
     content: Pictures = ("builtin",)
     style: Pictures = ("builtin",)
@@ -121,8 +124,8 @@ class TrainSettings(Frozen):
     crop: Size = 256
     batch: Annotated[Count, Field(le=1024)] = 5
     steps: Annotated[Count, Field(le=10_000_000)] = 160_000
-    reconstruct: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
-    learning_rate: Annotated[Positive, Field(le=1)] = 1e-4
+    reconstruct: Share = 0.0
+    learning_rate: Strength = 1e-4
     decay: NonNegative = 5e-5
     checkpoint: Count = 1000
     seed: Seed = 0

@@ -271,7 +271,15 @@ YAML: dict[str, tuple[str, str]] = {
     "list for a number": ("size: [32]", "size"),
     "text for a mapping": ("loss: strong", "loss"),
     "1e6": ("evals: 1e6", "evals: expected a whole number"),
-    "truth value for a number": ("evals: true", "found True"),
+    "truth value for a whole number": ("evals: true", "evals: expected a whole number, found True"),
+    "truth value for a weight": (
+        "loss: {style_weight: on}",
+        "mine.yaml: loss.style_weight: expected a number, found True",
+    ),
+    "truth value for a parameter": (
+        "smoothing: {name: softmax, temperature: yes}",
+        "smoothing.0.params.temperature: expected a number, found True",
+    ),
     "key twice": ("evals: 3\nsize: 32\nevals: 4", "'evals' stands twice (line 3, column 1)"),
     "syntax": ("arch: [r-tiny\nsize: 32", "(line 2, column 5)"),
     "nothing": ("# to be written\n", "found an empty file"),
