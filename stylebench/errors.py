@@ -2,14 +2,19 @@
 
 import contextlib
 import errno
+import functools
+import inspect
 import itertools
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import unquote
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def one_line(text: str) -> str:
@@ -41,6 +46,32 @@ class InputError(ValueError):
 
     The command line prints the message and exits with status 2.
     """
+
+
+_FLAG = re.compile(r"`[^`]*`|stylebench [^;:)]*|(?<![^\s(/])--([a-z][a-z-]*)")
+"""A command, or a flag that is in none."""
+
+
+def of_python(function: Callable[P, T]) -> Callable[P, T]:
+    """Have a function of the Python API name its arguments where an error names a flag.
+
+    ``--statistics-images`` is statistics_images there, and ``--tag`` is tags; commands stay.
+    """
+    names = inspect.signature(function).parameters
+
+    def argument(found: re.Match[str]) -> str:
+        name = (found[1] or "").replace("-", "_")
+        return f"{name}s" if f"{name}s" in names else name or found[0]
+
+    @functools.wraps(function)
+    def called(*args: P.args, **keys: P.kwargs) -> T:
+        try:
+            return function(*args, **keys)
+        except InputError as error:
+            error.args = (_FLAG.sub(argument, str(error)),)
+            raise
+
+    return called
 
 
 class DamagedError(InputError):

@@ -16,7 +16,7 @@ from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
 from stylebench.backbones.spec import BackboneSpec, Node, last_but_one
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
-from stylebench.errors import InputError
+from stylebench.errors import InputError, of_python
 from stylebench.weights import load_state, sha256, used_state
 
 
@@ -203,6 +203,7 @@ def build(
     return _cached(arch, weights.model_dump_json(), nodes, seed, precision, device, code)
 
 
+@of_python
 def backbone(
     given: str | nn.Module | Callable[[], nn.Module] | BackboneSpec,
     *,

@@ -18,7 +18,7 @@ from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.names import BackboneName, find, listed
 from stylebench.config import WeightsRef
-from stylebench.errors import InputError, UnavailableError
+from stylebench.errors import InputError, UnavailableError, of_python
 from stylebench.images import Resize, to_tensor
 from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
 from stylebench.measures.moments import Moments
@@ -184,6 +184,7 @@ def lpips(device: str) -> Lpips | None:
     return Lpips(label, device) if label else None
 
 
+@of_python
 def judge(
     result: Any,
     content: Any,

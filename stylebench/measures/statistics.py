@@ -18,6 +18,7 @@ from torch import Tensor
 
 from stylebench import runtime
 from stylebench.config import SmoothingSpec
+from stylebench.errors import of_python
 from stylebench.images import to_tensor
 from stylebench.registry import Registry, check_function, check_number, summary
 from stylebench.runtime import float64
@@ -271,6 +272,7 @@ def measure_branches(staged: "Iterable[tuple[Branch, int]]", smoothing: str) -> 
     ]
 
 
+@of_python
 def statistics(
     backbone: Any,
     images: Any,

@@ -325,7 +325,7 @@ def load_sweep(
         for arm in found:
             _check_names(arm)
         _check_pictures(found)
-    _refuse_idle(found, flags or {}, where)
-    for source in (flags or {}).get("system") or ():
+    for source in _as_lists(flags or {}).get("system") or ():
         _check_system(source)
+    _refuse_idle(found, flags or {}, where)
     return config

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from stylebench import files, runtime, store
 from stylebench.config import Frozen, PictureSpec, Spec
-from stylebench.errors import InputError, JobError, published
+from stylebench.errors import InputError, JobError, of_python, published
 from stylebench.store import JobRecord, lock
 from stylebench.sweeps import engines, plan, same, titles
 from stylebench.sweeps.engines import EngineOptions
@@ -198,6 +198,7 @@ class Quiet:
         self.message(f"{record.status}  {title}")
 
 
+@of_python
 def sweep(
     experiment: str | os.PathLike[str] | None = None,
     *,
@@ -254,7 +255,7 @@ def sweep(
         given=dict(weights or {}), tracking=tracking, offline=offline, force=force,
         command="stylebench.sweep",
     )  # fmt: skip
-    check_folder(options.out, flag="out")
+    check_folder(options.out)
     with naming(Path(experiment) if experiment is not None else None, keys, profile):
         run(config, options, Quiet(tell))
     return store.load(options.out)

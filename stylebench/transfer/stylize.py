@@ -18,7 +18,7 @@ from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
 from stylebench.config import PRESET, Start, TransferSettings, shares, style_size
-from stylebench.errors import InputError, JobError
+from stylebench.errors import InputError, JobError, of_python
 from stylebench.images import Resize, Role, to_tensor
 from stylebench.images.given import SIZE
 from stylebench.images.masks import check_form
@@ -202,6 +202,7 @@ def _given_start(start: Any, content: Tensor, resize: Resize) -> Tensor:
     return found
 
 
+@of_python
 def stylize(
     content: Any,
     style: Any,

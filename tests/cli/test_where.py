@@ -1,11 +1,12 @@
 """Errors in an experiment say where the key is written, as it is written there."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import stylebench
-from stylebench.errors import InputError
+from stylebench.errors import InputError, of_python
 from tests.cli.bench import refused
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_weights", "in_an_empty_folder")
@@ -61,3 +62,39 @@ def test_in_python_too() -> None:
     Path("x.yaml").write_text("arch: r-tiny\nsize: 32\ninput: {vg19: {mean: 0}}\n")
     with pytest.raises(InputError, match=r"^x\.yaml: input: p-vg19 is not among"):
         stylebench.sweep("x.yaml", tracking_uri="off")
+
+
+TINY = {"arch": "r-tiny", "size": 32, "content": "chelsea", "style": "brush"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"content": [], "style": []}, "content: sweep has statistics alone, on statistics_images; "
+         "for stylisations give content and style"),
+        ({"size": -3}, "size: expected at least 16, found -3"),
+        ({"device": "gpu"}, "device expects auto, cpu, cuda, cuda:N or mps, found 'gpu'"),
+        ({"arch": "r-tiny+pool"}, "arch 'r-tiny+pool': expected NAME+OPTION=VALUE"),
+        ({"tags": {"a": "b"}, "tracking_uri": "off"},
+         "experiment_name and tags do nothing with tracking_uri off"),
+        ({"system": "optimize"}, "system: expected optimise or a model, found 'optimize'"),
+        ({"out": "photos"}, "out 'photos' holds 'cat.jpg'; expected a new"),
+        ({"weights": {"vgg19": "x"}}, "weights vgg19=…: p-vgg19 is not among the backbones"),
+    ],
+)  # fmt: skip
+def test_arguments_are_named_as_arguments(keys: dict[str, Any], text: str) -> None:
+    Path("photos").mkdir()
+    Path("photos", "cat.jpg").touch()
+    with pytest.raises(InputError) as error:
+        stylebench.sweep(**{**TINY, **keys})
+    assert str(error.value).startswith(text)
+
+
+def test_commands_that_an_error_names_stay() -> None:
+    @of_python
+    def fail(tags: str) -> None:
+        raise InputError(f"--tag {tags}: see `stylebench ls --all`, or give --no-statistics")
+
+    with pytest.raises(InputError) as error:
+        fail("a")
+    assert str(error.value) == "tags a: see `stylebench ls --all`, or give no_statistics"
