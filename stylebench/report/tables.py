@@ -100,12 +100,11 @@ def _layers(results: Results) -> Table | None:
     keys = ["arch", "smoothing", *several, "stage", "layer"]
     order = list(dict.fromkeys(frame["statistic"]))
     ranked = style.ranked(frame)
-    groups = ranked.assign(arch=ranked["backbone"]).groupby([*keys, "statistic"], observed=True)
-    tall = groups["value"].agg(["mean", "std"]).reset_index()
-    mean, spread = (
-        tall.pivot_table(index=keys, columns="statistic", values=value, observed=True)
-        for value in ("mean", "std")
+    groups = ranked.assign(arch=ranked["backbone"]).groupby(
+        [*keys, "statistic"], observed=True, dropna=False
     )
+    tall = groups["value"].agg(["mean", "std"])
+    mean, spread = (tall[value].unstack("statistic") for value in ("mean", "std"))
     made = mean[[name for name in order if name in mean]].join(spread.add_suffix("_std"))
     note = f"Mean ± standard deviation over pictures and seeds; {style.STAGES}."
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)

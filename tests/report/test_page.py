@@ -352,6 +352,21 @@ def test_findings_are_text(text: str) -> None:
         assert element.attributes.get("href", "https://").startswith("https://")
 
 
+@pytest.mark.parametrize("key", ["size", "resize", "stage"])
+def test_layers_of_which_something_is_unknown_have_a_dash(key: str, made: Results) -> None:
+    known = made.statistics
+    unknown = known[key].astype("object").where(known["arch"] != "r-vgg19")
+    (told,) = [
+        table
+        for table in tables.tables(replace(made, statistics=known.assign(**{key: unknown})))
+        if table.key == "layers"
+    ]
+    assert len(told.rows) == 3 * 2 * 5
+    place = told.head.index(key)
+    found = [(row[0].text, row[place].text == "–") for row in told.rows]
+    assert all((arch == "r-vgg19") == dash for arch, dash in found)
+
+
 def test_statistics_alone(tmp_path: Path) -> None:
     make(tmp_path)
     for name in ("results", "trace"):
