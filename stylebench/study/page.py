@@ -60,6 +60,7 @@ class Language(BaseModel):
     keys: Line
     privacy: Line
     not_kept: Line
+    elsewhere: Line
     start: Line
     content: Line
     style: Line

@@ -38,16 +38,24 @@ CHROMIUM = pytest.mark.skipif(find() is None, reason="no Chromium (Debian: apt i
 
 
 class Page:
-    """One page of the browser, with all that it logged, and it and its workers loaded."""
+    """A page of the browser, with all that it logged, and it and its workers loaded.
+
+    `tab` is the one of its tabs to which all goes.
+    """
 
     def __init__(self, reads: int, writes: int) -> None:
         self._in, self._out = os.fdopen(reads, "rb"), os.fdopen(writes, "wb")
-        self._rest, self._number, self._session, self._loads = b"", 0, "", 0
+        self._rest, self._number, self.tab, self._loads = b"", 0, "", 0
         self.requests: list[str] = []
         self.complaints: list[str] = []
+        self.open_tab()
+
+    def open_tab(self) -> None:
+        """Go to another, empty tab."""
+        self.tab = ""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
+        self.tab = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=True,
@@ -94,7 +102,7 @@ class Page:
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Call a method of the protocol and return its result."""
-        number = self._send(self._session, method, params)
+        number = self._send(self.tab, method, params)
         while (answer := self._receive()).get("id") != number:
             pass
         assert "error" not in answer, (method, answer)

@@ -117,6 +117,47 @@ def test_a_whole_study_by_keys_and_reloaded_in_the_middle(
     assert not found.simulated
 
 
+def test_two_tabs_go_on_from_each_other(page: Page, folder: Path, made: Design) -> None:
+    path, told = folder / "study" / "index.html", "document.getElementById('elsewhere')"
+    page.run("document.getElementById('start').click()")
+    answer(page, made, 2)
+    first, participant = page.tab, page.run("state.participant")
+    page.open_tab()
+    second = page.tab
+    page.open(path, width=390)
+    assert number(page) == 2
+    assert page.run(f"{told}.hidden")
+    for tab, count in ((first, 3), (second, 4), (first, 5)):
+        page.tab = first if tab == second else second
+        page.call("Page.bringToFront")
+        answer(page, made, 1)
+        assert page.run(f"{told}.hidden")
+        page.tab = tab
+        page.call("Page.bringToFront")
+        page.until(f"state.choices.length === {count}")
+        assert page.run(f"{told}.checkVisibility()")
+        assert page.run(OVERFLOW) <= 0
+    assert page.run("JSON.parse(localStorage.getItem(key)).participant") == participant
+    page.tab = second
+    page.call("Page.close")
+    page.tab = first
+
+
+def test_a_tab_that_was_not_told_overwrites_nothing(page: Page, made: Design) -> None:
+    """What a tab writes itself is no event in it."""
+    page.run("document.getElementById('start').click()")
+    answer(page, made, 2)
+    page.until("ready")
+    page.run("localStorage.setItem(key, JSON.stringify("
+             "{...state, choices: [...state.choices, 'same', 'same']}))")  # fmt: skip
+    page.press("ArrowLeft")
+    page.until("state.choices.length === 4 && ready")
+    assert page.run("state.choices.slice(2)") == ["same", "same"]
+    assert page.run("document.getElementById('elsewhere').checkVisibility()")
+    answer(page, made, 1)
+    assert page.run("JSON.parse(localStorage.getItem(key)).choices.length") == 5
+
+
 def test_what_is_downloaded_are_the_answers(page: Page, folder: Path, made: Design) -> None:
     where = folder / "downloads"
     where.mkdir()

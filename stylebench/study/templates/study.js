@@ -4,7 +4,7 @@ const key = `stylebench-study-${data.study}`;
 const trials = new Map(data.parts.flat().map((trial) => [trial.trial, trial]));
 const at = (id) => document.getElementById(id);
 const served = location.protocol.startsWith("http");
-let state, text, ready = false, kept = true;
+let state, text, ready = false, kept = true, last = null;
 
 const random = (below) => {
   const most = Math.floor(2 ** 32 / below) * below, found = new Uint32Array(1);
@@ -41,20 +41,37 @@ function isOurs(found) {
 
 function load() {
   try {
-    const found = JSON.parse(localStorage.getItem(key));
-    if (isOurs(found)) return found;
+    const found = localStorage.getItem(key), parsed = JSON.parse(found);
+    if (found !== last && isOurs(parsed)) {
+      last = found;
+      return parsed;
+    }
   } catch { /* nothing is kept, or no longer whole */ }
-  return fresh();
+  return null;
 }
 
 function keep() {
+  const made = JSON.stringify(state);
   try {
-    localStorage.setItem(key, JSON.stringify(state));
+    localStorage.setItem(key, made);
+    last = made;
     kept = true;
   } catch {
     kept = false;
   }
   at("not-kept").hidden = kept;
+  at("elsewhere").hidden = true;
+}
+
+// Go on from what another tab has kept; it began from what was kept here, so no answer is lost.
+function follow() {
+  const found = kept ? load() : null;
+  if (!found) return false;
+  state = found;
+  speak(guess());
+  show();
+  at("elsewhere").hidden = false;
+  return true;
 }
 
 function speak(code) {
@@ -118,7 +135,7 @@ async function show() {
 }
 
 function choose(side) {
-  if (!ready || at("trial").hidden) return;
+  if (!ready || at("trial").hidden || follow()) return;
   state.choices.push(side === "same" ? "same" : (side === "left") !== state.exchanged ? "a" : "b");
   keep();
   at("asked").focus({ preventScroll: true });
@@ -126,7 +143,7 @@ function choose(side) {
 }
 
 function back() {
-  if (!ready || at("trial").hidden || !state.choices.length) return;
+  if (!ready || at("trial").hidden || follow() || !state.choices.length) return;
   state.choices.pop();
   keep();
   at("asked").focus({ preventScroll: true });
@@ -134,15 +151,20 @@ function back() {
 }
 
 async function send() {
+  if (follow()) return;
+  const given = answers();
   at("send").disabled = true;
   try {
     const answer = await fetch("answers", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(answers()),
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given),
     });
     if (!answer.ok) throw new Error(answer.status);
-    state.sent = true;
-    keep();
-    await show();
+    follow();
+    if (state.participant === given.participant) {
+      state.sent = true;
+      keep();
+      await show();
+    }
   } catch {
     at("told").textContent = text.not_sent;
   }
@@ -164,13 +186,25 @@ for (const side of ["left", "right", "same"]) at(side).addEventListener("click",
 at("back").addEventListener("click", back);
 at("send").addEventListener("click", send);
 at("download").addEventListener("click", () => {
+  if (follow()) return;
   state.taken = true;
   keep();
   at("another").hidden = false;
 });
-at("start").addEventListener("click", () => { state.begun = true; keep(); show(); });
-at("language").addEventListener("change", (event) => { speak(event.target.value); keep(); });
+at("start").addEventListener("click", () => {
+  if (follow()) return;
+  state.begun = true;
+  keep();
+  show();
+});
+at("language").addEventListener("change", (event) => {
+  const chosen = event.target.value;
+  follow();
+  speak(chosen);
+  keep();
+});
 at("another").addEventListener("click", () => {
+  if (follow()) return;
   const spoken = state.language;
   state = fresh();
   state.language = spoken;
@@ -179,7 +213,9 @@ at("another").addEventListener("click", () => {
   show();
 });
 at("language").append(...data.languages.map((each) => new Option(each.name, each.code)));
-state = load();
+state = load() ?? fresh();
 speak(guess());
 keep();
 show();
+addEventListener("storage", (event) => { if (event.key === key) follow(); });
+document.addEventListener("visibilitychange", follow);
