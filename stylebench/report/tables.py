@@ -104,7 +104,10 @@ def _layers(results: Results) -> Table | None:
         [*keys, "statistic"], observed=True, dropna=False
     )
     tall = groups["value"].agg(["mean", "std"])
-    mean, spread = (tall[value].unstack("statistic") for value in ("mean", "std"))
+    mean, spread = (
+        tall[value].unstack("statistic")  # noqa: PD010  `.pivot_table` drops what is not known
+        for value in ("mean", "std")
+    )
     made = mean[[name for name in order if name in mean]].join(spread.add_suffix("_std"))
     note = f"Mean ± standard deviation over pictures and seeds; {style.STAGES}."
     return from_frame(made.reset_index(), "layers", "Statistics by layer", note)
