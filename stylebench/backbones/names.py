@@ -239,7 +239,7 @@ def look_up(values: Iterable[str], given: Mapping[str, Mapping[str, str]] | None
         InputError: a file that cannot be loaded, a name or a glob that fits nothing, an option that
             a backbone does not have, or none of a group.
     """
-    found, parts = list[tuple[str, Mapping[str, str], bool]](), listed(values)
+    found, parts = list[tuple[str, dict[str, str], bool]](), listed(values)
     for text in parts:
         name, options = parse(text)
         if FILE in text:
