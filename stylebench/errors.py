@@ -48,8 +48,8 @@ class InputError(ValueError):
     """
 
 
-_FLAG = re.compile(r"`[^`]*`|stylebench [^;:)]*|(?<![^\s(/])--([a-z][a-z-]*)")
-"""A command, or a flag that is in none."""
+_FLAG = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|stylebench [^;:)]*|(?<![^\s(/])--([a-z][a-z-]*)")
+"""What was found, a command, or a flag that is in neither."""
 
 
 def of_python(function: Callable[P, T]) -> Callable[P, T]:

@@ -27,6 +27,8 @@ from stylebench.errors import InputError, describe, some
 PACKAGE = Path(__file__).resolve().parent
 TEMPORARY = f".{'[0-9a-f]' * 16}.part"
 """What files are called until they are whole."""
+PRINTED = (".log", ".out", ".err", ".jsonl")
+"""Ends of names of files into which people send what a command prints."""
 MOST = 1 << 28
 """Bytes of a file that is read as a whole."""
 
@@ -70,7 +72,8 @@ def stylesheet(path: Path) -> str:
 def check_free(folder: Path, ours: Collection[str] = (), flag: str = "--out") -> None:
     """Raise InputError for a folder that is to be written and holds files of others.
 
-    A new or empty one is free, and so is one with hidden files alone (.DS_Store, .gitkeep).
+    A new or empty one is free, and so is one with hidden files alone (.DS_Store, .gitkeep) or with
+    what the command itself prints, which a shell or Slurm may send there.
 
     Args:
         folder: to be written.
@@ -86,7 +89,9 @@ def check_free(folder: Path, ours: Collection[str] = (), flag: str = "--out") ->
     others = sorted(
         repr(name)
         for name in names
-        if not name.startswith(".") and not (ours and (folder / name).is_dir())
+        if not name.startswith(".")
+        and not name.endswith(PRINTED)
+        and not (ours and (folder / name).is_dir())
     )
     if others:
         wanted = ", or one that the command made" if ours else ""

@@ -134,11 +134,11 @@ def parse(part: str) -> tuple[str, dict[str, str]]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--arch {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
+            raise InputError(f"backbone {part!r}: expected NAME+OPTION=VALUE, found {setting!r}")
         if options.get(key, value) != value:
             raise InputError(
-                f"--arch {part!r}: expected one value of {key}, found {options[key]} and {value}; "
-                "for both, give two backbones"
+                f"backbone {part!r}: expected one value of {key}, found {options[key]} and "
+                f"{value}; for both, give two backbones"
             )
         options[key] = value
     return name, options

@@ -331,7 +331,8 @@ ARCHS.add(
         checkpoint="",
         random=False,
         published="Salman et al. 2020 publish resnet50_l2_eps3.ckpt at "
-        "https://huggingface.co/madrylab/robust-imagenet-models; docs/weights.md converts it",
+        "https://huggingface.co/madrylab/robust-imagenet-models; of what `torch.load` reads there, "
+        "with pickle_module=dill, save `model` into a file of its own",
         unused=("fc.", "normalizer.", "normalize."),
         # DataParallel's module., and model. or attacker.model. of the package robustness.
         renamed={r"^(module\.)?(attacker\.)?(model\.)?": ""},

@@ -34,7 +34,7 @@ def run_job(
     from stylebench.sweeps.single import run_one
 
     text = _stdin() if str(spec) == "-" else files.given(spec, "a job as JSON", MAX_BYTES)
-    record = run_one(text, run_options(out, engine_options(device), force=force))
+    record = run_one(text, run_options(out, engine_options(device), shared=True, force=force))
     say(f"{record.job_id}  {outcome(record)}")
     if not record.ok:
         raise typer.Exit(1)

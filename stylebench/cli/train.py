@@ -107,6 +107,7 @@ def train(
     from stylebench import runtime
     from stylebench.backbones.pretrained import parse_given
     from stylebench.store import MARKS
+    from stylebench.stylisers.settings import LOSSES
     from stylebench.stylisers.styliser import MODEL
     from stylebench.sweeps import training
     from stylebench.sweeps.experiment import results_folder
@@ -118,7 +119,7 @@ def train(
     settings = training.load_training(experiment, flags, profile)
     archs = [settings.encoder, *filter(None, [settings.loss.network])]
     folder = out or results_folder(settings)
-    check_folder(folder, ours=(MODEL, *MARKS))
+    check_folder(folder, ours=(MODEL, LOSSES, *MARKS))
     place = chosen(tracking_uri, experiment_name, tag or [])
     runtime.configure()
     began, before = time.monotonic(), False

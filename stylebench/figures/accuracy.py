@@ -50,8 +50,10 @@ def _statistics(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
     frame = frame[frame["weights"].isin(own) & (frame["smoothing"] == "none")]
     kinds = ["size", "resize"]
     counts = frame.groupby(kinds).size()
-    usual = pd.Series(counts.idxmax(), index=kinds, dtype=object) if len(counts) else None
-    return frame if usual is None else frame[(frame[kinds] == usual).all(axis=1)]
+    if not len(counts):
+        return frame
+    usual = pd.Series(counts.idxmax(), index=kinds, dtype=object)
+    return frame[(frame[kinds] == usual).all(axis=1)]
 
 
 def _measured(results: Results, classifiers: pd.DataFrame) -> pd.DataFrame:
@@ -156,10 +158,10 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
     frame = _measured(results, classifiers).pivot_table(
         index=[*keys, "seed"], columns="shortcut", values="value"
     )
-    groups = dict(iter(frame.groupby(level=keys)))
+    groups = list(frame.groupby(level=keys))
     for name, panel in known().items():
         title = f"log10 {name}" if panel.scale == "log" else name
-        for (statistic, training, stage), part in groups.items():
+        for (statistic, training, stage), part in groups:
             if statistic == name:
                 yield from _kinds(part, str(training), title, str(stage))
 

@@ -15,7 +15,6 @@ from stylebench.config import (
     Share,
     Size,
     SmoothingSpec,
-    Strength,
 )
 
 Method = Literal["adain", "sanet"]
@@ -125,7 +124,7 @@ class TrainSettings(Frozen):
     batch: Annotated[Count, Field(le=1024)] = 5
     steps: Annotated[Count, Field(le=10_000_000)] = 160_000
     reconstruct: Share = 0.0
-    learning_rate: Strength = 1e-4
+    learning_rate: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False), NoSwitch] = 1e-4
     decay: NonNegative = 5e-5
     checkpoint: Count = 1000
     seed: Seed = 0

@@ -128,7 +128,6 @@ def test_what_comes_with_stylebench_is_listed_and_valid() -> None:
     assert settings.epochs == 200
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_statistics_that_fail_are_told_and_the_rest_is_drawn(
     monkeypatch: pytest.MonkeyPatch,

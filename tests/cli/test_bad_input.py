@@ -418,8 +418,16 @@ def test_our_folders_may_hold_notes(own: str) -> None:
 @pytest.mark.parametrize("folder", [path for path in REFERENCE.iterdir() if path.is_dir()])
 def test_folders_in_a_clone_are_ours(folder: Path) -> None:
     check_folder(folder)
-    with pytest.raises(InputError, match=r"holds 'bakeoff\.csv' and"):
-        check_folder(REFERENCE)
+
+
+@pytest.mark.parametrize("name", ["sweep.log", "slurm-17.out", "told.jsonl"])
+def test_what_a_command_prints_may_go_into_its_folder(name: str) -> None:
+    Path("out").mkdir()
+    Path("out", name).touch()
+    check_folder(Path("out"))
+    Path("out", "cat.jpg").touch()
+    with pytest.raises(InputError, match=r"holds 'cat\.jpg'; expected a new or empty folder"):
+        check_folder(Path("out"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Help, version, and the commands that README and the help itself show."""
+"""Help, version, and the commands that README, docs and the help itself show."""
 
 import inspect
 import re

@@ -194,7 +194,8 @@ def test_an_id_is_computed_again(swept: Path, out: Path) -> None:
 @pytest.mark.parametrize("name", ["record.json", "result.png", "manifest.json", ".jobs.json",
                                   "results.parquet", "metrics.parquet", "jobs"])  # fmt: skip
 @pytest.mark.parametrize(
-    "number", often({errno.EIO}, [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE])
+    "number",
+    often({errno.EACCES, errno.EIO}, [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE]),
 )
 def test_what_cannot_be_read_is_not_taken_for_undone(
     number: int, name: str, out: Path, monkeypatch: pytest.MonkeyPatch

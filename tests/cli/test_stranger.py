@@ -137,6 +137,8 @@ LOOKED_AT = {
     "jobs/JOB/record.json",
     "manifest.json",
     "results.parquet",
+    "metrics.parquet",
+    "figures/x.png",
     ".lock",
     "mlflow.db",
 }
@@ -371,12 +373,19 @@ def test_a_folder_behind_a_link_works(out: Path, monkeypatch: pytest.MonkeyPatch
         assert COMMANDS["sweep"](out).status == 0
     for command in ("status", "figures", "report", "judge", "track"):
         assert COMMANDS[command](out).status == 0, command
+
+
+@pytest.mark.parametrize(
+    "command", often({"status", "report"}, ["status", "figures", "report", "judge", "track"])
+)
+def test_a_folder_may_be_named_in_any_way(
+    command: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (out / "below").mkdir()
     (out.parent / "below").mkdir()
-    for place, name, command in ((out, ".", "report"), (out / "below", "..", "judge"),
-                                 (out.parent, "./below/../out", "track")):  # fmt: skip
+    for place, name in ((out, "."), (out / "below", ".."), (out.parent, "./below/../out")):
         monkeypatch.chdir(place)
-        assert COMMANDS[command](Path(name)).status == 0, (command, name)
+        assert COMMANDS[command](Path(name)).status == 0, name
 
 
 def test_a_folder_of_folders_holds_no_link(out: Path) -> None:

@@ -74,7 +74,7 @@ TINY = {"arch": "r-tiny", "size": 32, "content": "chelsea", "style": "brush"}
          "for stylisations give content and style"),
         ({"size": -3}, "size: expected at least 16, found -3"),
         ({"device": "gpu"}, "device expects auto, cpu, cuda, cuda:N or mps, found 'gpu'"),
-        ({"arch": "r-tiny+pool"}, "arch 'r-tiny+pool': expected NAME+OPTION=VALUE"),
+        ({"arch": "r-tiny+pool"}, "backbone 'r-tiny+pool': expected NAME+OPTION=VALUE"),
         ({"tags": {"a": "b"}, "tracking_uri": "off"},
          "experiment_name and tags do nothing with tracking_uri off"),
         ({"system": "optimize"}, "system: expected optimise or a model, found 'optimize'"),
@@ -93,8 +93,8 @@ def test_arguments_are_named_as_arguments(keys: dict[str, Any], text: str) -> No
 def test_commands_that_an_error_names_stay() -> None:
     @of_python
     def fail(tags: str) -> None:
-        raise InputError(f"--tag {tags}: see `stylebench ls --all`, or give --no-statistics")
+        raise InputError(f"--tag {tags}, 'a --size/b': see `stylebench ls --all`, or give --size")
 
     with pytest.raises(InputError) as error:
         fail("a")
-    assert str(error.value) == "tags a: see `stylebench ls --all`, or give no_statistics"
+    assert str(error.value) == "tags a, 'a --size/b': see `stylebench ls --all`, or give size"

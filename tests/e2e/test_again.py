@@ -162,8 +162,7 @@ def test_killed_sweep_goes_on_where_it_was(
     check_mlflow(out)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_control_c_keeps_what_is_finished(
     jobs: int, tmp_path: Path, started: Callable[..., subprocess.Popen[str]]
 ) -> None:

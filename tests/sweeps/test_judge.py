@@ -44,7 +44,6 @@ def test_every_metric_has_a_row_in_the_job_and_in_the_table(tmp_path: Path) -> N
     assert list(first[:6]) == [spec.job_id, "r-vgg19", "none", "c", "s", 3]
 
 
-@pytest.mark.slow
 def test_worker_processes_say_what_one_process_says(tmp_path: Path) -> None:
     specs = [add(tmp_path / out, seed=seed) for seed in range(3) for out in ("one", "two")]
     (tmp_path / "two" / "jobs" / specs[1].job_id / "result.png").write_bytes(b"broken")

@@ -185,8 +185,11 @@ addEventListener("keydown", (event) => {
 for (const side of ["left", "right", "same"]) at(side).addEventListener("click", () => choose(side));
 at("back").addEventListener("click", back);
 at("send").addEventListener("click", send);
-at("download").addEventListener("click", () => {
-  if (follow()) return;
+at("download").addEventListener("click", (event) => {
+  if (follow()) {
+    event.preventDefault();
+    return;
+  }
   state.taken = true;
   keep();
   at("another").hidden = false;

@@ -142,7 +142,7 @@ def test_nothing_to_do(name: str, tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-@pytest.mark.parametrize("name", often({"inline"}, ENGINES), indirect=True)
+@pytest.mark.parametrize("name", often({"inline", "local"}, ENGINES), indirect=True)
 def test_resume(name: str, tmp_path: Path) -> None:
     specs = planned()
     first = engines.run(specs, tmp_path, options(name, workers=1))
