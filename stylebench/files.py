@@ -15,27 +15,19 @@ import fnmatch
 import hashlib
 import os
 import secrets
-import select
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from stylebench.errors import InputError, describe, some
+from stylebench.errors import InputError, describe
 
 PACKAGE = Path(__file__).resolve().parent
 TEMPORARY = f".{'[0-9a-f]' * 16}.part"
 """What files are called until they are whole."""
-PRINTED = (".log", ".out", ".err", ".jsonl")
-"""Ends of names of files into which people send what a command prints."""
 MOST = 1 << 28
 """Bytes of a file that is read as a whole."""
-
-PATIENCE = 10.0
-"""Seconds in which something must come out of a pipe that a user names."""
-WHOLE = 60.0
-"""Seconds in which all of it must: one that has a byte now and then is never silent."""
 
 STALE = 86400.0
 """Seconds after which a temporary file is that of a process which was killed."""
@@ -43,7 +35,7 @@ _TIDY: set[tuple[int, int]] = set()
 """Folders (device, inode) that this process has tidied."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_KINDS = {
+KINDS = {
     stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device",
 }  # fmt: skip
@@ -69,38 +61,6 @@ def stylesheet(path: Path) -> str:
     return "".join(each.read_text(encoding="utf-8") for each in (PACKAGE / "page.css", path))
 
 
-def check_free(folder: Path, ours: Collection[str] = (), flag: str = "--out") -> None:
-    """Raise InputError for a folder that is to be written and holds files of others.
-
-    A new or empty one is free, and so is one with hidden files alone (.DS_Store, .gitkeep) or with
-    what the command itself prints, which a shell or Slurm may send there.
-
-    Args:
-        folder: to be written.
-        ours: names in it of which one shows that it is ours, and free as well. Then subfolders do
-            not count: ours stand beside others, as in ``results``.
-        flag: that names the folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{flag} {str(folder)!r} is a file; expected a new or empty folder")
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    if any(name in names for name in ours):
-        return
-    others = sorted(
-        repr(name)
-        for name in names
-        if not name.startswith(".")
-        and not name.endswith(PRINTED)
-        and not (ours and (folder / name).is_dir())
-    )
-    if others:
-        wanted = ", or one that the command made" if ours else ""
-        raise InputError(
-            f"{flag} {str(folder)!r} holds {some(others, 1)}; expected a new or empty "
-            f"folder{wanted}: name another one"
-        )
-
-
 def _parts(path: Path, root: Path) -> tuple[str, ...]:
     """Return the names on the way from the root to a path; InputError if it leads out of it."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)
@@ -122,7 +82,7 @@ def _check_kind(name: str, folder: int, path: Path, kind: int) -> None:
         wanted = "a folder" if kind == stat.S_IFDIR else "a regular file"
         why = "; links in a results folder are not followed" if found == stat.S_IFLNK else ""
         raise InputError(
-            f"{str(path)!r} is {_KINDS.get(found, 'no file')}, expected {wanted}{why}: remove it"
+            f"{str(path)!r} is {KINDS.get(found, 'no file')}, expected {wanted}{why}: remove it"
         )
 
 
@@ -367,64 +327,6 @@ def write_text(path: Path, text: str, root: Path | None = None) -> None:
 def open_no_link(path: str, flags: int) -> int:
     """Open a file as `open` asks, if it is not a symbolic link: an ``opener`` for `open`."""
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
-def expanded(text: str | os.PathLike[str]) -> Path:
-    """Return a path with ``~`` replaced by the user's home, or as it is where nobody knows one."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
-
-
-def given(path: Path, what: str, most: int) -> str:
-    """Return the text of a file that a user names: through links, or out of a pipe.
-
-    Args:
-        path: of the file.
-        what: is expected, in words.
-        most: bytes.
-
-    Raises:
-        InputError: it cannot be read, is no UTF-8, has over `most` bytes, or is a pipe out of which
-            nothing comes, or not all.
-    """
-    expected, data, began = f"{str(path)!r}: expected {what}", b"", time.monotonic()
-    try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as file:
-            while len(data) <= most:
-                if not select.select([file], [], [], PATIENCE)[0]:
-                    raise InputError(f"{expected}, but nothing came for {PATIENCE:.0f} s")
-                if time.monotonic() - began > WHOLE:
-                    raise InputError(f"{expected}, but not all of it came in {WHOLE:.0f} s")
-                block = file.read(1 << 20)
-                if not block:
-                    return data.decode("utf-8")
-                data += block
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{expected}: {(error.strerror or describe(error)).lower()}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{expected} in UTF-8: byte {error.start + 1:,} is not") from None
-    except ValueError as error:  # a NUL in the path
-        raise InputError(f"{expected}: {describe(error)}") from None
-    raise InputError(f"{expected} of at most {most:,} bytes")
-
-
-def check_regular(path: Path, what: str) -> None:
-    """Raise InputError for a path that is there and is no regular file: a pipe, a device, a folder.
-
-    Args:
-        path: that a user names; links are followed.
-        what: was expected, in words.
-    """
-    try:
-        kind = stat.S_IFMT(path.stat().st_mode)
-    except (OSError, ValueError):  # who opens it tells why
-        return
-    if kind != stat.S_IFREG:
-        raise InputError(f"{str(path)!r}: expected {what}, found {_KINDS[kind]}")
 
 
 def sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.errors import InputError, describe
 
 
@@ -233,8 +233,8 @@ def test_a_folder_with_files_of_others_is_not_free(
         path = tmp_path / name
         path.mkdir() if name.endswith("/") else path.touch()
     if free:
-        files.check_free(tmp_path, ours)
+        named.check_free(tmp_path, ours)
     else:
-        named = repr(there[0].rstrip("/"))
-        with pytest.raises(InputError, match=f"--out .* holds {named}.*; expected a new or empty"):
-            files.check_free(tmp_path, ours)
+        first = repr(there[0].rstrip("/"))
+        with pytest.raises(InputError, match=f"--out .* holds {first}.*; expected a new or empty"):
+            named.check_free(tmp_path, ours)

@@ -15,7 +15,7 @@ from stylebench.backbones.names import TIMM, BackboneName, find, is_of_file, of_
 from stylebench.backbones.spec import ARCHS, BackboneSpec
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError, listing, suggestion
-from stylebench.files import expanded
+from stylebench.named import expanded
 from stylebench.weights import Wanted, files, inputs, parse, sources
 from stylebench.weights.packages import PACKAGES
 

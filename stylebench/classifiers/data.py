@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.errors import InputError, describe
 
 DIGITS_TEST = 360
@@ -212,4 +212,4 @@ def load(name: str, folder: str = "", *, download: bool = False) -> DataSet:
         raise InputError(
             "cifar100: expected a folder with it: --folder DIR, or folder: in the file"
         )
-    return cifar100(files.expanded(folder), download=download)
+    return cifar100(named.expanded(folder), download=download)

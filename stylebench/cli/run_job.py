@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stylebench import files
+from stylebench import named
 from stylebench.cli import options
 from stylebench.cli.flags import engine_options, run_options
 from stylebench.errors import InputError
@@ -33,7 +33,7 @@ def run_job(
     from stylebench.cli.progress import outcome, say
     from stylebench.sweeps.single import run_one
 
-    text = _stdin() if str(spec) == "-" else files.given(spec, "a job as JSON", MAX_BYTES)
+    text = _stdin() if str(spec) == "-" else named.read(spec, "a job as JSON", MAX_BYTES)
     record = run_one(text, run_options(out, engine_options(device), shared=True, force=force))
     say(f"{record.job_id}  {outcome(record)}")
     if not record.ok:

@@ -78,7 +78,7 @@ def make(
     """
     from random import SystemRandom
 
-    from stylebench import files, store
+    from stylebench import files, named, store
     from stylebench.cli import flags
     from stylebench.errors import suggestion
     from stylebench.study import design, page
@@ -88,7 +88,7 @@ def make(
             f"--question expects one of {', '.join(design.QUESTIONS)}, found {question!r}"
             f"{suggestion(question, design.QUESTIONS)}"
         )
-    files.check_free(out)
+    named.check_free(out)
     results = store.load(folder)
     texts = page.languages(language or [])
     made = design.make(results, question, arms or [], pairs, flags.command())

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stylebench import files
+from stylebench import named
 from stylebench.config import first_problem
 from stylebench.errors import InputError, describe, one_line
 from stylebench.store import models
@@ -93,7 +93,7 @@ def gather(paths: Iterable[Path], design: Design) -> list[Participant]:
     first: dict[str, str] = {}
     for path in paths:
         try:
-            answers = parse(files.given(path, "answers to a study (JSON)", MOST).encode(), design)
+            answers = parse(named.read(path, "answers to a study (JSON)", MOST).encode(), design)
         except InputError as error:
             why = str(error).removeprefix(f"{str(path)!r}: ")
             found.append(Participant(path.name, None, why))

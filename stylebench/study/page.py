@@ -18,7 +18,7 @@ from markupsafe import Markup
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.config import first_problem
 from stylebench.errors import InputError, describe, one_line
 from stylebench.images import stored
@@ -89,7 +89,7 @@ class _Shown:
 
 def language(path: Path) -> Language:
     """Return a language of a file of JSON; InputError says what is wrong with it."""
-    text = files.given(path, "a language of the study (JSON)", MOST_LANGUAGE)
+    text = named.read(path, "a language of the study (JSON)", MOST_LANGUAGE)
     try:
         found = Language.model_validate(models.parsed(text.encode()))
         if len(found.question) < 3:

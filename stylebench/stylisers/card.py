@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.config import Count, Frozen, Seed, SmoothingSpec, WeightsRef, first_problem
 from stylebench.errors import InputError, describe
 
@@ -127,7 +127,7 @@ def read(path: Path) -> Card:
     """
     from safetensors import SafetensorError, safe_open
 
-    files.check_regular(path, "a model that `stylebench train` wrote")
+    named.check_regular(path, "a model that `stylebench train` wrote")
     try:
         if path.stat().st_size > MOST:
             raise InputError(f"{expected(path)}, found one of over {MOST:,} bytes")

@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from stylebench import __version__, files, images
+from stylebench import __version__, files, images, named
 from stylebench.backbones.names import parse
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
@@ -86,7 +86,7 @@ def write(
     Raises:
         InputError: what is no model, a folder that is not empty, no onnxruntime-web.
     """
-    files.check_free(out)
+    named.check_free(out)
     ort.require("demo")
     shares = _shares(models, given or {})
     runtime = runtime_files(dist, offline=offline)

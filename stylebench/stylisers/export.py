@@ -17,7 +17,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from stylebench import __version__, files, images
+from stylebench import __version__, files, images, named
 from stylebench.config import Frozen, first_problem
 from stylebench.errors import InputError, JobError, describe, published
 from stylebench.stylisers import graphs, ort
@@ -161,7 +161,7 @@ def read(path: Path) -> tuple[bytes, About]:
         InputError: it is none.
     """
     expected = f"{str(path)!r}: expected an ONNX file that `stylebench export` wrote"
-    files.check_regular(path, "an ONNX file that `stylebench export` wrote")
+    named.check_regular(path, "an ONNX file that `stylebench export` wrote")
     try:
         data = files.read(path)
     except FileNotFoundError:

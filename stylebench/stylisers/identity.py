@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.backbones import names, pretrained
 from stylebench.config import MODEL, PassSpec, SmoothingSpec, System, WeightsRef
 from stylebench.errors import InputError, UnavailableError, published
@@ -73,7 +73,7 @@ def identify(source: str, *, given: Mapping[str, str], offline: bool) -> Model:
     """
     if source.startswith(REGISTRY):
         return _of_registry(source, offline=offline)
-    path = files.expanded(source)
+    path = named.expanded(source)
     if not path.exists():
         raise UnavailableError(
             f"no model {source!r}; train it first (`stylebench train`, `stylebench ls trainings`)"

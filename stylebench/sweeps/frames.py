@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel
 
-from stylebench import files, images
+from stylebench import files, images, named
 from stylebench.config import ImageRef, JobSpec
 from stylebench.errors import DamagedError, InputError, JobError, some
 from stylebench.images import stored
@@ -68,7 +68,7 @@ def listed(content: str, tell: Callable[[str], None]) -> list[images.ImageSource
     """Return the frames in a folder, in natural order of their names; None if it is no folder."""
     is_folder = False
     with contextlib.suppress(OSError, ValueError):  # a long comma list, a NUL: no folder
-        is_folder = files.expanded(content).is_dir()
+        is_folder = named.expanded(content).is_dir()
     if not is_folder:
         return None
     found = images.resolve(content, "content", tell)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from stylebench import files
+from stylebench import files, named
 from stylebench.config import Frozen, problem
 from stylebench.errors import InputError, describe, listing, one_line, suggestion
 
@@ -212,7 +212,7 @@ def read_yaml(path: Path, known: Iterable[str] = ()) -> dict[str, Any]:
         near = suggestion(str(path), map(str, path.parent.glob("*.yaml")))
         near = near or suggestion(path.stem, known)
         raise InputError(f"no experiment file {str(path)!r}{near}")
-    text = files.given(path, "an experiment", MAX_BYTES)
+    text = named.read(path, "an experiment", MAX_BYTES)
     try:
         data = yaml.load(text, _Loader)
     except Exception as error:  # values that do not fit their tag make PyYAML raise nearly anything

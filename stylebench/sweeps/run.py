@@ -12,7 +12,7 @@ from multiprocessing import process
 from pathlib import Path
 from typing import Any, Protocol
 
-from stylebench import files, runtime, store
+from stylebench import files, named, runtime, store
 from stylebench.config import Frozen, PictureSpec, Spec
 from stylebench.errors import InputError, JobError, of_python, published
 from stylebench.store import JobRecord, lock
@@ -36,7 +36,7 @@ def check_folder(
 
     Args:
         out: the folder.
-        ours: names of which one shows that it is ours, see `files.check_free`.
+        ours: names of which one shows that it is ours, see `named.check_free`.
         flag: that names it.
         shared: it may hold files of others.
         writes: refuse a place, too, where no file can be made.
@@ -47,7 +47,7 @@ def check_folder(
             with tempfile.TemporaryFile(dir=there):
                 pass
         if there == out and there.is_dir() and not shared:
-            files.check_free(out, ours, flag)
+            named.check_free(out, ours, flag)
     except OSError as error:
         raise InputError(f"cannot write into {str(out)!r}: {error.strerror}") from None
     if not there.is_dir():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stylebench import files
+from stylebench import named
 from stylebench.errors import InputError
 from stylebench.timing.bench import Machine, Report, machine
 
@@ -21,7 +21,7 @@ def read(path: Path, flag: str) -> Report:
         InputError: it is not what ``stylebench bench --json`` prints.
     """
     try:
-        return Report.model_validate_json(files.given(path, "a report", MAX_BYTES))
+        return Report.model_validate_json(named.read(path, "a report", MAX_BYTES))
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from stylebench import files
 from stylebench.errors import InputError, describe, some
+from stylebench.named import check_regular, expanded
 from stylebench.weights import checkpoints
 from stylebench.weights.checkpoints import Checkpoint
 
@@ -80,7 +81,7 @@ def _load(path: Path) -> Checkpoint:
     except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
         why = getattr(error, "strerror", None) or describe(error)
         raise InputError(f"{str(path)!r}: expected a weights file: {why}") from None
-    files.check_regular(path, "a weights file")
+    check_regular(path, "a weights file")
     return _loaded(str(path), stat.st_size, stat.st_mtime_ns)
 
 
@@ -208,4 +209,4 @@ def cache_folder() -> Path:
     """Return the folder of our own weights: in $STYLEBENCH_CACHE, else in the user's cache."""
     own = os.environ.get("STYLEBENCH_CACHE")
     root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return files.expanded(Path(own) if own else Path(root) / "stylebench") / "weights"
+    return expanded(Path(own) if own else Path(root) / "stylebench") / "weights"

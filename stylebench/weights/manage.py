@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from stylebench.errors import InputError
-from stylebench.files import check_regular, replacing
+from stylebench.files import replacing
+from stylebench.named import check_regular
 from stylebench.weights import download, files, hub, packages, sources
 from stylebench.weights.sources import Wanted
 

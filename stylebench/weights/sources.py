@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stylebench.config import InputSpec
 from stylebench.errors import InputError, UnavailableError, suggestion
-from stylebench.files import check_regular, expanded
+from stylebench.named import check_regular, expanded
 from stylebench.weights import download, files, hub, packages
 from stylebench.weights.download import Found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stylebench import files
+from stylebench import named
 from stylebench.errors import InputError
 from tests.cli.bench import invoke, refused
 
@@ -28,7 +28,7 @@ COMMANDS = {
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "PATIENCE", 0.05)
+    monkeypatch.setattr(named, "PATIENCE", 0.05)
 
 
 @pytest.mark.parametrize("what", COMMANDS)
@@ -54,7 +54,7 @@ def test_a_pipe_that_has_a_byte_now_and_then_is_told(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("select.select", lambda *_: (os.write(end, b"#"), [0])[1:])
     try:
         with pytest.raises(InputError, match="an experiment, but not all of it came in 60 s"):
-            files.given(Path("x.yaml"), "an experiment", 1000)
+            named.read(Path("x.yaml"), "an experiment", 1000)
     finally:
         os.close(end)
 
