@@ -100,9 +100,12 @@ def listed(values: Iterable[str]) -> list[str]:
     """Return the parts of what ``--arch`` was given; the path of a file may hold commas."""
     found: list[str] = []
     for text in values:
-        place = _split(text.strip())[1]
-        whole = FILE in place and Path(place.rpartition(FILE)[0] + ".py").expanduser().is_file()
-        found += [text] if whole else text.split(",")
+        path = _split(text.strip())[1].rpartition(FILE)[0]
+        first, *more = text[text.rfind(FILE) :].split(",")
+        if path and Path(path + ".py").expanduser().is_file():
+            found += [text[: text.rfind(FILE)] + first, *more]
+        else:
+            found += text.split(",")
     return [part.strip() for part in found]
 
 

@@ -56,9 +56,9 @@ _TABLE: tuple[tuple[str, tuple[Hint, ...]], ...] = (
     ("output-image output-path output-file output-dir output-folder out-dir outdir output out save "
      "save-path result",
      (_flag("--output FILE"), _flag("--out FOLDER"))),
-    ("content-image content-img content-path content input input-image",
+    ("content-image content-img content-path content input input-image c i",
      (_flag("--content FILES"), _IN_APPLY, Hint("--output", _IN_TRANSFER))),
-    ("style-image style-img style-path style-images style",
+    ("style-image style-img style-path style-images style s",
      (_flag("--style FILES"), _IN_APPLY, Hint("--output", _IN_TRANSFER))),
     ("style-weight style-strength strength alpha beta",
      (_flag("--strength X (times the style's weight in the preset)"),

@@ -160,8 +160,8 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
     """Return the name of the arm that a text means: as tables have it, or by words of it.
 
     ``p-resnet50,softmax`` is a backbone with its options as ``--arch`` takes it, a smoothing, words
-    of its settings; where that tells it from others ``net.py:Net`` will do for ``r-net.py:Net``,
-    and a folder before a file counts for nothing.
+    of its settings; where that tells it from others ``net.py:Net`` or ``Net`` will do for
+    ``r-net.py:Net``, and a folder before a file counts for nothing.
     Without a smoothing, ``none`` is meant where there are several.
 
     Args:
@@ -182,7 +182,8 @@ def named(frame: pd.DataFrame, text: str, who: str = "expected an arm") -> str:
         whole = row["arch"] + "".join(
             f"+{k}={v}" for k, v in json.loads(row["options"] or "{}").items()
         )
-        of = " ".join([whole, family(whole), *(str(row[part]) for part in PARTS)])
+        own = whole.rpartition(".py:")[2]
+        of = " ".join([whole, family(whole), own, *(str(row[part]) for part in PARTS)])
         words[str(row["arm"])] = {*_words(of)}
         if wanted and wanted <= words[str(row["arm"])]:
             found.append((str(row["arm"]), str(row["smoothing"])))

@@ -41,6 +41,7 @@ def test_any_path_is_one(place: str, tmp_path: Path) -> None:
     for prefix, options in (("", ""), ("r-", ""), ("", "+init=torchvision")):
         arch = f"{prefix}{file}:Net{options}"
         assert names.listed([arch]) == [arch]
+        assert names.listed([f"{arch}, r-vgg11,all"]) == [arch, "r-vgg11", "all"]
         config = SweepConfig(arch=(arch, "r-tiny,r-vgg11"), size=64, statistics_images=())
         made = plan.expand(config).jobs
         assert {job.label for job in made} == {f"r-{file.name}:Net{options}", "r-tiny", "r-vgg11"}

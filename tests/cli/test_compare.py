@@ -138,8 +138,8 @@ def test_settings_are_named_by_their_words() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["nets.py:Small", "./nets.py:Small", "/home/me/my/nets.py:Small", "r-../nets.py:Small none",
-     "none,p/q/nets.py:Small"],
+    ["Small", "nets.py:Small", "./nets.py:Small", "/home/me/my/nets.py:Small",
+     "r-../nets.py:Small none", "none,p/q/nets.py:Small"],
 )  # fmt: skip
 def test_a_network_of_a_file_is_called_as_it_was_given(text: str) -> None:
     write(Path("out"), arms(["r-nets.py:Small", "r-nets.py:Large"]), PAIRS[:2], 1, by_pair)

@@ -36,6 +36,7 @@ ASKED = {
     "output-image": ("--output FILE", "--out FOLDER"),
     "content-image": ("the first two arguments:", "--content FILES"),
     "style-image": ("the first two arguments:", "--style FILES"),
+    "s": ("the first two arguments:", "--style FILES"),
     "init": ("--start noise", "`start: noise`"),
     "optimizer": ("`optimiser: {name: adam}`", "`optimiser: {name: adam}`"),
     "lr": ("`optimiser: {name: adam, learning_rate: 0.02}`",) * 2,
