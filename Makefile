@@ -11,7 +11,7 @@ help:
 	@echo "make sweep      install and run: stylebench sweep --arch all (ARGS=... adds flags)"
 	@echo "make figures    draw the figures of results/default again (DIR=... another folder)"
 	@echo "make test       install and run the tests (ARGS=... adds pytest's flags)"
-	@echo "make test-slow  the long tests alone: lost clusters and servers, every timm family, the tutorial, ten photographs"
+	@echo "make test-slow  the long tests alone: lost clusters and servers, rarer values of parameters, every timm family, the tutorial"
 	@echo "make check      ruff, ruff format, the import rule, mypy --strict and the tests"
 	@echo "make golden     regenerate tests/golden (say why in the commit)"
 	@echo "make bench      measure the speed: stylebench bench (ARGS=... adds flags)"
