@@ -180,8 +180,6 @@ def run_one(text: str, options: RunOptions) -> JobRecord:
     Raises:
         InputError: the text is not a job.
     """
-    from stylebench.sweeps.job import run_job
-
     try:
         spec = _spec(text)
     except ValidationError as error:
@@ -196,6 +194,8 @@ def run_one(text: str, options: RunOptions) -> JobRecord:
         done = store.read_record(store.place(options.out, spec))
         if done is not None:
             return done
+    from stylebench.sweeps.job import run_job
+
     return run_job(spec, options.out, options.engine.device)
 
 

@@ -371,7 +371,7 @@ def released() -> tuple[Released, Backbone]:
 
 
 @pytest.mark.parametrize("smooth", ["none", "softmax-channels", "scale"])
-@pytest.mark.parametrize("start", ["content", "other"])
+@pytest.mark.parametrize("start", [pytest.param("content", marks=pytest.mark.slow), "other"])
 def test_released_preset_reproduces_the_released_script(
     released: tuple[Released, Backbone], smooth: str, start: str
 ) -> None:

@@ -54,7 +54,7 @@ def guided(maps: Tensor, mask: Tensor) -> Array:
     return found
 
 
-@pytest.mark.parametrize("balance", ["none", "target"])
+@pytest.mark.parametrize("balance", ["none", pytest.param("target", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("smooth", [NONE, SmoothingSpec(name="softmax-mean")])
 def test_the_loss_is_that_of_guided_gram_matrices(
     smooth_network: Backbone, smooth: SmoothingSpec, balance: Any

@@ -237,7 +237,9 @@ def test_a_picture_in_its_own_style_does_not_move(
     assert torch.equal(found.tensor, pair[0])
 
 
-@pytest.mark.parametrize("start", ["content", "style", "noise"])
+@pytest.mark.parametrize(
+    "start", ["content", pytest.param("style", marks=pytest.mark.slow), "noise"]
+)
 @pytest.mark.parametrize(
     "optimiser",
     [
