@@ -70,7 +70,8 @@ def test_simulated_ones_are_no_people(few: None) -> None:
 @pytest.mark.parametrize(("words", "message"), [
     (["--question", "stile", "-o", "s"], "--question expects one of style, content, overall, "
      "found 'stile'; did you mean 'style'?"),
-    (["-o", "out"], "; expected a new or empty folder: name another one"),
+    (["-o", "out"], " more; expected a new or empty folder: name another one"),
+    (["-o", "out"], "--out 'out' holds '"),
     (["-o", "s", "--arms", "p-vgg19,p-resnet5"], "--arms, found"),
     (["-o", "s", "--language", "none.json"], "no such file"),
     (["-o", "s", "--pairs", "1"], "--pairs 1: expected a multiple of 3"),

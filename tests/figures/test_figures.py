@@ -38,14 +38,18 @@ def test_everything_is_drawn(made: Results, paths: list[Path]) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [["grid", "statistics", "summary"], pytest.param(None, marks=pytest.mark.slow)],
+    [["statistics", "grid", "summary"], pytest.param(None, marks=pytest.mark.slow)],
     ids=["three", "all"],
 )
 def test_drawn_again_everything_is_the_same(
     names: list[str] | None, made: Results, paths: list[Path]
 ) -> None:
     before = {path: path.read_bytes() for path in paths}
-    assert {name for name, _ in draw(made.folder, names)} >= {*(names or FIGURE_NAMES)}
+    again = list(draw(made.folder, names))
+    assert {name for name, _ in again} >= {*(names or FIGURE_NAMES)}
+    drawn = [path for _, path in again if isinstance(path, Path)]
+    assert drawn == [path for path in paths if path in drawn]
+    assert names or len(drawn) == len(again) == len([*FIGURE_NAMES, *TABLE_NAMES])
     assert {path: path.read_bytes() for path in paths} == before
 
 
