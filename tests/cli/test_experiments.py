@@ -33,8 +33,8 @@ profiles:
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of an experiment that r-densenet121 alone judges."""
-    one = {"r-densenet121": pretrained.resolve("r-densenet121", 0)}
+    """Return the file of an experiment that one small network judges."""
+    one = {"r-squeezenet1_1": pretrained.resolve("r-squeezenet1_1", 0)}
     monkeypatch.setattr(judges, "choose", lambda archs: one)
     path = tmp_path / "x.yaml"
     path.write_text(EXPERIMENT)
@@ -45,8 +45,8 @@ def test_one_command_runs_judges_and_draws(path: Path, tmp_path: Path) -> None:
     out = with_database(tmp_path / "paper" / "gatys_init")
     done = invoke("sweep", path, "--out", out)
     assert done.status == 0, done
-    assert "judge r-densenet121: weights random:0" in done.out
-    assert done.out.count("metrics by r-densenet121") == 3
+    assert "judge r-squeezenet1_1: weights random:0" in done.out
+    assert done.out.count("metrics by r-squeezenet1_1") == 3
     jobs = pd.read_parquet(out / "results.parquet")
     assert sorted(zip(jobs["start"], jobs["seed"], strict=True)) == [
         ("content", 0), ("noise", 0), ("noise", 1),
@@ -77,7 +77,7 @@ def test_what_is_computed_elsewhere_is_judged_here(path: Path, tmp_path: Path) -
         next(out.glob("jobs/*/metrics.parquet")).unlink()
         afar = invoke("sweep", path, "--out", out, "--engine", "ray", "--device", "cuda")
     assert afar.status == 0, "judged here, where no GPU need be"
-    assert afar.out.count("metrics by r-densenet121") == 1
+    assert afar.out.count("metrics by r-squeezenet1_1") == 1
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 def long_sweep(path: Path) -> Path:
     """Write a sweep of six jobs that take a while each."""
-    return write_yaml(path, smoothing=["none"], seed=[0, 1, 2], evals=300, statistics_images=[],
+    return write_yaml(path, smoothing=["none"], seed=[0, 1, 2], evals=150, statistics_images=[],
                       optimiser={"name": "adam"})  # fmt: skip
 
 

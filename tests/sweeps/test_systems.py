@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from stylebench import figures, store
+from stylebench.backbones import pretrained
 from stylebench.config import ImageRef, PassSpec, Spec, WeightsRef
 from stylebench.errors import InputError
 from stylebench.figures.arms import labelled
+from stylebench.measures import judges
 from stylebench.store import JobRecord
 from stylebench.sweeps import batches, plan
 from stylebench.sweeps.engines import cluster
@@ -35,12 +37,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def swept(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a sweep: an optimisation, a trained network and a missing one."""
     place = tmp_path_factory.mktemp("swept")
+    judging = {name: pretrained.resolve(name, 0) for name in ("r-squeezenet1_1", "r-tiny")}
     systems = ["optimise", str(trained), str(place / "train_other" / "model.safetensors")]
     tiny = write_yaml(place / "tiny.yaml", system=systems, smoothing=["none"], size=48, judge=True)
     out = with_database(place / "out")
     with pytest.MonkeyPatch.context() as patch, no_figures():
         patch.setenv("STYLEBENCH_CACHE", str(place / "cache"))
         patch.setenv("STYLEBENCH_OFFLINE", "1")
+        patch.setattr(judges, "choose", lambda archs: judging)
         run = invoke("sweep", tiny, "--out", out)
     assert run.status == 0, run
     assert "train_other: unavailable: no model" in run.out
@@ -130,10 +134,10 @@ def test_finished_ones_are_not_made_again(trained: Path, swept: Path) -> None:
 def test_they_are_judged_compared_and_drawn(swept: Path) -> None:
     rows = store.load(swept)
     judged = rows.metrics[rows.metrics["arch"].str.startswith("sanet")]
-    assert set(judged["judge"]) == {"", "r-vgg19", "r-resnet50"}, "not by its own encoder"
+    assert set(judged["judge"]) == {"", "r-squeezenet1_1"}, "not by its own encoder, r-tiny"
     compared = invoke("compare", swept, "--a", "sanet r-tiny on r-tiny", "--b", "r-tiny")
     assert compared.status == 0, compared
-    assert re.search(r"swd_share by r-vgg19 .* 2 pairs × 1 seed", compared.out)
+    assert re.search(r"swd_share by r-squeezenet1_1 .* 2 pairs × 1 seed", compared.out)
     drawn = dict(figures.draw(swept))
     for name in ("grid", "curves", "metrics", "comparisons", "summary"):
         assert isinstance(drawn[name], Path), drawn[name]
