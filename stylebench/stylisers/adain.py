@@ -13,10 +13,10 @@ Maps = tuple[Tensor, ...]
 class AdaIN(nn.Module):
     """What lies between encoder and decoder; it has no parameters.
 
-    With VGG-19 its map is relu4_1, as published.
+    With VGG-19 and a stride of 8 its map is relu4_1, as published.
     """
 
-    strides = (8,)
+    levels = 1
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()

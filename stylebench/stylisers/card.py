@@ -61,7 +61,7 @@ class Card(Frozen):
         code: of an encoder of a user's own: its plug-in, with the digest of its sources.
         nodes: names of the encoder's nodes, the shallower first.
         widths: channels of their maps.
-        decoder: channels of the decoder at strides 8, 4, 2 and 1.
+        decoder: channels of the decoder at each stride, from that of its map to 1.
         steps: of the training.
         training: its settings.
         data: contents and styles.
@@ -78,7 +78,7 @@ class Card(Frozen):
     code: dict[Text, Text] = Field({})
     nodes: tuple[Text, ...] = Field(min_length=1, max_length=2)
     widths: tuple[Width, ...] = Field(min_length=1, max_length=2)
-    decoder: tuple[Width, Width, Width, Width]
+    decoder: tuple[Width, ...] = Field(min_length=3, max_length=4)
     steps: Count
     training: dict[str, Any]
     data: dict[Literal["content", "style"], Data]
@@ -95,6 +95,11 @@ class Card(Frozen):
     def trained(self) -> Trained:
         """How it was trained, as far as tables tell it."""
         return Trained.model_validate(self.training)
+
+    @property
+    def stride(self) -> int:
+        """Of the finest map, from which the decoder comes back to a picture."""
+        return int(2 ** (len(self.decoder) - 1))
 
     @property
     def loss_network(self) -> str:

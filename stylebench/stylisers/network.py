@@ -17,10 +17,16 @@ from stylebench.stylisers import card, encoder
 from stylebench.stylisers.adain import AdaIN, Maps
 from stylebench.stylisers.decoder import Decoder
 from stylebench.stylisers.sanet import SANet
+from stylebench.stylisers.settings import PUBLISHED_STRIDE
 from stylebench.stylisers.styliser import check_strength
 from stylebench.transfer.targets import Blend, pictures
 
 JOINS: dict[str, type[AdaIN] | type[SANet]] = {"adain": AdaIN, "sanet": SANet}
+
+
+def strides(method: str, first: int = PUBLISHED_STRIDE) -> tuple[int, ...]:
+    """Return the strides of a method's maps, of which `first` is the finest."""
+    return tuple(first * 2**level for level in range(JOINS[method].levels))
 
 
 def full(made: Tensor, content: Tensor) -> Tensor:
@@ -49,7 +55,7 @@ class Generator(nn.Module):
         self.decoder = Decoder(decoder)
 
     def forward(self, content: Maps, style: Maps) -> Tensor:
-        """Return pictures (B, 3, 8·H, 8·W), not cut off, from maps of contents and styles."""
+        """Return pictures (B, 3, s·H, s·W), not cut off, from maps of contents and styles."""
         picture: Tensor = self.decoder(self.join(content, style))
         return picture
 
@@ -120,7 +126,7 @@ class Trained:
 
     def __init__(self, found: card.Card, network: Network, digest: str = "") -> None:
         self.name, self.sha256, self.card, self.network = found.name, digest, found, network
-        self.multiple = max(JOINS[found.name].strides)
+        self.multiple = max(strides(found.name, found.stride))
 
     @property
     def summary(self) -> dict[str, str | int]:
@@ -163,7 +169,7 @@ def load(
     """
     found = card.read(path)
     expected = card.expected(path)
-    strides = JOINS[found.name].strides
+    own = strides(found.name, found.stride)
     with torch.device("meta"):
         sketch = Generator(found.name, _widths(found, expected), found.decoder)
     shapes = {name: tuple(value.shape) for name, value in sketch.state_dict().items()}
@@ -171,14 +177,14 @@ def load(
     try:
         check_code(found.code)
         chosen = encoder.choose(
-            found.encoder, given or {}, found.seed, strides,
+            found.encoder, given or {}, found.seed, own,
             offline=offline, own=False, found=weights,
         )  # fmt: skip
         encoder.check_given(given or {}, [chosen.arch])
     except InputError as error:
         raise type(error)(f"{str(path)!r}: its encoder {found.encoder}: {error}") from None
     card.check_weights(path, found, chosen.weights)
-    nodes = encoder.at_strides(chosen.arch, chosen.known, strides)
+    nodes = encoder.at_strides(chosen.arch, chosen.known, own)
     if tuple(level.width for level in nodes) != found.widths:
         raise InputError(f"{expected}: its encoder has maps of other widths")
     generator = Generator(found.name, found.widths, found.decoder)
@@ -193,7 +199,7 @@ def load(
 
 def _widths(found: card.Card, expected: str) -> tuple[int, ...]:
     """Return the widths that a card says; InputError where they are not of its method."""
-    strides = JOINS[found.name].strides
-    if len(found.widths) != len(strides) or found.decoder[0] != found.widths[0]:
+    levels = JOINS[found.name].levels
+    if len(found.widths) != levels or found.decoder[0] != found.widths[0]:
         raise InputError(f"{expected}: card: widths {found.widths} and {found.decoder} do not fit")
     return found.widths

@@ -1,6 +1,6 @@
 """What a network is trained on, and how: the settings of ``stylebench train``."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -30,6 +30,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "sanet": {"style_weight": 3.0, "identity_pixels": 50.0, "identity_maps": 1.0},
 }
 """Method -> weights of the terms as its released code has them, where none are given."""
+PUBLISHED_STRIDE: Final = 8
+"""Of the map that takes on style: VGG-19's relu4_1 (SANet: and relu5_1, of twice that)."""
 
 
 def _names(value: Any) -> Any:
@@ -46,8 +48,8 @@ class TrainingLoss(Frozen):
 
     Attributes:
         network: the backbone that sees, with its options; "" is the encoder, as published. It has
-            style nodes of the method's strides (8; SANet: 8 and 16), at which it sees content.
-        nodes: its style nodes, in place of its own up to the method's coarsest stride.
+            style nodes of the strides of the encoder's maps (`stride`), at which it sees content.
+        nodes: its style nodes, in place of its own up to stride 8 (SANet: 16), as published.
         smoothing: of its maps, in all terms but that of the pixels.
         style: ``moments``, means and deviations of channels, as published, or ``gram`` matrices.
         balance: ``target`` divides each term of maps by the square of its target, so that networks
@@ -88,6 +90,9 @@ class TrainSettings(Frozen):
         method: adain or sanet.
         encoder: the backbone that sees content and style, with its options. ``rescale=mean`` is
             what the released code calls ``vgg_normalised``.
+        stride: of the map that takes on style, whose decoder halves it to 1; of SANet, whose other
+            map has twice that, the finer. 8 is VGG-19's relu4_1, as published; 4, its relu3_1,
+            keeps more of the content, and styles are finer.
         width: factor on the decoder's channels.
         loss: the terms.
         content: photographs: files, folders, built-in names.
@@ -114,6 +119,7 @@ class TrainSettings(Frozen):
     profile: str = ""
     method: Method
     encoder: str = "p-vgg19+rescale=mean"
+    stride: Literal[4, 8] = PUBLISHED_STRIDE
     width: Annotated[float, Field(gt=0, le=4, allow_inf_nan=False), NoSwitch] = 1.0
     loss: TrainingLoss
     content: Pictures = ("builtin",)

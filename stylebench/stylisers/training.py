@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from stylebench.errors import InputError, JobError, published, some
 from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.losses import LossNetwork
-from stylebench.stylisers.network import JOINS, Generator, Network, Trained, full
+from stylebench.stylisers.network import Generator, Network, Trained, full, strides
 from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
 from stylebench.stylisers.styliser import MODEL
 from stylebench.training import checkpoint
@@ -86,9 +86,9 @@ class Training:
         self.settings, self.out, self.device, self._command = settings, out, device, command
         smoothing.check(settings.loss.smoothing)
         self._precision = smoothing.precision(settings.precision, settings.loss.smoothing, device)
-        strides = JOINS[settings.method].strides
+        self._strides = strides(settings.method, settings.stride)
         self._encoder, self._seer = (
-            encoder.choose(name, given or {}, settings.seed, strides, offline=offline)
+            encoder.choose(name, given or {}, settings.seed, self._strides, offline=offline)
             for name in (settings.encoder, settings.loss.network or settings.encoder)
         )
         self._check_networks(given or {})
@@ -137,6 +137,8 @@ class Training:
         """Return what tells this training from others, whatever pictures and weights are called."""
         names = ("name", "description", "profile", "samples", "content", "style", "encoder")
         without: Any = {**dict.fromkeys(names, True), "loss": {"network"}}
+        if self._strides == strides(self.settings.method):  # once there were no others
+            without["stride"] = True
         own = self.settings.model_dump_json(exclude=without)
         weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
         pictures = [self._data[role].digest for role in data.ROLES]
@@ -146,19 +148,20 @@ class Training:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def _levels(self, chosen: encoder.Chosen) -> tuple[encoder.Level, ...]:
-        strides = JOINS[self.settings.method].strides
-        return encoder.at_strides(chosen.arch, chosen.known, strides)
+        return encoder.at_strides(chosen.arch, chosen.known, self._strides)
 
     def _generator(self) -> Generator:
         """Return the generator with weights drawn from the seed."""
-        known = {level.stride: level.width for level in self._encoder.known}
         widths = [level.width for level in self._levels(self._encoder)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
-            made = Generator(
-                self.settings.method, widths, decoder.widths(known, self.settings.width)
-            )
+            made = Generator(self.settings.method, widths, self._decoder())
         return made.to(self.device)
+
+    def _decoder(self) -> tuple[int, ...]:
+        """Return the channels of the decoder."""
+        known = {level.stride: level.width for level in self._encoder.known}
+        return decoder.widths(known, self.settings.width, self.settings.stride)
 
     def _style_nodes(self) -> list[Any]:
         """Return the nodes at which the loss network sees style."""
@@ -166,7 +169,7 @@ class Training:
         if how.nodes:
             choice = NodeChoice(style=how.nodes, content=how.nodes[-1])
             return list(find(seer.arch).choose(seer.arch, choice, seer.weights.options).style)
-        coarsest = JOINS[self.settings.method].strides[-1]
+        coarsest = strides(self.settings.method)[-1]
         return [level.node for level in seer.known if level.stride <= coarsest]
 
     def _loss_network(self) -> LossNetwork:
@@ -377,7 +380,6 @@ class Training:
     def _card(self, state: State[Generator]) -> card.Card:
         """Return the card of what is trained so far."""
         levels = self._levels(self._encoder)
-        known = {level.stride: level.width for level in self._encoder.known}
         own = self.settings.model_dump(mode="json")
         last = torch.tensor(state.rows[-LAST:], dtype=torch.float64).mean(dim=0).tolist()
         return card.Card(
@@ -388,7 +390,7 @@ class Training:
             code=code_of(self._encoder.arch),
             nodes=tuple(level.node.name for level in levels),
             widths=tuple(level.width for level in levels),
-            decoder=cast("Any", decoder.widths(known, self.settings.width)),
+            decoder=self._decoder(),
             steps=state.step,
             training={**published(own), "digest": self.digest, "precision": self._precision},
             data={role: self._data[role] for role in data.ROLES},

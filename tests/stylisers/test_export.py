@@ -71,21 +71,22 @@ def test_adain_is_exported_by_the_command(adain: Path, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "adain" in done.out
     assert "bound 0.0001)" in done.out
-    data, card = export.read(path)
-    assert card.encoder == "r-tiny"
+    data, about = export.read(path)
+    assert about.card is not None
+    assert about.card.encoder == "r-tiny"
     for content, style, strength in SIZES:
         assert compare(data, load(adain), content, style, strength) < 1e-4
-    assert str(tmp_path) not in card.model_dump_json()
+    assert str(tmp_path) not in about.model_dump_json()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "encoder"),
-    [("sanet", "r-tiny"), ("sanet", "r-vgg11"), ("sanet", "r-resnet18"),
-     ("adain", "r-timm:efficientnet_lite0")],
+    ("method", "encoder", "stride"),
+    [("sanet", "r-tiny", 8), ("sanet", "r-vgg11", 8), ("sanet", "r-resnet18", 8),
+     ("sanet", "r-tiny", 4), ("adain", "r-tiny", 4), ("adain", "r-timm:efficientnet_lite0", 8)],
 )  # fmt: skip
-def test_any_method_and_encoder(method: str, encoder: str, tmp_path: Path) -> None:
-    styliser = load(model(tmp_path, method=method, encoder=encoder, steps=2))
+def test_any_method_and_encoder(method: str, encoder: str, stride: int, tmp_path: Path) -> None:
+    styliser = load(model(tmp_path, method=method, encoder=encoder, stride=stride, steps=2))
     data = export.export(styliser).data
     for content, style, strength in SIZES:
         sides = [(a + 40, b + 40) for a, b in (content, style)]

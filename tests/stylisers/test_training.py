@@ -19,7 +19,7 @@ from stylebench.errors import InputError, JobError
 from stylebench.stylisers import card, decoder, encoder
 from stylebench.stylisers import data as data_module
 from stylebench.stylisers.data import Pool
-from stylebench.stylisers.network import Generator
+from stylebench.stylisers.network import Generator, Trained
 from stylebench.stylisers.settings import TrainSettings
 from stylebench.stylisers.styliser import Styliser, load
 from stylebench.stylisers.training import Training
@@ -202,7 +202,9 @@ def test_a_batch_is_the_same_whatever_was_drawn_before() -> None:
 
 
 def test_the_mirror_of_vgg19_is_the_released_decoder() -> None:
-    assert decoder.widths({1: 64, 2: 128, 4: 256, 8: 512, 16: 512}, 1.0) == (512, 256, 128, 64)
+    vgg19 = {1: 64, 2: 128, 4: 256, 8: 512, 16: 512}
+    assert decoder.widths(vgg19, 1.0, 8) == (512, 256, 128, 64)
+    assert decoder.widths(vgg19, 1.0, 4) == (256, 128, 64)
     with torch.device("meta"):
         made = Generator("adain", [512], (512, 256, 128, 64)).decoder
     shapes = [tuple(p.shape[:2]) for name, p in made.named_parameters() if name.endswith("weight")]
@@ -217,11 +219,44 @@ def test_the_mirror_of_vgg19_is_the_released_decoder() -> None:
     assert not any("BatchNorm" in kind for kind in kinds)
 
 
+@pytest.mark.parametrize("method", ["adain", "sanet"])
+def test_the_map_may_be_of_stride_4(method: str, tmp_path: Path) -> None:
+    """Then the decoder is what a mirror of VGG-19 is up to relu3_1."""
+    path = model(tmp_path, method=method, stride=4)
+    found = load(path)
+    assert isinstance(found, Trained)
+    assert found.card.stride == 4
+    assert found.multiple == {"adain": 4, "sanet": 8}[method]
+    strides = {level.node.name: level.stride for level in encoder.choose(
+        "r-tiny", {}, 0, (4, 8), offline=True).known}  # fmt: skip
+    assert [strides[node] for node in found.card.nodes] == {"adain": [4], "sanet": [4, 8]}[method]
+    content, style = torch.rand(1, 3, 37, 50), torch.rand(1, 3, 40, 33)
+    assert found.stylise(content, style).shape == content.shape
+    with torch.device("meta"):
+        made = Generator("adain", [256], (256, 128, 64)).decoder
+    shapes = [tuple(p.shape[:2]) for name, p in made.named_parameters() if name.endswith("weight")]
+    assert shapes == [(128, 256), (128, 128), (64, 128), (64, 64), (3, 64)]
+    assert made(torch.empty(1, 256, 5, 6, device="meta")).shape == (1, 3, 20, 24)
+
+
+@pytest.mark.parametrize(
+    ("method", "digest"),
+    [("sanet", "1be1a9c087636e8a51fe00d20ac3792a92ae34d934c796961959d937c452c3bc"),
+     ("adain", "69fe32e65a3438b0c92769d8c2ef98c7ec6749b0eb69c7a30e8a8079cb3cd770")],
+)  # fmt: skip
+def test_trainings_of_before_there_were_strides_go_on(
+    method: str, digest: str, tmp_path: Path
+) -> None:
+    """Found by the code of then, 188676d."""
+    assert Training(settings(method=method), tmp_path).digest == digest
+    assert Training(settings(method=method, stride=4), tmp_path).digest != digest
+
+
 def test_a_stride_that_an_encoder_has_not_takes_the_width_of_the_coarser_one() -> None:
     resnet50 = {2: 64, 4: 256, 8: 512, 16: 1024, 32: 2048}
-    assert decoder.widths(resnet50, 1.0) == (512, 256, 64, 64)
+    assert decoder.widths(resnet50, 1.0, 8) == (512, 256, 64, 64)
     lite = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
-    assert decoder.widths(lite, 0.5) == (40, 32, 32, 32)
+    assert decoder.widths(lite, 0.5, 8) == (40, 32, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +327,7 @@ def test_what_is_loaded_is_what_was_trained(whole: Path) -> None:
         ({"learning_rate": 1e39}, "less than or equal to 1"),
         ({"loss": {"style": "grams"}}, "'moments' or 'gram'"),
         ({"content": []}, "at least 1"),
+        ({"stride": 16}, "4 or 8"),
     ],
 )
 def test_settings_that_are_wrong(changes: dict[str, Any], message: str) -> None:
