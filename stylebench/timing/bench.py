@@ -34,6 +34,7 @@ from stylebench.config import (
 )
 from stylebench.errors import InputError
 from stylebench.images.decode import MAX_SIDE, MIN_SIDE
+from stylebench.timing import ceiling
 from stylebench.timing.plain import Plain, Step
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
@@ -49,9 +50,6 @@ AT_ONCE = {"cpu": 1, "cuda": 10}
 """Evaluations of a turn: as many as run on a GPU before somebody waits for it; one of the LONG."""
 LONG = 0.1
 """Seconds of an evaluation next to which waiting for it is nothing."""
-PRODUCT = {"cpu": 4096, "cuda": 8192}
-"""Side of the matrices whose product is the ceiling of floating-point operations."""
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Work(BaseModel):
@@ -122,12 +120,6 @@ def plain(work: Work) -> Step:
     """Return an evaluation of `Plain`, of one picture, with its network's random weights."""
     spec = names.find(f"r-{work.arch}")
     return Plain(spec, random_network(spec, 0), *work.pictures(2).chunk(2)).step
-
-
-def product(side: int, kind: torch.dtype, device: str) -> Step:
-    """Return the product of two square matrices."""
-    a, b = (torch.rand(side, side, device=device).to(kind) for _ in range(2))
-    return lambda: a @ b
 
 
 def measure(
@@ -215,8 +207,8 @@ class Row(Work):
         plain_seconds: of the plain way for the same pictures, one by one.
         speedup: plain_seconds / seconds.
         bare_ratio: seconds / those of the bare network in the same precision.
-        share_of_ceiling: floating-point operations per second, as a share of the measured rate of
-            the matrix product in the same precision; None for tf32.
+        share_of_ceiling: floating-point operations per second, as a share of the highest measured
+            rate in the same precision (`stylebench.timing.ceiling`); None for tf32.
         peak_mb: see `peak_mb`; plain_peak_mb likewise.
     """
 
@@ -312,9 +304,9 @@ def run(wanted: Sequence[Work], tell: Callable[[str], None]) -> Report:
     for _, works in itertools.groupby(wanted, lambda work: (work.arch, work.size, work.batch)):
         group = list(works)
         tell(f"{' | '.join(work.title for work in group)} …")
-        found, ceiling = _rows(group)
+        found, rates = _rows(group)
         rows += found
-        ceilings.append(ceiling)
+        ceilings.append(rates)
     return Report(
         machine=machine(wanted[0].device),
         ceiling={key: statistics.median(c[key] for c in ceilings) for key in ceilings[0]},
@@ -325,25 +317,30 @@ def run(wanted: Sequence[Work], tell: Callable[[str], None]) -> Report:
 def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
     """Return a row for each precision, and the ceiling as it was measured beside them."""
     first, device = group[0], group[0].device
-    side = PRODUCT[device.partition(":")[0]]
+    counts: dict[str, dict[str, float]] = {}
     steps: dict[Key, Step] = {}
     if not first.arch.startswith(names.TIMM):  # whose maps are not outputs of modules
         with contextlib.suppress(AttributeError, RuntimeError):
             steps["plain", "fp32"] = plain(first)
     for work in group:
-        if work.precision in TYPES:
-            steps["product", work.precision] = product(side, TYPES[work.precision], device)
+        probes = ceiling.probes(work.precision, device)
+        steps |= {(name, work.precision): step for name, (_, step) in probes.items()}
+        counts[work.precision] = {name: count for name, (count, _) in probes.items()}
         steps["bare", work.precision] = bare(work)
         steps["ours", work.precision] = ours(work)
     took = measure(steps, device, TURNS)
     seconds = {key: statistics.median(each) for key, each in took.items()}
-    ceiling = {p: 2e-9 * side**3 / seconds["product", p] for what, p in steps if what == "product"}
+    rates = {
+        precision: ceiling.highest(known, {name: seconds[name, precision] for name in known})
+        for precision, known in counts.items()
+        if known
+    }
     count = first.batch * first.size**2 * operations(names.find(f"r-{first.arch}"), {}) / 1e9
     slow = first.batch * seconds["plain", "fp32"] if ("plain", "fp32") in steps else None
     slow_peak = peak_mb(plain, first) if slow else None
     found = []
     for work in group:
-        own, rate = seconds["ours", work.precision], ceiling.get(work.precision)
+        own, rate = seconds["ours", work.precision], rates.get(work.precision)
         found.append(
             Row(
                 **work.model_dump(),
@@ -356,4 +353,4 @@ def _rows(group: Sequence[Work]) -> tuple[list[Row], dict[str, float]]:
                 plain_peak_mb=slow_peak,
             )
         )
-    return found, {f"{precision}_gflops": rate for precision, rate in ceiling.items()}
+    return found, {f"{precision}_gflops": rate for precision, rate in rates.items()}

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from stylebench.backbones import names
 from stylebench.cli.bench import lines
 from stylebench.errors import InputError
-from stylebench.timing import bench, compare
+from stylebench.timing import bench, ceiling, compare
 from stylebench.timing.plain import Step
 from tests.cli.bench import invoke, refused
 
@@ -89,10 +90,11 @@ def test_every_method_makes_evaluation_after_evaluation(method: Any, batch: int)
 
 @pytest.fixture(scope="module")
 def found() -> bench.Report:
-    """Return the report of one work; its ceiling is that of small matrices, as large take long."""
+    """Return the report of one work; its ceiling is that of small ones, as large take long."""
     wanted = bench.works(["tiny"], sizes=[32], precisions=["fp32"])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(bench.PRODUCT, "cpu", 512)
+        patched.setitem(ceiling.SIDES, "cpu", (256, 512))
+        patched.setattr(ceiling, "MAPS", ((64, 32),))
         return bench.run(wanted, lambda text: None)
 
 
@@ -115,6 +117,22 @@ def test_the_report_has_what_is_promised(found: bench.Report) -> None:
     text = lines(found)
     assert "tiny" in text[-1]
     assert f"{row.speedup:.2f}×" in text[-1]
+
+
+def test_the_ceiling_is_the_fastest_of_products_and_convolutions() -> None:
+    for precision, kind in ceiling.TYPES.items():
+        probes = ceiling.probes(precision, "cpu")
+        assert len(probes) == len(ceiling.SIDES["cpu"]) + len(ceiling.MAPS)
+        for name, (count, step) in probes.items():
+            if name not in ("product of 2048", "convolution of 64"):
+                continue  # the large take long
+            with FlopCounterMode(display=False) as counter:
+                made = step()
+            assert isinstance(made, torch.Tensor)
+            assert made.dtype == kind
+            assert counter.get_total_flops() == pytest.approx(count * 1e9, rel=1e-9)
+    assert ceiling.probes("tf32", "cpu") == {}
+    assert ceiling.highest({"a": 2.0, "b": 3.0}, {"a": 0.5, "b": 1.0}) == 4.0
 
 
 def test_there_is_no_plain_way_where_hooks_do_not_reach_or_the_picture_is_too_small() -> None:
