@@ -1,6 +1,7 @@
 """What each kind of block costs in accuracy, and its maps' peaks before and after training."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stylebench.figures import NoDataError, figure, table
-from stylebench.figures.intervals import Interval, over_draws
+from stylebench.figures.intervals import Array, Interval, over_draws
 from stylebench.figures.layout import panels
 from stylebench.figures.statistics import Panel, known, set_axes
 from stylebench.figures.style import Look
@@ -153,30 +154,38 @@ def accuracy(results: Results) -> Figure:
 def _rows(results: Results) -> Iterator[dict[str, Any]]:
     classifiers = _classifiers(results)
     wide = classifiers.pivot_table(index="seed", columns="shortcut", values="accuracy")
-    yield from _kinds(wide, WEIGHTS["trained"], "accuracy")
+    yield from _kinds(_by_column(wide), WEIGHTS["trained"], "accuracy")
     keys = ["statistic", "training", "stage"]
     frame = _measured(results, classifiers).pivot_table(
         index=[*keys, "seed"], columns="shortcut", values="value"
     )
-    groups = list(frame.groupby(level=keys))
+    groups = defaultdict(list)
+    for (statistic, training, stage), part in frame.groupby(level=keys):
+        groups[statistic].append((str(training), str(stage), _by_column(part)))
     for name, panel in known().items():
         title = f"log10 {name}" if panel.scale == "log" else name
-        for (statistic, training, stage), part in groups:
-            if statistic == name:
-                yield from _kinds(part, str(training), title, str(stage))
+        for training, stage, values in groups[name]:
+            yield from _kinds(values, training, title, stage)
 
 
-def _kinds(wide: pd.DataFrame, told: str, title: str, stage: str = "") -> Iterator[dict[str, Any]]:
+def _by_column(wide: pd.DataFrame) -> dict[str, Array]:
+    """Return the columns of a table of numbers."""
+    return dict(zip(map(str, wide), wide.to_numpy().T, strict=True))
+
+
+def _kinds(
+    wide: Mapping[str, Array], told: str, title: str, stage: str = ""
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of a quantity: of each kind of block, and its difference from standard.
 
     Args:
-        wide: a row a seed, a column a kind of block.
+        wide: kind of block -> values by seed, of the same seeds.
         told: the weights, trained or not.
         title: of the quantity.
         stage: of the maps.
     """
-    for kind in filter(set(wide).__contains__, KINDS):
-        values = wide[kind].to_numpy()
+    for kind in filter(wide.__contains__, KINDS):
+        values = wide[kind]
         if np.isnan(values).all():
             continue
         yield _row(kind, told, title, over_draws(values), stage)

@@ -89,7 +89,8 @@ def _decoded(table: Any, names: Collection[str]) -> pa.Table:
                 spent += _size(chunk)
                 _check(spent, MOST_BYTES, "bytes")
                 made[name].append(chunk)
-    kinds = {name: table.schema_arrow.field(name).type for name in names}
+    schema = table.schema_arrow
+    kinds = {name: schema.field(name).type for name in names}
     return pa.table({name: pa.chunked_array(made[name], kinds[name]) for name in names})
 
 
