@@ -56,11 +56,6 @@ def locate(name: str) -> Path | None:
     return beside if checkout and beside.exists() else None
 
 
-def stylesheet(path: Path) -> str:
-    """Return a page's style sheet: what all pages share (page.css), then its own."""
-    return "".join(each.read_text(encoding="utf-8") for each in (PACKAGE / "page.css", path))
-
-
 def _parts(path: Path, root: Path) -> tuple[str, ...]:
     """Return the names on the way from the root to a path; InputError if it leads out of it."""
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ("..",)

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stylebench import __version__, files, store
+from stylebench import __version__, files, pages, store
 from stylebench.errors import InputError
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, OPTIONS
@@ -29,7 +28,7 @@ from stylebench.figures.intervals import means
 from stylebench.figures.notes import versions
 from stylebench.figures.register import inert
 from stylebench.figures.style import SETTINGS, alike
-from stylebench.report.page import TEMPLATES, digest
+from stylebench.report.page import TEMPLATES
 from stylebench.store import Results
 
 RANKED = ("swd_share", "gram_share", "texture_share", "colour_share")
@@ -277,14 +276,10 @@ def table(made: Leaderboard) -> pd.DataFrame:
 
 def page(made: Leaderboard) -> str:
     """Return the leaderboard as one HTML page that needs no other file and runs nothing."""
-    style = files.stylesheet(TEMPLATES / "report.css")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("leaderboard.html.j2").render(
+    style = pages.stylesheet(TEMPLATES / "report.css")
+    return pages.templates(TEMPLATES).get_template("leaderboard.html.j2").render(
         policy=f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{digest(style)}'",
+        f"style-src '{pages.source(style)}'",
         style=Markup(style), version=__version__, boards=made.boards, remarks=made.remarks,
     )  # fmt: skip
 

@@ -1,16 +1,13 @@
 """The page: a chapter for each results folder, put into the template."""
 
-import base64
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stylebench import __version__, figures, files, store
+from stylebench import __version__, figures, files, pages, store
 from stylebench.errors import InputError
 from stylebench.report import chapter, drawings, findings, opening, pictures, tables
 from stylebench.report.chapter import Chapter
@@ -200,30 +197,22 @@ def _findings(folder: Path, anchors: Sequence[str]) -> Findings | None:
 
 def _fill(folder: Path, chapters: Sequence[Chapter], **context: Any) -> str:
     """Put the context into the template; the page may run and load what stands in it, no more."""
-    style = files.stylesheet(TEMPLATES / "report.css")
+    style = pages.stylesheet(TEMPLATES / "report.css")
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src '{digest(style)}'; script-src '{digest(script)}'"
+        f"style-src '{pages.source(style)}'; script-src '{pages.source(script)}'"
     )
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return (
+        pages.templates(TEMPLATES)
+        .get_template("report.html.j2")
+        .render(
+            policy=policy,
+            style=Markup(style),
+            script=Markup(script),
+            version=__version__,
+            findings=_findings(folder, [made.anchor for made in chapters]),
+            chapters=chapters,
+            **context,
+        )
     )
-    return environment.get_template("report.html.j2").render(
-        policy=policy,
-        style=Markup(style),
-        script=Markup(script),
-        version=__version__,
-        findings=_findings(folder, [made.anchor for made in chapters]),
-        chapters=chapters,
-        **context,
-    )
-
-
-def digest(text: str) -> str:
-    """Return the source of a content security policy that allows this very text."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -4,7 +4,6 @@ No name of an arm, a picture or a job stands in it: pictures are numbered in an 
 """
 
 import base64
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -13,12 +12,11 @@ from pathlib import Path
 from random import Random
 from typing import Annotated, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stylebench import files, named
+from stylebench import named, pages
 from stylebench.config import first_problem
 from stylebench.errors import InputError, describe, one_line
 from stylebench.images import stored
@@ -214,21 +212,16 @@ def _fill(data: dict[str, Any]) -> str:
 
     In the data < is written as its escape, so that no text in it ends the element.
     """
-    style = files.stylesheet(TEMPLATES / "study.css")
+    style = pages.stylesheet(TEMPLATES / "study.css")
     script = (TEMPLATES / "study.js").read_text(encoding="utf-8")
     policy = (
         "default-src 'none'; img-src data:; connect-src 'self'; base-uri 'none'; "
-        f"form-action 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+        f"form-action 'none'; style-src '{pages.source(style)}'; "
+        f"script-src '{pages.source(script)}'"
     )
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return environment.get_template("study.html.j2").render(
-        policy=policy, style=Markup(style), script=Markup(script), data=Markup(text)
+    return (
+        pages.templates(TEMPLATES)
+        .get_template("study.html.j2")
+        .render(policy=policy, style=Markup(style), script=Markup(script), data=Markup(text))
     )
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from stylebench import __version__, files, images, named
+from stylebench import __version__, files, images, named, pages
 from stylebench.backbones.names import parse
 from stylebench.errors import InputError, UnavailableError
 from stylebench.images import PAINTINGS, PHOTOGRAPHS, PREFIX, Builtin
@@ -99,7 +98,7 @@ def write(
     contents = [_picture(name, PHOTOGRAPHS[name], made) for name in SHOWN]
     styles = [_picture(name, PAINTINGS[name], made) for name in PAINTINGS]
     made["demo.js"] = (WEB / "demo.js").read_bytes()
-    made["demo.css"] = files.stylesheet(WEB / "demo.css").encode()
+    made["demo.css"] = pages.stylesheet(WEB / "demo.css").encode()
     made["index.html"] = _page(shown, contents, styles, runtime).encode()
     out.mkdir(parents=True, exist_ok=True)
     for name, data in made.items():  # index.html is the last one
@@ -251,11 +250,7 @@ def _page(
     styles: Sequence[Mapping[str, object]],
     runtime: Mapping[str, bytes],
 ) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(WEB), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("index.html.j2").render(
+    return pages.templates(WEB).get_template("index.html.j2").render(
         models=shown, contents=contents, styles=styles, content=SHOWN[0], style="mosaic",
         sizes=SIZES, size=SIZE, policy=POLICY, version=__version__, ort=_version(runtime),
         webgpu=LOADERS[1] in runtime,
