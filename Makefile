@@ -105,6 +105,7 @@ reference: paper
 	  new=results/reference/.new; rm -rf $$new; mkdir $$new; \
 	  (cd $(PLACE)/$$name && cp -r *.parquet manifest.json \
 	    $$(ls -d images figures tables 2> /dev/null) ../../reference/.new); \
+	  case $$name in fitted|smoothing|peakiness_predicts) rm -rf $$new/images;; esac; \
 	  if [ $$name = at_rest ]; then \
 	    (cd $(PLACE)/at_rest && tar cf ../../reference/.new/jobs.tar jobs/*/result.png jobs/*/content.png); \
 	    (cd $$new && tar xf jobs.tar && rm jobs.tar); \

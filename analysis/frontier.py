@@ -32,6 +32,9 @@ BESIDE = {("gradient", "fourier"): "robust, fourier"}
 """Settings that are a preset's but for the image: by balance and image."""
 HEIGHT, GAP = 2.9, 0.85
 """Inches: a panel, and between rows of them."""
+FEW = 2
+"""Pairs under which the figure leaves a comparison out: it has no interval, and lacks metrics that
+others have, of which the figure then shows none."""
 MARGIN = 0.02
 """Of content, at the sides of a panel."""
 DASHES: tuple[Any, ...] = (SOLID, (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)))
@@ -153,16 +156,22 @@ def against_the_yardstick(results: Results) -> Figure:
     found = _points(results)
     made = differences(frontiers(found), _against(found))
     made = made[(made["at"] == "common") & made["difference"].notna()]
+    made = made.assign(arm=made["a"] + " − " + made["b"])
+    pairs = made.drop_duplicates(["arm", *UNIT])["arm"].value_counts()
+    few = sorted(pairs.index[pairs < FEW])
+    made = made[~made["arm"].isin(few)]
     if not len(made):
-        raise NoDataError("no two arms keep as much of the content on one pair")
+        raise NoDataError(f"no two arms keep as much of the content on {FEW} pairs")
     arms = _arms(found).astype({"arm": str}).set_index("arm")
     order = list(arms.index)
     values = made.rename(columns={"difference": "value"}).assign(
-        arm=made["a"] + " − " + made["b"], arch=made["a"].map(arms["arch"]),
+        arch=made["a"].map(arms["arch"]),
         against=pd.Categorical("minus " + made["b"], [f"minus {name}" for name in order]),
         a=pd.Categorical(made["a"], order),
     )  # fmt: skip
     title = "Style at equal content: differences"
     what = f"Over the {CONTENT.upper()} that both arms reach. "
+    if few:
+        what += f"Left out, as under {FEW} pairs compare: {'; '.join(few)}. "
     every = (*JUDGED, "effectiveness")
     return dots(results, title, values, group="against", row="a", what=what, of_judges=every)

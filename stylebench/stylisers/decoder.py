@@ -5,22 +5,17 @@ from typing import cast
 
 from torch import Tensor, nn
 
-COUNTS = {4: 4, 2: 2, 1: 2}
-"""Stride -> convolutions there, behind one at the stride of the map: VGG-19's up to that map in a
-mirror, as in the released code for relu4_1."""
+COUNTS = (4, 2, 2)
+"""Convolutions at strides 4, 2 and 1 behind one at that of the map: VGG-19's up to relu4_1 in a
+mirror, as in the released code. A map of stride 4 has the last two."""
 GREY = (0.45, 0.1)
 """Mean and deviation of the picture that training begins with; ours, of no source."""
 LEAST = 32
 """Channels at each stride, at least: some encoders begin with 16."""
 
 
-def strides(first: int) -> list[int]:
-    """Return the strides of a decoder: of its map, and half of it each, down to 1."""
-    return [first, *(stride for stride in COUNTS if stride < first)]
-
-
 def widths(encoder: Mapping[int, int], factor: float, first: int) -> tuple[int, ...]:
-    """Return the channels of the decoder at each of its strides.
+    """Return the channels of the decoder at the stride of its map and each half of it, down to 1.
 
     They are those of the encoder's style node at that stride; of the next coarser one where the
     encoder has none there (ResNets have no map of stride 1). So of VGG-19: 512, 256, 128, 64.
@@ -30,9 +25,10 @@ def widths(encoder: Mapping[int, int], factor: float, first: int) -> tuple[int, 
         factor: by which they are multiplied, but for those of the map.
         first: stride of the map.
     """
-    found = [encoder[first]]
-    own = found[0]
-    for stride in strides(first)[1:]:
+    own, stride = encoder[first], first
+    found = [own]
+    while stride > 1:
+        stride //= 2
         own = encoder.get(stride, own)
         found.append(max(LEAST, round(own * factor)))
     return tuple(found)
@@ -53,17 +49,12 @@ class Decoder(nn.Sequential):
 
     Args:
         widths: channels at each stride, as `widths` has them.
-
-    Attributes:
-        first: stride of its map.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         layers: list[nn.Module] = []
         before = widths[0]
-        self.first = 2 ** (len(widths) - 1)
-        counts = [1, *(COUNTS[stride] for stride in strides(self.first)[1:])]
-        for index, count in enumerate(counts):
+        for index, count in enumerate((1, *COUNTS[1 - len(widths) :])):
             following = (*widths, 3)[index + 1]
             for number in range(count):
                 after = following if number == count - 1 else widths[index]
@@ -79,7 +70,7 @@ class Decoder(nn.Sequential):
         nn.init.constant_(cast("Tensor", convolutions[-1].bias), GREY[0])
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (B, D, H, W) to a picture (B, 3, first·H, first·W), nominally in [0, 1]."""
+        """Map (B, D, H, W), of stride s, to a picture (B, 3, s·H, s·W), nominally in [0, 1]."""
         for layer in self:
             maps = layer(maps)
         return maps

@@ -1,4 +1,4 @@
-"""The encoder of a styliser: any backbone, cut at its maps of strides 8 and 16."""
+"""The encoder of a styliser: any backbone, cut at its maps of the strides that a method takes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def at_strides(arch: str, known: Sequence[Level], strides: Sequence[int]) -> tup
             there = ", ".join(map(str, last)) or "none"
             raise InputError(
                 f"{arch}: expected a style node of stride {stride}, found strides {there}; take "
-                "another backbone (p-vgg19, p-resnet50)"
+                "another backbone (p-vgg19, p-resnet50), or of AdaIN another `stride`"
             )
     return tuple(last[stride] for stride in strides)
 

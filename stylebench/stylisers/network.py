@@ -17,7 +17,7 @@ from stylebench.stylisers import card, encoder
 from stylebench.stylisers.adain import AdaIN, Maps
 from stylebench.stylisers.decoder import Decoder
 from stylebench.stylisers.sanet import SANet
-from stylebench.stylisers.settings import PUBLISHED_STRIDE
+from stylebench.stylisers.settings import PUBLISHED_STRIDE, STRIDES
 from stylebench.stylisers.styliser import check_strength
 from stylebench.transfer.targets import Blend, pictures
 
@@ -199,7 +199,7 @@ def load(
 
 def _widths(found: card.Card, expected: str) -> tuple[int, ...]:
     """Return the widths that a card says; InputError where they are not of its method."""
-    levels = JOINS[found.name].levels
-    if len(found.widths) != levels or found.decoder[0] != found.widths[0]:
+    fits = found.stride in STRIDES[found.name] and found.decoder[0] == found.widths[0]
+    if not fits or len(found.widths) != JOINS[found.name].levels:
         raise InputError(f"{expected}: card: widths {found.widths} and {found.decoder} do not fit")
     return found.widths

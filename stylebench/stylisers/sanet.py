@@ -38,10 +38,10 @@ class Attention(nn.Module):
 
 
 class SANet(nn.Module):
-    """conv3×3(A_s(F_c, F_s) + up2(A_2s(F_c, F_s))), A_s the attention at stride s.
+    """conv3×3(A_8(F_c, F_s) + up2(A_16(F_c, F_s))), A_s the attention at stride s.
 
-    With VGG-19 and s = 8 the maps are relu4_1 and relu5_1, as published. Deviation: where the two
-    maps differ in channels, which those do not, a 1 × 1 convolution brings the coarser to the
+    With VGG-19 the maps are relu4_1 and relu5_1, as published. Deviation: where the two maps of an
+    encoder differ in channels, which VGG-19's do not, a 1 × 1 convolution brings the coarser to the
     finer's.
 
     Args:

@@ -32,6 +32,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 """Method -> weights of the terms as its released code has them, where none are given."""
 PUBLISHED_STRIDE: Final = 8
 """Of the map that takes on style: VGG-19's relu4_1 (SANet: and relu5_1, of twice that)."""
+STRIDES: dict[str, tuple[int, ...]] = {"adain": (PUBLISHED_STRIDE, 4), "sanet": (PUBLISHED_STRIDE,)}
+"""Method -> what it may be."""
 
 
 def _names(value: Any) -> Any:
@@ -90,9 +92,9 @@ class TrainSettings(Frozen):
         method: adain or sanet.
         encoder: the backbone that sees content and style, with its options. ``rescale=mean`` is
             what the released code calls ``vgg_normalised``.
-        stride: of the map that takes on style, whose decoder halves it to 1; of SANet, whose other
-            map has twice that, the finer. 8 is VGG-19's relu4_1, as published; 4, its relu3_1,
-            keeps more of the content, and styles are finer.
+        stride: of AdaIN's map: 8, VGG-19's relu4_1, as published, or 4, its relu3_1. SANet's are 8
+            and 16 alone: at 4 its attention, of each position to each, would take 16 times the
+            memory.
         width: factor on the decoder's channels.
         loss: the terms.
         content: photographs: files, folders, built-in names.
@@ -155,6 +157,9 @@ class TrainSettings(Frozen):
     def _possible(self) -> "TrainSettings":
         if self.crop > self.size:
             raise ValueError(f"crop: expected at most size, {self.size} px, found {self.crop}")
+        if self.stride not in STRIDES[self.method]:
+            known = " or ".join(map(str, STRIDES[self.method]))
+            raise ValueError(f"stride: expected {known} of {self.method}, found {self.stride}")
         if self.crop % 16:
             raise ValueError(f"crop: expected a multiple of 16 px, found {self.crop}")
         return self

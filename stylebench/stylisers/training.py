@@ -34,7 +34,7 @@ from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.losses import LossNetwork
 from stylebench.stylisers.network import Generator, Network, Trained, full, strides
-from stylebench.stylisers.settings import LOSSES, SAMPLES, TERMS, TrainSettings
+from stylebench.stylisers.settings import LOSSES, PUBLISHED_STRIDE, SAMPLES, TERMS, TrainSettings
 from stylebench.stylisers.styliser import MODEL
 from stylebench.training import checkpoint
 from stylebench.training.checkpoint import State
@@ -44,6 +44,8 @@ from stylebench.transfer.step import to_pixels
 CHECKPOINT = "checkpoint.pt"
 MEANING = 1
 """Of what settings, weights and pictures come to: a change of it makes each training another."""
+TITLES = {"name", "description", "profile", "samples"}
+"""Settings of which no weight of the result depends."""
 LAST = 100
 """Steps at the end, of which the card has the mean losses."""
 WARM = 100
@@ -135,9 +137,9 @@ class Training:
 
     def _identity(self) -> str:
         """Return what tells this training from others, whatever pictures and weights are called."""
-        names = ("name", "description", "profile", "samples", "content", "style", "encoder")
+        names = (*TITLES, "content", "style", "encoder")
         without: Any = {**dict.fromkeys(names, True), "loss": {"network"}}
-        if self._strides == strides(self.settings.method):  # once there were no others
+        if self.settings.stride == PUBLISHED_STRIDE:  # once there were no others
             without["stride"] = True
         own = self.settings.model_dump_json(exclude=without)
         weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
@@ -147,8 +149,8 @@ class Training:
         parts = [str(MEANING), own, *weights, *pictures, self._precision, repr(code)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
-    def _levels(self, chosen: encoder.Chosen) -> tuple[encoder.Level, ...]:
-        return encoder.at_strides(chosen.arch, chosen.known, self._strides)
+    def _levels(self, of: encoder.Chosen) -> tuple[encoder.Level, ...]:
+        return encoder.at_strides(of.arch, of.known, self._strides)
 
     def _generator(self) -> Generator:
         """Return the generator with weights drawn from the seed."""
@@ -245,9 +247,10 @@ class Training:
         found = card.read(model)
         if found.training.get("digest") == self.digest:
             return
-        own = published(self.settings.model_dump(mode="json"))
-        keys = [key for key in own if found.training.get(key, own[key]) != own[key]]
-        told = [f"{key} {found.training[key]!r:.40}, not {own[key]!r:.40}" for key in keys]
+        own = published(self.settings.model_dump(mode="json", exclude=TITLES))
+        before = {"stride": PUBLISHED_STRIDE, **found.training}  # once there were no others
+        keys = [key for key in own if before.get(key, own[key]) != own[key]]
+        told = [f"{key} {before[key]!r:.40}, not {own[key]!r:.40}" for key in keys]
         raise InputError(
             f"{str(model)!r} is finished, after {found.steps} steps, and of another training: "
             f"{some(told, 3) or 'other pictures or weights'}; a finished one does not go on: "

@@ -9,7 +9,7 @@ from stylebench.figures import FIGURES, TABLES, NoDataError
 from stylebench.figures.frontiers import areas, points
 from stylebench.store import Results
 from tests.figures.drawn import texts
-from tests.results import DENSENET, LITE, NOBODY, PAIRS, arms, write
+from tests.results import DENSENET, LITE, NOBODY, PAIRS, Scores, arms, write
 
 WEIGHTS = (1.0, 10.0, 100.0)
 
@@ -32,14 +32,23 @@ def scores(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[fl
     ]
 
 
-def made(out: Path, archs: tuple[str, ...] = ("p-vgg19", "p-resnet50")) -> Results:
+def far(jobs: pd.DataFrame) -> list[tuple[str, tuple[str, str], "pd.Series[float]"]]:
+    """Of one pair as `scores`; of the others ResNet-50 in pixels keeps what no other arm does."""
+    (ssim, nobody, kept), *others = scores(jobs)
+    beyond = jobs["arch"].eq("p-resnet50") & jobs["image"].eq("pixels") & jobs["_pair"].gt(0)
+    return [(ssim, nobody, kept + 0.5 * beyond), *others]
+
+
+def made(
+    out: Path, archs: tuple[str, ...] = ("p-vgg19", "p-resnet50"), how: Scores = scores
+) -> Results:
     given = [
         arm
         for image in ("pixels", "fourier")
         for weight in WEIGHTS
         for arm in arms(archs, ("none",), image=image, style_weight=weight)
     ]
-    return write(out, given, PAIRS, 1, scores, name="frontier")
+    return write(out, given, PAIRS, 1, how, name="frontier")
 
 
 def test_arms_are_compared_at_equal_content(tmp_path: Path) -> None:
@@ -81,6 +90,13 @@ def test_the_figures_name_arms_and_judges(tmp_path: Path) -> None:
         *resnet, "p-vgg19, fourier", *resnet, "p-resnet50, fourier",
     ]  # fmt: skip
     assert "at equal content" in "\n".join(texts(figure))
+
+
+def test_comparisons_of_one_pair_are_left_out_and_named(tmp_path: Path) -> None:
+    found = texts(FIGURES["frontier_differences"](made(tmp_path, how=far)))
+    note = " ".join(next(text for text in found if "Left out" in text).split())
+    assert "Left out, as under 2 pairs compare: p-resnet50, fourier − p-resnet50, pixels; " in note
+    assert "intervals over 6 pairs" in note, "those that are left are drawn"
 
 
 def test_arms_of_presets_have_their_names(tmp_path: Path) -> None:

@@ -183,6 +183,13 @@ def test_parquet(pattern: str, examples: int, good: Path, tmp_path: Path) -> Non
     is_read_or_refused()
 
 
+def test_text_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "results.parquet"
+    pq.write_table(pa.table({"job_id": pa.array([b"\xff"]).view(pa.utf8())}), path)
+    with pytest.raises(DamagedError, match="column job_id: .*UTF8"):
+        store.read_parquet(path, {"job_id": "str"})
+
+
 def test_a_table_of_few_bytes_and_very_many_rows_is_not_read(tmp_path: Path) -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 11_000_000, pa.int8()), pa.array(["x"]))
     pq.write_table(pa.table({"job_id": column}), tmp_path / "results.parquet", compression="zstd")

@@ -51,7 +51,7 @@ def test_a_copy_loads(good: Path, tmp_path: Path) -> None:
         ({"widths": [16, 8]}, "card: widths .* do not fit"),
         ({"widths": [8, 4096]}, "is not as its card says"),
         ({"decoder": [8, 4096, 4096, 4096]}, "is not as its card says"),
-        ({"decoder": [8, 32, 32]}, "has maps of other widths|is not as its card says"),
+        ({"decoder": [8, 32, 32]}, "card: widths .* do not fit"),
         ({"decoder": [8, 32]}, "card: decoder: expected at least 3 items"),
         ({"decoder": [8, 1e300, 32, 32]}, "card: decoder.1: expected a whole number"),
         ({"steps": 10**400}, "card: "),

@@ -219,17 +219,14 @@ def test_the_mirror_of_vgg19_is_the_released_decoder() -> None:
     assert not any("BatchNorm" in kind for kind in kinds)
 
 
-@pytest.mark.parametrize("method", ["adain", "sanet"])
-def test_the_map_may_be_of_stride_4(method: str, tmp_path: Path) -> None:
-    """Then the decoder is what a mirror of VGG-19 is up to relu3_1."""
-    path = model(tmp_path, method=method, stride=4)
+def test_adains_map_may_be_of_stride_4(tmp_path: Path) -> None:
+    """Then the decoder is what a mirror of VGG-19 is up to relu3_1; the losses are as before."""
+    path = model(tmp_path, method="adain", stride=4)
     found = load(path)
     assert isinstance(found, Trained)
-    assert found.card.stride == 4
-    assert found.multiple == {"adain": 4, "sanet": 8}[method]
-    strides = {level.node.name: level.stride for level in encoder.choose(
-        "r-tiny", {}, 0, (4, 8), offline=True).known}  # fmt: skip
-    assert [strides[node] for node in found.card.nodes] == {"adain": [4], "sanet": [4, 8]}[method]
+    assert (found.card.stride, found.multiple) == (4, 4)
+    known = encoder.choose("r-tiny", {}, 0, (4,), offline=True).known
+    assert found.card.nodes == tuple(level.node.name for level in known if level.stride == 4)
     content, style = torch.rand(1, 3, 37, 50), torch.rand(1, 3, 40, 33)
     assert found.stylise(content, style).shape == content.shape
     with torch.device("meta"):
@@ -237,6 +234,25 @@ def test_the_map_may_be_of_stride_4(method: str, tmp_path: Path) -> None:
     shapes = [tuple(p.shape[:2]) for name, p in made.named_parameters() if name.endswith("weight")]
     assert shapes == [(128, 256), (128, 128), (64, 128), (64, 64), (3, 64)]
     assert made(torch.empty(1, 256, 5, 6, device="meta")).shape == (1, 3, 20, 24)
+    fine, coarse = (
+        Training(settings(method="adain", stride=stride), tmp_path / "other") for stride in (4, 8)
+    )
+    assert fine._nodes == coarse._nodes
+    assert len(fine._nodes) == sum(level.stride <= 8 for level in known)
+    with pytest.raises(InputError, match="another training: stride 4, not 8"):
+        Training(settings(method="adain"), tmp_path)
+
+
+def test_what_differs_from_a_training_of_before_there_were_strides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = model(tmp_path, method="adain")
+    found = card.read(path)
+    old = {key: value for key, value in found.training.items() if key != "stride"}
+    monkeypatch.setattr(card, "read", lambda _: found.model_copy(update={"training": old}))
+    assert Training(settings(method="adain"), tmp_path).is_finished
+    with pytest.raises(InputError, match="another training: stride 8, not 4; a finished"):
+        Training(settings(method="adain", stride=4, description="new"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +265,6 @@ def test_trainings_of_before_there_were_strides_go_on(
 ) -> None:
     """Found by the code of then, 188676d."""
     assert Training(settings(method=method), tmp_path).digest == digest
-    assert Training(settings(method=method, stride=4), tmp_path).digest != digest
 
 
 def test_a_stride_that_an_encoder_has_not_takes_the_width_of_the_coarser_one() -> None:
@@ -328,6 +343,7 @@ def test_what_is_loaded_is_what_was_trained(whole: Path) -> None:
         ({"loss": {"style": "grams"}}, "'moments' or 'gram'"),
         ({"content": []}, "at least 1"),
         ({"stride": 16}, "4 or 8"),
+        ({"stride": 4}, "stride: expected 8 of sanet, found 4"),
     ],
 )
 def test_settings_that_are_wrong(changes: dict[str, Any], message: str) -> None:
