@@ -6,6 +6,7 @@ import gc
 import hashlib
 import io
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,13 @@ def pytest_collection_finish() -> None:
 def _arithmetic() -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     runtime.configure(threads=max(1, min(2, torch.get_num_threads() // workers)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """Let commands that tests start be interrupted: behind ``&`` a shell has them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
