@@ -186,7 +186,7 @@ def test_parquet(pattern: str, examples: int, good: Path, tmp_path: Path) -> Non
 def test_text_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results.parquet"
     pq.write_table(pa.table({"job_id": pa.array([b"\xff"]).view(pa.utf8())}), path)
-    with pytest.raises(DamagedError, match="column job_id: .*UTF8"):
+    with pytest.raises(DamagedError, match=r"column job_id: .*UTF8"):
         store.read_parquet(path, {"job_id": "str"})
 
 
