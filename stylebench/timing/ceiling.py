@@ -15,7 +15,7 @@ from stylebench.timing.plain import Step
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIDES = {"cpu": (2048, 4096), "cuda": (4096, 8192)}
 """Of square matrices that are multiplied."""
-MAPS = ((64, 512), (256, 128), (512, 64))
+MAPS = ((256, 128), (512, 64))
 """Channels and side in px of maps that 3 × 3 convolutions take to as many channels: VGG-19's."""
 BATCH = {"cpu": 1, "cuda": 16}
 
