@@ -5,14 +5,18 @@ import functools
 import hashlib
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 SHARED = Path(__file__).with_name("page.css")
 
 
+def template(path: Path) -> Template:
+    """Return a template, which may include others of its folder; what is filled in is escaped."""
+    return _folder(path.parent).get_template(path.name)
+
+
 @functools.cache
-def templates(folder: Path) -> Environment:
-    """Return the templates in a folder; text that is filled in is escaped."""
+def _folder(folder: Path) -> Environment:
     return Environment(
         loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

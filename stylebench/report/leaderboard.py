@@ -277,7 +277,7 @@ def table(made: Leaderboard) -> pd.DataFrame:
 def page(made: Leaderboard) -> str:
     """Return the leaderboard as one HTML page that needs no other file and runs nothing."""
     style = pages.stylesheet(TEMPLATES / "report.css")
-    return pages.templates(TEMPLATES).get_template("leaderboard.html.j2").render(
+    return pages.template(TEMPLATES / "leaderboard.html.j2").render(
         policy=f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{pages.source(style)}'",
         style=Markup(style), version=__version__, boards=made.boards, remarks=made.remarks,

@@ -203,16 +203,12 @@ def _fill(folder: Path, chapters: Sequence[Chapter], **context: Any) -> str:
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{pages.source(style)}'; script-src '{pages.source(script)}'"
     )
-    return (
-        pages.templates(TEMPLATES)
-        .get_template("report.html.j2")
-        .render(
-            policy=policy,
-            style=Markup(style),
-            script=Markup(script),
-            version=__version__,
-            findings=_findings(folder, [made.anchor for made in chapters]),
-            chapters=chapters,
-            **context,
-        )
+    return pages.template(TEMPLATES / "report.html.j2").render(
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+        version=__version__,
+        findings=_findings(folder, [made.anchor for made in chapters]),
+        chapters=chapters,
+        **context,
     )

@@ -220,8 +220,6 @@ def _fill(data: dict[str, Any]) -> str:
         f"script-src '{pages.source(script)}'"
     )
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        pages.templates(TEMPLATES)
-        .get_template("study.html.j2")
-        .render(policy=policy, style=Markup(style), script=Markup(script), data=Markup(text))
+    return pages.template(TEMPLATES / "study.html.j2").render(
+        policy=policy, style=Markup(style), script=Markup(script), data=Markup(text)
     )

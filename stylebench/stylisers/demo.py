@@ -250,7 +250,7 @@ def _page(
     styles: Sequence[Mapping[str, object]],
     runtime: Mapping[str, bytes],
 ) -> str:
-    return pages.templates(WEB).get_template("index.html.j2").render(
+    return pages.template(WEB / "index.html.j2").render(
         models=shown, contents=contents, styles=styles, content=SHOWN[0], style="mosaic",
         sizes=SIZES, size=SIZE, policy=POLICY, version=__version__, ort=_version(runtime),
         webgpu=LOADERS[1] in runtime,

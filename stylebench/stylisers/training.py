@@ -45,7 +45,7 @@ CHECKPOINT = "checkpoint.pt"
 MEANING = 1
 """Of what settings, weights and pictures come to: a change of it makes each training another."""
 TITLES = {"name", "description", "profile", "samples"}
-"""Settings of which no weight of the result depends."""
+"""Settings on which no weight of the result depends."""
 LAST = 100
 """Steps at the end, of which the card has the mean losses."""
 WARM = 100
