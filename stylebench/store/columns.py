@@ -243,7 +243,7 @@ def typed(table: pa.Table, schema: Mapping[str, str]) -> pd.DataFrame:
             raise DamagedError(f"column {name}: {describe(error)}") from None
         if name in _OBJECTS:
             _check_objects(name, made[name].unique().to_pylist())
-    found: pd.DataFrame = pa.table(made).to_pandas()  # of all columns at once: a fifth of the time
+    found: pd.DataFrame = pa.table(made).to_pandas()  # all columns at once: each takes long
     others = {name: schema[name] for name in made if found[name].dtype != schema[name]}
     return found.astype(others) if others else found
 
