@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help install sweep paper feedforward figures test test-slow lint check golden reference site docs notebook tutorial bench bench-check gpu clean
+.PHONY: help install sweep paper feedforward figures findings test test-slow lint check golden reference site docs notebook tutorial bench bench-check gpu clean
 
 help:
 	@echo "make install    install stylebench into $(VENV)"
@@ -24,6 +24,7 @@ help:
 	@echo "                style, into results/paper-standard-own; fig3 keeps its ten photographs"
 	@echo "make feedforward  train the sixteen networks of the experiment feedforward, and run it; again: goes on"
 	@echo "make reference  make paper, then refresh results/reference from it (PAPER='frontier fig1_2': these alone)"
+	@echo "make findings   cut the tables of docs/findings.md from results/reference anew"
 	@echo "make site       write results/reference/report.html, the page of the results"
 	@echo "make docs       build the documentation into site/, to be read in a browser: site/index.html"
 	@echo "make notebook   write docs/tutorial.md as a Jupyter notebook, tutorial.ipynb"
@@ -114,6 +115,9 @@ reference: paper
 	done  # the differences of at_rest are of lossless pictures
 	git clean -fdXq results/reference  # drawings that are too large to be kept in git
 	$(BIN)/stylebench report results/reference
+
+findings: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.findings
 
 site: install
 	$(BIN)/stylebench report results/reference

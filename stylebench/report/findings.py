@@ -1,9 +1,9 @@
-"""What docs/findings.md says, for the page: its answer, and its table of claims."""
+"""What docs/findings.md says, for the page: its answer, and its claims with their evidence."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import dropwhile, takewhile
+from itertools import takewhile
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -18,18 +18,28 @@ CHAPTER = re.compile(r"(?:(?:.*/)?results/[^/]+/(?=.*/)|#)([\w.-]+)(?:/.*)?")
 
 
 SENTENCE = re.compile(r"[^.]+\.")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+"""What asks for a table (``make findings``), which no reader needs."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A heading of the third level, the first paragraph below it, and the rest; safe HTML."""
+
+    title: Markup
+    verdict: Markup
+    evidence: Markup
 
 
 @dataclass(frozen=True)
 class Findings:
-    """The first table of a Markdown file; texts are safe HTML.
+    """The claims of a Markdown file.
 
     `question` and `answer` are the first heading of the second level, and the first sentence below
     it; empty where there is none.
     """
 
-    head: tuple[Markup, ...]
-    rows: tuple[tuple[Markup, ...], ...]
+    claims: tuple[Claim, ...]
     question: str = ""
     answer: str = ""
 
@@ -53,26 +63,32 @@ def _linked(tokens: Sequence[Token], anchors: Collection[str]) -> Iterator[Token
             yield token
 
 
-def first_table(text: str, anchors: Collection[str] = ()) -> Findings | None:
-    """Return the first table of a Markdown text, None if it has none.
+def _html(tokens: Sequence[Token], anchors: Collection[str]) -> Markup:
+    """Return blocks, or the text of one, as HTML."""
+    for token in tokens:
+        token.children = token.children and [*_linked(token.children, anchors)]
+    return Markup(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))
+
+
+def _claims(tokens: Sequence[Token], anchors: Collection[str]) -> Iterator[Claim]:
+    for place, token in enumerate(tokens):
+        if (token.type, token.tag) == ("heading_open", "h3"):
+            below = [*takewhile(lambda each: each.type != "heading_open", tokens[place + 3 :])]
+            title, verdict = tokens[place + 1 : place + 2], below[1:2]
+            yield Claim(*(_html(part, anchors) for part in (title, verdict, below[3:])))
+
+
+def parse(text: str, anchors: Collection[str] = ()) -> Findings | None:
+    """Return what a Markdown text claims, None if it claims nothing.
 
     Args:
-        text: Markdown.
+        text: Markdown; each heading of the third level is a claim, and a paragraph follows it.
         anchors: of the chapters of the page; ``#ANCHOR`` leads there, and what leads to a file of
             ``results/…/ANCHOR/``.
     """
-    rows: list[list[Markup]] = []
-    every = MARKDOWN.parse(text)
-    tokens = dropwhile(lambda token: token.type != "table_open", every)
-    for token in takewhile(lambda token: token.type != "table_close", tokens):
-        if token.type == "tr_open":
-            rows.append([])
-        elif token.type == "inline":
-            cell = [*_linked(token.children or [], anchors)]
-            rows[-1].append(Markup(MARKDOWN.renderer.render(cell, MARKDOWN.options, {})))
-    if not rows:
-        return None
-    return Findings(tuple(rows[0]), tuple(map(tuple, rows[1:])), *_answer(every))
+    tokens = MARKDOWN.parse(COMMENT.sub("", text))
+    claims = tuple(_claims(tokens, anchors))
+    return Findings(claims, *_answer(tokens)) if claims else None
 
 
 def _answer(tokens: Sequence[Token]) -> tuple[str, str]:
@@ -86,5 +102,5 @@ def _answer(tokens: Sequence[Token]) -> tuple[str, str]:
 
 
 def read(path: Path, anchors: Collection[str] = ()) -> Findings | None:
-    """Return `first_table` of a Markdown file, None if there is no such file."""
-    return first_table(path.read_text(encoding="utf-8"), anchors) if path.is_file() else None
+    """Return `parse` of a Markdown file, None if there is no such file."""
+    return parse(path.read_text(encoding="utf-8"), anchors) if path.is_file() else None

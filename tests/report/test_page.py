@@ -262,20 +262,25 @@ def test_findings_are_of_the_reference_results_alone(
     assert not Page(page.render(reference)).all("section", id="findings")
     (tmp_path / "docs" / "findings.md").write_text(
         "# Findings\n\n## What then?\n\nText | with\na bar. And more.\n\n"
-        "| claim | verdict | file |\n|---|:-:|---|\n"
-        "| *peaky* <b>maps</b> | **holds** in `a\\|b` | [`x.yaml`](../x.yaml) |\n"
-        "| two \\| three | not | [paper](https://example.org/a_b?x=1&y=2) |\n\n| other |\n|---|\n",
+        "| claim |\n|---|\n| not a claim |\n\n"
+        "### *peaky* <b>maps</b>\n\n**Holds** in `a|b`.\n\n<!-- evidence\nof: x.csv\n-->\n"
+        "| first | second |\n|---|---|\n| 1 | 2 \\| 3 |\n\nDrawn in [`x.yaml`](../x.yaml).\n\n"
+        "### two\n\nNot.\n\n[paper](https://example.org/a_b?x=1&y=2)\n\n## And then\n\nNo claim.\n",
         encoding="utf-8",
     )
     shown = Page(page.render(reference))
     check_structure(shown)
     cards = shown.all("article")
     assert [e.text for e in shown.all("h3") if e.inside("article")] == [
-        "peaky <b>maps</b>", "two | three",
+        "peaky <b>maps</b>", "two",
     ]  # fmt: skip
-    assert [e.text for e in shown.all("dd") if e.inside("article")] == ["x.yaml", "paper"]
+    evidence = [e.text for e in shown.all("div", **{"class": "evidence"})]
+    assert [part for part in evidence[0].split("\n") if part] == [
+        "first", "second", "1", "2 | 3", "Drawn in x.yaml.",
+    ]  # fmt: skip
+    assert evidence[1].strip() == "paper"
     assert "Numbers" in cards[0].text
-    assert [e.text for e in shown.all("p", **{"class": "verdict"})] == ["holds in a|b", "not"]
+    assert [e.text for e in shown.all("p", **{"class": "verdict"})] == ["Holds in a|b.", "Not."]
     (link,) = [e for e in shown.all("a") if e.inside("article")]
     assert link.attributes["href"] == "https://example.org/a_b?x=1&y=2"
     assert shown.one("p", **{"class": "answer"}).text == "What then? Text | with a bar."
@@ -319,11 +324,14 @@ def test_the_comparison_begins_with_two_that_differ(tmp_path: Path) -> None:
     assert {pair["arms"][place]["label"] for place in pair["first"]} == {"r-a, none", "r-c, none"}
 
 
-def in_a_cell(text: str, anchors: Collection[str] = ()) -> Page:
-    """Return what a text becomes in the table of findings."""
-    found = findings.first_table(f"| claim |\n|---|\n| {text} |\n", anchors)
+TABLE = ("table", "thead", "tbody", "tr", "th", "td")
+
+
+def as_evidence(text: str, anchors: Collection[str] = ()) -> Page:
+    """Return what a text becomes below a claim."""
+    found = findings.parse(f"### claim\n\nIt holds.\n\n| a |\n|---|\n| {text} |\n", anchors)
     assert found is not None
-    return Page(found.rows[0][0])
+    return Page(found.claims[0].evidence)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +341,7 @@ def in_a_cell(text: str, anchors: Collection[str] = ()) -> Page:
      ("../results/reference/fig6", None), ("other.html#fig6", None)],
 )  # fmt: skip
 def test_findings_lead_to_chapters(target: str, href: str | None) -> None:
-    links = in_a_cell(f"[x]({target})", {"fig6"}).all("a")
+    links = as_evidence(f"[x]({target})", {"fig6"}).all("a")
     assert [link.attributes["href"] for link in links] == ([href] if href else [])
 
 
@@ -345,8 +353,8 @@ def test_findings_lead_to_chapters(target: str, href: str | None) -> None:
      "[x](&#106;avascript:alert(1))"],
 )  # fmt: skip
 def test_findings_are_text(text: str) -> None:
-    shown = in_a_cell(text)
-    assert {e.tag for e in shown.elements} <= {"a", "code", "strong"}
+    shown = as_evidence(text)
+    assert {e.tag for e in shown.elements} <= {*TABLE, "a", "code", "strong"}
     for element in shown.elements:
         assert set(element.attributes) <= {"href"}
         assert element.attributes.get("href", "https://").startswith("https://")
