@@ -28,7 +28,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "findings.md"
 REFERENCE = ROOT / "results" / "reference"
-BLOCK = re.compile(r"<!-- evidence\n(?P<asked>[^>]*)-->\n(?P<table>(?:\|.*\n)*)")
+BLOCK = re.compile(r"<!-- evidence\n(?P<asked>[^>]*)-->\n(?P<table>\n(?:\|.*\n)+)?")
 MINUS = " − "
 ESTIMATES = ("difference", "rho", "mean")
 COUNTS = {"pairs": "pairs", "n": "networks", "images": "photographs", "seeds": "seeds"}
@@ -160,7 +160,7 @@ def table(comment: str) -> str:
 def filled(text: str) -> str:
     """Return a page with the rows that its comments ask for below them."""
     return BLOCK.sub(
-        lambda found: f"<!-- evidence\n{found['asked']}-->\n{table(found['asked'])}", text
+        lambda found: f"<!-- evidence\n{found['asked']}-->\n\n{table(found['asked'])}", text
     )
 
 

@@ -25,7 +25,7 @@ LEFT, RIGHT, BETWEEN = 0.68, 0.12, 0.5
 COLUMNS = 4
 """Panels in a row, at most."""
 
-LEGEND_COLUMNS, NOTE_LENGTH, LABEL_LENGTH = 7, 235, 40
+LEGEND_COLUMNS, NOTE_LENGTH, LABEL_LENGTH = 7, 235, 50
 """Entries, and characters, that fit in a line; characters of a legend's label, at most."""
 Entries = Mapping[str, Mapping[str, Any]]
 """Label -> keyword arguments of ``Axes.plot``."""
