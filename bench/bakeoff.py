@@ -24,6 +24,7 @@ from stylebench.config import LossSpec, OptimiserSpec, SmoothingSpec
 from stylebench.images import to_tensor
 from stylebench.measures import judges
 from stylebench.measures.metrics import measure
+from stylebench.timing.race import Look
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
 from stylebench.transfer.parameterisation import PIXELS, Fourier, Parameterisation
@@ -93,15 +94,6 @@ ARMS = {
     "target, pixels, no line search": replace(BALANCED, optimiser={"line_search": "none"}),
     "target, pixels, half the size first": replace(BALANCED, stages=HALF),
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """The best picture after so many evaluations and so much processor time."""
-
-    evaluations: int
-    seconds: float
-    picture: Tensor
 
 
 def _pictures(pair: tuple[str, str], size: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from stylebench import runtime
-from stylebench.stylisers import data
+from stylebench.images import ROLES
 from stylebench.stylisers.settings import METHODS
 from stylebench.stylisers.training import Training
 from stylebench.sweeps.training import load_training
@@ -29,9 +29,9 @@ def gradients(method: str, network: str, smoothing: str, steps: int) -> tuple[fl
     loss = {"network": network, "smoothing": smoothing, "balance": "none"}
     how = load_training(Path(method), {"loss": loss, "precision": "fp32"})
     training = Training(how, Path("results/none"))
-    seer, found = training._loss_network(), []
+    seer, found = training.loss_network(), []
     for step in range(steps):
-        crops = [training._pools[role].draw(SEED, step, how.batch) for role in data.ROLES]
+        crops = [training.pools[role].draw(SEED, step, how.batch) for role in ROLES]
         pictures = torch.cat(crops)
         with torch.no_grad():
             maps = seer.backbone(pictures)

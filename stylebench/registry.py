@@ -94,10 +94,6 @@ class Registry(Generic[T]):
             self._origin[name] = origin
         return entry
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """Return a decorator that registers what it decorates under `name`."""
-        return lambda entry: self.add(name, entry)
-
     def fact(self, name: str, key: str) -> Any:
         """Return what was said of an entry when it was registered; None for nothing."""
         self._loaded()

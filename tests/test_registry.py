@@ -27,7 +27,7 @@ def test_duplicates_raise() -> None:
     registry: Registry[int] = Registry("number")
     registry.add("one", 1)
     with pytest.raises(ValueError, match="number 'one' is registered twice"):
-        registry.register("one")(1)
+        registry.add("one", 1)
 
 
 def test_lazy_module_is_imported_at_the_first_look_up() -> None:

@@ -196,12 +196,12 @@ def test_worker_processes_import_nothing_from_the_working_directory(tmp_path: Pa
 
 
 def test_all_worker_processes_are_started_so() -> None:
-    sources = {path.name: path.read_text() for path in Path(runtime.__file__).parent.rglob("*.py")}
+    root = Path(runtime.__file__).parent
+    sources = {path.relative_to(root).as_posix(): path.read_text() for path in root.rglob("*.py")}
     starts = re.compile(r"get_context\(|ProcessPool\w*\(|Process\(|Popen\(|subprocess\.\w+\(")
     found = {name for name, text in sources.items() if starts.search(text)}
-    ours = {"bench.py", "local.py", "judge.py"}
-    assert found == {*ours, "packages.py", "runtime.py"}
-    sources["judge.py"] = (Path(runtime.__file__).parent / "sweeps" / "judge.py").read_text()
+    ours = {"timing/bench.py", "sweeps/engines/local.py", "sweeps/judge.py"}
+    assert found == {*ours, "weights/packages.py", "runtime.py"}
     assert all("process_context()" in sources[name] for name in ours)
 
 

@@ -14,7 +14,7 @@ from stylebench import images, runtime
 from stylebench.backbones import controls, fold, initial, names, own, pretrained
 from stylebench.backbones.graph import Hooked, not_in_place
 from stylebench.backbones.names import BackboneName, code_of, find
-from stylebench.backbones.spec import BackboneSpec, Node, last_but_one
+from stylebench.backbones.spec import BackboneSpec, Node, last_but_one, normalised
 from stylebench.config import InputSpec, NodeChoice, WeightsRef
 from stylebench.errors import InputError, of_python
 from stylebench.weights import load_state, sha256, used_state
@@ -62,7 +62,7 @@ class Backbone(nn.Module):
                 f"{self.arch or self._name} needs pictures of at least {self._min_side} px on "
                 f"the short side, found {width}×{height}; use a larger --size"
             )
-        x = ((image.flip(1) if self._order == "bgr" else image) - self.mean) / self.std
+        x = normalised(image, self._order, self.mean, self.std)
         if self.precision != "fp32":
             x = x.contiguous(memory_format=torch.channels_last)
         bf16 = self.precision == "bf16"

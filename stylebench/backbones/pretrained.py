@@ -135,7 +135,7 @@ def _other_tag(name: str, source: str) -> str:
 
 def _trusted(source: str, digest: str) -> bool:
     """Tell whether weights are those of a source that states their input with the backbone."""
-    return source.startswith("timm:") or any(p.converted == digest for p in PACKAGES.values())
+    return source.startswith(TIMM) or any(p.converted == digest for p in PACKAGES.values())
 
 
 def _input(

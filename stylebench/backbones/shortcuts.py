@@ -25,8 +25,9 @@ from stylebench import images
 from stylebench.backbones import controls
 from stylebench.backbones.extractor import Backbone, pictures, whole_network
 from stylebench.backbones.graph import not_in_place
-from stylebench.backbones.spec import BackboneSpec
+from stylebench.backbones.spec import BackboneSpec, normalised
 from stylebench.config import WeightsRef
+from stylebench.images.given import of_pixels
 
 PHOTOGRAPH = "astronaut"
 OFF = 0.01
@@ -183,8 +184,7 @@ class _Normalised(nn.Module):
 
     def forward(self, picture: Tensor) -> Any:
         """Return what the network gives for (B, 3, H, W)."""
-        x = picture.flip(1) if self._order == "bgr" else picture
-        return self.network((x - self.mean) / self.std)
+        return self.network(normalised(picture, self._order, self.mean, self.std))
 
 
 def measure(arch: str, weights: WeightsRef, seed: int = 0) -> Measured:
@@ -199,8 +199,7 @@ def measure(arch: str, weights: WeightsRef, seed: int = 0) -> Measured:
     spec, network = whole_network(arch, weights, seed)
     whole = _Normalised(spec, not_in_place(network)).eval().requires_grad_(False)
     controls.apply_measured(whole, weights.options, pictures)
-    pixels = images.read(images.PREFIX + PHOTOGRAPH, max(spec.size), resize="squash")
-    picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    picture = of_pixels(images.read(images.PREFIX + PHOTOGRAPH, max(spec.size), resize="squash"))
     found, _ = _watched(whole, picture, "network.")
     used = tuple(b for b in found.found if not f"{b.path}.".startswith(spec.unused))
     return Measured(used, spec.size, time.perf_counter() - began)

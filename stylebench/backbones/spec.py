@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Self, TypeVar, cast
 
-from stylebench.config import InputSpec, NodeChoice
+from stylebench.config import IMAGENET_MEAN, IMAGENET_STD, InputSpec, NodeChoice
 from stylebench.errors import InputError, suggestion
 from stylebench.registry import Registry
 
@@ -40,8 +40,13 @@ class Node:
 INIT = {"init": ("as-built", "live", "torchvision")}
 """The option of backbones with random weights; see `backbones.initial`."""
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
+
+def normalised(picture: "Tensor", order: str, mean: "Tensor", std: "Tensor") -> "Tensor":
+    """Return what a network takes of pictures (B, 3, H, W), RGB in [0, 1]; see `BackboneSpec`.
+
+    `mean` and `std` are (1, 3, 1, 1) on the pictures' device, in the `order` of the channels.
+    """
+    return ((picture.flip(1) if order == "bgr" else picture) - mean) / std
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import command, given_flags
 from stylebench.cli.progress import duration, say
-from stylebench.cli.watch import Watch, pace
+from stylebench.cli.watch import Watch, pace, resumable, stopped
 
 if TYPE_CHECKING:
     from stylebench.classifiers.training import Step
@@ -111,13 +111,8 @@ def accuracy(
         )
 
     began = time.monotonic()
-    try:
-        with EpochWatch(terminal=sys.stdout.isatty()) as watch:
-            done = accuracy.run(settings, found, how, accuracy.Watching(begin, watch, say))
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to go on from the last checkpoint", error=True)
-        raise typer.Exit(130) from None
+    with resumable(), EpochWatch(terminal=sys.stdout.isatty()) as watch:
+        done = accuracy.run(settings, found, how, accuracy.Watching(begin, watch, say))
     if not done:
-        say(f"stopped: what is trained is kept in {folder}; run the same command again to go on")
-        raise typer.Exit(130)
+        raise stopped(folder)
     say(f"{folder}: {duration(time.monotonic() - began)}")

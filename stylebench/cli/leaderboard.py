@@ -1,13 +1,16 @@
 """The command ``stylebench leaderboard``; like main.py, it imports nothing heavy before its use."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylebench.cli import options
 from stylebench.cli.progress import say
 from stylebench.errors import InputError
+
+if TYPE_CHECKING:
+    from stylebench.report.leaderboard import Board
 
 
 def leaderboard(
@@ -58,11 +61,11 @@ def leaderboard(
     say(*map(str, boards.write(made, out)))
 
 
-def _lines(board: "object") -> list[str]:
+def _lines(board: "Board") -> list[str]:
     from stylebench.cli.show import table
     from stylebench.errors import one_line
 
-    rows = board.rows.to_dict("records")  # type: ignore[attr-defined]
+    rows = board.rows.to_dict("records")
     return table([
         [f"{row['place']:3}", one_line(row["arm"]), f"{row['style']:.3f}",
          f"[{row['low']:.3f}, {row['high']:.3f}]" if row["low"] == row["low"] else "",

@@ -48,8 +48,6 @@ DESCRIPTIONS = {
     "first_step": "Share of the negative gradient at the start that is tried first.",
 }
 """Key, or MODEL.KEY -> description, where the model's docstring has none."""
-LISTS = ("arch", "smoothing", "content", "style", "seed", "statistics_images")
-"""Keys for which one value is a list of one."""
 _NUMBERS = {"type": "number"}
 _OPTION = {"type": ["string", "number", "boolean"]}
 
@@ -130,6 +128,8 @@ def _describe(model: Json, name: str = "") -> None:
 
 
 def _allow_short_forms(defined: Json, keys: Json) -> None:
+    from stylebench.sweeps.experiment import LISTS
+
     """Allow what is filled up when a file is read: one value for a list, a name for a mapping."""
     smoothing = defined["SmoothingSpec"]
     smoothing["additionalProperties"] = _NUMBERS

@@ -10,7 +10,7 @@ import typer
 from stylebench.cli import bounds, complete, options
 from stylebench.cli.flags import command
 from stylebench.cli.progress import duration, say
-from stylebench.cli.watch import Watch, pace
+from stylebench.cli.watch import Watch, pace, resumable, stopped
 
 if TYPE_CHECKING:
     from stylebench.stylisers.training import Step, Training
@@ -130,19 +130,14 @@ def train(
         if not before:
             _began(training)
 
-    try:
-        with TrainingWatch(terminal=sys.stdout.isatty()) as watch:
-            model = training.train(
-                settings, folder, watch, say, tracking=place, begin=begin,
-                given=parse_given(weights or [], archs), device=runtime.resolve_device(device),
-                offline=offline, command=command(),
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        say("stopped: run the same command again to go on from the last checkpoint", error=True)
-        raise typer.Exit(130) from None
+    with resumable(), TrainingWatch(terminal=sys.stdout.isatty()) as watch:
+        model = training.train(
+            settings, folder, watch, say, tracking=place, begin=begin,
+            given=parse_given(weights or [], archs), device=runtime.resolve_device(device),
+            offline=offline, command=command(),
+        )  # fmt: skip
     if model is None:
-        say(f"stopped: what is trained is kept in {folder}; run the same command again to go on")
-        raise typer.Exit(130)
+        raise stopped(folder)
     from stylebench.stylisers.card import read
 
     losses = "  ".join(f"{k} {v:.3g}" for k, v in read(model).losses.items() if v)

@@ -6,8 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, Self
+
+import typer
 
 from stylebench.cli.progress import duration, say
 
@@ -27,6 +30,22 @@ def share(first: float | None, best: float | None) -> str:
 def pace(seconds: float) -> str:
     """Return how long one evaluation takes."""
     return f"{seconds:.1f}" if seconds >= 0.1 else f"{seconds:.2g}"
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Tell how a training goes on that Ctrl-C ended within a step."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("stopped: run the same command again to go on from the last checkpoint", error=True)
+        raise typer.Exit(130) from None
+
+
+def stopped(folder: Path) -> typer.Exit:
+    """Return how a training ends that was stopped after a step, its checkpoint being written."""
+    say(f"stopped: what is trained is kept in {folder}; run the same command again to go on")
+    return typer.Exit(130)
 
 
 class Watch:

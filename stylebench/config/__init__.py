@@ -16,6 +16,8 @@ from stylebench.config.jobs import (
     TransferSettings,
 )
 from stylebench.config.specs import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
     MODEL,
     NAME,
     OPTIMISE,
@@ -55,6 +57,8 @@ from stylebench.config.specs import (
 )
 
 __all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "MODEL",
     "NAME",
     "OPTIMISE",

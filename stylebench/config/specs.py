@@ -287,6 +287,10 @@ def style_size(size: int, scale: float) -> int:
     return round(found)
 
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and standard deviation of RGB in [0, 1], torchvision's convention."""
+
+
 class InputSpec(Frozen):
     """What weights take for a picture x in [0, 1]: (scale · x − mean) / std.
 

@@ -18,7 +18,7 @@ from stylebench.figures.claims import by_pair
 from stylebench.figures.dots import Column
 from stylebench.figures.intervals import holm, spearman
 from stylebench.figures.statistics import known
-from stylebench.figures.style import one_setting
+from stylebench.figures.style import one_setting, without_seed
 from stylebench.store import Results
 
 DEEPEST, AVERAGED = "deepest", "mean of stages"
@@ -34,8 +34,7 @@ FEWEST = 5
 
 def _backbone(frame: pd.DataFrame) -> "pd.Series[str]":
     """Return arch and weights as one text, the same for all seeds of random weights."""
-    weights = frame["weights"].str.replace(r"^random:\d+", "random", regex=True)
-    names: pd.Series[str] = frame["arch"].str.cat(weights, sep=" ")
+    names: pd.Series[str] = frame["arch"].str.cat(without_seed(frame["weights"]), sep=" ")
     return names
 
 

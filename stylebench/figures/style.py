@@ -84,12 +84,17 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     return [(1, float(p), "") if i % 2 else (0, 0.0, p) for i, p in enumerate(parts)]
 
 
+def without_seed(weights: "pd.Series[str]") -> "pd.Series[str]":
+    """Return names of weights without the seed of random ones: seeds are repetitions."""
+    return weights.str.replace(r"^random:\d+", "random", regex=True)
+
+
 def backbone_names(frame: pd.DataFrame) -> pd.Series:
     """Return the name of each row's backbone: arch, and its weights where one arch has several.
 
-    Random weights that differ in the seed alone count as one: seeds are repetitions.
+    Random weights that differ in the seed alone count as one.
     """
-    weights = frame["weights"].str.replace(r"^random:\d+", "random", regex=True)
+    weights = without_seed(frame["weights"])
     real = ~weights.str.match(r"unavailable|$")
     own = weights.str.startswith(MODEL)  # a network for each smoothing in its losses
     of = frame["arch"].where(~own, frame["arch"] + "\n" + frame.get("smoothing", ""))

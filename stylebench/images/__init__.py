@@ -5,6 +5,7 @@ from stylebench.images.decode import Picture, Resize, save
 from stylebench.images.given import to_tensor
 from stylebench.images.names import (
     PREFIX,
+    ROLES,
     ImageSource,
     Role,
     check_output,
@@ -19,6 +20,7 @@ __all__ = [
     "PAINTINGS",
     "PHOTOGRAPHS",
     "PREFIX",
+    "ROLES",
     "Builtin",
     "ImageSource",
     "Picture",

@@ -138,6 +138,11 @@ _painting("woodcut", "chelsea", "a cat in carved lines and colour blocks")
 _painting("stained-glass", "astronaut", "an astronaut with a halo, in glass")
 
 
+def builtin(name: str) -> Builtin:
+    """Return a built-in picture, a photograph or a painted style."""
+    return (PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name]
+
+
 def builtins() -> dict[str, Builtin]:
     """Return every built-in picture by name: the photographs, then the painted styles."""
     return {**dict(PHOTOGRAPHS.items()), **dict(PAINTINGS.items())}

@@ -47,6 +47,16 @@ _UPRIGHT = {  # EXIF orientation (TIFF 6.0, tag 274) -> what turns the picture u
 }
 
 
+SAVED = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+"""Suffixes of pictures that are written -> their kinds."""
+
+
+def check_saved(output: Path) -> None:
+    """Raise InputError for an ``--output`` that is no name of a picture."""
+    if output.suffix.lower() not in SAVED:
+        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
+
+
 def save(path: Path, array: Picture, quality: int = 92, root: Path | None = None) -> None:
     """Write a picture as PNG or JPEG, by the suffix of `path`, all or nothing.
 
@@ -60,7 +70,7 @@ def save(path: Path, array: Picture, quality: int = 92, root: Path | None = None
         InputError: another suffix, another kind of array, or a place that cannot be written.
         OSError: the disk is full.
     """
-    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower())
+    kind = SAVED.get(path.suffix.lower())
     if kind is None:
         raise InputError(f"cannot save {str(path)!r}: expected a name in .png, .jpg or .jpeg")
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:

@@ -13,6 +13,7 @@ from stylebench.images.names import Role, read, resolve
 if TYPE_CHECKING:
     from torch import Tensor
 
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 SIZE = 512
 """Long side in px of pictures from files, where none is given."""
 
@@ -53,8 +54,8 @@ def to_tensor(
     picture = _checked(given, role)
     if size is None:
         return picture
-    pixels = (picture[0].movedim(0, -1) * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-    return of_pixels(fit(Image.fromarray(pixels), role, size, resize)).to(picture.device)
+    pixels = Image.fromarray(to_pixels(picture))
+    return of_pixels(fit(pixels, role, size, resize)).to(picture.device)
 
 
 def _checked(given: "Tensor", role: Role) -> "Tensor":
@@ -74,7 +75,15 @@ def _checked(given: "Tensor", role: Role) -> "Tensor":
     return picture
 
 
-def of_pixels(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> "Tensor":
+def to_pixels(image: "Tensor") -> Pixels:
+    """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
+    import torch
+
+    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
+    return pixels.to(torch.uint8).cpu().numpy()
+
+
+def of_pixels(pixels: Pixels) -> "Tensor":
     """Return uint8 (H, W, 3) as (1, 3, H, W), float32 in [0, 1]."""
     import torch
 

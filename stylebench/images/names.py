@@ -16,7 +16,7 @@ from typing import Literal
 from stylebench.errors import InputError, suggestion
 from stylebench.files import sha256
 from stylebench.images import formats
-from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS
+from stylebench.images.builtin import PAINTINGS, PHOTOGRAPHS, builtin
 from stylebench.images.decode import (
     MAX_SIDE,
     MIN_SIDE,
@@ -30,6 +30,8 @@ from stylebench.images.decode import (
 )
 
 Role = Literal["content", "style", "photograph", "mask", "start"]
+ROLES: tuple[Role, Role] = ("content", "style")
+"""Of a pair."""
 
 PREFIX = "builtin:"
 
@@ -197,16 +199,14 @@ def read(ref: str, size: int, *, resize: Resize = "aspect") -> Picture:
         raise InputError(f"size must be from {MIN_SIDE} to {MAX_SIDE} px, not {size}")
     if not ref.startswith(PREFIX):
         return read_file(Path(ref), size, resize)
-    name = ref.removeprefix(PREFIX)
-    return (PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name].render(size, resize)
+    return builtin(ref.removeprefix(PREFIX)).render(size, resize)
 
 
 def own_size(ref: str) -> int:
     """Return the long side of a picture as it is in its file, in px; arguments as of `read`."""
     if not ref.startswith(PREFIX):
         return long_side(Path(ref))
-    name = ref.removeprefix(PREFIX)
-    return long_side((PHOTOGRAPHS if name in PHOTOGRAPHS else PAINTINGS)[name].path)
+    return long_side(builtin(ref.removeprefix(PREFIX)).path)
 
 
 def digest(ref: str, size: int) -> str:

@@ -19,11 +19,11 @@ from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.names import BackboneName, find, listed
 from stylebench.config import WeightsRef
 from stylebench.errors import InputError, UnavailableError, of_python
-from stylebench.images import Resize, to_tensor
+from stylebench.images import ROLES, Resize, to_tensor
 from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
 from stylebench.measures.moments import Moments
 from stylebench.runtime import float64
-from stylebench.transfer.stylize import ROLES, Stylization
+from stylebench.transfer.stylize import Stylization
 
 PRETRAINED = ("p-vgg19", "p-resnet50", "p-timm:efficientnet_lite0")
 """Judges by default, of three families, where their weights are on this machine."""
@@ -190,7 +190,7 @@ def judge(
     content: Any,
     style: Any,
     *,
-    judges: Sequence[str] = (),
+    judges: str | Sequence[str] = (),
     size: int | None = None,
     resize: Resize = "aspect",
     device: str = "auto",
@@ -217,6 +217,7 @@ def judge(
     Raises:
         InputError: a picture that cannot be read, sizes that differ, or a judge that is not there.
     """
+    wanted = [judges] if isinstance(judges, str) else judges
     on = runtime.resolve_device(device)
     runtime.configure()
     arch = result.arch if isinstance(result, Stylization) else ""
@@ -227,7 +228,7 @@ def judge(
         side = None if fixed else size or max(made.shape[-2:])
         pair.append(to_tensor(picture, role, side, resize).to(on))
     _check_sizes(made, pair[0], resize)
-    chosen = named(judges, {}, offline=offline) if judges else choose([arch] if arch else [])
+    chosen = named(wanted, {}, offline=offline) if wanted else choose([arch] if arch else [])
     panel: list[Judge | Lpips] = [*make(chosen, on), *filter(None, [lpips(on)])]
     rows = [
         {

@@ -7,18 +7,19 @@ To add one: a function decorated with ``@statistic(name, scale_free=…)`` that 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from stylebench import runtime
-from stylebench.config import SmoothingSpec
-from stylebench.errors import of_python
+from stylebench.config import SmoothingSpec, first_problem
+from stylebench.errors import InputError, of_python
 from stylebench.images import to_tensor
 from stylebench.registry import Registry, check_function, check_number, summary
 from stylebench.runtime import float64
@@ -301,8 +302,12 @@ def statistics(
 
     network = make(backbone, **options)
     runtime.configure(tf32=network.precision == "tf32")
-    each_of = [smoothing] if isinstance(smoothing, str | SmoothingSpec) else smoothing
-    specs = [SmoothingSpec.model_validate(each) for each in each_of]
+    each_of = [smoothing] if isinstance(smoothing, str | Mapping | SmoothingSpec) else smoothing
+    try:
+        specs = [SmoothingSpec.model_validate(each) for each in each_of]
+    except ValidationError as error:
+        path, expected, found = first_problem(error)
+        raise InputError(f"smoothing: {path}: {expected}, found {found!r:.60}") from None
     for spec in specs:
         smoothings.check(spec)
     pictures = images if isinstance(images, list | tuple) else [images]

@@ -27,7 +27,7 @@ from stylebench.figures.frontiers import areas, points
 from stylebench.figures.intervals import means
 from stylebench.figures.notes import versions
 from stylebench.figures.register import inert
-from stylebench.figures.style import SETTINGS, alike
+from stylebench.figures.style import SETTINGS, alike, without_seed
 from stylebench.report.page import TEMPLATES
 from stylebench.store import Results
 
@@ -136,8 +136,7 @@ def _together(loaded: Sequence[Results], remarks: list[str]) -> tuple[pd.DataFra
 
 def _network(jobs: pd.DataFrame) -> "pd.Series[str]":
     """Return the weights of each job without options, seeds of random ones being repetitions."""
-    plain = jobs["weights"].str.replace(OPTIONS, "", regex=True)
-    return plain.str.replace(r"^random:\d+", "random", regex=True)
+    return without_seed(jobs["weights"].str.replace(OPTIONS, "", regex=True))
 
 
 def _marked(jobs: pd.DataFrame) -> pd.DataFrame:

@@ -12,14 +12,14 @@ from stylebench import images, runtime
 from stylebench.config import SIDES, blend_weights, shares
 from stylebench.errors import InputError
 from stylebench.images import ImageSource
+from stylebench.images.decode import SAVED, check_saved
+from stylebench.images.given import to_pixels
 from stylebench.stylisers.styliser import check_strength, load
-from stylebench.transfer.step import to_pixels
 from stylebench.transfer.targets import Blend
 
 LARGEST = 1024
 """Long side in px of a photograph at its own size, at most: attention (SANet) compares every
 position of the content with every one of the style, 16,384 × 4,096 of them there."""
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,9 @@ def _finite(made: Tensor, model: str) -> Tensor:
 
 def _places(output: Path, contents: list[ImageSource]) -> list[Path]:
     """Return where what is made of each photograph goes."""
-    is_picture = output.suffix.lower() in SUFFIXES
+    is_picture = output.suffix.lower() in SAVED
     if len(contents) == 1 and not output.is_dir():
-        if not is_picture:
-            raise InputError(
-                f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}"
-            )
+        check_saved(output)
         return [output]
     if is_picture and not output.is_dir():
         raise InputError(

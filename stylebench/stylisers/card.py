@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from stylebench import files, named
 from stylebench.config import Count, Frozen, Seed, SmoothingSpec, WeightsRef, first_problem
 from stylebench.errors import InputError, describe
+from stylebench.stylisers.settings import Method
 
 KEY = "stylebench"
 """Of the metadata: one key alone, as safetensors writes several in any order."""
@@ -71,7 +72,7 @@ class Card(Frozen):
     """
 
     format: Literal[1] = 1
-    name: Literal["adain", "sanet"]
+    name: Method
     encoder: Text
     weights: WeightsRef
     seed: Seed

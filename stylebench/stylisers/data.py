@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylebench import images
 from stylebench.errors import InputError
-from stylebench.images import Role
+from stylebench.images import ROLES, Role
 from stylebench.stylisers.card import Data
 
 NAMED = 20
@@ -19,7 +19,6 @@ KEPT = 512
 """Pictures that are kept in memory, 0.8 MB each at 512 × 512 px."""
 MANY = 500
 """Pictures of which it is told that they are read."""
-ROLES: tuple[Role, Role] = ("content", "style")
 
 
 @functools.lru_cache(maxsize=KEPT)

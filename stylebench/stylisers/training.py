@@ -15,7 +15,6 @@ GPU the gradients of padding, upsampling and attention are summed in any order.
 import contextlib
 import hashlib
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,6 +29,8 @@ from stylebench import files, images, runtime
 from stylebench.backbones.names import code_of, find
 from stylebench.config import NodeChoice
 from stylebench.errors import InputError, JobError, published, some
+from stylebench.images import ROLES
+from stylebench.images.given import to_pixels
 from stylebench.stylisers import card, data, decoder, encoder
 from stylebench.stylisers.adain import Maps
 from stylebench.stylisers.losses import LossNetwork
@@ -39,7 +40,6 @@ from stylebench.stylisers.styliser import MODEL
 from stylebench.training import checkpoint
 from stylebench.training.checkpoint import State
 from stylebench.transfer import smoothing
-from stylebench.transfer.step import to_pixels
 
 CHECKPOINT = "checkpoint.pt"
 MEANING = 1
@@ -56,12 +56,11 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Step:
-    """What is told after each step: its number from 1, how many in all, terms, seconds left."""
+    """What is told after each step: its number from 1, how many in all, terms."""
 
     number: int
     steps: int
     losses: Mapping[str, float]
-    seconds_left: float
 
 
 class Training:
@@ -94,14 +93,13 @@ class Training:
             for name in (settings.encoder, settings.loss.network or settings.encoder)
         )
         self._check_networks(given or {})
-        self._pools = {
+        self.pools = {
             role: data.Pool(role, values, settings.size, settings.crop, tell)
-            for role, values in zip(data.ROLES, (settings.content, settings.style), strict=True)
+            for role, values in zip(ROLES, (settings.content, settings.style), strict=True)
         }
-        self._data = {role: pool.data for role, pool in self._pools.items()}
+        self._data = {role: pool.data for role, pool in self.pools.items()}
         self._samples = self._chosen_samples(tell)
         self._nodes = self._style_nodes()
-        self._seconds: list[float] = []
         self.digest = self._identity()
         if self.is_finished:
             self._check_finished(out / MODEL)
@@ -126,13 +124,13 @@ class Training:
     @property
     def counts(self) -> dict[str, int]:
         """How many contents and styles there are."""
-        return {role: self._data[role].count for role in data.ROLES}
+        return {role: self._data[role].count for role in ROLES}
 
     def _chosen_samples(self, tell: Callable[[str], None]) -> list[Tensor]:
         """Return the sample contents, squashed to the size of the crops, as all are in training."""
         wanted, side = self.settings.samples, self.settings.crop
         found = [s for value in wanted for s in images.resolve(value, "content", tell)][:16]
-        refs = [source.ref for source in found] or self._pools["content"].first(1)
+        refs = [source.ref for source in found] or self.pools["content"].first(1)
         return [images.to_tensor(ref, "content", side, "squash") for ref in refs]
 
     def _identity(self) -> str:
@@ -143,7 +141,7 @@ class Training:
             without["stride"] = True
         own = self.settings.model_dump_json(exclude=without)
         weights = [each.weights.sha256 + each.label for each in (self._encoder, self._seer)]
-        pictures = [self._data[role].digest for role in data.ROLES]
+        pictures = [self._data[role].digest for role in ROLES]
         code = [code_of(self._encoder.arch), code_of(self._seer.arch)]
         code.append(smoothing.SMOOTHINGS.code(self.settings.loss.smoothing.name))
         parts = [str(MEANING), own, *weights, *pictures, self._precision, repr(code)]
@@ -174,7 +172,8 @@ class Training:
         coarsest = strides(self.settings.method)[-1]
         return [level.node for level in seer.known if level.stride <= coarsest]
 
-    def _loss_network(self) -> LossNetwork:
+    def loss_network(self) -> LossNetwork:
+        """Return the network whose losses train, with its weights."""
         style = self._nodes
         content = [level.node for level in self._levels(self._seer)]
         every = {node.path: node for node in (*style, *content)}
@@ -213,23 +212,20 @@ class Training:
         self.out.mkdir(parents=True, exist_ok=True)
         if self.is_finished:
             return self._finished()
-        state, loss = self._state(), self._loss_network()
+        state, loss = self._state(), self.loss_network()
         network = self._network(state, loss)
         if state.step and not files.exists(self._sheet_of(state), self.out):
             self._show(state, network)
         batches = self._batches(state.step)
         for number, (content, style) in enumerate(batches, start=state.step + 1):
-            began = time.monotonic()
             state.rows.append(self._step(state, network, loss, content, style))
-            self._seconds = [*self._seconds[-50:], time.monotonic() - began]
-            left = self.settings.steps - number
-            pace = sum(self._seconds) / len(self._seconds)
             terms = dict(zip(TERMS, state.rows[-1], strict=True))
-            stop = watch(Step(number, self.settings.steps, terms, left * pace))
-            if number % self.settings.checkpoint == 0 or stop or not left:
+            stop = watch(Step(number, self.settings.steps, terms))
+            last = number == self.settings.steps
+            if number % self.settings.checkpoint == 0 or stop or last:
                 self._save(state, network)
                 saved()
-            if stop and left:
+            if stop and not last:
                 return None
         card.write(self.out / MODEL, self._card(state), state.network.state_dict(), self.out)
         return self._finished()
@@ -272,7 +268,7 @@ class Training:
         how = self.settings
 
         def draw(step: int) -> tuple[Tensor, ...]:
-            return tuple(self._pools[r].draw(how.seed, step, how.batch) for r in data.ROLES)
+            return tuple(self.pools[r].draw(how.seed, step, how.batch) for r in ROLES)
 
         with ThreadPoolExecutor(max_workers=1) as pool:
             coming = pool.submit(draw, done)
@@ -370,7 +366,7 @@ class Training:
     def _show(self, state: State[Generator], network: Network) -> None:
         """Write the samples: styles above, and beside each content what is made of it."""
         side = self.settings.crop
-        found = self._pools["style"].first(SHOWN)
+        found = self.pools["style"].first(SHOWN)
         styles = [images.to_tensor(ref, "style", side, "squash") for ref in found]
         styliser = Trained(self._card(state), network)
         rows = [[np.full((side, side, 3), 255, np.uint8), *map(to_pixels, styles)]]
@@ -396,7 +392,7 @@ class Training:
             decoder=self._decoder(),
             steps=state.step,
             training={**published(own), "digest": self.digest, "precision": self._precision},
-            data={role: self._data[role] for role in data.ROLES},
+            data={role: self._data[role] for role in ROLES},
             losses=dict(zip(TERMS, last, strict=True)),
             versions=dict(runtime.environment()),
             command=self._command,

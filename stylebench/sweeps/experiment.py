@@ -33,11 +33,13 @@ def _read(path: Path) -> dict[str, Any]:
     return read_yaml(located(path, known, "experiment", "stylebench ls experiments"), known)
 
 
+LISTS = ("system", "arch", "smoothing", "content", "style", "seed", "statistics_images")
+"""Keys for which one value is a list of one: ``arch: r-vgg19``, ``seed: 3``."""
+
+
 def _as_lists(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Allow a single value where a list is expected: ``arch: r-vgg19``, ``seed: 3``."""
-    plural = ("system", "arch", "smoothing", "content", "style", "seed", "statistics_images")
     single = (str, int, float, date, dict)
-    return {k: [v] if k in plural and isinstance(v, single) else v for k, v in data.items()}
+    return {k: [v] if k in LISTS and isinstance(v, single) else v for k, v in data.items()}
 
 
 PARTS: dict[str, type[Frozen]] = {

@@ -17,6 +17,7 @@ from stylebench import files, images, named
 from stylebench.config import ImageRef, JobSpec
 from stylebench.errors import DamagedError, InputError, JobError, some
 from stylebench.images import stored
+from stylebench.images.decode import SAVED
 from stylebench.measures.flicker import Flicker, flicker
 from stylebench.store import models
 from stylebench.sweeps.run import RunOptions, check_folder
@@ -121,7 +122,7 @@ def _jobs(frames: Sequence[images.ImageSource], first: JobSpec) -> dict[str, Job
 
 def _check_folder(output: Path, frames: Sequence[images.ImageSource], *, force: bool) -> None:
     """Raise InputError for what is no folder, takes no files, or holds others than ours."""
-    if output.suffix.lower() in (".png", ".jpg", ".jpeg") or output.is_file():
+    if output.suffix.lower() in SAVED or output.is_file():
         raise InputError(
             f"--output expects a folder, as the content is one of frames, found {str(output)!r}"
         )

@@ -31,11 +31,11 @@ from stylebench.config import (
     Stylisation,
 )
 from stylebench.errors import InputError, JobError, one_line, published
-from stylebench.images.given import of_pixels
+from stylebench.images.given import Pixels, of_pixels, to_pixels
 from stylebench.measures.statistics import measure_backbone, measured
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
-from stylebench.transfer.step import Pixels, Watcher, to_pixels
+from stylebench.transfer.step import Watcher
 from stylebench.transfer.stylize import MOVED, Stylization, stylize_batch
 from stylebench.transfer.targets import Blend, Regions, Style, pictures
 

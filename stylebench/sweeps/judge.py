@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from stylebench import files, runtime, store
 from stylebench.config import PassSpec, PictureSpec, WeightsRef
 from stylebench.errors import DamagedError, InputError, describe
 from stylebench.images import stored
+from stylebench.images.given import of_pixels
 from stylebench.measures import judges
 from stylebench.measures.judges import Judge, Lpips
 from stylebench.measures.metrics import METRICS, measure
@@ -62,8 +62,7 @@ def _decoded(data: bytes, device: str) -> Tensor:
 
     Equal files give one tensor, so that judges look but once at the pictures that jobs share.
     """
-    pixels = torch.from_numpy(np.array(stored.decode(data)))
-    return (pixels.permute(2, 0, 1).unsqueeze(0).float() / 255).contiguous().to(device)
+    return of_pixels(np.array(stored.decode(data))).contiguous().to(device)
 
 
 def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ from stylebench import images, runtime, store
 from stylebench.backbones import names
 from stylebench.config import JobSpec, PassSpec, PictureSpec, blend_weights, first_problem, shares
 from stylebench.errors import InputError, JobError
+from stylebench.images.decode import check_saved
 from stylebench.registry import check_code
 from stylebench.store import JobRecord
 from stylebench.sweeps.experiment import load_sweep
@@ -108,8 +109,7 @@ def _checked(output: Path) -> None:
     """Raise InputError for a picture that could not be written."""
     if output.is_dir():
         raise InputError(f"--output {str(output)!r} is a folder; expected the name of a picture")
-    if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"--output expects a name in .png, .jpg or .jpeg, found {str(output)!r}")
+    check_saved(output)
     check_folder(output.parent, shared=True, writes=True)
 
 
@@ -139,8 +139,8 @@ def transfer_one(
         InputError: wrong input, or more than one job.
         JobError: the job failed.
     """
+    from stylebench.images.given import to_pixels
     from stylebench.sweeps.job import run_job
-    from stylebench.transfer.step import to_pixels
 
     _checked(output)
     job = planned(flags, options, strength, tell)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from stylebench.backbones.spec import BackboneSpec
+from stylebench.backbones.spec import BackboneSpec, normalised
 from stylebench.config import LossSpec
 
 Step = Callable[[], object]
@@ -36,6 +36,7 @@ class Plain:
     def __init__(
         self, spec: BackboneSpec, network: nn.Module, content: Tensor, style: Tensor
     ) -> None:
+        self._order = spec.order
         self._network = network.eval().requires_grad_(False).to(content.device)
         self._mean, self._std = (
             content.new_tensor(each).view(1, 3, 1, 1) for each in (spec.mean, spec.std)
@@ -57,7 +58,7 @@ class Plain:
         return keep
 
     def _see(self, image: Tensor) -> dict[str, Tensor]:
-        self._network((image - self._mean) / self._std)
+        self._network(normalised(image, self._order, self._mean, self._std))
         return dict(self._maps)
 
     def loss(self, image: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from stylebench.backbones import names, pretrained
 from stylebench.backbones.extractor import build, whole_network
 from stylebench.config import TransferSettings, WeightsRef
 from stylebench.errors import InputError, UnavailableError
-from stylebench.images import to_tensor
+from stylebench.images import ROLES, to_tensor
 from stylebench.measures import judges
 from stylebench.measures.metrics import measure
 from stylebench.timing.bench import Machine, Work, machine, wait
@@ -32,7 +32,6 @@ from stylebench.transfer import presets
 from stylebench.transfer.objective import Objective
 from stylebench.transfer.optimisers import iterate
 from stylebench.transfer.parameterisation import parameterise
-from stylebench.transfer.stylize import ROLES
 
 PAIR = ("chelsea", "brush")
 OURS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -14,7 +14,7 @@ Closure = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 class Recorder:
-    """Calls a closure, always the same one, as a graph from its third call on, if it is on CUDA.
+    """Calls a closure, always the same one, as a graph from its second call on, if it is on CUDA.
 
     At the first call the closure is run on a stream of its own, where libraries choose their
     kernels and make their plans; at the second it is recorded. One that cannot be recorded, because

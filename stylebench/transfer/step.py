@@ -4,21 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import PIL.Image
-import torch
 from torch import Tensor
+
+from stylebench.images.given import to_pixels
 
 if TYPE_CHECKING:  # else a styliser that needs no backbone would load them all
     from stylebench.transfer.objective import Evaluation, Objective
-
-Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
-
-
-def to_pixels(image: Tensor) -> Pixels:
-    """Return (1, 3, H, W) in [0, 1] as uint8 (H, W, 3)."""
-    pixels = (image[0].detach().permute(1, 2, 0) * 255).round().clamp(0, 255)
-    return pixels.to(torch.uint8).cpu().numpy()
 
 
 @dataclass(frozen=True)

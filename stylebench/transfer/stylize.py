@@ -19,17 +19,16 @@ from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
 from stylebench.config import PRESET, Start, TransferSettings, shares, style_size
 from stylebench.errors import InputError, JobError, of_python
-from stylebench.images import Resize, Role, to_tensor
-from stylebench.images.given import SIZE
+from stylebench.images import Resize, to_tensor
+from stylebench.images.given import SIZE, Pixels, to_pixels
 from stylebench.images.masks import check_form
 from stylebench.transfer import colours, presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
-from stylebench.transfer.step import Pixels, Step, Watcher, to_pixels
+from stylebench.transfer.step import Step, Watcher
 from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
-ROLES: tuple[Role, Role] = ("content", "style")
 EVALS = 200
 """Closure evaluations of `stylize` and of ``stylebench transfer``, at most."""
 MOVED = 1 / 255

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stylebench.config import IMAGENET_MEAN, IMAGENET_STD
+
 Array = NDArray[np.generic]
 Real = NDArray[np.float64]
 State = dict[str, Array]
 
-MEAN = np.array((0.485, 0.456, 0.406))
-STD = np.array((0.229, 0.224, 0.225))
+MEAN, STD = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
 """Of RGB in [0, 1]: the input that torchvision's networks, and ours, expect."""
 CAFFE_MEAN = np.array((123.68, 116.779, 103.939))
 """Of RGB in [0, 255], subtracted before the networks of Oxford and of He et al."""

@@ -64,6 +64,22 @@ class _BrokenError(Exception):
     """A transfer that stopped early, or a server that is busy: worth another try."""
 
 
+def of_torch(url: str, source: str, *, offline: bool) -> Path:
+    """Return a checkpoint in torch's cache, where torchvision and timm keep theirs.
+
+    Args:
+        url: where it is; the end of its name states its sha256.
+        source: its name in messages.
+        offline: never download.
+    """
+    import torch
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not have((source, path), stated(path.name), offline):
+        fetch(url, path)
+    return path
+
+
 def fetch(url: str, path: Path) -> None:
     """Download `url` to `path`, which is either complete and checked afterwards or not there.
 

@@ -53,7 +53,7 @@ def timm_file(model: str, tag: str = "", *, offline: bool = False) -> tuple[str,
     source = f"timm:{config.architecture}" + (f".{config.tag}" if config.tag else "")
     if config.hf_hub_id:
         return source, _of_hub(source, config, offline)
-    return source, _of_url(source, config.url, offline)
+    return source, download.of_torch(config.url, source, offline=offline)
 
 
 def licence(model: str) -> str:
@@ -96,13 +96,3 @@ def _of_hub(source: str, config: Any, offline: bool) -> Path:
 def _digest(tag: str) -> str:
     """Return the sha256 that the hub's tag for a content, by which its cache calls it, may be."""
     return tag if re.fullmatch("[0-9a-f]{64}", tag) else ""
-
-
-def _of_url(source: str, url: str, offline: bool) -> Path:
-    """Return a checkpoint that timm keeps beside torchvision's."""
-    import torch
-
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not download.have((source, path), download.stated(path.name), offline):
-        download.fetch(url, path)
-    return path

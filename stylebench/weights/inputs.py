@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from stylebench import images
-from stylebench.config import InputSpec
+from stylebench.config import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stylebench.errors import InputError
 from stylebench.weights import files
 
@@ -75,7 +75,7 @@ class Known:
     biases: tuple[float, ...] = ()
 
 
-_IMAGENET = InputSpec(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_IMAGENET = InputSpec(mean=IMAGENET_MEAN, std=IMAGENET_STD)
 FIRST_LAYERS: dict[str, tuple[Known, ...]] = {
     "vgg19": (
         Known(

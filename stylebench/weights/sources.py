@@ -135,14 +135,9 @@ def transform(name: str, digest: str) -> InputSpec | None:
 
 
 def _torchvision(wanted: Wanted, value: str, offline: bool) -> Found:
-    import torch
-
     url = checkpoint_url(wanted, value)
-    file = url.rpartition("/")[2]
-    found = f"torchvision:{file}", Path(torch.hub.get_dir()) / "checkpoints" / file
-    if not download.have(found, download.stated(file), offline):
-        download.fetch(url, found[1])
-    return found
+    source = f"torchvision:{url.rpartition('/')[2]}"
+    return source, download.of_torch(url, source, offline=offline)
 
 
 def _timm(wanted: Wanted, value: str, offline: bool) -> Found:

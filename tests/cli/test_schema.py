@@ -42,6 +42,7 @@ def test_every_key_is_there_and_described() -> None:
 
 
 GOOD = """
+system: optimise
 arch: r-vgg19
 smoothing: {name: softmax, temperature: 10, layers: deep}
 content: chelsea

@@ -16,8 +16,8 @@ from PIL import Image
 
 from stylebench import images
 from stylebench.errors import UnavailableError
+from stylebench.images.given import to_pixels
 from stylebench.stylisers.styliser import Styliser, load
-from stylebench.transfer.step import to_pixels
 from tests.e2e.browser import CHROMIUM, FLAGS, OVERFLOW, Page, browser
 from tests.stylisers.tiny import model
 

@@ -1,6 +1,5 @@
 """The bench: what it counts and measures, and that its check can fail."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,24 +58,26 @@ def test_a_network_that_computes_with_tensors_as_it_is_made_is_counted() -> None
 
 
 def test_steps_are_measured_in_turns_after_one_of_each() -> None:
-    turns = []
+    turns, now = [], 0.0
 
-    def step(name: str, pauses: list[float]) -> Step:
-        left = iter([0.3, *pauses])
+    def step(name: str, seconds: list[float]) -> Step:
+        left = iter([0.3, *seconds])
 
-        def wait() -> None:
+        def take() -> None:
+            nonlocal now
             turns.append(name)
-            time.sleep(next(left))
+            now += next(left)
 
-        return wait
+        return take
 
     steps = {("a", "fp32"): step("a", [0.01, 0.2]), ("b", "fp32"): step("b", [0.1, 0.1])}
-    found = bench.measure(steps, "cpu", 2)
+    found = bench.measure(steps, "cpu", 2, clock=lambda: now)
     assert turns == ["a", "b"] * 3
-    assert 0.01 <= found["a", "fp32"][0] < 0.09
-    assert all(0.1 <= seconds < 0.29 for seconds in found["b", "fp32"])
+    assert found["a", "fp32"] == pytest.approx([0.01, 0.2])
+    assert found["b", "fp32"] == pytest.approx([0.1, 0.1])
     assert bench.measure({("m", "fp32"): lambda: None}, "mps", 1)  # whose plan asks for a time
-    enough = bench.measure({("c", "fp32"): step("c", [0.1] * 9)}, "cpu", 9, enough=0.15)
+    long = {("c", "fp32"): step("c", [0.1] * 9)}
+    enough = bench.measure(long, "cpu", 9, enough=0.15, clock=lambda: now)
     assert len(enough["c", "fp32"]) == 2
 
 

@@ -1,8 +1,10 @@
 """``bench --to-loss``: the plain way, and when ours are where it ends."""
 
+import copy
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -51,6 +53,15 @@ def test_the_plain_way_goes_down_by_torchs_own_optimiser() -> None:
     assert losses[0] == pytest.approx(float(plain.loss(content)))
     assert losses[-1] < losses[0]
     assert not torch.equal(plain.image, content)
+
+
+def test_the_plain_way_takes_channels_in_the_order_of_the_weights() -> None:
+    spec, network = whole_network("r-tiny", pretrained.resolve("r-tiny", 0), 0)
+    spec = replace(spec, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    content, style = pair(48)
+    turned = Plain(replace(spec, order="bgr"), copy.deepcopy(network), content, style).loss(style)
+    straight = Plain(spec, network, content.flip(1), style.flip(1)).loss(style.flip(1))
+    assert float(turned) == pytest.approx(float(straight), rel=1e-6)
 
 
 def test_a_way_has_its_own_clock_and_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from torch.nn.functional import conv2d
 from stylebench import images
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import build
-from stylebench.backbones.spec import ARCHS, IMAGENET_MEAN, IMAGENET_STD
+from stylebench.backbones.spec import ARCHS
 from stylebench.backbones.tiny import tiny
-from stylebench.config import InputSpec
+from stylebench.config import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
 from stylebench.sweeps.experiment import load_sweep
