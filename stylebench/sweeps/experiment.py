@@ -168,7 +168,7 @@ def _paired(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**({"pairing": "product"} if named else {}), **data}
 
 
-def arms(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
+def configurations(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
     """Return the configurations that a sweep is the union of: one for each variant, or itself.
 
     Args:
@@ -187,7 +187,7 @@ def arms(config: SweepConfig, where: str = "sweep") -> list[SweepConfig]:
 
 def archs_of(config: SweepConfig) -> list[str]:
     """Return the backbones of a sweep and its variants, as ``--arch`` takes them."""
-    return list(dict.fromkeys(arch for arm in arms(config) for arch in arm.arch))
+    return list(dict.fromkeys(arch for part in configurations(config) for arch in part.arch))
 
 
 QUICK = "quick"
@@ -222,16 +222,16 @@ OF_OPTIMISATIONS = ("arch", "smoothing", "seed", "evals", "preset", "precision",
 
 def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: str) -> None:
     """Raise InputError for flags of stylisations, or of statistics, where there are none."""
-    if not any(arm.content and arm.style for arm in found):
+    if not any(part.content and part.style for part in found):
         for key in OF_STYLISATIONS:
             if flags.get(key) is not None and (key, flags[key]) not in OF_BOTH:
                 raise InputError(
                     f"--{key}: {where} has statistics alone, on --statistics-images; for "
                     "stylisations give --content and --style"
                 )
-    elif flags.get("statistics_images") and not any(arm.statistics_images for arm in found):
+    elif flags.get("statistics_images") and not any(part.statistics_images for part in found):
         raise InputError(f"--statistics-images: {where} measures no statistics")
-    if not any(OPTIMISE in arm.system for arm in found):
+    if not any(OPTIMISE in part.system for part in found):
         for key in OF_OPTIMISATIONS:
             if flags.get(key) is not None:
                 raise InputError(
@@ -260,27 +260,27 @@ def _check_system(source: str) -> None:
         raise InputError(f"--system: expected {OPTIMISE} or a model: {error}") from None
 
 
-def _check_names(arm: SweepConfig) -> None:
+def _check_names(part: SweepConfig) -> None:
     """Raise InputError for backbones and smoothings that are not there: without torch."""
-    if bool(arm.content) != bool(arm.style):
-        empty, other = ("style", "content") if arm.content else ("content", "style")
+    if bool(part.content) != bool(part.style):
+        empty, other = ("style", "content") if part.content else ("content", "style")
         raise InputError(
             f"{empty}: expected pictures beside those of {other}, found none (for statistics alone "
             "both are empty)"
         )
-    if OPTIMISE in arm.system:
-        names.look_up(arm.arch, arm.backbone_options)
-    for spec in arm.smoothing:
+    if OPTIMISE in part.system:
+        names.look_up(part.arch, part.backbone_options)
+    for spec in part.smoothing:
         smoothing.check(spec)
 
 
 def _check_pictures(found: Sequence[SweepConfig]) -> None:
-    """Raise InputError for a picture of an arm that is not there; each is looked for once."""
-    for value in dict.fromkeys(each for arm in found for each in arm.content):
+    """Raise InputError for a picture of a part that is not there; each is looked for once."""
+    for value in dict.fromkeys(each for part in found for each in part.content):
         images.resolve(value, "content")
-    for value in dict.fromkeys(each for arm in found for each in arm.statistics_images):
+    for value in dict.fromkeys(each for part in found for each in part.statistics_images):
         images.resolve(value, "photograph")
-    for style in {repr(style): style for arm in found for style in arm.style}.values():
+    for style in {repr(style): style for part in found for style in part.style}.values():
         named(style)
 
 
@@ -322,10 +322,10 @@ def load_sweep(
     crossed = _crossed(data.pop("variants", []), data.pop("grid", None), where)
     variants = _varied(data, crossed, given, where)
     config = _validated({**_laid(_paired(data), given), "variants": variants}, where, written)
-    found = arms(config, f"{where}: grid" if gridded else where)
+    found = configurations(config, f"{where}: grid" if gridded else where)
     with naming(path, flags, profile):
-        for arm in found:
-            _check_names(arm)
+        for part in found:
+            _check_names(part)
         _check_pictures(found)
     for source in _as_lists(flags or {}).get("system") or ():
         _check_system(source)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Variant:
+class Named:
     """A backbone with options, as a configuration names it, and with the nodes that it chooses."""
 
     name: BackboneName
@@ -29,10 +29,10 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Arm:
+class Network:
     """A backbone with one set of weights."""
 
-    variant: Variant
+    named: Named
     seed: int
     weights: WeightsRef
 
@@ -40,26 +40,26 @@ class Arm:
     def shared(self) -> dict[str, Any]:
         """What its jobs of both kinds say of it."""
         return {
-            "arch": self.variant.name.arch,
-            "nodes": self.variant.spec.nodes,
-            "chosen": self.variant.chosen,
+            "arch": self.named.name.arch,
+            "nodes": self.named.spec.nodes,
+            "chosen": self.named.chosen,
             "weights": self.weights,
         }
 
 
-def _variant(config: SweepConfig, arch: str, options: dict[str, str], explicit: bool) -> Variant:
+def _named(config: SweepConfig, arch: str, options: dict[str, str], explicit: bool) -> Named:
     """Return a backbone with all its options; some options change which nodes there are."""
     name = BackboneName.parse(arch)
     options = (name.of(config.backbone_options) or {}) | options
     spec = names.find(arch)
     options = spec.check_options(arch, options)
     chosen = name.of(config.nodes)
-    return Variant(name, options, explicit, spec.choose(arch, chosen, options), chosen)
+    return Named(name, options, explicit, spec.choose(arch, chosen, options), chosen)
 
 
-def variants_of(
+def named_by(
     config: SweepConfig, given: Mapping[str, str], tell: Callable[[str], None]
-) -> list[Variant]:
+) -> list[Named]:
     """Return the backbones that names, comma lists, globs and ``NAME+OPTION=VALUE`` stand for."""
     pretrained = {*config.weights, *given}
     found: dict[tuple[str, str], tuple[str, dict[str, str], bool]] = {}
@@ -71,11 +71,11 @@ def variants_of(
             found[place] = arch, options, explicit or before
     kept = names.limited({arch: explicit for arch, _, explicit in found.values()}, config.limit)
     every = [each for arch in kept for each in found.values() if each[0] == arch]
-    return [_variant(config, *each) for each in names.taking(every, tell)]
+    return [_named(config, *each) for each in names.taking(every, tell)]
 
 
 class Seen:
-    """What the variants of a sweep share: pictures that were looked at, weights that were found."""
+    """What configurations of a sweep share: pictures that were looked at, weights found."""
 
     def __init__(
         self, given: Mapping[str, str], offline: bool, tell: Callable[[str], None]
@@ -91,18 +91,19 @@ class Seen:
             images.read(ref, size, resize=resize)
         return images.digest(ref, size)
 
-    def weights(self, config: SweepConfig, variant: Variant, seed: int) -> WeightsRef:
+    def weights(self, config: SweepConfig, backbone: Named, seed: int) -> WeightsRef:
         """Return the weights of a backbone, as `pretrained.resolve`."""
         from stylebench.backbones.pretrained import resolve
 
-        name = variant.name
+        name = backbone.name
         given = {**config.weights, **self._given}
-        key = (name, not name.pretrained and seed, *sorted(variant.options.items()), variant.chosen,
+        options = sorted(backbone.options.items())
+        key = (name, not name.pretrained and seed, *options, backbone.chosen,
                name.of(given), name.of(config.input))  # fmt: skip
         if key not in self._weights:
             try:
                 self._weights[key] = resolve(
-                    name.arch, seed, given=given, options=variant.options, nodes=variant.chosen,
+                    name.arch, seed, given=given, options=backbone.options, nodes=backbone.chosen,
                     taken=config.input, offline=self._offline, tell=self._tell,
                 )  # fmt: skip
             except UnavailableError as error:
@@ -144,13 +145,13 @@ def seeds_of(name: BackboneName, config: SweepConfig) -> tuple[int, ...]:
     return config.seed[:1] if name.pretrained and fixed else config.seed
 
 
-def arms_of(
+def weighted(
     config: SweepConfig,
-    variants: Sequence[Variant],
+    backbones: Sequence[Named],
     strict: bool,
     seen: Seen,
     tell: Callable[[str], None],
-) -> list[Arm]:
+) -> list[Network]:
     """Return every backbone with its weights; if `strict`, those named must have them."""
     from stylebench.backbones.pretrained import check_name
     from stylebench.weights import parse
@@ -165,44 +166,44 @@ def arms_of(
     for name, source in config.weights.items():
         check_name(name, "weights")
         parse(source)
-    arms: list[Arm] = []
-    for variant in variants:
-        arch = variant.name.arch
-        seeds, pretrained = seeds_of(variant.name, config), variant.name.pretrained
+    found: list[Network] = []
+    for backbone in backbones:
+        arch = backbone.name.arch
+        seeds, pretrained = seeds_of(backbone.name, config), backbone.name.pretrained
         for group in [seeds] if pretrained else [(seed,) for seed in seeds]:  # of equal weights
             try:
-                ref = seen.weights(config, variant, group[0])
+                ref = seen.weights(config, backbone, group[0])
             except UnavailableError as error:
-                if variant.explicit and strict:
+                if backbone.explicit and strict:
                     raise
-                missing = {"missing": str(error), "options": variant.options}
+                missing = {"missing": str(error), "options": backbone.options}
                 ref = WeightsRef(source="unavailable", **missing)
                 tell(f"{arch}: unavailable: {error}")
             else:
                 if pretrained:
                     tell(f"{arch}: weights {ref.label}")
-            arms += [Arm(variant, seed, ref) for seed in group]
-    return arms
+            found += [Network(backbone, seed, ref) for seed in group]
+    return found
 
 
-def check(config: SweepConfig, variants: Sequence[Variant]) -> None:
-    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no arm."""
+def check(config: SweepConfig, backbones: Sequence[Named]) -> None:
+    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of none."""
     from stylebench.transfer import smoothing
 
     for spec in config.smoothing:
         smoothing.check(spec)
-    archs = {variant.name.name: None for variant in variants}
-    taken = {key for variant in variants for key in config.nodes if variant.name.of({key: 1})}
+    archs = {backbone.name.name: None for backbone in backbones}
+    taken = {key for backbone in backbones for key in config.nodes if backbone.name.of({key: 1})}
     for name in config.nodes:
         if name not in taken:
             near = suggestion(name, archs)
             raise InputError(f"nodes: {name!r} is not among the backbones to run{near}")
-    pretrained = [variant.name for variant in variants if variant.name.pretrained]
+    pretrained = [backbone.name for backbone in backbones if backbone.name.pretrained]
     for name in config.input:
         if not any(arch.of({name: 1}) for arch in pretrained):
             near = suggestion(name, [arch.name for arch in pretrained])
             raise InputError(f"input: p-{name} is not among the backbones to run{near}")
-    nodes = {node.name: None for variant in variants for node in variant.spec.style}
+    nodes = {node.name: None for backbone in backbones for node in backbone.spec.style}
     for name in config.loss.layer_weights:
         if name not in nodes:
             raise InputError(

@@ -20,7 +20,7 @@ from stylebench.config import (
 )
 from stylebench.errors import InputError
 from stylebench.sweeps import networks
-from stylebench.sweeps.experiment import arms
+from stylebench.sweeps.experiment import configurations
 from stylebench.sweeps.same import unique
 from stylebench.sweeps.settings import SweepConfig, preset_label
 from stylebench.sweeps.styles import PlannedStyle, check_masks, named, planned
@@ -141,18 +141,18 @@ def expand(
     given = given or {}
     seen = networks.Seen(given, offline, once)
     parts = [
-        (arm, networks.variants_of(arm, given, once) if OPTIMISE in arm.system else [])
-        for arm in arms(config)
+        (part, networks.named_by(part, given, once) if OPTIMISE in part.system else [])
+        for part in configurations(config)
     ]
-    archs = [variant.name for _, variants in parts for variant in variants]
-    archs += seen.encoders(arm for arm, _ in parts)
+    archs = [backbone.name for _, backbones in parts for backbone in backbones]
+    archs += seen.encoders(part for part, _ in parts)
     for name, source in given.items():
         if not any(arch.pretrained and arch.of({name: source}) for arch in archs):
             raise InputError(f"--weights {name}=…: p-{name} is not among the backbones to run")
     found: list[Plan] = []
-    for arm, variants in parts:
-        found.append(_expand(arm, variants, strict, pairs, device, seen, once))
-        _check_count(sum(part.count for part in found))
+    for part, backbones in parts:
+        found.append(_expand(part, backbones, strict, pairs, device, seen, once))
+        _check_count(sum(each.count for each in found))
     return Plan(
         jobs=unique(spec for part in found for spec in part.jobs),
         missing=unique(spec for part in found for spec in part.missing),
@@ -170,7 +170,7 @@ def _check_count(count: int) -> None:
 
 def _expand(
     config: SweepConfig,
-    variants: Sequence[networks.Variant],
+    named: Sequence[networks.Named],
     strict: bool,
     pairs: bool,
     device: str,
@@ -180,15 +180,15 @@ def _expand(
     """Return the jobs of a configuration without variants; arguments as of `expand`."""
     from stylebench.transfer import smoothing
 
-    networks.check(config, variants)
+    networks.check(config, named)
     content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
     check_masks(matched, config)
     _check_systems(config, style)
-    seeds = sum(len(networks.seeds_of(variant.name, config)) for variant in variants)
+    seeds = sum(len(networks.seeds_of(backbone.name, config)) for backbone in named)
     passes = len(matched) * len(networks.models(config))
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)) + passes)
-    backbones = networks.arms_of(config, variants, strict, seen, tell)
+    backbones = networks.weighted(config, named, strict, seen, tell)
     systems = [seen.model(source) for source in networks.models(config) if matched]
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs: list[PictureSpec] = [
@@ -206,7 +206,7 @@ def _expand(
 
 def _optimisations(
     config: SweepConfig,
-    backbones: Sequence[networks.Arm],
+    backbones: Sequence[networks.Network],
     pairs: Sequence[tuple[ImageRef, PlannedStyle]],
     smoothings: Sequence[SmoothingSpec],
     device: str,
@@ -219,20 +219,20 @@ def _optimisations(
     }
     return [
         JobSpec(
-            **arm.shared,
-            code=names.code_of(arm.variant.name.arch) | smoothing.SMOOTHINGS.code(smooth.name),
+            **backbone.shared,
+            code=names.code_of(backbone.named.name.arch) | smoothing.SMOOTHINGS.code(smooth.name),
             smoothing=smooth,
             content=a,
             style=b.picture,
             blend=b.blend,
             regions=b.regions,
             preset=preset_label(config),
-            loss=_loss(arm.variant.spec, config.loss),
-            seed=arm.seed,
+            loss=_loss(backbone.named.spec, config.loss),
+            seed=backbone.seed,
             precision=precisions[smooth.label],
             **{key: getattr(config, key) for key in _SHARED},
         )
-        for arm in backbones
+        for backbone in backbones
         for a, b in pairs
         for smooth in smoothings
     ]
@@ -256,7 +256,7 @@ def _pass(config: SweepConfig, model: "Model", content: ImageRef, style: Planned
 
 def _statistics(
     config: SweepConfig,
-    arms: list[networks.Arm],
+    backbones: list[networks.Network],
     smoothings: tuple[SmoothingSpec, ...],
     photographs: list[ImageRef],
 ) -> list[StatisticsSpec]:
@@ -266,18 +266,19 @@ def _statistics(
     from stylebench.transfer.smoothing import SMOOTHINGS
 
     code = {k: v for smooth in smoothings for k, v in SMOOTHINGS.code(smooth.name).items()}
-    seeds = {arm.variant.name: arm.seed for arm in reversed(arms) if arm.variant.name.pretrained}
+    pretrained = [each for each in reversed(backbones) if each.named.name.pretrained]
+    seeds = {each.named.name: each.seed for each in pretrained}
     return [
         StatisticsSpec(
-            **arm.shared,
-            code=names.code_of(arm.variant.name.arch) | code,
+            **backbone.shared,
+            code=names.code_of(backbone.named.name.arch) | code,
             smoothing=smoothings,
             images=tuple(photographs),
             size=config.size,
             resize=config.resize,
-            seed=seeds.get(arm.variant.name, arm.seed),
+            seed=seeds.get(backbone.named.name, backbone.seed),
         )
-        for arm in arms
+        for backbone in backbones
     ]
 
 

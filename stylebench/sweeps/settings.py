@@ -101,7 +101,8 @@ class SweepConfig(Frozen):
     (`stylebench.transfer.colours`).
     `pairing`: ``product`` takes every content with every style, ``zip`` the first with the first…
     `variants`: whole configurations in place of this one; the sweep is all of their jobs together
-    (`stylebench.sweeps.experiment.arms`); in a file, what they differ in. `limit` holds for each.
+    (`stylebench.sweeps.experiment.configurations`); in a file, what they differ in. `limit` holds
+    for each.
     `judge`: measure the metrics of what is finished.
     `profile`: which of the file's profiles this is; none for "".
     `image`: what is optimised, the pixels or their spectrum

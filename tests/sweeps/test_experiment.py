@@ -8,7 +8,7 @@ import yaml
 
 from stylebench.errors import InputError
 from stylebench.sweeps import plan
-from stylebench.sweeps.experiment import arms, load_sweep
+from stylebench.sweeps.experiment import configurations, load_sweep
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 TINY = "arch: r-tiny\nsize: 32\nevals: 3\nprecision: fp32\nstatistics_images: []\n"
@@ -99,9 +99,9 @@ def test_a_grid_is_every_combination_and_crosses_variants(tmp_path: Path) -> Non
     grid = "preset: balanced\ngrid: {image: [pixels, fourier], loss.style_weight: [1, 30]}\n"
     variants = "variants: [{evals: 2}, {loss: {balance: gradient, style_weight: 5}}]\n"
     pairs = [("pixels", 1), ("pixels", 30), ("fourier", 1), ("fourier", 30)]
-    alone = arms(load_sweep(written(tmp_path, TINY + grid)))
+    alone = configurations(load_sweep(written(tmp_path, TINY + grid)))
     assert [(arm.image, arm.loss.style_weight) for arm in alone] == pairs
-    crossed = arms(load_sweep(written(tmp_path, TINY + variants + grid)))
+    crossed = configurations(load_sweep(written(tmp_path, TINY + variants + grid)))
     assert [(arm.evals, arm.loss.balance) for arm in crossed] == 4 * [(2, "target")] + 4 * [
         (3, "gradient")
     ]
@@ -111,20 +111,20 @@ def test_a_grid_is_every_combination_and_crosses_variants(tmp_path: Path) -> Non
 def test_a_variant_keeps_what_it_does_not_name(tmp_path: Path) -> None:
     text = TINY + "preset: balanced\nloss: {content_weight: 3}\n"
     text += "variants: [{loss: {balance: gradient}}, {evals: 9}]\n"
-    first, second = arms(load_sweep(written(tmp_path, text)))
+    first, second = configurations(load_sweep(written(tmp_path, text)))
     assert (first.loss.content_weight, first.loss.balance, first.evals) == (3, "gradient", 3)
     assert (second.loss.content_weight, second.loss.balance, second.evals) == (3, "target", 9)
 
 
 def test_the_preset_of_a_variant_replaces_what_the_file_says(tmp_path: Path) -> None:
     text = TINY + "loss: {content_weight: 3}\nvariants: [{preset: released}]\n"
-    (arm,) = arms(load_sweep(written(tmp_path, text)))
+    (arm,) = configurations(load_sweep(written(tmp_path, text)))
     assert (arm.loss.content_weight, arm.loss.style_weight, arm.resize) == (1, 1e17, "squash")
 
 
 def test_what_a_variant_leaves_out_has_the_defaults_of_what_it_names(tmp_path: Path) -> None:
     text = TINY + "variants: [{optimiser: {name: adam}}, {content: [china, coffee]}]\n"
-    first, second = arms(load_sweep(written(tmp_path, text)))
+    first, second = configurations(load_sweep(written(tmp_path, text)))
     assert first.optimiser.learning_rate == 0.02
     assert second.pairing == "product"
 
@@ -144,7 +144,7 @@ def test_a_limit_holds_for_each_variant(tmp_path: Path) -> None:
 def test_flags_go_before_variants(tmp_path: Path) -> None:
     path = written(tmp_path, TINY + "variants: [{start: noise, evals: 9}, {preset: released}]\n")
     config = load_sweep(path, {"evals": 2, "preset": "paper"})
-    assert [(arm.evals, arm.preset, arm.start) for arm in arms(config)] == [
+    assert [(arm.evals, arm.preset, arm.start) for arm in configurations(config)] == [
         (2, "paper", "noise"), (2, "paper", "content"),
     ]  # fmt: skip
 
@@ -169,7 +169,7 @@ def test_every_profile_of_every_experiment_loads(path: Path) -> None:
     assert load_sweep(path).name == path.stem
     for name in profiles:
         config = load_sweep(path, {}, name)
-        assert (config.profile, len(arms(config))) == (name, max(1, len(config.variants)))
+        assert (config.profile, len(configurations(config))) == (name, max(1, len(config.variants)))
     assert not profiles or set(profiles) >= {"quick", "full"}
     assert not profiles or next(iter(profiles)) == "quick"
 
