@@ -1,12 +1,14 @@
-"""The recipe as a factorial experiment: effects of its factors and of each two together."""
+"""The recipe as a factorial experiment: its factors' effects, alone, on average and together."""
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from stylebench.figures import NoDataError, figure, table
 from stylebench.figures.arms import MEASURE
@@ -25,8 +27,11 @@ FACTORS = {
     "smoothing": "fitted softmax",
 }
 """Factor -> what its second level is."""
+SOFTMAX, TOGETHER = "smoothing", "all but softmax together"
+Levels: TypeAlias = NDArray[np.int_]
+Weights: TypeAlias = NDArray[np.float64]
 SHOWN = "swd_share"
-HEIGHT, GAP, LEFT = 2.5, 0.9, 2.6
+HEIGHT, GAP, LEFT = 3.6, 0.5, 2.6
 
 
 def cells(results: Results) -> pd.DataFrame:
@@ -49,13 +54,45 @@ def cells(results: Results) -> pd.DataFrame:
     return made.merge(coded, on="arm")[["arch", *FACTORS, *MEASURE, *UNIT, "value"]]
 
 
-def effects(found: pd.DataFrame) -> pd.DataFrame:
-    """Return each factor's effect, and each two factors' interaction, by network, metric and pair.
+def contrasts(levels: Levels, varied: Sequence[str]) -> dict[str, Weights]:
+    """Return the weights of the cells of a design in each effect.
 
-    The effect is the mean over the cells at a factor's second level minus that at its first; the
-    interaction of two is half the difference of the one's effect between the levels of the other:
-    Σ ±y / (cells/2), the sign that of the product of the levels, coded −1 and 1. Source: Box,
-    Hunter, Hunter 2005, chapter 5. A pair in which a cell is missing is left out.
+    A factor alone: the cell in which it is the only one at its second level, less the cell in which
+    none is. Together: all but the softmax. Last: what a factor adds to those; the softmax, to them
+    all. The effect on average: the mean over the cells at a factor's second level less that at its
+    first; the interaction of two: half the difference of the one's effect between the levels of
+    the other: Σ ±y / (cells/2), the sign that of the product of the levels, coded −1 and 1. Source
+    of these: Box, Hunter, Hunter 2005, chapter 5.
+
+    Args:
+        levels: (cells, factors), 0 or 1.
+        varied: keys of `FACTORS`.
+    """
+    names = [FACTORS[factor] for factor in varied]
+    those = np.array([int(factor != SOFTMAX) for factor in varied])
+    none, single = np.zeros_like(those), np.eye(len(varied), dtype=int)
+
+    def less(more: Levels, fewer: Levels) -> Weights:
+        found: Weights = (levels == more).all(axis=1) - (levels == fewer).all(axis=1).astype(float)
+        return found
+
+    made = {f"{name} alone": less(single[i], none) for i, name in enumerate(names)}
+    if those.sum() > 1:
+        made[TOGETHER] = less(those, none)
+        for i, name in enumerate(names):
+            made[f"{name} last"] = less(those | single[i], those & ~single[i] & 1)
+    signs = 2 * levels - 1
+    for count in (1, 2):
+        for chosen in itertools.combinations(range(len(varied)), count):
+            weights = signs[:, list(chosen)].prod(axis=1) / (len(levels) / 2)
+            made[" × ".join(names[i] for i in chosen)] = weights
+    return made
+
+
+def effects(found: pd.DataFrame) -> pd.DataFrame:
+    """Return what each factor changes, alone, last and on average, by network, metric and pair.
+
+    `contrasts` says how; a pair in which a cell is missing is left out.
 
     Args:
         found: of `cells`.
@@ -71,13 +108,10 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
         wide = part.pivot_table(index=[*MEASURE, *UNIT], columns=varied, values="value")
         if len(wide.columns) < 2 ** len(varied):
             continue
-        signs = 2 * np.array([np.atleast_1d(key) for key in wide.columns]) - 1
-        for chosen in (*itertools.combinations(range(len(varied)), 1),
-                       *itertools.combinations(range(len(varied)), 2)):  # fmt: skip
-            weights = signs[:, list(chosen)].prod(axis=1) / (len(signs) / 2)
-            values = wide.dot(weights).where(wide.notna().all(axis=1)).dropna()
-            name = " × ".join(FACTORS[varied[index]] for index in chosen)
-            frames.append(values.rename("value").reset_index().assign(arch=arch, effect=name))
+        levels = np.array([np.atleast_1d(key) for key in wide.columns])
+        for name, weights in contrasts(levels, varied).items():
+            values = pd.Series(wide.dot(weights), name="value")[wide.notna().all(axis=1)].dropna()
+            frames.append(values.reset_index().assign(arch=arch, effect=name))
     if not frames:
         raise NoDataError("no network has every combination of two levels of a factor")
     keys = ["arch", "effect", *MEASURE, *UNIT, "value"]
@@ -85,15 +119,18 @@ def effects(found: pd.DataFrame) -> pd.DataFrame:
     return found[keys]
 
 
-def _order(names: Sequence[str]) -> list[str]:
+def _blocks(names: Collection[str]) -> list[list[str]]:
+    """Return the effects that are drawn, alone and together, on average, and interactions."""
     singles = list(FACTORS.values())
     pairs = [" × ".join(two) for two in itertools.combinations(singles, 2)]
-    return [name for name in (*singles, *pairs) if name in set(names)]
+    alone = [*(f"{name} alone" for name in singles), TOGETHER]
+    blocks = ([name for name in block if name in names] for block in (alone, singles, pairs))
+    return [block for block in blocks if block]
 
 
 @figure(NAME, experiment=NAME)
 def recipe(results: Results) -> Figure:
-    """What each factor, and each two together, change in the style over all contents.
+    """What each factor changes in the style over all contents, alone and on average.
 
     The mean of the judges' SWD shares; a panel a network.
     """
@@ -103,11 +140,13 @@ def recipe(results: Results) -> Figure:
         raise NoDataError(f"no {SHOWN} that all arms were judged by")
     judges = [Column(*key) for key in shown[MEASURE].drop_duplicates().itertuples(index=False)]
     shown = shown.groupby(["arch", "effect", *UNIT], sort=False)["value"].mean().reset_index()
-    archs, names = order_backbones(shown["arch"]), _order(shown["effect"].tolist())
+    archs, blocks = order_backbones(shown["arch"]), _blocks(set(shown["effect"]))
+    names = [name for block in blocks for name in block]
     told = (
         f"Style (SWD share, mean of the judges) averaged over all contents ({CONTENT.upper()} from "
         f"0 to 1), over {len(shown[UNIT].drop_duplicates())} pairs; means and bootstrap 95 % "
-        "intervals; faint dots: pairs. ×: half of what one changes in the other's effect."
+        "intervals; faint dots: pairs. Above: what a change adds to none of the others; below on "
+        "average over all levels of the others; ×: half of what one changes in the other's effect."
     )
     drawn, every = panels(
         len(archs), "Which change makes a backbone stylise", foot(results, told, judges), {},
@@ -118,7 +157,8 @@ def recipe(results: Results) -> Figure:
         axes.set_xlim(*limits(shown["value"], floor=False))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.axvline(0, color="#777777", linewidth=0.9, zorder=1)
-        axes.axhline(len(FACTORS) - 0.5, color="#cccccc", linewidth=0.8)
+        for end in itertools.accumulate(map(len, blocks[:-1])):
+            axes.axhline(end - 0.5, color="#cccccc", linewidth=0.8)
         axes.set_yticks(range(len(names)), names if number % 3 == 0 else [""] * len(names))
         for place, name in enumerate(names):
             part = shown.loc[shown["arch"].eq(arch) & shown["effect"].eq(name), "value"]
@@ -129,9 +169,9 @@ def recipe(results: Results) -> Figure:
 
 @table(NAME, experiment=NAME)
 def factors(results: Results) -> pd.DataFrame:
-    """Effects and interactions by network, metric and judge.
+    """Effects by network, metric and judge: of a factor alone, last, on average; of two together.
 
-    difference: of the style over all contents (see `cells` and `effects`), with its bootstrap 95 %
-    interval over pairs; p of Wilcoxon's test, not corrected.
+    difference: of the style over all contents (see `cells` and `contrasts`), with its bootstrap
+    95 % interval over pairs; p of Wilcoxon's test, not corrected.
     """
     return tested(effects(cells(results)), ["arch", "effect", *MEASURE])

@@ -50,9 +50,18 @@ def test_effects_and_interactions(tmp_path: Path) -> None:
         for arch in ("p-resnet50", "p-vgg19"):
             assert found[arch, effect] == pytest.approx(value / 2, abs=1e-12)
     assert found["p-resnet50", "blurred strides"] == pytest.approx(0.03)
+    single = {
+        "gradient balance alone": 0.2, "Fourier space alone": 0, "blurred strides alone": 0.06,
+        "fitted softmax alone": -0.4, "all but softmax together": 0.36,
+        "gradient balance last": 0.3, "Fourier space last": 0.1, "blurred strides last": 0.06,
+        "fitted softmax last": -0.4,
+    }  # fmt: skip
+    for effect, value in single.items():
+        assert found["p-resnet50", effect] == pytest.approx(value / 2, abs=1e-12)
+    assert found["p-vgg19", "all but softmax together"] == pytest.approx(0.15)
     assert ("p-vgg19", "blurred strides") not in found.index
     assert set(table["pairs"]) == {len(PAIRS)}
-    assert len(table) == 2 * (10 + 6)
+    assert len(table) == 2 * (10 + 6 + 9 + 7)
 
 
 def test_a_network_with_a_missing_cell_is_left_out(tmp_path: Path) -> None:
@@ -67,6 +76,8 @@ def test_the_figure_has_a_panel_a_network(tmp_path: Path) -> None:
     figure = FIGURES["recipe"](made(tmp_path, given()))
     assert [axes.get_title() for axes in figure.axes] == ["p-vgg19", "p-resnet50"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels[:4] == ["gradient balance", "Fourier space", "blurred strides", "fitted softmax"]
-    assert len(labels) == 10
+    names = ["gradient balance", "Fourier space", "blurred strides", "fitted softmax"]
+    assert labels[:5] == [*(f"{name} alone" for name in names), "all but softmax together"]
+    assert labels[5:9] == names
+    assert len(labels) == 15
     assert "6 pairs" in "\n".join(texts(figure))
