@@ -1,4 +1,4 @@
-"""The numbers of docs/findings.md: cut from the tables of results/reference, never typed.
+"""The tables of docs/findings.md, cut from those of results/reference.
 
 ``python -m tests.findings`` writes below each comment of the page that names a table what it asks
 for, as rows of Markdown:
@@ -109,7 +109,9 @@ def number(value: Any, digits: int, *, sign: bool = False) -> str:
 
 def _p(value: Any) -> str:
     """Return a probability with two digits that count."""
-    return "–" if value == "" or not math.isfinite(float(value)) else f"{float(value):.2g}"
+    if value == "" or not math.isfinite(float(value)):
+        return "–"
+    return f"{float(value):.2g}" if float(value) >= 0.0001 else "< 0.0001"
 
 
 def _measure(text: str) -> str:
@@ -154,6 +156,8 @@ def table(comment: str) -> str:
         lines = lines or [[*cells], ["---"] * len(cells)]
         lines.append([*cells.values()])
         before = labels
+    if not lines:
+        raise ValueError(f"expected rows of {asked['of']}, found no values for a key")
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -1,6 +1,7 @@
 """docs/findings.md: its numbers are those of the results, its verdicts keep their rule."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tests import findings
 TEXT = findings.PAGE.read_text(encoding="utf-8")
 BARE = re.sub(r"<!--.*?-->", "", TEXT, flags=re.DOTALL)
 NUMBER = r"([+−]?\d+(?:\.\d+)?)"
-INTERVAL = re.compile(rf"{NUMBER} \[{NUMBER}, {NUMBER}\]")
+INTERVAL = re.compile(rf"{NUMBER}\s+\[{NUMBER}, {NUMBER}\]")
 LINK = re.compile(r"results/reference/(\w[\w.-]*)/")
 OVERVIEW = re.compile(
     r"^\| \[(?P<title>.*?)\]\(#(?P<anchor>.*?)\).*? \| (?P<verdict>.*) \| (?P<size>.*) \|$",
@@ -61,8 +62,13 @@ def test_every_claim_is_in_the_overview_with_its_verdict() -> None:
     for title, found in overview.items():
         anchor = re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
         assert found["anchor"] == anchor
+        told = claims[title].replace("\n", " ").lower().replace("**", "")
+        short = found["verdict"].replace("**", "")
+        assert told.startswith(re.split(r"[^\w ]| with | for ", short)[0]), title
         for word in re.findall(r"\*\*(.*?)\*\*", found["verdict"]):
-            assert word in claims[title].replace("\n", " ").lower().replace("**", ""), (title, word)
+            assert word in told, (title, word)
+        for leaning in re.findall(r"leans (?:in favour|against|to \w+)", short):
+            assert leaning in told, (title, leaning)
 
 
 @pytest.mark.parametrize("found", [*OVERVIEW.finditer(TEXT)], ids=lambda found: found["anchor"])
@@ -74,17 +80,22 @@ def test_a_verdict_on_less_than_the_rule_is_too_small_to_tell(found: re.Match[st
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [("measures: [colour]", "found 0"), ("measures: [colour_share, nothing]", "found 0"),
-     ("at: 0.95", "found 0")],
+    [({"measures": "[colour]"}, "found 0"), ({"measures": "[colour_share, nothing]"}, "found 0"),
+     ({"at": "0.95"}, "found 0"), ({"at": None}, "found 5"), ({"measures": "[]"}, "no values")],
 )  # fmt: skip
-def test_what_no_row_has_is_an_error(change: str, said: str) -> None:
-    arms = '"p-resnet50, preset robust − p-vgg19, preset robust"'
-    asked = {"of": "of: frontier/tables/frontier.csv", "arms": f"arms: [{arms}]",
-             "at": "at: common", "measures": "measures: [colour_share]"}  # fmt: skip
-    assert findings.table("\n".join(asked.values())).count("\n") == 3
-    asked[change.partition(":")[0]] = change
+def test_what_no_row_or_more_than_one_has_is_an_error(
+    change: dict[str, str | None], said: str
+) -> None:
+    arms = '["p-resnet50, preset robust − p-vgg19, preset robust"]'
+    asked = {"of": "frontier/tables/frontier.csv", "arms": arms, "at": "common",
+             "measures": "[colour_share]"}  # fmt: skip
+
+    def comment(keys: Mapping[str, str | None]) -> str:
+        return "\n".join(f"{key}: {value}" for key, value in keys.items() if value)
+
+    assert findings.table(comment(asked)).count("\n") == 3
     with pytest.raises(ValueError, match=said):
-        findings.table("\n".join(asked.values()))
+        findings.table(comment({**asked, **change}))
 
 
 def test_arms_that_a_table_has_the_other_way_are_turned() -> None:

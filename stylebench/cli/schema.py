@@ -128,9 +128,9 @@ def _describe(model: Json, name: str = "") -> None:
 
 
 def _allow_short_forms(defined: Json, keys: Json) -> None:
+    """Allow what is filled up when a file is read: one value for a list, a name for a mapping."""
     from stylebench.sweeps.experiment import LISTS
 
-    """Allow what is filled up when a file is read: one value for a list, a name for a mapping."""
     smoothing = defined["SmoothingSpec"]
     smoothing["additionalProperties"] = _NUMBERS
     defined["SmoothingSpec"] = {"anyOf": [{"type": "string"}, smoothing]}

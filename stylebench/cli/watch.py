@@ -43,7 +43,7 @@ def resumable() -> Iterator[None]:
 
 
 def stopped(folder: Path) -> typer.Exit:
-    """Return how a training ends that was stopped after a step, its checkpoint being written."""
+    """Tell that a training was stopped, with its checkpoint written, and return how to end."""
     say(f"stopped: what is trained is kept in {folder}; run the same command again to go on")
     return typer.Exit(130)
 

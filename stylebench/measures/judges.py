@@ -217,7 +217,7 @@ def judge(
     Raises:
         InputError: a picture that cannot be read, sizes that differ, or a judge that is not there.
     """
-    wanted = [judges] if isinstance(judges, str) else judges
+    wanted = [judges] if judges and isinstance(judges, str) else judges
     on = runtime.resolve_device(device)
     runtime.configure()
     arch = result.arch if isinstance(result, Stylization) else ""

@@ -7,7 +7,7 @@ To add one: a function decorated with ``@statistic(name, scale_free=…)`` that 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -302,12 +302,13 @@ def statistics(
 
     network = make(backbone, **options)
     runtime.configure(tf32=network.precision == "tf32")
-    each_of = [smoothing] if isinstance(smoothing, str | Mapping | SmoothingSpec) else smoothing
+    each_of = [*smoothing] if isinstance(smoothing, list | tuple) else [smoothing]
     try:
         specs = [SmoothingSpec.model_validate(each) for each in each_of]
     except ValidationError as error:
         path, expected, found = first_problem(error)
-        raise InputError(f"smoothing: {path}: {expected}, found {found!r:.60}") from None
+        where = ": ".join(filter(None, ("smoothing", path)))
+        raise InputError(f"{where}: {expected}, found {found!r:.60}") from None
     for spec in specs:
         smoothings.check(spec)
     pictures = images if isinstance(images, list | tuple) else [images]

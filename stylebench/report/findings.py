@@ -74,15 +74,17 @@ def _claims(tokens: Sequence[Token], anchors: Collection[str]) -> Iterator[Claim
     for place, token in enumerate(tokens):
         if (token.type, token.tag) == ("heading_open", "h3"):
             below = [*takewhile(lambda each: each.type != "heading_open", tokens[place + 3 :])]
-            title, verdict = tokens[place + 1 : place + 2], below[1:2]
-            yield Claim(*(_html(part, anchors) for part in (title, verdict, below[3:])))
+            title = tokens[place + 1 : place + 2]
+            end = 3 if below and below[0].type == "paragraph_open" else 0
+            parts = (title, below[1:end][:1], below[end:])
+            yield Claim(*(_html(part, anchors) for part in parts))
 
 
 def parse(text: str, anchors: Collection[str] = ()) -> Findings | None:
     """Return what a Markdown text claims, None if it claims nothing.
 
     Args:
-        text: Markdown; each heading of the third level is a claim, and a paragraph follows it.
+        text: Markdown; each heading of the third level is a claim, with a paragraph below it.
         anchors: of the chapters of the page; ``#ANCHOR`` leads there, and what leads to a file of
             ``results/…/ANCHOR/``.
     """

@@ -62,7 +62,7 @@ def _decoded(data: bytes, device: str) -> Tensor:
 
     Equal files give one tensor, so that judges look but once at the pictures that jobs share.
     """
-    return of_pixels(np.array(stored.decode(data))).contiguous().to(device)
+    return of_pixels(np.asarray(stored.decode(data))).contiguous().to(device)
 
 
 def _pictures(folder: Path, device: str) -> tuple[Tensor, Tensor, Tensor]:

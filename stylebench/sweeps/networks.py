@@ -145,7 +145,7 @@ def seeds_of(name: BackboneName, config: SweepConfig) -> tuple[int, ...]:
     return config.seed[:1] if name.pretrained and fixed else config.seed
 
 
-def weighted(
+def with_weights(
     config: SweepConfig,
     backbones: Sequence[Named],
     strict: bool,
@@ -187,7 +187,7 @@ def weighted(
 
 
 def check(config: SweepConfig, backbones: Sequence[Named]) -> None:
-    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of none."""
+    """Raise InputError for unknown smoothings, parameters, style nodes, and nodes of no one."""
     from stylebench.transfer import smoothing
 
     for spec in config.smoothing:

@@ -170,7 +170,7 @@ def _check_count(count: int) -> None:
 
 def _expand(
     config: SweepConfig,
-    named: Sequence[networks.Named],
+    backbones: Sequence[networks.Named],
     strict: bool,
     pairs: bool,
     device: str,
@@ -180,22 +180,22 @@ def _expand(
     """Return the jobs of a configuration without variants; arguments as of `expand`."""
     from stylebench.transfer import smoothing
 
-    networks.check(config, named)
+    networks.check(config, backbones)
     content, style, photographs = _pictures(config, pairs, seen, tell)
     matched = _pairs(content, style, config.pairing)
     check_masks(matched, config)
     _check_systems(config, style)
-    seeds = sum(len(networks.seeds_of(backbone.name, config)) for backbone in named)
+    seeds = sum(len(networks.seeds_of(backbone.name, config)) for backbone in backbones)
     passes = len(matched) * len(networks.models(config))
     _check_count(seeds * (len(matched) * len(config.smoothing) + bool(photographs)) + passes)
-    backbones = networks.weighted(config, named, strict, seen, tell)
+    found = networks.with_weights(config, backbones, strict, seen, tell)
     systems = [seen.model(source) for source in networks.models(config) if matched]
     smoothings = tuple(smoothing.canonical(spec) for spec in config.smoothing)
     jobs: list[PictureSpec] = [
-        *_optimisations(config, backbones, matched, smoothings, device),
+        *_optimisations(config, found, matched, smoothings, device),
         *(_pass(config, model, *pair) for model in systems for pair in matched),
     ]
-    statistics = _statistics(config, backbones, smoothings, photographs)
+    statistics = _statistics(config, found, smoothings, photographs)
     return Plan(
         jobs=tuple(job for job in jobs if not job.weights.missing),
         missing=tuple(job for job in jobs if job.weights.missing),

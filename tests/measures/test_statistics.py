@@ -1,6 +1,7 @@
 """Statistics against closed forms and float64 numpy and scipy."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+import stylebench
+from stylebench.errors import InputError
 from stylebench.measures.statistics import STATISTICS, measure
 
 
@@ -102,3 +105,22 @@ def test_a_map_of_zeros_gives_nan_where_nothing_is_defined() -> None:
     found = measure(torch.zeros(3, 2, 2))
     assert found["entropy"] == pytest.approx(1)
     assert math.isnan(found["max_over_mean"])
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "said"),
+    [({"name": "softmax", "temperature": "hot"}, r"smoothing: .*temperature.*found 'hot'"),
+     ([3], r"^smoothing: expected a name.*found 3$"), (3, r"^smoothing: expected a name.*found 3$"),
+     ("softmx", "unknown smoothing 'softmx'; did you mean 'softmax'")],
+)  # fmt: skip
+def test_a_wrong_smoothing_is_told_in_a_line(smoothing: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        stylebench.statistics("r-tiny", "coffee", smoothing=smoothing, size=32, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_one_smoothing_may_be_a_mapping() -> None:
+    found = stylebench.statistics(
+        "r-tiny", "coffee", smoothing={"name": "softmax", "temperature": 3}, size=32, device="cpu"
+    )
+    assert set(found["smoothing"]) == {"softmax(temperature=3)"}

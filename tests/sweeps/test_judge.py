@@ -185,6 +185,7 @@ def test_a_squashed_result_is_judged_with_squash() -> None:
     with pytest.raises(InputError, match=r'one size, found 48×48 and 48×\d+ px; resize="squash"'):
         stylebench.judge(found, "china", "brush", judges=["r-squeezenet1_1"], device="cpu")
     table = stylebench.judge(
-        found, "china", "brush", judges=["r-squeezenet1_1"], device="cpu", resize="squash"
+        found, "china", "brush", judges="r-squeezenet1_1", device="cpu", resize="squash"
     )
+    assert set(table["judge"]) == {"", "r-squeezenet1_1"}
     assert table.loc[table["metric"].eq("ssim"), "value"].gt(0.3).all()
