@@ -7,10 +7,10 @@ To add one: a function decorated with ``@statistic(name, scale_free=…)`` that 
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pandas as pd
 import torch
@@ -30,6 +30,9 @@ from stylebench.transfer.smoothing import softmax_entropy
 if TYPE_CHECKING:
     from stylebench.backbones.extractor import Backbone
     from stylebench.backbones.shortcuts import Branch
+
+Smoothing: TypeAlias = str | Mapping[str, Any] | SmoothingSpec
+"""As a user may give one."""
 
 
 class Maps:
@@ -277,7 +280,7 @@ def measure_branches(staged: "Iterable[tuple[Branch, int]]", smoothing: str) -> 
 def statistics(
     backbone: Any,
     images: Any,
-    smoothing: str | SmoothingSpec | Sequence[str | SmoothingSpec] = ("none", "softmax"),
+    smoothing: Smoothing | Sequence[Smoothing] = ("none", "softmax"),
     *,
     size: int | None = None,
     **options: Any,
