@@ -111,6 +111,18 @@ def test_short_forms(tmp_path: Path) -> None:
     assert SmoothingSpec.model_validate(smooth.model_dump()) == smooth
 
 
+@pytest.mark.parametrize(
+    "label", ["softmax", "softmax(temperature=10)", "scale@deep", "nested(a=1,b=0.5)@deep"]
+)
+def test_a_smoothing_may_be_written_as_tables_name_it(label: str) -> None:
+    assert SmoothingSpec.model_validate(label).label == label
+
+
+@pytest.mark.parametrize("text", ["softmax(", "softmax(10)", "softmax(t=1)x", "a@b", "@deep", ""])
+def test_what_is_no_label_is_a_name(text: str) -> None:
+    assert SmoothingSpec.model_validate(text).name == text
+
+
 def test_adam_has_its_own_learning_rate() -> None:
     assert OptimiserSpec.model_validate({"name": "adam"}).learning_rate == 0.02
     assert OptimiserSpec.model_validate({"name": "adam", "learning_rate": 1}).learning_rate == 1

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
@@ -81,7 +82,8 @@ def given_flags(
     """
     flags = {key: value for key, value in values.items() if value not in (None, [])}
     if "smoothing" in flags:
-        flags["smoothing"] = [n.strip() for text in flags["smoothing"] for n in text.split(",")]
+        parts = (part for text in flags["smoothing"] for part in re.split(r",(?![^(]*\))", text))
+        flags["smoothing"] = [part.strip() for part in parts]
     if "seed" in flags:
         flags["seed"] = [int(n) for text in flags["seed"] for n in str(text).split(",")]
     if no_statistics:

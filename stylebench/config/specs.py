@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -107,10 +107,37 @@ def first_problem(error: ValidationError) -> tuple[str, str, Any]:
     return problem(error.errors()[0])
 
 
+class _Arguments(Frozen):
+    """What functions of the Python API take beside pictures and settings."""
+
+    size: Size | None = None
+    resize: Literal["aspect", "squash"] | None = None
+    seed: Seed = 0
+    strength: Annotated[float, NoSwitch] = 1.0
+
+
+def check_arguments(**given: Any) -> None:
+    """Raise InputError for a wrong `size`, `resize`, `seed` or `strength` of a function."""
+    whole = {
+        key: int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
+        for key, value in given.items()
+    }
+    try:
+        _Arguments.model_validate(whole)
+    except ValidationError as error:
+        path, expected, found = first_problem(error)
+        raise InputError(f"{path}: {expected}, found {found!r:.60}") from None
+
+
+LABEL = re.compile(r"(?P<name>[^()@]+)(?:\((?P<params>[^()]*)\))?(?P<deep>@deep)?")
+"""A smoothing as tables name it, see `SmoothingSpec.label`."""
+
+
 class SmoothingSpec(Frozen):
     """A smoothing, its parameters, and the layers that it is applied to.
 
-    In YAML either a name (``softmax``) or a mapping (``{name: softmax, temperature: 10}``).
+    In YAML a name (``softmax``), a mapping (``{name: softmax, temperature: 10}``), or as tables
+    name it (``softmax(temperature=10)@deep``).
     `layers`: ``all``, or ``deep`` for the two deepest stages, as in the released code.
     """
 
@@ -122,7 +149,13 @@ class SmoothingSpec(Frozen):
     @classmethod
     def _short_forms(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return {"name": value}
+            found = LABEL.fullmatch(value)
+            params = filter(None, (found["params"] or "").split(",")) if found else ()
+            pairs = [text.partition("=") for text in params]
+            if not found or not all(key and equals for key, equals, _ in pairs):
+                return {"name": value}
+            layers = {"layers": "deep"} if found["deep"] else {}
+            return {"name": found["name"], **layers, "params": {k.strip(): v for k, _, v in pairs}}
         if isinstance(value, Mapping) and "params" not in value:
             known = {key: value[key] for key in ("name", "layers") if key in value}
             return {**known, "params": {k: v for k, v in value.items() if k not in known}}

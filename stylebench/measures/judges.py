@@ -17,7 +17,7 @@ from stylebench import runtime
 from stylebench.backbones import pretrained
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.backbones.names import BackboneName, find, listed
-from stylebench.config import WeightsRef
+from stylebench.config import WeightsRef, check_arguments
 from stylebench.errors import InputError, UnavailableError, of_python
 from stylebench.images import ROLES, Resize, to_tensor
 from stylebench.measures.metrics import METRICS, Needs, measure, quantiles, remembered
@@ -217,6 +217,7 @@ def judge(
     Raises:
         InputError: a picture that cannot be read, sizes that differ, or a judge that is not there.
     """
+    check_arguments(size=size, resize=resize)
     wanted = [judges] if judges and isinstance(judges, str) else judges
     on = runtime.resolve_device(device)
     runtime.configure()
@@ -229,6 +230,12 @@ def judge(
         pair.append(to_tensor(picture, role, side, resize).to(on))
     _check_sizes(made, pair[0], resize)
     chosen = named(wanted, {}, offline=offline) if wanted else choose([arch] if arch else [])
+    for name in chosen if wanted else ():
+        if not judged_by(arch, name):
+            raise InputError(
+                f"judge {name} cannot judge what {arch} made, its own architecture; name another, "
+                f"as {next(each for each in RANDOM if judged_by(arch, each))}"
+            )
     panel: list[Judge | Lpips] = [*make(chosen, on), *filter(None, [lpips(on)])]
     rows = [
         {

@@ -6,6 +6,7 @@ returns a number. Every one is computed in float64.
 To add one: a function decorated with ``@statistic(name, scale_free=…)`` that takes a `Maps`.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +19,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from stylebench import runtime
-from stylebench.config import SmoothingSpec, first_problem
-from stylebench.errors import InputError, of_python
+from stylebench.config import SmoothingSpec, check_arguments, first_problem
+from stylebench.errors import InputError, of_python, suggestion
 from stylebench.images import to_tensor
 from stylebench.registry import Registry, check_function, check_number, summary
 from stylebench.runtime import float64
@@ -303,8 +304,14 @@ def statistics(
     """
     from stylebench.backbones.extractor import backbone as make  # it imports torchvision
 
+    check_arguments(size=size, seed=options.get("seed", 0))
+    for name in options:
+        if name not in (known := inspect.signature(make).parameters):
+            raise InputError(f"statistics: unknown argument {name!r}{suggestion(name, known)}")
     network = make(backbone, **options)
     runtime.configure(tf32=network.precision == "tf32")
+    if not isinstance(smoothing, str) and not smoothing:
+        raise InputError("smoothing: expected one at least, as none, found an empty list")
     each_of = [*smoothing] if isinstance(smoothing, list | tuple) else [smoothing]
     try:
         specs = [SmoothingSpec.model_validate(each) for each in each_of]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from stylebench.figures import NoDataError
 from stylebench.figures.arms import MEASURE, in_common, judged, labelled
+from stylebench.figures.intervals import FEWEST
 from stylebench.figures.style import order_pairs
 from stylebench.report.pictures import Picture, embed
 from stylebench.store import Results
@@ -68,7 +69,8 @@ def _scores(results: Results) -> "tuple[pd.Series[float], str]":
     judges = sorted(set(wide.reset_index()["judge"]))
     of = f"{judges[0]} as judge" if len(judges) == 1 else f"the mean of {len(judges)} judges"
     count = len(wide.reset_index()[["content", "style"]].drop_duplicates())
-    return found, f"{of}, {count} pair{'s' * (count > 1)}"
+    few = "" if count >= FEWEST else ", too few to compare"
+    return found, f"{of}, {count} pair{'s' * (count > 1)}{few}"
 
 
 def _spread(names: Sequence[str], most: int) -> list[str]:

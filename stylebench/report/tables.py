@@ -1,6 +1,7 @@
 """Tables of the page: those that are registered, statistics by layer, and jobs."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -58,7 +59,7 @@ class Table:
 def _field(value: object, spread: float | None = None) -> Field:
     if isinstance(value, bool) or not isinstance(value, Real):
         return Field(str(value))
-    if value != value:
+    if not math.isfinite(float(value)):
         return Field("–")
     text = str(value) if isinstance(value, Integral) else f"{float(value):.4g}"
     known = spread is not None and spread == spread

@@ -174,7 +174,9 @@ def _chosen(
         else judges.choose(archs)
     )
     for name, ref in chosen.items():
-        tell(f"judge {name}: weights {ref.label}")
+        own = [arch for arch in archs if not judges.judged_by(arch, name)]
+        what = "nothing here" if len(own) == len(archs) else "not what its own architecture made"
+        tell(f"judge {name}: weights {ref.label}" + (f"; it judges {what}" if own else ""))
     if label := judges.lpips_weights():
         tell(f"judge {Lpips.name}: weights {label}")
     return chosen

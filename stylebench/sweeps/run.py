@@ -371,7 +371,11 @@ def _tell_undefined(out: Path, report: Reporter) -> None:
 
 
 def _draw(out: Path, report: Reporter) -> int:
-    """Draw figures and tables; return how many are broken, not for want of data."""
+    """Draw figures and tables; return how many are broken, not for want of data.
+
+    Of those of any sweep nothing is told that have nothing to show here: `stylebench figures
+    --verbose` does.
+    """
     from stylebench import figures
 
     _tell_undefined(out, report)
@@ -380,10 +384,12 @@ def _draw(out: Path, report: Reporter) -> int:
     except InputError as error:
         report.message(f"no figures: {error}")
         return 1
+    own = figures.experiments()
     wrong, idle = list[tuple[str, Exception]](), dict[str, dict[str, None]]()
     for name, found in drawn:
         if isinstance(found, figures.NoDataError):
-            idle.setdefault(str(found), {})[name] = None  # a figure and a table may share it
+            if name in own:
+                idle.setdefault(str(found), {})[name] = None  # a figure and a table may share it
         elif isinstance(found, Exception):
             wrong.append((name, found))
     for line in dict.fromkeys(figures.told(*each) for each in wrong):  # two may have one name

@@ -17,7 +17,14 @@ from torch.nn.functional import interpolate
 from stylebench import runtime
 from stylebench.backbones.extractor import Backbone
 from stylebench.backbones.extractor import backbone as make
-from stylebench.config import PRESET, Start, TransferSettings, shares, style_size
+from stylebench.config import (
+    PRESET,
+    Start,
+    TransferSettings,
+    check_arguments,
+    shares,
+    style_size,
+)
 from stylebench.errors import InputError, JobError, of_python
 from stylebench.images import Resize, to_tensor
 from stylebench.images.given import SIZE, Pixels, to_pixels
@@ -256,6 +263,9 @@ def stylize(
         InputError: a picture that cannot be read, unknown names, values out of range.
         JobError: the loss stopped being finite before it fell below that of the start.
     """
+    check_arguments(size=size, resize=resize, seed=seed, strength=strength)
+    if not (progress is None or callable(progress)):
+        raise InputError(f"progress: expected a function of a step, found {progress!r:.60}")
     by_name = isinstance(start, str) and start in get_args(Start)
     kinds = {"evals": EVALS, "start": start if by_name else "content"}
     asked = presets.settings(preset, {**kinds, **settings})

@@ -111,12 +111,20 @@ def test_a_map_of_zeros_gives_nan_where_nothing_is_defined() -> None:
     ("smoothing", "said"),
     [({"name": "softmax", "temperature": "hot"}, r"smoothing: .*temperature.*found 'hot'"),
      ([3], r"^smoothing: expected a name.*found 3$"), (3, r"^smoothing: expected a name.*found 3$"),
-     ("softmx", "unknown smoothing 'softmx'; did you mean 'softmax'")],
+     ("softmx", "unknown smoothing 'softmx'; did you mean 'softmax'"),
+     ([], "^smoothing: expected one at least, as none, found an empty list$")],
 )  # fmt: skip
 def test_a_wrong_smoothing_is_told_in_a_line(smoothing: Any, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         stylebench.statistics("r-tiny", "coffee", smoothing=smoothing, size=32, device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_unknown_arguments_are_told() -> None:
+    with pytest.raises(InputError, match="unknown argument 'sed'; did you mean 'seed'"):
+        stylebench.statistics("r-tiny", "coffee", sed=3)
+    with pytest.raises(InputError, match=r"^size: expected a whole number, found 'big'$"):
+        stylebench.statistics("r-tiny", "coffee", size="big")  # type: ignore[arg-type]
 
 
 def test_one_smoothing_may_be_a_mapping() -> None:

@@ -188,4 +188,6 @@ def test_a_squashed_result_is_judged_with_squash() -> None:
         found, "china", "brush", judges="r-squeezenet1_1", device="cpu", resize="squash"
     )
     assert set(table["judge"]) == {"", "r-squeezenet1_1"}
+    with pytest.raises(InputError, match="judge r-tiny cannot judge what r-tiny made, its own"):
+        stylebench.judge(found, "china", "brush", judges="r-tiny", device="cpu", resize="squash")
     assert table.loc[table["metric"].eq("ssim"), "value"].gt(0.3).all()

@@ -73,15 +73,18 @@ def test_statistics_that_were_not_filled_up_have_no_outcome(
 def test_what_is_not_drawn_for_one_reason_is_one_line(
     made: store.Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A figure and a table may have one name; what is broken is counted, and told by itself."""
+    """A figure and a table may have one name; what is broken is counted, and told by itself.
+
+    Of those of any sweep nothing is told.
+    """
     none, broken = figures.NoDataError("no metrics"), ValueError("a bug")
-    drawn = [("metrics", none), ("metrics", none), ("comparisons", none), ("grid", broken)]
+    drawn = [("fig4", none), ("fig4", none), ("fig6", none), ("grid", broken), ("metrics", none)]
     monkeypatch.setattr(figures, "draw", lambda out: iter(drawn))
     told: list[str] = []
     reporter: Any = SimpleNamespace(message=told.append)
     assert run._draw(made.folder, reporter) == 1
     assert told[-2:] == [
-        "grid: failed, ValueError: a bug", "metrics, comparisons: not drawn, no metrics"
+        "grid: failed, ValueError: a bug", "fig4, fig6: not drawn, no metrics"
     ]  # fmt: skip
 
 

@@ -246,6 +246,9 @@ def test_what_it_cannot_do_is_refused(trained: Path, tmp_path: Path) -> None:
     gone = refused("sweep", "--system", tmp_path / "gone.safetensors")
     assert "--system: expected optimise or a model: no model" in gone
     assert "did you mean 'optimise'?" in refused("sweep", "--system", "optimize")
+    experiment = tmp_path / "own.yaml"
+    experiment.write_text("name: own\nsystem: optimize\n")
+    assert "system: expected optimise or a model, found 'optimize'" in refused("sweep", experiment)
     assert f"found a folder; did you mean '{trained}'" in refused(
         "sweep", "--system", trained.parent
     )

@@ -9,6 +9,7 @@ import torch
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+import stylebench
 from stylebench import images
 from stylebench.backbones.extractor import Backbone, build
 from stylebench.config import (
@@ -226,6 +227,29 @@ def test_wrong_settings_are_told(
 ) -> None:
     with pytest.raises(InputError, match=text):
         stylize(*pair, backbone, **settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"resize": "crop"}, "^resize: expected 'aspect' or 'squash', found 'crop'$"),
+        ({"size": 64.5}, "^size: expected a whole number, found 64.5$"),
+        ({"size": "big"}, "^size: expected a whole number, found 'big'$"),
+        ({"seed": -1}, "^seed: expected at least 0, found -1$"),
+        ({"seed": True}, "^seed: expected a whole number, found True$"),
+        ({"strength": "a"}, "^strength: expected a number.*, found 'a'$"),
+        ({"progress": 3}, "^progress: expected a function of a step, found 3$"),
+    ],
+)
+def test_wrong_arguments_are_told(backbone: Backbone, given: dict[str, Any], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        stylebench.stylize("chelsea", "brush", backbone, **given)
+
+
+def test_a_size_of_numpy_is_a_size(backbone: Backbone) -> None:
+    size: Any = np.int64(48)
+    made = stylebench.stylize("chelsea", "brush", backbone, size=size, evals=1)
+    assert max(made.tensor.shape[-2:]) == 48
 
 
 def test_a_picture_in_its_own_style_does_not_move(
