@@ -44,6 +44,9 @@ MEASURES = {
 }  # fmt: skip
 """What the page calls the shares of the way, and statistics."""
 
+MOST_DIGITS = 4
+"""Behind the point, where a bound would else be 0."""
+
 Row = dict[str, Any]
 
 
@@ -129,6 +132,9 @@ def _label(key: str, value: Any) -> str:
 def _numbers(row: "pd.Series[Any]", digits: int) -> Row:
     """Return the cells that tell the outcome of a row."""
     estimate = next(key for key in ESTIMATES if key in row)
+    bounds = [float(row[key]) for key in ("low", "high") if row[key] != ""]
+    while digits < MOST_DIGITS and any(value and not round(value, digits) for value in bounds):
+        digits += 1  # on which side of 0 is it
     signed = estimate == "difference"
     inside = ", ".join(number(row[key], digits) for key in ("low", "high"))
     cells = {HEADS[key]: number(row[key], digits) for key in ("mean_a", "mean_b") if key in row}

@@ -1,7 +1,7 @@
 """Presets: losses and optimisers of published code, and ours, by name. No torch here."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,12 +71,15 @@ def stronger(loss: LossSpec, strength: float) -> LossSpec:
     return loss.model_copy(update={"style_weight": weight})
 
 
-def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:
+def settings(
+    preset: str, given: Mapping[str, Any], beside: Collection[str] = ()
+) -> TransferSettings:
     """Return the settings of a preset with others laid on them.
 
     Args:
         preset: a key of `PRESETS`.
         given: keys of `TransferSettings`; `loss` and `optimiser` may be some of their own keys.
+        beside: other names that an unknown key may be meant for.
 
     Raises:
         InputError: an unknown preset or key, or a wrong value.
@@ -84,8 +87,9 @@ def settings(preset: str, given: Mapping[str, Any]) -> TransferSettings:
     known = TransferSettings.model_fields
     for key in given:
         if key not in known:
-            near = suggestion(key, known)
-            raise InputError(f"stylize: unknown setting {key!r}{near} (known: {', '.join(known)})")
+            near = suggestion(key, [*known, *beside])
+            names = ", ".join([*known, *beside])
+            raise InputError(f"stylize: unknown setting {key!r}{near} (known: {names})")
     if preset not in PRESETS:
         near = suggestion(preset, PRESETS)
         raise InputError(f"unknown preset {preset!r}{near} (known: {', '.join(PRESETS)})")

@@ -4,7 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -38,6 +38,9 @@ from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
 EVALS = 200
 """Closure evaluations of `stylize` and of ``stylebench transfer``, at most."""
+BESIDE = ("size", "resize", "preset", "seed", "blend", "masks", "strength", "weights", "device",
+          "precision", "offline", "progress")  # fmt: skip
+"""Arguments of `stylize` beside settings, of which one may be meant where a setting is unknown."""
 MOVED = 1 / 255
 """A result with a smaller root mean square distance from the start (one grey level) is flagged."""
 FEW_EVALUATIONS = 5
@@ -62,8 +65,8 @@ class Stylization:
         arch: the backbone's name.
     """
 
-    tensor: Tensor
-    evaluations: tuple[Evaluation, ...]
+    tensor: Tensor = field(repr=False)
+    evaluations: tuple[Evaluation, ...] = field(repr=False)
     initial: Evaluation
     final: Evaluation
     stop_reason: StopReason
@@ -268,7 +271,7 @@ def stylize(
         raise InputError(f"progress: expected a function of a step, found {progress!r:.60}")
     by_name = isinstance(start, str) and start in get_args(Start)
     kinds = {"evals": EVALS, "start": start if by_name else "content"}
-    asked = presets.settings(preset, {**kinds, **settings})
+    asked = presets.settings(preset, {**kinds, **settings}, BESIDE)
     asked = asked.model_copy(update={"loss": presets.stronger(asked.loss, strength)})
     smoothing.check(asked.smoothing)
     styles, weighed = _mixture(style, blend)
