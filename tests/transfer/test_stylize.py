@@ -238,7 +238,7 @@ def test_wrong_settings_are_told(
         ({"seed": -1}, "^seed: expected at least 0, found -1$"),
         ({"seed": True}, "^seed: expected a whole number, found True$"),
         ({"strength": "a"}, "^strength: expected a number.*, found 'a'$"),
-        ({"strenght": 2}, r"unknown setting 'strenght'; did you mean 'strength'\?"),
+        ({"strenght": 2}, r"unknown setting 'strenght'; did you mean 'strength' or 'start'"),
         ({"progress": 3}, "^progress: expected a function of a step, found 3$"),
     ],
 )
