@@ -179,6 +179,28 @@ def _ways(
     return plain, ways
 
 
+@dataclass(frozen=True)
+class _Yardstick:
+    """By what looks are compared: the loss of the plain way, and the judges' shares."""
+
+    plain: Plain
+    pair: tuple[Tensor, Tensor]
+    panel: Sequence[judges.Judge]
+
+    def loss(self, look: Look) -> float:
+        with torch.no_grad():
+            return float(self.plain.loss(look.picture))
+
+    def scores(self, look: Look) -> dict[str, float]:
+        """Return the share of each of `SCORES`, by each judge where one is needed."""
+        found = {}
+        for name in SCORES:
+            for who in self.panel if name == "swd_share" else [None]:
+                key = f"{name} {who.name}" if who else name
+                found[key] = measure(name, look.picture, *self.pair, who)
+        return found
+
+
 def race(
     work: Work, arch: str, ref: WeightsRef, evaluations: int, panel: Sequence[judges.Judge]
 ) -> list[Row]:
@@ -200,31 +222,20 @@ def race(
     )
     runtime.configure(tf32=work.precision == "tf32")
     plain, ways = _ways(work, arch, ref, (content, style))
+    by = _Yardstick(plain, (content, style), panel)
     for number in range(1, evaluations + 1):
         for way in ways.values():
             way.turn(number)
     for way in ways.values():
         way.look()
 
-    def loss(look: Look) -> float:
-        with torch.no_grad():
-            return float(plain.loss(look.picture))
-
-    def scores(look: Look) -> dict[str, float]:
-        found = {}
-        for name in SCORES:
-            for who in panel if name == "swd_share" else [None]:
-                key = f"{name} {who.name}" if who else name
-                found[key] = measure(name, look.picture, content, style, who)
-        return found
-
     slow = ways.pop(PLAIN)
-    least, most = loss(slow.looks[-1]), scores(slow.looks[-1])
+    least, most = by.loss(slow.looks[-1]), by.scores(slow.looks[-1])
     rows = []
     for name, way in ways.items():
-        low = _first(way.looks, lambda look: loss(look) <= least)
+        low = _first(way.looks, lambda look: by.loss(look) <= least)
         good = _first(
-            way.looks, lambda look: all(value >= most[key] for key, value in scores(look).items())
+            way.looks, lambda look: all(v >= most[key] for key, v in by.scores(look).items())
         )
         rows.append(
             Row(
@@ -240,8 +251,8 @@ def race(
                 seconds_to_loss=low and low.seconds,
                 scores=good and good.evaluations,
                 seconds_to_scores=good and good.seconds,
-                lowest=loss(way.looks[-1]),
-                best=scores(way.looks[-1]),
+                lowest=by.loss(way.looks[-1]),
+                best=by.scores(way.looks[-1]),
             )
         )
     return rows
