@@ -5,6 +5,7 @@ configurations have equal job ids, wherever their pictures have equal pixels. A 
 `stylebench.sweeps.settings`.
 """
 
+from stylebench.config.arguments import check_arguments
 from stylebench.config.jobs import (
     SCHEMA_VERSION,
     JobSpec,
@@ -50,7 +51,6 @@ from stylebench.config.specs import (
     System,
     WeightsRef,
     blend_weights,
-    check_arguments,
     first_problem,
     problem,
     shares,

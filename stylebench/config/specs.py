@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -105,28 +105,6 @@ def problem(of: ErrorDetails) -> tuple[str, str, Any]:
 def first_problem(error: ValidationError) -> tuple[str, str, Any]:
     """Return the first problem of a validation, see `problem`."""
     return problem(error.errors()[0])
-
-
-class _Arguments(Frozen):
-    """What functions of the Python API take beside pictures and settings."""
-
-    size: Size | None = None
-    resize: Literal["aspect", "squash"] | None = None
-    seed: Seed = 0
-    strength: Annotated[float, NoSwitch] = 1.0
-
-
-def check_arguments(**given: Any) -> None:
-    """Raise InputError for a wrong `size`, `resize`, `seed` or `strength` of a function."""
-    whole = {
-        key: int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
-        for key, value in given.items()
-    }
-    try:
-        _Arguments.model_validate(whole)
-    except ValidationError as error:
-        path, expected, found = first_problem(error)
-        raise InputError(f"{path}: {expected}, found {found!r:.60}") from None
 
 
 LABEL = re.compile(r"(?P<name>[^()@]+)(?:\((?P<params>[^()]*)\))?(?P<deep>@deep)?")

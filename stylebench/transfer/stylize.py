@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 import PIL.Image
 import torch
@@ -22,14 +21,11 @@ from stylebench.config import (
     Start,
     TransferSettings,
     check_arguments,
-    shares,
-    style_size,
 )
 from stylebench.errors import InputError, JobError, of_python
 from stylebench.images import Resize, to_tensor
-from stylebench.images.given import SIZE, Pixels, to_pixels
-from stylebench.images.masks import check_form
-from stylebench.transfer import colours, presets, smoothing
+from stylebench.images.given import to_pixels
+from stylebench.transfer import colours, given, presets, smoothing
 from stylebench.transfer.objective import Evaluation, Objective, TermGradient
 from stylebench.transfer.optimisers import Minimum, Progress, StopReason, minimise
 from stylebench.transfer.parameterisation import Parameterisation, parameterise
@@ -110,11 +106,11 @@ def _starts(
     how: TransferSettings,
     pairs: Sequence[tuple[Tensor, Style]],
     seeds: Sequence[int],
-    given: Sequence[Tensor | None],
+    starts: Sequence[Tensor | None],
 ) -> tuple[Tensor, Tensor]:
     """Return where optimisation begins, (B, 3, H, W), and where gradients of terms are measured."""
     images, anchors = [], []
-    for (content, style), seed, start in zip(pairs, seeds, given, strict=True):
+    for (content, style), seed, start in zip(pairs, seeds, starts, strict=True):
         first = pictures(style)[0]
         own = _start_image(how.start if start is None else "content", content, first, seed)
         anchors.append(own)
@@ -141,74 +137,6 @@ def _prepared(how: TransferSettings, content: Tensor, style: Style) -> tuple[Ten
         made = [colours.prepared(how.colours, content, picture) for picture in style.pictures]
         return made[0][0], replace(style, pictures=tuple(picture for _, picture in made))
     return colours.prepared(how.colours, content, style)
-
-
-def _mixture(style: Any, blend: Sequence[float] | None) -> tuple[list[Any], tuple[float, ...]]:
-    """Return the style pictures that are given, and their shares."""
-    if isinstance(style, Mapping):
-        if blend is not None:
-            raise InputError("blend: expected weights once, in the mapping of styles or beside it")
-        style, blend = list(style), list(style.values())
-    many = isinstance(style, list | tuple)
-    styles = list(style) if many else [style]
-    if not styles or (blend is not None and (not many or len(blend) != len(styles))):
-        told = "none" if blend is None else len(blend)
-        raise InputError(f"blend: expected a weight a style, found {len(styles)} and {told}")
-    return styles, shares([1.0] * len(styles) if blend is None else blend)
-
-
-def _load(style: Any, size: int | None, resize: Resize, scale: float) -> Tensor:
-    """Return a style picture, `scale` times as large as it would be without."""
-    if scale != 1:
-        is_array = isinstance(style, np.ndarray | Tensor)
-        own = max(to_tensor(style, "style").shape[-2:]) if is_array else SIZE
-        size = style_size(size or own, scale)
-    return to_tensor(style, "style", size, resize)
-
-
-def _mask(given: Any, size: int) -> Pixels:
-    """Return a mask as a picture; arrays and tensors may be (H, W), and of truth values."""
-    if isinstance(given, Tensor) and given.numel() == math.prod(given.shape[-2:]):
-        given = given.detach().reshape(given.shape[-2:]).cpu().numpy()
-    if isinstance(given, np.ndarray) and given.dtype == bool:
-        given = given.astype(np.uint8) * 255
-    return to_pixels(to_tensor(given, "mask", size))
-
-
-def _regions(masks: Any, styles: Sequence[Tensor], given: Any, content: Tensor) -> Regions:
-    """Return styles with their masks.
-
-    Args:
-        masks: what `stylize` takes.
-        styles: pictures.
-        given: the content as it was given, of which a mask has the proportions.
-        content: (1, 3, H, W).
-    """
-    asked = list(masks) if isinstance(masks, list | tuple) else [masks]
-    if len(asked) == len(styles) - 1:
-        asked.append(None)
-    rests = sum(mask is None for mask in asked)
-    if len(asked) != len(styles) or rests > (len(styles) > 1):
-        raise InputError(
-            "masks: expected one a style, or one less, where the last style takes the rest; found "
-            f"{len(asked) - rests} for {len(styles)}"
-        )
-    size = max(content.shape[-2:])
-    found = [None if mask is None else _mask(mask, size) for mask in asked]
-    form = to_pixels(to_tensor(given, "content", size))
-    for number, mask in enumerate(found, start=1):
-        if mask is not None:
-            check_form(mask, form, f"mask {number}")
-    return Regions.of(styles, found, content, [str(n + 1) for n in range(len(styles))])
-
-
-def _given_start(start: Any, content: Tensor, resize: Resize) -> Tensor:
-    """Return a picture to start from, of the size of the content."""
-    found = to_tensor(start, "start", max(content.shape[-2:]), resize).to(content)
-    if found.shape != content.shape:
-        (height, width), (h, w) = content.shape[-2:], found.shape[-2:]
-        raise InputError(f"start: expected the content's {width}×{height} px, found {w}×{h}")
-    return found
 
 
 @of_python
@@ -274,7 +202,7 @@ def stylize(
     asked = presets.settings(preset, {**kinds, **settings}, BESIDE)
     asked = asked.model_copy(update={"loss": presets.stronger(asked.loss, strength)})
     smoothing.check(asked.smoothing)
-    styles, weighed = _mixture(style, blend)
+    styles, weighed = given.mixture(style, blend)
     resize = resize or presets.PRESETS[preset].get("resize", "aspect")
     if isinstance(backbone, Backbone):
         runtime.configure(tf32=backbone.precision == "tf32")
@@ -288,13 +216,15 @@ def stylize(
         )
     place = backbone.mean.device
     own = to_tensor(content, "content", size, resize).to(place)
-    made = tuple(_load(each, size, resize, asked.style_scale).to(place) for each in styles)
+    made = tuple(
+        given.load_style(each, size, resize, asked.style_scale).to(place) for each in styles
+    )
     if masks is not None and (blend is not None or isinstance(style, Mapping)):
         raise InputError("expected blend or masks, found both: each style has weight 1 in its mask")
     mixed: Style = Blend(made, weighed) if len(made) > 1 else made[0]
     if masks is not None:
-        mixed = _regions(masks, made, content, own)
-    starts = [None if by_name else _given_start(start, own, resize)]
+        mixed = given.regions(masks, made, content, own)
+    starts = [None if by_name else given.to_start(start, own, resize)]
     return stylize_batch(backbone, [(own, mixed)], asked, [seed], progress, starts)[0]
 
 
