@@ -245,18 +245,11 @@ def _refuse_idle(found: Sequence[SweepConfig], flags: Mapping[str, Any], where: 
             )
 
 
-def _check_word(source: str, key: str) -> None:
-    """Raise InputError for a system that is nearly `OPTIMISE`."""
-    if source != OPTIMISE and (near := either(closest(source, [OPTIMISE], 0.7))):
-        raise InputError(f"{key}: expected {OPTIMISE} or a model, found {source!r}{near}")
-
-
 def _check_system(source: str) -> None:
     """Raise InputError for a system from the command line that is not there.
 
     In a file it is one that is not trained yet: its jobs are unavailable.
     """
-    _check_word(source, "--system")
     if source == OPTIMISE:
         return
     try:
@@ -274,7 +267,8 @@ def _check_names(part: SweepConfig) -> None:
             "both are empty)"
         )
     for source in part.system:
-        _check_word(source, "system")
+        if source != OPTIMISE and (near := either(closest(source, [OPTIMISE], 0.7))):
+            raise InputError(f"system: expected {OPTIMISE} or a model, found {source!r}{near}")
     if OPTIMISE in part.system:
         names.look_up(part.arch, part.backbone_options)
     for spec in part.smoothing:

@@ -1,6 +1,7 @@
 """Style transfer by optimisation of the image, after Gatys, Ecker, Bethge, CVPR 2016."""
 
 import functools
+import inspect
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -34,9 +35,6 @@ from stylebench.transfer.targets import Blend, Regions, Style, pictures
 
 EVALS = 200
 """Closure evaluations of `stylize` and of ``stylebench transfer``, at most."""
-BESIDE = ("size", "resize", "preset", "seed", "blend", "masks", "strength", "weights", "device",
-          "precision", "offline", "progress")  # fmt: skip
-"""Arguments of `stylize` beside settings, of which one may be meant where a setting is unknown."""
 MOVED = 1 / 255
 """A result with a smaller root mean square distance from the start (one grey level) is flagged."""
 FEW_EVALUATIONS = 5
@@ -199,7 +197,9 @@ def stylize(
         raise InputError(f"progress: expected a function of a step, found {progress!r:.60}")
     by_name = isinstance(start, str) and start in get_args(Start)
     kinds = {"evals": EVALS, "start": start if by_name else "content"}
-    asked = presets.settings(preset, {**kinds, **settings}, BESIDE)
+    known = inspect.signature(stylize).parameters.values()
+    beside = [each.name for each in known if each.kind is each.KEYWORD_ONLY]
+    asked = presets.settings(preset, {**kinds, **settings}, beside)
     asked = asked.model_copy(update={"loss": presets.stronger(asked.loss, strength)})
     smoothing.check(asked.smoothing)
     styles, weighed = given.mixture(style, blend)
